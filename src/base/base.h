@@ -1,0 +1,14 @@
+/* Everything base/ offers: bytes, memory, errors, logs, time, random. Its nouns may also be
+ * included singly. */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "base/random.h"
+#include "base/slice.h"

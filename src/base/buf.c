@@ -1,0 +1,121 @@
+/* Growing bytes with a limit that latches. */
+#include "base/buf.h"
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void buf_init(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max};
+}
+
+void buf_done(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){.max = b->max};
+}
+
+void buf_clear(struct buf *b)
+{
+    b->len = 0;
+    b->full = false;
+    if (b->data)
+        b->data[0] = '\0';
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+    if (b->full || n > b->max || b->len > b->max - n) {
+        b->full = true;
+        return NULL;
+    }
+    size_t want = b->len + n + 1;
+    if (want > b->cap) {
+        size_t cap = b->cap ? b->cap : 64;
+        while (cap < want)
+            cap *= 2;
+        b->data = mem_realloc(b->data, cap);
+        b->cap = cap;
+    }
+    return b->data + b->len;
+}
+
+void buf_grew(struct buf *b, size_t n)
+{
+    must(b->len + n < b->cap);
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+
+void buf_add(struct buf *b, struct slice s)
+{
+    char *to = buf_reserve(b, s.len);
+    if (!to)
+        return;
+    if (s.len)
+        memcpy(to, s.ptr, s.len);
+    buf_grew(b, s.len);
+}
+
+void buf_add_str(struct buf *b, const char *s)
+{
+    buf_add(b, slice_from(s));
+}
+
+void buf_add_char(struct buf *b, char c)
+{
+    buf_add(b, (struct slice){&c, 1});
+}
+
+void buf_add_u64(struct buf *b, uint64_t v)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    buf_add(b, (struct slice){digits + at, sizeof digits - at});
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    must(n >= 0);
+    char *to = buf_reserve(b, (size_t)n);
+    if (to) {
+        vsnprintf(to, (size_t)n + 1, fmt, again);
+        buf_grew(b, (size_t)n);
+    }
+    va_end(again);
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+    must(n <= b->len);
+    if (n == 0)
+        return;
+    memmove(b->data, b->data + n, b->len - n + 1);
+    b->len -= n;
+}
+
+struct slice buf_slice(const struct buf *b)
+{
+    return (struct slice){b->data ? b->data : "", b->len};
+}
+
+char *buf_take(struct buf *b, size_t *ret_len)
+{
+    char *data = b->data ? b->data : mem_strdup("");
+    if (ret_len)
+        *ret_len = b->len;
+    *b = (struct buf){.max = b->max};
+    return data;
+}

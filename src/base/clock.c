@@ -1,0 +1,87 @@
+/* Clocks and the two date formats of the wire. */
+#include "base/clock.h"
+#include "base/slice.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t now_ns(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t clock_mono_ns(void)
+{
+    return now_ns(CLOCK_MONOTONIC);
+}
+
+int64_t clock_mono_ms(void)
+{
+    return now_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+int64_t clock_wall_ms(void)
+{
+    return now_ns(CLOCK_REALTIME) / 1000000;
+}
+
+static const char days[] = "SunMonTueWedThuFriSat";
+static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+void clock_http_date(int64_t wall_s, char to[HTTP_DATE_LEN + 1])
+{
+    time_t t = (time_t)wall_s;
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    char text[64];
+    snprintf(text, sizeof text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
+             tm.tm_mday, months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min,
+             tm.tm_sec);
+    memcpy(to, text, HTTP_DATE_LEN);
+    to[HTTP_DATE_LEN] = '\0';
+}
+
+static bool two_digits(const char *s, int *ret)
+{
+    if (s[0] < '0' || s[0] > '9' || s[1] < '0' || s[1] > '9')
+        return false;
+    *ret = (s[0] - '0') * 10 + s[1] - '0';
+    return true;
+}
+
+int64_t clock_parse_http_date(const char *s, uint64_t len)
+{
+    int day, hi, lo, hour, min, sec;
+    if (len != HTTP_DATE_LEN || memcmp(s + 25, " GMT", 4) != 0 || s[3] != ',' || s[4] != ' ')
+        return -1;
+    if (!two_digits(s + 5, &day) || !two_digits(s + 12, &hi) || !two_digits(s + 14, &lo) ||
+        !two_digits(s + 17, &hour) || !two_digits(s + 20, &min) || !two_digits(s + 23, &sec))
+        return -1;
+    int month = 0;
+    while (month < 12 && memcmp(months + (size_t)3 * (size_t)month, s + 8, 3) != 0)
+        month++;
+    if (month == 12 || day < 1 || day > 31 || hour > 23 || min > 59 || sec > 60)
+        return -1;
+    struct tm tm = {.tm_year = hi * 100 + lo - 1900,
+                    .tm_mon = month,
+                    .tm_mday = day,
+                    .tm_hour = hour,
+                    .tm_min = min,
+                    .tm_sec = sec};
+    return (int64_t)timegm(&tm);
+}
+
+void clock_rfc3339(int64_t wall_ms, char to[RFC3339_LEN + 1])
+{
+    time_t t = (time_t)(wall_ms / 1000);
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    char text[80];
+    snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (tm.tm_year + 1900) % 10000,
+             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
+    memcpy(to, text, RFC3339_LEN);
+    to[RFC3339_LEN] = '\0';
+}

@@ -1,0 +1,16 @@
+/* Time: a monotonic clock for durations, the wall clock for people, and its two text forms. */
+#pragma once
+#include <stdint.h>
+
+int64_t clock_mono_ns(void);
+int64_t clock_mono_ms(void);
+int64_t clock_wall_ms(void); /* since 1970, UTC */
+
+#define HTTP_DATE_LEN 29
+void clock_http_date(int64_t wall_s,
+                     char to[HTTP_DATE_LEN + 1]); /* Sun, 06 Nov 1994 08:49:37 GMT */
+/* Seconds of an HTTP date in its one present form; -1 when it is none. */
+int64_t clock_parse_http_date(const char *s, uint64_t len);
+
+#define RFC3339_LEN 24
+void clock_rfc3339(int64_t wall_ms, char to[RFC3339_LEN + 1]); /* 2026-01-02T03:04:05.678Z */

@@ -1,0 +1,11 @@
+/* Heap memory for our own sizes: running out ends the process with a sentence. */
+#pragma once
+#include <stddef.h>
+
+void *mem_alloc(size_t n) __attribute__((returns_nonnull, malloc));
+void *mem_zalloc(size_t n) __attribute__((returns_nonnull, malloc));
+void *mem_realloc(void *p, size_t n) __attribute__((returns_nonnull));
+char *mem_strdup(const char *s) __attribute__((returns_nonnull, malloc));
+#define mem_new(type) ((type *)mem_zalloc(sizeof(type)))
+
+_Noreturn void mem_failed(size_t n);
