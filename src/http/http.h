@@ -1,0 +1,185 @@
+/* The HTTP server: connections, requests, routing to handlers, answers.
+ *
+ * A handler is straight-line C: it reads `struct req`, calls one reply_* function and returns true;
+ * or it returns false with an error set, and the client gets problem+json (or a page). It never
+ * sees the socket. Where it runs is the route row's word: on the loop, or in a worker lane. */
+#pragma once
+#include "base/shared.h"
+#include "net/net.h"
+#include "wire/wire.h"
+
+struct req;
+struct source;
+
+/* ---- routes ---------------------------------------------------------------------------------- */
+
+enum run { RUN_INLINE, RUN_READ, RUN_WRITE, RUN_SLOW };
+
+enum { /* bits of route.methods; HEAD is implied by GET */
+       ON_GET = 1 << METHOD_GET,
+       ON_HEAD = 1 << METHOD_HEAD,
+       ON_POST = 1 << METHOD_POST,
+       ON_PUT = 1 << METHOD_PUT,
+       ON_PATCH = 1 << METHOD_PATCH,
+       ON_DELETE = 1 << METHOD_DELETE,
+       ON_OPTIONS = 1 << METHOD_OPTIONS,
+       ON_ANY = 0xffff
+};
+
+/* One row of a static table. A path is literal, may hold {name} segments, and may end in "/*". */
+struct route {
+    const char *path;
+    const char *name; /* in logs and metrics */
+    unsigned methods;
+    bool (*handle)(struct req *rq, struct err *e);
+    enum run run;
+    size_t max_body; /* 0: takes no body */
+    bool is_quiet;   /* no access log line at level info (health checks) */
+};
+
+/* A compiled set of tables: literal paths by hash, the others tried in order of the rows. */
+struct router;
+struct router *router_new(void);
+void router_add(struct router *r, const struct route *rows, size_t n);
+void router_free(struct router *r);
+/* The row for the path, with rq's params filled; NULL when no row has this path. Methods are not
+ * looked at: the server answers 405 itself. */
+const struct route *router_find(const struct router *r, struct req *rq);
+
+/* What answers requests. Made by app/ from the manifests, replaced as a whole on reload: a request
+ * sees one service from its head to its last byte. */
+struct service {
+    _Atomic int refs;
+    /* On the loop, for every request. Never NULL: what does not exist has a row that says so.
+     * May set rq->site and rq->mount. Must not block. */
+    const struct route *(*find)(struct service *s, struct req *rq);
+    void (*free)(struct service *s);
+};
+void service_unref(struct service *s);
+
+/* ---- a request ------------------------------------------------------------------------------- */
+
+enum body_kind { BODY_NONE, BODY_BYTES, BODY_SHARED, BODY_FILE, BODY_SOURCE };
+
+struct res {
+    int status;
+    enum body_kind kind;
+    struct buf head;      /* header lines ready for the wire, each ending CRLF */
+    struct slice prebuilt; /* more of them, made beforehand; must live as long as the body */
+    struct slice bytes;   /* BODY_BYTES: in the request's arena, or static */
+    struct shared *shared;
+    struct source *source;
+    int fd;
+    uint64_t offset, length;
+    bool close; /* Connection: close after this answer */
+};
+
+#define REQ_PARAMS 4
+
+struct req {
+    const struct h1_request *h1; /* the head as received: well-known headers as slices */
+    enum http_method method;
+    struct slice path;  /* decoded, normalised, always starts with '/'; after the mount */
+    struct slice query; /* raw, without '?' */
+    struct slice host;  /* without the port, as sent */
+    struct slice mount; /* "" or "/app": what was taken off the path */
+    struct slice body;  /* whole, once the handler runs */
+    struct {
+        struct slice name, value;
+    } params[REQ_PARAMS];
+    unsigned n_params;
+    struct ip client;
+    bool is_peer_loopback, is_control, is_secure, had_forwarding; /* about the other end */
+    char id[ID_LEN + 44]; /* X-Request-Id, ends in NUL */
+    struct arena *arena; /* lives until the answer is on its way */
+    const struct route *route;
+    struct service *service;
+    void *site; /* what service.find wants its handler to have */
+    struct loop *loop; /* the connection's */
+    struct server *server;
+    struct res res;
+    int64_t start_ns;
+};
+
+struct slice req_param(const struct req *rq, const char *name);  /* empty when absent */
+struct slice req_header(const struct req *rq, const char *name); /* the first; empty when absent */
+
+/* ---- answers: exactly one per request, all return true ------------------------------------------ */
+
+/* Header lines; name is ours, value is checked: a line break in it is dropped with the header. */
+void reply_header(struct req *rq, const char *name, struct slice value);
+/* Header lines made beforehand, "Name: value\r\n..."; Content-Length, Date, Connection,
+ * X-Request-Id, X-Release and Server are the server's own and never in them. They must live as long as the
+ * answer's body does (point into the same shared block's owner) or until the handler returns for an inline route. */
+void reply_prebuilt(struct req *rq, struct slice lines);
+
+bool reply_empty(struct req *rq, int status);
+bool reply_bytes(struct req *rq, int status, const char *type, struct slice body);
+bool reply_shared(struct req *rq, int status, struct shared *body, uint64_t offset, uint64_t length);
+bool reply_file(struct req *rq, int status, int fd, uint64_t offset, uint64_t length); /* takes fd */
+bool reply_redirect(struct req *rq, int status, struct slice location);
+/* problem+json, or a page where a browser loads a page. Sets nothing else. */
+bool reply_error(struct req *rq, const struct err *e);
+
+/* An answer made bit by bit: pulled when there is room, so a slow reader slows the producer.
+ * pull adds at most `room` bytes: IO_OK (more later), IO_MORE (nothing now: source_wake when there
+ * is), IO_EOF (that was all), IO_FAIL (cut the connection). All on the connection's loop. */
+struct source {
+    enum io (*pull)(struct source *s, struct buf *to, size_t room);
+    void (*close)(struct source *s); /* once, always: done, client gone, server stopping */
+    struct conn *conn;               /* the server's */
+};
+bool reply_source(struct req *rq, int status, const char *type, struct source *s);
+void source_wake(struct source *s);
+
+/* ---- the server ------------------------------------------------------------------------------- */
+
+struct server;
+struct server_options {
+    uint32_t head_ms, body_ms, idle_ms, write_ms, drain_ms; /* 0 = 10 s, 60 s, 75 s, 60 s, 30 s */
+    struct h1_limits limits;
+    unsigned conns_max; /* 0 = by the descriptor limit */
+    struct trust trust;
+    bool log_requests;
+    const char *release; /* X-Release */
+};
+/* The service's one reference is taken. */
+struct server *server_new(struct loops *ls, const struct server_options *options,
+                          struct service *service);
+void server_free(struct server *s); /* after the loops ended */
+
+/* How a listener's connections are treated; the filter wraps every stream (NULL: plain). */
+struct front {
+    struct server *server;
+    bool (*filter)(struct stream *s);
+    bool is_control; /* the local control socket: operator rights */
+    bool is_secure;
+};
+/* on_accept for net's listen_options with a struct front as its user. */
+void server_accept(void *front, struct listener *ln, struct loop *l, int fd,
+                   const struct address *peer);
+
+/* Loop 0: new requests see the new service, those under way keep theirs. Takes the reference. */
+void server_replace(struct server *s, struct service *service);
+/* Loop 0: close idle connections, finish the others with Connection: close, cut after drain_ms,
+ * then call on_drained on loop 0. */
+void server_drain(struct server *s, void (*on_drained)(void *), void *arg);
+
+/* ---- what is going on: for /metrics and `dais debug` ------------------------------------------------ */
+
+#define LATENCY_BUCKETS 12
+extern const uint32_t latency_bounds_us[LATENCY_BUCKETS];
+
+struct server_stats {
+    uint64_t conns_open, conns_idle, conns_total, conns_refused, bytes_sent, bytes_received;
+    struct route_stats {
+        const char *route;
+        uint64_t by_status[600 - 100]; /* index = status - 100 */
+        uint64_t buckets[LATENCY_BUCKETS + 1], sum_us;
+    } *routes; /* in the arena */
+    size_t n_routes;
+};
+/* From a worker, never from a loop's thread. */
+void server_stats_read(struct server *s, struct arena *a, struct server_stats *ret);
+/* One line per connection: id, peer, state, age, bytes, request. */
+void server_conns_text(struct server *s, struct buf *out);
