@@ -64,9 +64,9 @@ enum body_kind { BODY_NONE, BODY_BYTES, BODY_SHARED, BODY_FILE, BODY_SOURCE };
 struct res {
     int status;
     enum body_kind kind;
-    struct buf head;      /* header lines ready for the wire, each ending CRLF */
+    struct buf head;       /* header lines ready for the wire, each ending CRLF */
     struct slice prebuilt; /* more of them, made beforehand; must live as long as the body */
-    struct slice bytes;   /* BODY_BYTES: in the request's arena, or static */
+    struct slice bytes;    /* BODY_BYTES: in the request's arena, or static */
     struct shared *shared;
     struct source *source;
     int fd;
@@ -90,11 +90,11 @@ struct req {
     unsigned n_params;
     struct ip client;
     bool is_peer_loopback, is_control, is_secure, had_forwarding; /* about the other end */
-    char id[ID_LEN + 44]; /* X-Request-Id, ends in NUL */
+    char id[ID_LEN + 44];                                         /* X-Request-Id, ends in NUL */
     struct arena *arena; /* lives until the answer is on its way */
     const struct route *route;
     struct service *service;
-    void *site; /* what service.find wants its handler to have */
+    void *site;        /* what service.find wants its handler to have */
     struct loop *loop; /* the connection's */
     struct server *server;
     struct res res;
@@ -104,19 +104,23 @@ struct req {
 struct slice req_param(const struct req *rq, const char *name);  /* empty when absent */
 struct slice req_header(const struct req *rq, const char *name); /* the first; empty when absent */
 
-/* ---- answers: exactly one per request, all return true ------------------------------------------ */
+/* ---- answers: exactly one per request, all return true ------------------------------------------
+ */
 
 /* Header lines; name is ours, value is checked: a line break in it is dropped with the header. */
 void reply_header(struct req *rq, const char *name, struct slice value);
 /* Header lines made beforehand, "Name: value\r\n..."; Content-Length, Date, Connection,
- * X-Request-Id, X-Release and Server are the server's own and never in them. They must live as long as the
- * answer's body does (point into the same shared block's owner) or until the handler returns for an inline route. */
+ * X-Request-Id, X-Release and Server are the server's own and never in them. They must live as long
+ * as the answer's body does (point into the same shared block's owner) or until the handler returns
+ * for an inline route. */
 void reply_prebuilt(struct req *rq, struct slice lines);
 
 bool reply_empty(struct req *rq, int status);
 bool reply_bytes(struct req *rq, int status, const char *type, struct slice body);
-bool reply_shared(struct req *rq, int status, struct shared *body, uint64_t offset, uint64_t length);
-bool reply_file(struct req *rq, int status, int fd, uint64_t offset, uint64_t length); /* takes fd */
+bool reply_shared(struct req *rq, int status, struct shared *body, uint64_t offset,
+                  uint64_t length);
+bool reply_file(struct req *rq, int status, int fd, uint64_t offset,
+                uint64_t length); /* takes fd */
 bool reply_redirect(struct req *rq, int status, struct slice location);
 /* problem+json, or a page where a browser loads a page. Sets nothing else. */
 bool reply_error(struct req *rq, const struct err *e);
@@ -132,7 +136,8 @@ struct source {
 bool reply_source(struct req *rq, int status, const char *type, struct source *s);
 void source_wake(struct source *s);
 
-/* ---- the server ------------------------------------------------------------------------------- */
+/* ---- the server -------------------------------------------------------------------------------
+ */
 
 struct server;
 struct server_options {
@@ -165,7 +170,8 @@ void server_replace(struct server *s, struct service *service);
  * then call on_drained on loop 0. */
 void server_drain(struct server *s, void (*on_drained)(void *), void *arg);
 
-/* ---- what is going on: for /metrics and `dais debug` ------------------------------------------------ */
+/* ---- what is going on: for /metrics and `dais debug`
+ * ------------------------------------------------ */
 
 #define LATENCY_BUCKETS 12
 extern const uint32_t latency_bounds_us[LATENCY_BUCKETS];
@@ -176,7 +182,7 @@ struct server_stats {
         const char *route;
         uint64_t by_status[600 - 100]; /* index = status - 100 */
         uint64_t buckets[LATENCY_BUCKETS + 1], sum_us;
-    } *routes; /* in the arena */
+    } * routes; /* in the arena */
     size_t n_routes;
 };
 /* From a worker, never from a loop's thread. */

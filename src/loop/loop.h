@@ -26,24 +26,27 @@ void loops_run(struct loops *ls);
 void loops_stop(struct loops *ls);
 
 unsigned loop_index(const struct loop *l);
-uv_loop_t *loop_uv(struct loop *l);    /* for signals and file events in app/ only */
-int64_t loop_now_ms(struct loop *l);   /* monotonic, cached for the turn */
-int64_t loop_wall_s(struct loop *l);   /* wall clock, cached for the turn */
-struct buf *loop_log(struct loop *l);  /* log lines of this turn: log_add into it */
+uv_loop_t *loop_uv(struct loop *l);      /* for signals and file events in app/ only */
+int64_t loop_now_ms(struct loop *l);     /* monotonic, cached for the turn */
+int64_t loop_wall_s(struct loop *l);     /* wall clock, cached for the turn */
+struct buf *loop_log(struct loop *l);    /* log lines of this turn: log_add into it */
 bool loop_is_here(const struct loop *l); /* is this the loop's thread? */
 
-/* ---- posting work to a loop from any thread ---------------------------------------------------- */
+/* ---- posting work to a loop from any thread ----------------------------------------------------
+ */
 
 struct post {
     struct list link;
     void (*fn)(struct post *p, struct loop *l); /* on the loop's thread */
 };
-void loop_post(struct loop *l, struct post *p); /* the post belongs to the loop until fn is called */
+void loop_post(struct loop *l,
+               struct post *p); /* the post belongs to the loop until fn is called */
 
 /* Runs fn on every loop in turn and returns when all are done. Never from a loop's thread. */
 void loops_visit(struct loops *ls, void (*fn)(struct loop *l, void *arg), void *arg);
 
-/* ---- the end of a turn --------------------------------------------------------------------------- */
+/* ---- the end of a turn
+ * --------------------------------------------------------------------------- */
 
 struct tick {
     struct list link;
@@ -52,7 +55,8 @@ struct tick {
 void loop_add_tick(struct loop *l, struct tick *t); /* run every turn, in the order added */
 void loop_retire(struct loop *l, void (*fn)(void *), void *arg); /* called after the ticks */
 
-/* ---- descriptors ------------------------------------------------------------------------------- */
+/* ---- descriptors -------------------------------------------------------------------------------
+ */
 
 enum { WATCH_READ = UV_READABLE, WATCH_WRITE = UV_WRITABLE };
 
@@ -80,13 +84,14 @@ struct timer {
 void timer_set(struct timer *t, struct loop *l, int64_t after_ms);
 void timer_off(struct timer *t);
 
-/* ---- lanes: work that may take long or block ------------------------------------------------------
- * A few worker threads. A lane is a queue with a limit on how many workers it may hold at once, so
- * that slow work never starves quick work. */
+/* ---- lanes: work that may take long or block
+ * ------------------------------------------------------ A few worker threads. A lane is a queue
+ * with a limit on how many workers it may hold at once, so that slow work never starves quick work.
+ */
 
-#define LANE_MAP(X)                                                                                \
-    X(LANE_READ, "read")                                                                           \
-    X(LANE_WRITE, "write")                                                                         \
+#define LANE_MAP(X)        \
+    X(LANE_READ, "read")   \
+    X(LANE_WRITE, "write") \
     X(LANE_SLOW, "slow")
 enum lane {
 #define X(lane, name) lane,

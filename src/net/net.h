@@ -7,7 +7,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* ---- addresses --------------------------------------------------------------------------------- */
+/* ---- addresses ---------------------------------------------------------------------------------
+ */
 
 struct address {
     union {
@@ -31,7 +32,7 @@ bool address_is_loopback(const struct address *a); /* or a unix socket */
 struct ip {
     unsigned char bytes[16];
 };
-bool ip_parse(struct ip *ret, struct slice text); /* also "[::1]:80" and "1.2.3.4:80" */
+bool ip_parse(struct ip *ret, struct slice text);    /* also "[::1]:80" and "1.2.3.4:80" */
 bool ip_of(struct ip *ret, const struct address *a); /* false for unix sockets */
 #define IP_TEXT_LEN INET6_ADDRSTRLEN
 void ip_text(const struct ip *ip, char to[IP_TEXT_LEN]);
@@ -61,7 +62,8 @@ struct stream_ops {
     const char *name;
     /* IO_OK with *ret_n > 0, IO_MORE (wait for the descriptor), IO_EOF, IO_FAIL. */
     enum io (*read)(struct stream *s, char *to, size_t n, size_t *ret_n);
-    enum io (*write)(struct stream *s, const struct iovec *iov, int n_iov, bool more, size_t *ret_n);
+    enum io (*write)(struct stream *s, const struct iovec *iov, int n_iov, bool more,
+                     size_t *ret_n);
     /* May be NULL: the caller then reads the file and writes the bytes. */
     enum io (*send_file)(struct stream *s, int fd, uint64_t offset, size_t n, size_t *ret_n);
     bool (*has_pending)(const struct stream *s); /* read bytes inside; may be NULL: never */
@@ -75,7 +77,8 @@ struct stream {
 };
 void stream_plain(struct stream *s, int fd); /* takes the descriptor */
 
-/* ---- listeners --------------------------------------------------------------------------------- */
+/* ---- listeners ---------------------------------------------------------------------------------
+ */
 
 struct listener; /* one address: one descriptor per loop (SO_REUSEPORT), or one shared (unix) */
 
@@ -90,7 +93,8 @@ struct listen_options {
 struct listener *listener_open(struct loops *ls, const struct address *a,
                                const struct listen_options *options, struct err *e);
 void listener_address(const struct listener *ln, struct address *ret); /* the port chosen */
-/* On each loop's thread: begins or ends accepting there. Stopping accepts what is already queued. */
+/* On each loop's thread: begins or ends accepting there. Stopping accepts what is already queued.
+ */
 void listener_start(struct listener *ln, struct loop *l);
 void listener_stop(struct listener *ln, struct loop *l);
 void listener_free(struct listener *ln); /* after the loops ended; removes a unix socket's file */

@@ -1,0 +1,183 @@
+/* Worker threads that serve several queues, each with its own limit of workers.
+ *
+ * A worker takes the oldest work of the first lane, in the order read, write, slow, that may use
+ * one more worker. The write lane has one worker, so its work never overlaps; the slow lane has at
+ * most half, so that quick work always finds somebody. */
+#include "loop/loop_impl.h"
+
+#include <stdlib.h>
+
+#define QUEUE_MAX 4096
+
+struct lane_queue {
+    struct list queue;
+    unsigned running, workers_max;
+    uint64_t depth, depth_max, done, refused, wait_ns, run_ns;
+};
+
+struct lanes {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct lane_queue lanes[LANE_COUNT];
+    pthread_t *threads;
+    unsigned n;
+    bool stopping;
+};
+
+static const char *const names[LANE_COUNT] = {
+#define X(lane, name) [lane] = name,
+    LANE_MAP(X)
+#undef X
+};
+
+static struct lane_queue *next_lane(struct lanes *ls)
+{
+    for (int i = 0; i < LANE_COUNT; i++) {
+        struct lane_queue *q = &ls->lanes[i];
+        if (!list_is_empty(&q->queue) && q->running < q->workers_max)
+            return q;
+    }
+    return NULL;
+}
+
+static bool is_empty(const struct lanes *ls)
+{
+    for (int i = 0; i < LANE_COUNT; i++) {
+        if (ls->lanes[i].depth)
+            return false;
+    }
+    return true;
+}
+
+static void on_done(struct post *p, struct loop *l)
+{
+    struct work *w = container_of(p, struct work, post);
+    w->done(w, l);
+}
+
+/* Called and returns with the lock held. */
+static void run_one(struct lanes *ls, struct lane_queue *q)
+{
+    struct work *w = container_of(list_pop(&q->queue), struct work, link);
+    int64_t began = clock_mono_ns();
+    q->depth--;
+    q->running++;
+    q->wait_ns += (uint64_t)(began - w->queued_ns);
+    pthread_mutex_unlock(&ls->lock);
+
+    w->run(w);
+    int64_t ended = clock_mono_ns();
+    w->post.fn = on_done;
+    loop_post(w->home, &w->post); /* w is no longer ours */
+
+    pthread_mutex_lock(&ls->lock);
+    q->running--;
+    q->done++;
+    q->run_ns += (uint64_t)(ended - began);
+    /* The lane may have been full: somebody may wait for the place that is free now. */
+    if (!list_is_empty(&q->queue) || ls->stopping)
+        pthread_cond_broadcast(&ls->more);
+}
+
+static void *worker_main(void *arg)
+{
+    struct lanes *ls = arg;
+    pthread_mutex_lock(&ls->lock);
+    for (;;) {
+        struct lane_queue *q = next_lane(ls);
+        if (q)
+            run_one(ls, q);
+        else if (ls->stopping && is_empty(ls))
+            break;
+        else
+            pthread_cond_wait(&ls->more, &ls->lock);
+    }
+    pthread_mutex_unlock(&ls->lock);
+    return NULL;
+}
+
+bool lanes_start(struct loops *all, unsigned workers, struct err *e)
+{
+    must(!all->lanes && workers >= 2);
+    struct lanes *ls = mem_new(struct lanes);
+    pthread_mutex_init(&ls->lock, NULL);
+    pthread_cond_init(&ls->more, NULL);
+    ls->threads = mem_alloc(workers * sizeof *ls->threads);
+    for (int i = 0; i < LANE_COUNT; i++) {
+        list_init(&ls->lanes[i].queue);
+        ls->lanes[i].workers_max = workers;
+    }
+    ls->lanes[LANE_WRITE].workers_max = 1;
+    ls->lanes[LANE_SLOW].workers_max = workers / 2;
+    all->lanes = ls;
+    for (; ls->n < workers; ls->n++) {
+        if (pthread_create(&ls->threads[ls->n], NULL, worker_main, ls) != 0) {
+            lanes_stop(all);
+            return err_set(e, ERR_INTERNAL, "starting worker thread %u failed", ls->n + 1);
+        }
+    }
+    return true;
+}
+
+void lanes_stop(struct loops *all)
+{
+    struct lanes *ls = all->lanes;
+    if (!ls)
+        return;
+    pthread_mutex_lock(&ls->lock);
+    ls->stopping = true;
+    pthread_cond_broadcast(&ls->more);
+    pthread_mutex_unlock(&ls->lock);
+    for (unsigned i = 0; i < ls->n; i++)
+        pthread_join(ls->threads[i], NULL);
+    pthread_cond_destroy(&ls->more);
+    pthread_mutex_destroy(&ls->lock);
+    free(ls->threads);
+    free(ls);
+    all->lanes = NULL;
+}
+
+bool lane_submit(struct loop *home, enum lane lane, struct work *w)
+{
+    struct lanes *ls = home->all->lanes;
+    must(ls && lane < LANE_COUNT);
+    struct lane_queue *q = &ls->lanes[lane];
+    w->home = home;
+    w->lane = lane;
+    w->queued_ns = clock_mono_ns();
+    pthread_mutex_lock(&ls->lock);
+    bool fits = q->depth < QUEUE_MAX && !ls->stopping;
+    if (fits) {
+        list_add(&q->queue, &w->link);
+        q->depth++;
+        if (q->depth > q->depth_max)
+            q->depth_max = q->depth;
+        pthread_cond_signal(&ls->more);
+    } else {
+        q->refused++;
+    }
+    pthread_mutex_unlock(&ls->lock);
+    return fits;
+}
+
+void lanes_stats(struct loops *all, struct lane_stats ret[LANE_COUNT])
+{
+    struct lanes *ls = all->lanes;
+    must(ls);
+    pthread_mutex_lock(&ls->lock);
+    for (int i = 0; i < LANE_COUNT; i++) {
+        const struct lane_queue *q = &ls->lanes[i];
+        ret[i] = (struct lane_stats){
+            .name = names[i],
+            .running = q->running,
+            .workers_max = q->workers_max,
+            .depth = q->depth,
+            .depth_max = q->depth_max,
+            .done = q->done,
+            .refused = q->refused,
+            .wait_ns = q->wait_ns,
+            .run_ns = q->run_ns,
+        };
+    }
+    pthread_mutex_unlock(&ls->lock);
+}
