@@ -50,8 +50,8 @@ struct trust {
 bool trust_parse(struct trust *ret, struct slice list, struct err *e);
 bool trust_has(const struct trust *t, const struct ip *ip);
 /* The client's address: the peer, or, while the hop is trusted, the next address to the left in
- * X-Forwarded-For. A unix peer counts as trusted only with "loopback" in the list. */
-struct ip client_ip(const struct trust *t, const struct ip *peer, struct slice forwarded_for);
+ * X-Forwarded-For. The peer of a unix socket is the loopback address. */
+struct ip client_ip(const struct trust *t, const struct ip *peer, const struct h1_request *h1);
 
 /* ---- streams ---------------------------------------------------------------------------------
  * Bytes both ways over a non-blocking descriptor. A filter (TLS) is another set of operations over
