@@ -1,0 +1,169 @@
+/* The inside of the HTTP server, shared by the files of this room.
+ *
+ * A `conn` is one connection; when it is idle it is all there is of it. While bytes are on their
+ * way in or out it has a `flow` (buffers from a pool). While a request is under way it has an
+ * `exchange` (the request, its arena, its answer), also from a pool. Everything here belongs to one
+ * loop thread, except that a handler in a lane has its exchange's `rq` to itself until it is done.
+ */
+#pragma once
+#include "http/http.h"
+
+#define READ_BYTES      (64u << 10) /* read per event */
+#define COPY_BYTES      4096u       /* bodies up to here are copied behind their head */
+#define OUT_BYTES       (64u << 10) /* answers waiting: above it no further request is parsed */
+#define OUT_MAX_BYTES   (1u << 20)
+#define FILE_TICK_BYTES (512u << 10)
+#define ARENA_BYTES     (8u << 20) /* of one request, its body aside */
+#define POOL_MAX        128u
+#define LINGER_MS       2000
+#define LINGER_BYTES    (256u << 10)
+#define BODY_MIN_RATE   16 /* bytes per ms that a body must keep up after body_ms */
+
+/* ---- one request and its answer ----------------------------------------------------------------
+ */
+
+struct exchange {
+    struct req rq;
+    struct arena arena;
+    struct h1_request h1;
+    struct h1_header *headers; /* limits.headers of them, made once */
+    char path_room[256];
+    struct buf body;
+    struct chunked chunked;
+    struct conn *conn; /* NULL: it closed while a lane had the request */
+    struct work work;
+    struct err error; /* of a handler in a lane */
+    bool failed;      /* the handler returned false */
+    bool is_kept;     /* outlives this turn: owns its head's bytes and a reference to the service */
+    uint64_t bytes_out;
+    struct exchange *next; /* in the pool */
+};
+
+/* ---- buffers of a connection under way
+ * ----------------------------------------------------------- */
+
+struct tail { /* the body that follows the bytes of the flow, when it is not among them */
+    enum body_kind kind;
+    struct shared *shared;
+    int fd;
+    uint64_t offset, left;
+    struct source *source;
+    struct exchange *exchange; /* a source's, which lives as long */
+    bool is_chunked;
+};
+
+struct flow {
+    struct buf in;  /* received, not yet used */
+    struct buf out; /* to be sent; the first `sent` bytes are */
+    size_t sent;
+    struct tail tail;
+    struct flow *next; /* in the pool */
+};
+
+/* ---- a connection
+ * ---------------------------------------------------------------------------------- */
+
+#define CONN_STATE_MAP(X)                                              \
+    X(IDLE, "idle")     /* nothing received */                         \
+    X(HEAD, "head")     /* part of a head */                           \
+    X(BODY, "body")     /* a request's body is coming */               \
+    X(RUN, "run")       /* a lane has the request */                   \
+    X(SEND, "send")     /* an answer is on its way; nothing is read */ \
+    X(LINGER, "linger") /* all sent, no more from us; waiting for the client to close */
+enum conn_state {
+#define X(id, name) CONN_##id,
+    CONN_STATE_MAP(X)
+#undef X
+        CONN_STATES
+};
+
+struct conn {
+    struct watch watch;
+    struct stream stream;
+    struct timer timer;
+    struct list link, dirty;
+    struct http_loop *home;
+    const struct front *front;
+    struct flow *flow;         /* NULL when idle */
+    struct exchange *exchange; /* in BODY and RUN */
+    struct ip peer;
+    uint32_t scanned; /* of a partial head */
+    uint8_t state;
+    bool is_peer_unix, close_after, is_closed;
+    uint32_t requests;
+    int64_t since_ms; /* when it was opened */
+};
+
+/* ---- one loop's side of the server
+ * ------------------------------------------------------------------ */
+
+struct route_count {
+    const struct route *route;
+    uint64_t by_status[500];
+    uint64_t buckets[LATENCY_BUCKETS + 1], sum_us;
+};
+
+struct http_loop {
+    struct server *server;
+    struct loop *loop;
+    struct tick tick;
+    struct service *service;
+    struct list conns, dirty;
+    struct exchange *exchanges; /* pools */
+    struct flow *flows;
+    unsigned n_exchanges, n_flows;
+    char *read_room;
+    char common[256]; /* the header lines every answer starts with, up to the request id */
+    size_t common_len;
+    int64_t common_s;
+    bool is_draining, is_drained;
+    struct timer drain_timer;
+    int64_t drain_until_ms;
+    struct post post;
+    uint64_t n_open, n_idle, n_total, n_refused, bytes_in, bytes_out;
+    struct route_count **routes; /* by pointer hash, power of two */
+    size_t cap_routes, n_routes;
+};
+
+struct server {
+    struct server_options options;
+    struct loops *loops;
+    struct http_loop *at; /* one per loop */
+    unsigned n;
+    void (*on_drained)(void *);
+    void *drained_arg;
+    unsigned n_drained;
+};
+
+/* conn.c */
+void conn_open(struct http_loop *hl, const struct front *front, int fd, const struct address *peer);
+void conn_close(struct conn *c, const char *why);
+void conn_drain(struct conn *c); /* the server is stopping: an idle connection goes now */
+void conn_pool_free(struct http_loop *hl);
+void conn_set_state(struct conn *c, enum conn_state state);
+void conn_mark_dirty(struct conn *c);
+void conn_next(struct conn *c); /* the answer has left: what comes now? */
+struct flow *conn_flow(struct conn *c);
+const char *conn_state_name(enum conn_state state);
+
+/* exchange.c */
+struct exchange *exchange_take(struct http_loop *hl);
+void exchange_put(struct http_loop *hl, struct exchange *x);
+void exchange_pool_free(struct http_loop *hl);
+/* A head was parsed: finds the route, plans the body, runs or waits. *in starts behind the head. */
+void exchange_start(struct conn *c, struct exchange *x, struct slice head);
+/* More of the body. Takes what it needs off *in. */
+void exchange_body(struct conn *c, struct slice *in);
+/* Answers with an error before or instead of a handler, then closes the connection. */
+void exchange_refuse(struct conn *c, struct exchange *x, const struct err *e);
+void exchange_finish(struct exchange *x);
+
+/* out.c */
+void out_answer(struct conn *c, struct exchange *x); /* queues head and body */
+void out_flush(struct conn *c);
+void out_drop(struct http_loop *hl, struct flow *f); /* forgets what was not sent */
+bool out_is_busy(const struct conn *c);
+
+/* stats.c */
+void stats_count(struct http_loop *hl, const struct route *route, int status, int64_t us);
+void stats_free(struct http_loop *hl);

@@ -1,0 +1,319 @@
+/* Answers on their way out: heads and small bodies as bytes, one large body behind them.
+ *
+ * Answers are queued while the loop works through its events and leave once per turn, so that
+ * pipelined requests and the frames of one turn share a write. */
+#include "http/http_impl.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* ---- queueing
+ * -------------------------------------------------------------------------------------- */
+
+/* Made once a second. */
+static void make_common(struct http_loop *hl, int64_t now_s)
+{
+    char date[HTTP_DATE_LEN + 1];
+    struct buf b;
+    buf_init(&b, sizeof hl->common - 1);
+    clock_http_date(now_s, date);
+    buf_printf(&b, "Server: dais\r\nDate: %s\r\n", date);
+    if (hl->server->options.release)
+        h1_add(&b, "X-Release", slice_from(hl->server->options.release));
+    buf_add_str(&b, "X-Request-Id: ");
+    must(!b.full);
+    memcpy(hl->common, b.data, b.len);
+    hl->common_len = b.len;
+    hl->common_s = now_s;
+    buf_done(&b);
+}
+
+static struct slice common_lines(struct http_loop *hl)
+{
+    int64_t now_s = loop_wall_s(hl->loop);
+    if (now_s != hl->common_s)
+        make_common(hl, now_s);
+    return (struct slice){hl->common, hl->common_len};
+}
+
+static bool has_body(const struct exchange *x)
+{
+    int status = x->rq.res.status;
+    return x->rq.method != METHOD_HEAD && status != 204 && status != 304;
+}
+
+static void add_framing(struct conn *c, struct exchange *x, struct buf *out)
+{
+    const struct res *res = &x->rq.res;
+    if (res->kind == BODY_SOURCE) {
+        if (x->h1.minor == 0)
+            c->close_after = true; /* the end of the body is the end of the connection */
+        else
+            buf_add(out, SLICE("Transfer-Encoding: chunked\r\n"));
+    } else if (res->status != 204 && res->status != 304) {
+        buf_add(out, SLICE("Content-Length: "));
+        buf_add_u64(out, res->length);
+        buf_add(out, SLICE("\r\n"));
+    }
+    if (c->close_after)
+        buf_add(out, SLICE("Connection: close\r\n"));
+    else if (x->h1.minor == 0)
+        buf_add(out, SLICE("Connection: keep-alive\r\n"));
+}
+
+static void add_head(struct conn *c, struct exchange *x, struct buf *out)
+{
+    const struct res *res = &x->rq.res;
+    h1_add_status(out, res->status);
+    buf_add(out, common_lines(c->home));
+    buf_add_str(out, x->rq.id);
+    buf_add(out, SLICE("\r\n"));
+    add_framing(c, x, out);
+    buf_add(out, buf_slice(&res->head));
+    buf_add(out, res->prebuilt);
+    buf_add(out, SLICE("\r\n"));
+}
+
+/* Moves what the answer holds into the flow's tail. */
+static void set_tail(struct conn *c, struct exchange *x)
+{
+    struct res *res = &x->rq.res;
+    c->flow->tail = (struct tail){
+        .kind = res->kind,
+        .shared = res->shared,
+        .fd = res->fd,
+        .offset = res->offset,
+        .left = res->length,
+        .source = res->source,
+        .exchange = res->kind == BODY_SOURCE ? x : NULL,
+        .is_chunked = x->h1.minor > 0,
+    };
+    if (res->kind == BODY_SOURCE)
+        res->source->conn = c;
+    res->kind = BODY_NONE;
+}
+
+static struct slice small_body(const struct res *res)
+{
+    if (res->kind == BODY_BYTES)
+        return res->bytes;
+    if (res->kind == BODY_SHARED && res->length <= COPY_BYTES)
+        return (struct slice){res->shared->data + res->offset, (size_t)res->length};
+    return (struct slice){"", 0};
+}
+
+void out_answer(struct conn *c, struct exchange *x)
+{
+    struct res *res = &x->rq.res;
+    struct flow *f = conn_flow(c);
+    must(f->tail.kind == BODY_NONE);
+    if (res->close || !x->h1.keep_alive || c->home->is_draining)
+        c->close_after = true;
+    size_t before = f->out.len;
+    add_head(c, x, &f->out);
+    x->bytes_out = has_body(x) ? res->length : 0;
+    if (!has_body(x)) {
+        /* exchange_put lets go of the body that is not sent */
+    } else if (res->kind == BODY_BYTES || (res->kind == BODY_SHARED && res->length <= COPY_BYTES)) {
+        buf_add(&f->out, small_body(res));
+    } else if (res->kind != BODY_NONE && (res->kind == BODY_SOURCE || res->length)) {
+        set_tail(c, x);
+    }
+    if (f->out.full) { /* an answer larger than any buffer may be: cut instead of sending half */
+        log_line(LOG_ERROR, "an answer was too large for its buffer", F_CSTR("request", x->rq.id));
+        f->out.len = before;
+        f->out.full = false;
+        c->close_after = true;
+    }
+    conn_mark_dirty(c);
+}
+
+bool out_is_busy(const struct conn *c)
+{
+    const struct flow *f = c->flow;
+    return f && (f->tail.kind != BODY_NONE || f->out.len - f->sent > OUT_BYTES);
+}
+
+/* ---- sources
+ * ------------------------------------------------------------------------------------------ */
+
+static void end_source(struct http_loop *hl, struct tail *t)
+{
+    struct exchange *x = t->exchange;
+    t->source->close(t->source);
+    *t = (struct tail){0};
+    exchange_put(hl, x);
+}
+
+/* Fills the flow from its source while there is room. False: cut the connection. */
+static bool pull_source(struct conn *c)
+{
+    struct flow *f = c->flow;
+    struct tail *t = &f->tail;
+    while (t->kind == BODY_SOURCE && f->out.len - f->sent < OUT_BYTES) {
+        struct buf piece;
+        char head[CHUNK_HEAD_MAX];
+        buf_init(&piece, READ_BYTES);
+        enum io io = t->source->pull(t->source, &piece, READ_BYTES);
+        if (piece.len && t->is_chunked)
+            buf_add(&f->out, (struct slice){head, chunk_head(head, piece.len)});
+        buf_add(&f->out, buf_slice(&piece));
+        if (piece.len && t->is_chunked)
+            buf_add(&f->out, CHUNK_TAIL);
+        buf_done(&piece);
+        if (io == IO_EOF) {
+            if (t->is_chunked)
+                buf_add(&f->out, CHUNK_END);
+            end_source(c->home, t);
+        }
+        if (io == IO_FAIL)
+            return false;
+        if (io != IO_OK)
+            break;
+    }
+    return !f->out.full;
+}
+
+void source_wake(struct source *s)
+{
+    if (s->conn && !s->conn->is_closed)
+        conn_mark_dirty(s->conn);
+}
+
+void out_drop(struct http_loop *hl, struct flow *f)
+{
+    struct tail *t = &f->tail;
+    if (t->kind == BODY_SHARED)
+        shared_unref(t->shared);
+    else if (t->kind == BODY_FILE)
+        close(t->fd);
+    else if (t->kind == BODY_SOURCE)
+        end_source(hl, t);
+    *t = (struct tail){0};
+    buf_clear(&f->out);
+    f->sent = 0;
+}
+
+/* ---- sending
+ * ------------------------------------------------------------------------------------------- */
+
+static void tail_sent(struct flow *f, size_t n)
+{
+    struct tail *t = &f->tail;
+    t->offset += n;
+    t->left -= n;
+    if (t->left)
+        return;
+    if (t->kind == BODY_SHARED)
+        shared_unref(t->shared);
+    else
+        close(t->fd);
+    *t = (struct tail){0};
+}
+
+/* The bytes, and a shared body right behind them in the same write. */
+static enum io send_bytes(struct conn *c, size_t *ret_n)
+{
+    struct flow *f = c->flow;
+    struct tail *t = &f->tail;
+    struct iovec iov[2];
+    int n_iov = 0;
+    size_t rest = f->out.len - f->sent, sent = 0;
+    if (rest)
+        iov[n_iov++] = (struct iovec){f->out.data + f->sent, rest};
+    if (t->kind == BODY_SHARED)
+        iov[n_iov++] = (struct iovec){t->shared->data + t->offset, (size_t)t->left};
+    enum io io = c->stream.ops->write(&c->stream, iov, n_iov, t->kind == BODY_FILE, &sent);
+    if (io != IO_OK)
+        return io;
+    size_t of_bytes = sent < rest ? sent : rest;
+    f->sent += of_bytes;
+    if (f->sent == f->out.len) {
+        buf_clear(&f->out);
+        f->sent = 0;
+    }
+    if (sent > of_bytes)
+        tail_sent(f, sent - of_bytes);
+    *ret_n = sent;
+    return IO_OK;
+}
+
+/* Through the loop's read buffer, for streams that cannot send files themselves. */
+static enum io copy_file(struct conn *c, size_t n, size_t *ret_n)
+{
+    struct tail *t = &c->flow->tail;
+    size_t want = n < READ_BYTES ? n : READ_BYTES;
+    ssize_t got = pread(t->fd, c->home->read_room, want, (off_t)t->offset);
+    if (got <= 0)
+        return IO_EOF;
+    struct iovec iov = {c->home->read_room, (size_t)got};
+    return c->stream.ops->write(&c->stream, &iov, 1, false, ret_n);
+}
+
+static enum io send_file_part(struct conn *c, size_t budget, size_t *ret_n)
+{
+    struct tail *t = &c->flow->tail;
+    size_t n = t->left < budget ? (size_t)t->left : budget;
+    enum io io = c->stream.ops->send_file
+                     ? c->stream.ops->send_file(&c->stream, t->fd, t->offset, n, ret_n)
+                     : copy_file(c, n, ret_n);
+    if (io == IO_OK)
+        tail_sent(c->flow, *ret_n);
+    return io;
+}
+
+static bool is_all_sent(const struct flow *f)
+{
+    return f->sent == f->out.len && f->tail.kind == BODY_NONE;
+}
+
+static bool has_something(const struct flow *f)
+{
+    return f->sent < f->out.len || (f->tail.kind != BODY_NONE && f->tail.kind != BODY_SOURCE);
+}
+
+/* One step of sending; IO_MORE also when this turn's share is used up. */
+static enum io send_some(struct conn *c, size_t *budget)
+{
+    struct flow *f = c->flow;
+    size_t n = 0;
+    if (*budget == 0)
+        return IO_MORE;
+    bool is_file = f->sent == f->out.len && f->tail.kind == BODY_FILE;
+    enum io io = is_file ? send_file_part(c, *budget, &n) : send_bytes(c, &n);
+    c->home->bytes_out += n;
+    *budget -= n < *budget ? n : *budget;
+    return io;
+}
+
+void out_flush(struct conn *c)
+{
+    size_t budget = FILE_TICK_BYTES;
+    enum io io = IO_OK;
+    struct flow *f = c->flow;
+    if (!f)
+        return;
+    do {
+        if (f->tail.kind == BODY_SOURCE && !pull_source(c)) {
+            conn_close(c, "the answer broke off");
+            return;
+        }
+        if (has_something(f))
+            io = send_some(c, &budget);
+    } while (io == IO_OK && has_something(f));
+    if (io == IO_FAIL || io == IO_EOF) {
+        conn_close(c, io == IO_EOF ? "the file became shorter" : "the client went away");
+        return;
+    }
+    if (io == IO_MORE) {
+        watch_want(&c->watch, c->watch.events | WATCH_WRITE);
+        timer_set(&c->timer, c->home->loop, c->home->server->options.write_ms);
+        return;
+    }
+    if (c->watch.events & WATCH_WRITE)
+        watch_want(&c->watch, c->watch.events & ~WATCH_WRITE);
+    if (is_all_sent(f))
+        conn_next(c);
+    else
+        timer_off(&c->timer); /* a source with nothing to say may stay silent */
+}
