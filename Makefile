@@ -1,7 +1,7 @@
 # How dais is built, run and tested. `make help` lists what it can do.
 #
-# MODE chooses the build: debug (ASan + UBSan), release, coverage, tsan. Objects of a mode live in
-# build/MODE/; a source folder is a room, and a new file in it is found by itself.
+# MODE chooses the build: debug (ASan + UBSan), release, coverage, tsan, fuzzer. Objects of a mode live
+# in build/MODE/; a source folder is a room, and a new file in it is found by itself.
 
 MODE ?= debug
 OUT  := build/$(MODE)
@@ -20,16 +20,21 @@ PKGS     := libuv yaml-0.1 libbrotlienc zlib
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wnull-dereference
 VERSION  := $(shell cat VERSION)
-RELEASE_ID := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo source)
+# Only this tree's own .git counts: an exported tree inside another repository says "source".
+RELEASE_ID := $(or $(if $(wildcard .git),$(shell git rev-parse --short=12 HEAD 2>/dev/null)),source)
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(OUT)/gen $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS_debug    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS_coverage := -O0 -g --coverage
+# libFuzzer (clang): every object is instrumented, the fuzzer's main comes with the linker flag.
+CFLAGS_fuzzer   := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
 CFLAGS_release  := -O2 -g -flto=auto -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE \
 	-fstack-clash-protection -ffunction-sections -fdata-sections
 LDFLAGS_debug    := -fsanitize=address,undefined
 LDFLAGS_tsan     := -fsanitize=thread
 LDFLAGS_coverage := --coverage
+LDFLAGS_fuzzer   := -fsanitize=address,undefined
 LDFLAGS_release  := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections,--build-id=sha1,--as-needed
 CFLAGS   += -std=gnu17 -pthread -MMD -MP $(WARN) $(CFLAGS_$(MODE))
 LDFLAGS  += -pthread $(LDFLAGS_$(MODE))
@@ -39,7 +44,7 @@ LDLIBS   := $(STATIC)/libuv_a.a $(STATIC)/libyaml.a $(STATIC)/libbrotlienc.a \
 	$(STATIC)/libbrotlicommon.a $(STATIC)/libz.a -ldl -lm
 
 # ---- files ------------------------------------------------------------------------------------
-SRCS  := $(filter-out src/cli/main.c,$(wildcard src/*/*.c))
+SRCS  := $(filter-out src/cli/main.c,$(wildcard src/*/*.c src/*/*/*.c))
 OBJS  := $(SRCS:src/%.c=$(OUT)/%.o)
 MAIN  := $(OUT)/cli/main.o
 DAIS  := $(OUT)/dais
@@ -48,63 +53,85 @@ UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(OUT)/tests/%)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(OUT)/fuzz/%)
+C_FILES   := $(wildcard src/*/*.[ch] src/*/*/*.[ch] tests/unit/*.h tests/unit/*/*.[ch] tests/fuzz/*.[ch])
+AR        := $(if $(filter release,$(MODE)),gcc-ar,ar)
 
-.PHONY: all help debug release coverage tsan deps deps-test deps-bench run test test-quick unit \
-	fuzz-replay e2e check lint format bench bench-http clean
+.PHONY: all help debug release coverage tsan deps deps-test deps-bench print-packages web run test \
+	test-quick test-programs unit fuzz fuzz-replay e2e check lint lint-cppcheck lint-tidy lint-clang \
+	format bench clean FORCE coverage-report
 .DELETE_ON_ERROR:
-.SECONDARY:
+# Test objects stay; a bare .SECONDARY would stop make from seeing that a stamp file is missing.
+.PRECIOUS: $(OUT)/tests/%.o $(OUT)/fuzz/%.o
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
 
-all: $(DAIS)
+all: $(DAIS) ## build build/MODE/dais (MODE=debug unless you say otherwise)
 
 include $(wildcard mk/*.mk)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-debug release coverage tsan: ## build that variant
+debug: ## build with ASan and UBSan
+release: ## build optimised, hardened, stripped, and check what it links to
+debug release tsan:
 	@$(MAKE) --no-print-directory MODE=$@ all
 
+# ---- building -----------------------------------------------------------------------------------
 $(OUT)/%.o: src/%.c $(OUT)/.flags
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
+# Test objects are never optimised at link time: it costs time and tests nothing more.
+$(OUT)/tests/%.o: tests/unit/%.c $(OUT)/.flags
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(CPPFLAGS) -Itests/unit $(filter-out -flto%,$(CFLAGS)) -c $< -o $@
+$(OUT)/fuzz/%.o: tests/fuzz/%.c $(OUT)/.flags
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(CPPFLAGS) $(filter-out -flto%,$(CFLAGS)) -c $< -o $@
+
 # The version stamp is its own object, so that a commit relinks one file instead of rebuilding all.
 $(OUT)/gen/build_info.h: VERSION FORCE
 	@mkdir -p $(@D)
-	@printf '#define BUILD_VERSION "%s"\n#define BUILD_RELEASE "%s"\n#define BUILD_MODE "%s"\n' \
-		'$(VERSION)' '$(RELEASE_ID)' '$(MODE)' > $@.new
-	@cmp -s $@.new $@ || mv $@.new $@; rm -f $@.new
+	@printf '/* Made by make: what this build is. */\n#define BUILD_VERSION "%s"\n#define BUILD_RELEASE "%s"\n#define BUILD_MODE "%s"\n' \
+		'$(VERSION)' '$(RELEASE_ID)' '$(MODE)' > $@.$$$$ && \
+		{ cmp -s $@.$$$$ $@ && rm -f $@.$$$$ || mv $@.$$$$ $@; }
 $(OUT)/base/build.o: $(OUT)/gen/build_info.h
 
-# Flags changed: rebuild.
+# Other flags: rebuild all. Another set of files (one was deleted): make the archive anew.
 $(OUT)/.flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' > $@.new
-	@cmp -s $@.new $@ || mv $@.new $@; rm -f $@.new
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' > $@.$$$$ && \
+		{ cmp -s $@.$$$$ $@ && rm -f $@.$$$$ || mv $@.$$$$ $@; }
+$(OUT)/.objects: FORCE
+	@mkdir -p $(@D)
+	@echo '$(OBJS)' > $@.$$$$ && { cmp -s $@.$$$$ $@ && rm -f $@.$$$$ || mv $@.$$$$ $@; }
 FORCE:
 
-$(LIB): $(OBJS)
+$(LIB): $(OBJS) $(OUT)/.objects
 	@rm -f $@
-	@$(if $(filter release,$(MODE)),gcc-ar,ar) rcs $@ $(OBJS)
+	@$(AR) rcs $@ $(OBJS)
 
 $(DAIS): $(MAIN) $(LIB)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $(MAIN) $(LIB) $(LDLIBS) -o $@
-	@$(if $(filter release,$(MODE)),objcopy --only-keep-debug $@ $@.debug && strip $@ && objcopy --add-gnu-debuglink=$@.debug $@)
+	@$(if $(filter release,$(MODE)),objcopy --only-keep-debug $@ $@.debug && strip $@ && \
+		objcopy --add-gnu-debuglink=$@.debug $@ && tools/check-release --links $@)
 
-$(OUT)/tests/%: tests/unit/%.c $(LIB) tests/unit/unit.h
-	@mkdir -p $(@D)
-	@echo "  TEST  $<"
-	@$(CC) $(CPPFLAGS) -Itests/unit $(filter-out -flto%,$(CFLAGS)) $< $(LDFLAGS) $(LIB) $(LDLIBS) -lcmocka -o $@
+$(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
+	@echo "  LINK  $@"
+	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(LDFLAGS) $(LIB) $(LDLIBS) -lcmocka -o $@
 
-# A fuzz target links with a small main that replays files; `make fuzz` builds it with libFuzzer.
-$(OUT)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(LIB)
-	@mkdir -p $(@D)
-	@echo "  FUZZ  $<"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $< tests/fuzz/replay.c $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
+# A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
+FUZZ_MAIN := $(if $(filter fuzzer,$(MODE)),-fsanitize=fuzzer,$(OUT)/fuzz/replay.o)
+$(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
+	@echo "  LINK  $@"
+	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
--include $(OBJS:.o=.d) $(MAIN:.o=.d) $(UNIT_BINS:%=%.d) $(FUZZ_BINS:%=%.d)
+-include $(OBJS:.o=.d) $(MAIN:.o=.d) $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d
 
 # ---- set-up -----------------------------------------------------------------------------------
 deps: ## install what building needs (a no-op when it is there)
@@ -113,15 +140,72 @@ deps-test:
 	@tools/deps $(BUILD_PACKAGES) $(WEB_PACKAGES) $(TEST_PACKAGES)
 deps-bench:
 	@tools/deps $(BUILD_PACKAGES) $(WEB_PACKAGES) $(BENCH_PACKAGES)
+print-packages:
+	@echo $(BUILD_PACKAGES) $(WEB_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES)
+
+web: ## install and build the front ends that have a package.json
+	@tools/web
+
+# A new make reads pkg-config anew: at first the packages it asks for were not there yet.
+run: deps ## install, build, serve the example apps, print their URL
+	@tools/web
+	@$(MAKE) --no-print-directory release
+	@build/release/dais serve apps
 
 # ---- tests ------------------------------------------------------------------------------------
-unit: $(UNIT_BINS)
+test-programs: $(UNIT_BINS) $(FUZZ_BINS)
+
+unit: $(UNIT_BINS) ## unit tests and wire conversations
 	@tools/run-tests unit $(UNIT_BINS)
 
-test: ## install what the tests need, run all of them
+fuzz-replay: $(FUZZ_BINS) ## every corpus through its target
+	@tools/run-tests fuzz-replay $(foreach bin,$(FUZZ_BINS),"$(bin) tests/fuzz/corpus/$(bin:$(OUT)/fuzz/fuzz_%=%)")
+
+TARGET  ?= json
+SECONDS ?= 60
+fuzz: ## fuzz one target: make fuzz TARGET=json SECONDS=60
+	@test -f tests/fuzz/fuzz_$(TARGET).c || { echo "there is no tests/fuzz/fuzz_$(TARGET).c; there are: \
+	$(FUZZ_SRCS:tests/fuzz/fuzz_%.c=%)"; exit 1; }
+	@$(MAKE) --no-print-directory MODE=fuzzer CC=clang build/fuzzer/fuzz/fuzz_$(TARGET)
+	@mkdir -p build/fuzzer/found/$(TARGET) build/fuzzer/crashes
+	@build/fuzzer/fuzz/fuzz_$(TARGET) -max_total_time=$(SECONDS) -timeout=5 -rss_limit_mb=2048 \
+		-artifact_prefix=build/fuzzer/crashes/$(TARGET)- -print_final_stats=1 \
+		build/fuzzer/found/$(TARGET) tests/fuzz/corpus/$(TARGET)
+
+e2e: all ## end-to-end tests against build/debug/dais
+	@/usr/bin/python3 -B -m pytest -q tests/e2e
+
+test: deps-test ## install what the tests need, run all of them
+	@tools/web
 	@tools/test all
-test-quick: ## unit tests, wire conversations and fuzz corpora, under a minute
+test-quick: deps-test ## unit tests, wire conversations and fuzz corpora, under a minute
 	@tools/test quick
+
+coverage: ## lines run by the unit and end-to-end tests, per room
+	@$(MAKE) --no-print-directory MODE=coverage coverage-report
+coverage-report: $(DAIS) $(UNIT_BINS) $(FUZZ_BINS)
+	@tools/coverage $(OUT)
+
+bench: bench-http ## all benchmarks; each prints its own table
+
+# ---- style ------------------------------------------------------------------------------------
+check: ## layers, budgets, banned functions, format, headlines; seconds
+	@tools/check
+
+lint: lint-cppcheck lint-clang lint-tidy ## the slow analysers
+lint-cppcheck:
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+		--inline-suppr --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+		--suppressions-list=tools/cppcheck.txt -j 2 -D_GNU_SOURCE -Isrc src
+lint-clang: # the other compiler, its warnings as errors
+	@$(MAKE) --no-print-directory MODE=debug CC=clang OUT=build/clang all build/clang/.test-objects
+$(OUT)/.test-objects: $(UNIT_BINS:=.o) $(FUZZ_BINS:=.o)
+	@touch $@
+lint-tidy:
+	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P 2 -n 4 tools/tidy $(CPPFLAGS) -Itests/unit --
+
+format: ## write every C file in the one style
+	@clang-format-14 -i $(C_FILES)
 
 clean: ## remove everything that was built
 	rm -rf build

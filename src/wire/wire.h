@@ -30,8 +30,8 @@ enum http_method {
         METHOD_OTHER /* any other token, in method_text; never CONNECT, which fails */
 };
 
-/* Headers that somebody here looks up, found while parsing. First and last letter and length
- * must differ as a triple (the compiler says so). ONCE: a second line of it is 400.
+/* Headers that somebody here looks up, found while parsing. ONCE: a second line of it is
+ * 400. A new row needs one in header_impl.h too.
  *  id                    name                              repeats */
 #define HEADER_MAP(X)                                         \
     X(HOST, "host", ONCE)                                     \
@@ -166,14 +166,13 @@ void host_split(struct slice host, struct slice *ret_name, uint16_t *ret_port);
  */
 
 struct chunked {
-    uint64_t left;          /* of the current chunk */
-    uint32_t line_bytes;    /* of the current size line or trailer line */
-    uint32_t trailer_bytes; /* of all trailers */
+    uint64_t left;        /* of the current chunk */
+    uint32_t extra_bytes; /* extensions and trailers so far; CHUNKED_EXTRA_MAX for the whole body */
     uint8_t state, size_digits, name_len;
-    bool value_seen;
-    char name[24]; /* of the current trailer, lower case, its first bytes */
+    char name[24]; /* of the current trailer, its first bytes */
 };
 
+#define CHUNKED_EXTRA_MAX 16384
 void chunked_init(struct chunked *c);
 /* Takes bytes off the front of *in. IO_OK: *ret_data is a non-empty piece of the body, borrowed
  * from *in; call again. IO_MORE: *in was used up. IO_EOF: body and trailers are complete, *in

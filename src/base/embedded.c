@@ -1,0 +1,14 @@
+/* Finding a file that is compiled into the program. */
+#include "base/embedded.h"
+#include "base/must.h"
+
+#include <string.h>
+
+struct slice embedded_get(const char *name)
+{
+    for (const struct embedded *page = embedded_pages; page->name; page++) {
+        if (strcmp(page->name, name) == 0)
+            return (struct slice){page->data, page->len};
+    }
+    must(!"a page that was embedded");
+}
