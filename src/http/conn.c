@@ -283,6 +283,13 @@ static void on_ready(struct watch *w, int events)
         conn_mark_dirty(c);
 }
 
+/* A reader that takes nothing would leave the kernel holding our bytes for minutes. */
+static void reset_on_close(struct conn *c)
+{
+    const struct linger now = {.l_onoff = 1};
+    setsockopt(c->stream.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 static void on_timer(struct timer *t, struct loop *l)
 {
     struct conn *c = container_of(t, struct conn, timer);
@@ -298,6 +305,8 @@ static void on_timer(struct timer *t, struct loop *l)
         err_set(&e, ERR_TIMEOUT, "The request's body did not arrive in time.");
         exchange_refuse(c, c->exchange, &e);
     } else {
+        if (c->state == CONN_SEND)
+            reset_on_close(c);
         conn_close(c, "timed out");
     }
 }

@@ -438,11 +438,10 @@ void exchange_finish(struct exchange *x)
     }
     c->exchange = NULL;
     c->requests++;
-    out_answer(c, x);
+    bool is_handed_over = out_answer(c, x);
     stats_count(hl, x->rq.route, x->rq.res.status, us);
     log_request(x, us);
-    bool is_source = c->flow->tail.kind == BODY_SOURCE; /* it keeps the exchange */
     conn_set_state(c, c->close_after || out_is_busy(c) ? CONN_SEND : CONN_IDLE);
-    if (!is_source)
+    if (!is_handed_over)
         exchange_put(hl, x);
 }

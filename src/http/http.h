@@ -26,7 +26,8 @@ enum { /* bits of route.methods; HEAD is implied by GET */
        ON_ANY = 0xffff
 };
 
-/* One row of a static table. A path is literal, may hold {name} segments, and may end in a segment "*". */
+/* One row of a static table. A path is literal, may hold {name} segments, and may end in a segment
+ * "*". */
 struct route {
     const char *path;
     const char *name; /* in logs and metrics */

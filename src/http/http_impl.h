@@ -48,8 +48,10 @@ struct tail { /* the body that follows the bytes of the flow, when it is not amo
     int fd;
     uint64_t offset, left;
     struct source *source;
-    struct exchange *exchange; /* a source's, which lives as long */
+    struct slice bytes;
+    struct exchange *exchange; /* of a source or of bytes, which live in it */
     bool is_chunked;
+    bool is_dry; /* the source has nothing now and will wake us */
 };
 
 struct flow {
@@ -159,7 +161,8 @@ void exchange_refuse(struct conn *c, struct exchange *x, const struct err *e);
 void exchange_finish(struct exchange *x);
 
 /* out.c */
-void out_answer(struct conn *c, struct exchange *x); /* queues head and body */
+/* Queues head and body; true when the body lives in the exchange, which is then the flow's. */
+bool out_answer(struct conn *c, struct exchange *x);
 void out_flush(struct conn *c);
 void out_drop(struct http_loop *hl, struct flow *f); /* forgets what was not sent */
 bool out_is_busy(const struct conn *c);

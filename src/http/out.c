@@ -85,7 +85,8 @@ static void set_tail(struct conn *c, struct exchange *x)
         .offset = res->offset,
         .left = res->length,
         .source = res->source,
-        .exchange = res->kind == BODY_SOURCE ? x : NULL,
+        .bytes = res->bytes,
+        .exchange = res->kind == BODY_SOURCE || res->kind == BODY_BYTES ? x : NULL,
         .is_chunked = x->h1.minor > 0,
     };
     if (res->kind == BODY_SOURCE)
@@ -93,39 +94,40 @@ static void set_tail(struct conn *c, struct exchange *x)
     res->kind = BODY_NONE;
 }
 
-static struct slice small_body(const struct res *res)
+/* Small bodies go behind their head: one write, and more requests may follow in it. */
+static bool is_small(const struct res *res)
 {
     if (res->kind == BODY_BYTES)
-        return res->bytes;
-    if (res->kind == BODY_SHARED && res->length <= COPY_BYTES)
-        return (struct slice){res->shared->data + res->offset, (size_t)res->length};
-    return (struct slice){"", 0};
+        return res->length <= OUT_BYTES;
+    return res->kind == BODY_SHARED && res->length <= COPY_BYTES;
 }
 
-void out_answer(struct conn *c, struct exchange *x)
+static void add_small_body(const struct res *res, struct buf *out)
+{
+    if (res->kind == BODY_BYTES)
+        buf_add(out, res->bytes);
+    else
+        buf_add(out, (struct slice){res->shared->data + res->offset, (size_t)res->length});
+}
+
+bool out_answer(struct conn *c, struct exchange *x)
 {
     struct res *res = &x->rq.res;
     struct flow *f = conn_flow(c);
     must(f->tail.kind == BODY_NONE);
     if (res->close || !x->h1.keep_alive || c->home->is_draining)
         c->close_after = true;
-    size_t before = f->out.len;
     add_head(c, x, &f->out);
-    x->bytes_out = has_body(x) ? res->length : 0;
-    if (!has_body(x)) {
-        /* exchange_put lets go of the body that is not sent */
-    } else if (res->kind == BODY_BYTES || (res->kind == BODY_SHARED && res->length <= COPY_BYTES)) {
-        buf_add(&f->out, small_body(res));
-    } else if (res->kind != BODY_NONE && (res->kind == BODY_SOURCE || res->length)) {
-        set_tail(c, x);
-    }
-    if (f->out.full) { /* an answer larger than any buffer may be: cut instead of sending half */
-        log_line(LOG_ERROR, "an answer was too large for its buffer", F_CSTR("request", x->rq.id));
-        f->out.len = before;
-        f->out.full = false;
-        c->close_after = true;
-    }
+    if (has_body(x) && res->kind != BODY_NONE) {
+        x->bytes_out = res->length;
+        if (is_small(res))
+            add_small_body(res, &f->out);
+        else
+            set_tail(c, x);
+    }                   /* else exchange_put lets go of the body that is not sent */
+    must(!f->out.full); /* OUT_BYTES were waiting, one head and a small body came */
     conn_mark_dirty(c);
+    return f->tail.exchange == x;
 }
 
 bool out_is_busy(const struct conn *c)
@@ -137,12 +139,31 @@ bool out_is_busy(const struct conn *c)
 /* ---- sources
  * ------------------------------------------------------------------------------------------ */
 
-static void end_source(struct http_loop *hl, struct tail *t)
+/* The tail is done with, sent or not: what it holds is let go. */
+static void end_tail(struct http_loop *hl, struct tail *t)
 {
-    struct exchange *x = t->exchange;
-    t->source->close(t->source);
+    struct tail was = *t;
     *t = (struct tail){0};
-    exchange_put(hl, x);
+    if (was.kind == BODY_SHARED)
+        shared_unref(was.shared);
+    else if (was.kind == BODY_FILE)
+        close(was.fd);
+    else if (was.kind == BODY_SOURCE)
+        was.source->close(was.source);
+    if (was.exchange)
+        exchange_put(hl, was.exchange);
+}
+
+/* Adds what the source gave as one chunk. */
+static void add_piece(struct flow *f, struct slice piece)
+{
+    char head[CHUNK_HEAD_MAX];
+    bool is_chunked = f->tail.is_chunked && piece.len;
+    if (is_chunked)
+        buf_add(&f->out, (struct slice){head, chunk_head(head, piece.len)});
+    buf_add(&f->out, piece);
+    if (is_chunked)
+        buf_add(&f->out, CHUNK_TAIL);
 }
 
 /* Fills the flow from its source while there is room. False: cut the connection. */
@@ -150,46 +171,34 @@ static bool pull_source(struct conn *c)
 {
     struct flow *f = c->flow;
     struct tail *t = &f->tail;
-    while (t->kind == BODY_SOURCE && f->out.len - f->sent < OUT_BYTES) {
-        struct buf piece;
-        char head[CHUNK_HEAD_MAX];
-        buf_init(&piece, READ_BYTES);
-        enum io io = t->source->pull(t->source, &piece, READ_BYTES);
-        if (piece.len && t->is_chunked)
-            buf_add(&f->out, (struct slice){head, chunk_head(head, piece.len)});
-        buf_add(&f->out, buf_slice(&piece));
-        if (piece.len && t->is_chunked)
-            buf_add(&f->out, CHUNK_TAIL);
-        buf_done(&piece);
-        if (io == IO_EOF) {
-            if (t->is_chunked)
-                buf_add(&f->out, CHUNK_END);
-            end_source(c->home, t);
-        }
-        if (io == IO_FAIL)
-            return false;
-        if (io != IO_OK)
-            break;
+    struct buf piece;
+    enum io io = IO_OK;
+    buf_init(&piece, 2 * READ_BYTES);
+    while (io == IO_OK && piece.len < READ_BYTES)
+        io = t->source->pull(t->source, &piece, READ_BYTES - piece.len);
+    add_piece(f, buf_slice(&piece));
+    bool fits = !piece.full;
+    buf_done(&piece);
+    t->is_dry = io == IO_MORE;
+    if (io == IO_EOF) {
+        if (t->is_chunked)
+            buf_add(&f->out, CHUNK_END);
+        end_tail(c->home, t);
     }
-    return !f->out.full;
+    return fits && io != IO_FAIL;
 }
 
 void source_wake(struct source *s)
 {
-    if (s->conn && !s->conn->is_closed)
-        conn_mark_dirty(s->conn);
+    if (!s->conn || s->conn->is_closed)
+        return;
+    s->conn->flow->tail.is_dry = false;
+    conn_mark_dirty(s->conn);
 }
 
 void out_drop(struct http_loop *hl, struct flow *f)
 {
-    struct tail *t = &f->tail;
-    if (t->kind == BODY_SHARED)
-        shared_unref(t->shared);
-    else if (t->kind == BODY_FILE)
-        close(t->fd);
-    else if (t->kind == BODY_SOURCE)
-        end_source(hl, t);
-    *t = (struct tail){0};
+    end_tail(hl, &f->tail);
     buf_clear(&f->out);
     f->sent = 0;
 }
@@ -197,21 +206,22 @@ void out_drop(struct http_loop *hl, struct flow *f)
 /* ---- sending
  * ------------------------------------------------------------------------------------------- */
 
-static void tail_sent(struct flow *f, size_t n)
+static void tail_sent(struct conn *c, size_t n)
 {
-    struct tail *t = &f->tail;
+    struct tail *t = &c->flow->tail;
     t->offset += n;
     t->left -= n;
-    if (t->left)
-        return;
-    if (t->kind == BODY_SHARED)
-        shared_unref(t->shared);
-    else
-        close(t->fd);
-    *t = (struct tail){0};
+    if (t->left == 0)
+        end_tail(c->home, t);
 }
 
-/* The bytes, and a shared body right behind them in the same write. */
+static struct slice tail_bytes(const struct tail *t)
+{
+    const char *from = t->kind == BODY_SHARED ? t->shared->data : t->bytes.ptr;
+    return (struct slice){from + t->offset, (size_t)t->left};
+}
+
+/* The bytes, and a body in memory right behind them in the same write. */
 static enum io send_bytes(struct conn *c, size_t *ret_n)
 {
     struct flow *f = c->flow;
@@ -221,8 +231,10 @@ static enum io send_bytes(struct conn *c, size_t *ret_n)
     size_t rest = f->out.len - f->sent, sent = 0;
     if (rest)
         iov[n_iov++] = (struct iovec){f->out.data + f->sent, rest};
-    if (t->kind == BODY_SHARED)
-        iov[n_iov++] = (struct iovec){t->shared->data + t->offset, (size_t)t->left};
+    if (t->kind == BODY_SHARED || t->kind == BODY_BYTES) {
+        struct slice body = tail_bytes(t);
+        iov[n_iov++] = (struct iovec){(void *)(uintptr_t)body.ptr, body.len};
+    }
     enum io io = c->stream.ops->write(&c->stream, iov, n_iov, t->kind == BODY_FILE, &sent);
     if (io != IO_OK)
         return io;
@@ -233,7 +245,7 @@ static enum io send_bytes(struct conn *c, size_t *ret_n)
         f->sent = 0;
     }
     if (sent > of_bytes)
-        tail_sent(f, sent - of_bytes);
+        tail_sent(c, sent - of_bytes);
     *ret_n = sent;
     return IO_OK;
 }
@@ -258,7 +270,7 @@ static enum io send_file_part(struct conn *c, size_t budget, size_t *ret_n)
                      ? c->stream.ops->send_file(&c->stream, t->fd, t->offset, n, ret_n)
                      : copy_file(c, n, ret_n);
     if (io == IO_OK)
-        tail_sent(c->flow, *ret_n);
+        tail_sent(c, *ret_n);
     return io;
 }
 
@@ -270,6 +282,11 @@ static bool is_all_sent(const struct flow *f)
 static bool has_something(const struct flow *f)
 {
     return f->sent < f->out.len || (f->tail.kind != BODY_NONE && f->tail.kind != BODY_SOURCE);
+}
+
+static bool wants_pull(const struct flow *f)
+{
+    return f->tail.kind == BODY_SOURCE && !f->tail.is_dry && f->out.len - f->sent < OUT_BYTES;
 }
 
 /* One step of sending; IO_MORE also when this turn's share is used up. */
@@ -294,13 +311,13 @@ void out_flush(struct conn *c)
     if (!f)
         return;
     do {
-        if (f->tail.kind == BODY_SOURCE && !pull_source(c)) {
+        if (wants_pull(f) && !pull_source(c)) {
             conn_close(c, "the answer broke off");
             return;
         }
         if (has_something(f))
             io = send_some(c, &budget);
-    } while (io == IO_OK && has_something(f));
+    } while (io == IO_OK && (has_something(f) || wants_pull(f)));
     if (io == IO_FAIL || io == IO_EOF) {
         conn_close(c, io == IO_EOF ? "the file became shorter" : "the client went away");
         return;

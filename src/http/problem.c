@@ -1,5 +1,9 @@
 /* Errors as answers: problem+json for programs, a page for people. */
+#include "base/embedded.h"
+#include "base/template.h"
 #include "http/http_impl.h"
+
+#include <stdio.h>
 
 static void add_json_string(struct buf *b, struct slice s)
 {
@@ -30,6 +34,58 @@ static struct slice problem_json(struct req *rq, const struct err *e, int status
     return text;
 }
 
+static const char *next_step(int status)
+{
+    switch (status) {
+    case 401:
+        return "Sign in and try again.";
+    case 403:
+        return "If you think you should see this, ask whoever runs this site.";
+    case 404:
+        return "Check the address for a typing error, or start from the home page.";
+    case 429:
+    case 503:
+        return "Wait a moment, then load the page again.";
+    default:
+        return status >= 500
+                   ? "Load the page again. If it stays like this, tell whoever runs this site."
+                   : "Go back and try again.";
+    }
+}
+
+static struct slice problem_page(struct req *rq, const struct err *e, int status)
+{
+    char digits[8];
+    snprintf(digits, sizeof digits, "%d", status);
+    const struct template_value values[] = {
+        {"status", slice_from(digits)},
+        {"title", slice_from(err_title(e->code))},
+        {"what", slice_from(e->msg)},
+        {"next", slice_from(next_step(status))},
+        {"home", arena_printf(rq->arena, "%.*s/", SLICE_ARGS(rq->mount))},
+        {"request_id", slice_from(rq->id)},
+    };
+    const struct template_data data = {.values = values,
+                                       .n_values = sizeof values / sizeof *values};
+    struct buf page;
+    buf_init(&page, 64u << 10);
+    template_render(&page, embedded_get("error.html"), &data);
+    struct slice text = arena_dup(rq->arena, buf_slice(&page));
+    buf_done(&page);
+    return text;
+}
+
+/* A person in a browser gets a page; a script, a program or an image tag gets problem+json. */
+static bool is_page_load(const struct req *rq)
+{
+    if (rq->method != METHOD_GET && rq->method != METHOD_HEAD)
+        return false;
+    struct slice mode = h1_get(rq->h1, HEADER_SEC_FETCH_MODE);
+    if (mode.ptr && !slice_is(mode, "navigate"))
+        return false;
+    return accept_prefers_html(h1_get(rq->h1, HEADER_ACCEPT));
+}
+
 bool reply_error(struct req *rq, const struct err *e)
 {
     int status = err_status(e->code);
@@ -37,5 +93,11 @@ bool reply_error(struct req *rq, const struct err *e)
     if (status == 503)
         reply_header(rq, "Retry-After", SLICE("2"));
     reply_header(rq, "X-Content-Type-Options", SLICE("nosniff"));
-    return reply_bytes(rq, status, "application/problem+json", problem_json(rq, e, status));
+    if (!is_page_load(rq))
+        return reply_bytes(rq, status, "application/problem+json", problem_json(rq, e, status));
+    reply_header(rq, "Vary", SLICE("Accept"));
+    reply_header(rq, "Content-Security-Policy",
+                 SLICE("default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+                       "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"));
+    return reply_bytes(rq, status, "text/html; charset=utf-8", problem_page(rq, e, status));
 }

@@ -135,6 +135,9 @@ void lanes_stop(struct loops *all)
     free(ls->threads);
     free(ls);
     all->lanes = NULL;
+    for (unsigned i = 0; i < all->n;
+         i++) /* what was done is delivered while its owners are there */
+        loop_run_posts(all->loops[i]);
 }
 
 bool lane_submit(struct loop *home, enum lane lane, struct work *w)

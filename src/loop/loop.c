@@ -7,7 +7,7 @@
 /* ---- one turn -----------------------------------------------------------------------------------
  */
 
-static void run_posts(struct loop *l)
+void loop_run_posts(struct loop *l)
 {
     struct list mine;
     list_init(&mine);
@@ -47,7 +47,7 @@ static void on_before_sleep(uv_prepare_t *handle)
 static void on_wake(uv_async_t *handle)
 {
     struct loop *l = container_of(handle, struct loop, wake);
-    run_posts(l);
+    loop_run_posts(l);
     if (atomic_load(&l->all->stopping))
         uv_stop(&l->uv);
 }
@@ -74,7 +74,7 @@ static struct loop *loop_new(struct loops *all, unsigned index)
 
 static void loop_free(struct loop *l)
 {
-    run_posts(l); /* what was posted to a stopped loop still ends, so that nothing leaks */
+    loop_run_posts(l); /* what was posted to a stopped loop still ends, so that nothing leaks */
     on_before_sleep(&l->before_sleep);
     wheel_done(l);
     uv_close((uv_handle_t *)&l->before_sleep, NULL);

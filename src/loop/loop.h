@@ -117,7 +117,8 @@ struct lane_stats {
 };
 
 bool lanes_start(struct loops *ls, unsigned workers, struct err *e);
-void lanes_stop(struct loops *ls); /* finishes what is queued, joins the workers */
+/* After loops_run returned: finishes what is queued, joins the workers, calls what is posted. */
+void lanes_stop(struct loops *ls);
 /* False when the lane's queue is full (4096): answer 503. From the home loop's thread. */
 bool lane_submit(struct loop *home, enum lane lane, struct work *w) MUST_CHECK;
 void lanes_stats(struct loops *ls, struct lane_stats ret[LANE_COUNT]);

@@ -47,5 +47,6 @@ struct loops {
     struct lanes *lanes;
 };
 
+void loop_run_posts(struct loop *l);
 void wheel_init(struct loop *l);
 void wheel_done(struct loop *l);

@@ -1,0 +1,83 @@
+/* The inside of app/: the host (what is served) and the life of the server around it. */
+#pragma once
+#include "app/app.h"
+#include "http/http.h"
+#include "manifest/manifest.h"
+#include "web/web.h"
+
+/* ---- a host: all apps of one reading of the manifests ------------------------------------------
+ */
+
+struct app {
+    const struct manifest *manifest;
+    struct slice mount; /* "" or "/slug" */
+    struct web *web;    /* NULL when the app has no web: */
+    struct pairs env;   /* web.env.values, expanded */
+};
+
+/* Immutable once it serves; replaced as a whole on reload. */
+struct host {
+    struct service service; /* first: what the server knows of it */
+    struct arena arena;     /* site, settings, apps */
+    struct site *site;
+    struct settings settings;
+    struct log_conf log;
+    struct trust trust;
+    const char *data_dir;
+    struct app *apps;
+    size_t n_apps;
+    struct map by_name;              /* host name -> struct app */
+    struct router *router, *control; /* rows of the host; rows of the control socket */
+    struct life *life;
+    bool dev, is_started;
+};
+
+/* Reads the manifests and settings and checks them. Problems are printed to standard error; NULL
+ * when there is an error among them. One reference in host->service. */
+struct life;
+struct host *host_read(const struct app_options *options);
+/* Opens the apps' files. What is passed outlives the host. */
+void host_open(struct host *h, struct life *life, struct loops *loops, struct web_budget *budget);
+void host_start(struct host *h); /* loop 0: background work begins */
+void host_stop(struct host *h);  /* loop 0: and ends; the host goes with its last request */
+
+/* Where an app is reached from outside, ending in '/': base is "http://127.0.0.1:8000". */
+struct slice app_url(const struct host *h, const struct app *app, struct slice base,
+                     struct arena *a);
+
+/* ---- the life of the server
+ * ---------------------------------------------------------------------- */
+
+struct life {
+    struct app_options options;
+    struct loops *loops;
+    struct server *server;
+    struct host *host; /* loop 0's view; the server holds the reference */
+    struct web_budget budget;
+    struct listener **listeners; /* public ones, then the control socket's */
+    size_t n_listeners;
+    struct front front, control_front;
+    uv_signal_t signals[3];
+    size_t n_signals;
+    int lock_fd;
+    int64_t started_ms;
+    _Atomic bool is_draining;
+    _Atomic uint64_t reloads, reload_failures;
+    int exit_code;
+};
+
+struct life *life_of(const struct req *rq);
+/* Loop 0: reads everything again and serves that; on an error the old host goes on. */
+bool life_reload(struct life *l, struct err *e);
+
+/* ---- tables of routes
+ * ----------------------------------------------------------------------------- */
+
+extern const struct route health_routes[];
+extern const size_t n_health_routes;
+extern const struct route control_routes[];
+extern const size_t n_control_routes;
+extern const struct route home_route, missing_route, to_mount_route;
+
+void metrics_text(struct life *l, struct arena *a, struct buf *out);
+void banner_print(const struct life *l, const struct host *h);

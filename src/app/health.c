@@ -1,0 +1,67 @@
+/* What the host itself answers: is it alive, is it ready, what does it measure. */
+#include "app/app_impl.h"
+
+static bool healthz(struct req *rq, struct err *e);
+static bool readyz(struct req *rq, struct err *e);
+static bool metrics(struct req *rq, struct err *e);
+
+#define ROW(path_, name_, handle_, run_)                                                 \
+    {                                                                                    \
+        .path = path_, .name = name_, .methods = ON_GET, .handle = handle_, .run = run_, \
+        .is_quiet = true                                                                 \
+    }
+
+const struct route health_routes[] = {
+    ROW("/healthz", "healthz", healthz, RUN_INLINE),
+    ROW("/_/healthz", "healthz", healthz, RUN_INLINE),
+    ROW("/readyz", "readyz", readyz, RUN_INLINE),
+    ROW("/_/readyz", "readyz", readyz, RUN_INLINE),
+    ROW("/metrics", "metrics", metrics, RUN_SLOW),
+    ROW("/_/metrics", "metrics", metrics, RUN_SLOW),
+};
+const size_t n_health_routes = sizeof health_routes / sizeof *health_routes;
+
+struct life *life_of(const struct req *rq)
+{
+    return container_of(rq->service, struct host, service)->life;
+}
+
+/* From this machine and not through a proxy on it. */
+static bool must_be_local(const struct req *rq, struct err *e)
+{
+    if (rq->is_control || (rq->is_peer_loopback && !rq->had_forwarding))
+        return true;
+    return err_set(e, ERR_FORBIDDEN, "This is only shown to this machine itself and to operators.");
+}
+
+/* O(1) and silent about everything else: the process turns its loops. */
+static bool healthz(struct req *rq, struct err *e)
+{
+    (void)e;
+    reply_prebuilt(rq, SLICE("Content-Type: application/json\r\nCache-Control: no-store\r\n"));
+    return reply_bytes(rq, 200, NULL, SLICE("{\"ok\":true}"));
+}
+
+static bool readyz(struct req *rq, struct err *e)
+{
+    struct life *l = life_of(rq);
+    if (!must_be_local(rq, e))
+        return false;
+    if (atomic_load(&l->is_draining))
+        return err_set(e, ERR_UNAVAILABLE, "The server is stopping.");
+    reply_header(rq, "Cache-Control", SLICE("no-store"));
+    return reply_bytes(rq, 200, "application/json", SLICE("{\"ready\":true,\"checks\":{}}"));
+}
+
+static bool metrics(struct req *rq, struct err *e)
+{
+    struct buf text;
+    if (!must_be_local(rq, e))
+        return false;
+    buf_init(&text, 4u << 20);
+    metrics_text(life_of(rq), rq->arena, &text);
+    struct slice body = arena_dup(rq->arena, buf_slice(&text));
+    buf_done(&text);
+    reply_header(rq, "Cache-Control", SLICE("no-store"));
+    return reply_bytes(rq, 200, "text/plain; version=0.0.4; charset=utf-8", body);
+}

@@ -1,0 +1,295 @@
+/* Which app answers a request, by host name and path. */
+#include "app/app_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HOST_BYTES       (64u << 20) /* manifests are 1 MB at most, apps 64 */
+#define LONGEST_OWN_PATH (sizeof "/_/healthz" - 1)
+
+/* ---- finding the row
+ * -------------------------------------------------------------------------------- */
+
+/* `<slug>.localhost` works without any configuration. */
+static struct app *app_of_localhost(const struct host *h, struct slice name)
+{
+    const struct slice tail = SLICE(".localhost");
+    if (!slice_ends(name, tail))
+        return NULL;
+    name.len -= tail.len;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        if (slice_eq_nocase(h->apps[i].manifest->slug.s, name))
+            return &h->apps[i];
+    }
+    return NULL;
+}
+
+static struct app *app_of_name(const struct host *h, struct slice name)
+{
+    char lower[256];
+    if (h->by_name.len == 0 || name.len > sizeof lower)
+        return app_of_localhost(h, name);
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    }
+    struct app *app = map_find(&h->by_name, (struct slice){lower, name.len});
+    return app ? app : app_of_localhost(h, name);
+}
+
+/* "/slug/rest" belongs to the app mounted there, which sees "/rest". */
+static struct app *app_of_mount(const struct host *h, struct req *rq)
+{
+    for (size_t i = 0; i < h->n_apps; i++) {
+        struct app *app = &h->apps[i];
+        if (!slice_starts(rq->path, app->mount))
+            continue;
+        struct slice rest = slice_skip(rq->path, app->mount.len);
+        if (rest.len && rest.ptr[0] == '/') {
+            rq->mount = app->mount;
+            rq->path = rest;
+            return app;
+        }
+    }
+    return NULL;
+}
+
+static bool is_mount_without_slash(const struct host *h, const struct req *rq)
+{
+    for (size_t i = 0; i < h->n_apps; i++) {
+        if (h->apps[i].mount.len && slice_eq(rq->path, h->apps[i].mount))
+            return true;
+    }
+    return false;
+}
+
+/* Inside an app: what is dais's below /_/, then its files. */
+static const struct route *find_in_app(const struct host *h, struct app *app, struct req *rq)
+{
+    bool is_ours = slice_starts(rq->path, SLICE("/_/"));
+    if (is_ours && !(h->dev && slice_starts(rq->path, SLICE("/_/dev/"))))
+        return &missing_route;
+    return app->web ? web_find(app->web, rq) : &missing_route;
+}
+
+static const struct route *host_find(struct service *s, struct req *rq)
+{
+    struct host *h = container_of(s, struct host, service);
+    const struct route *row = NULL;
+    rq->site = h;
+    if (rq->is_control) {
+        row = router_find(h->control, rq);
+        return row ? row : &missing_route;
+    }
+    if (rq->path.ptr[0] != '/') /* OPTIONS * */
+        return &missing_route;
+    if (rq->path.len <= LONGEST_OWN_PATH)
+        row = router_find(h->router, rq);
+    if (row)
+        return row;
+    struct app *app = app_of_name(h, rq->host);
+    if (!app)
+        app = app_of_mount(h, rq);
+    if (app)
+        return find_in_app(h, app, rq);
+    if (slice_is(rq->path, "/"))
+        return &home_route;
+    return is_mount_without_slash(h, rq) ? &to_mount_route : &missing_route;
+}
+
+/* ---- making
+ * ------------------------------------------------------------------------------------------ */
+
+static void host_free(struct service *s)
+{
+    struct host *h = container_of(s, struct host, service);
+    for (size_t i = 0; i < h->n_apps; i++)
+        web_unref(h->apps[i].web);
+    map_done(&h->by_name);
+    router_free(h->router);
+    router_free(h->control);
+    arena_done(&h->arena);
+    free(h);
+}
+
+/* Problems of the manifests and of the settings, as one list; false when one is an error. */
+static bool print_problems(struct problems *p)
+{
+    struct buf text;
+    if (p->n == 0)
+        return true;
+    buf_init(&text, 1u << 20);
+    problems_sort(p);
+    problems_print(p, &text);
+    fwrite(text.data, 1, text.len, stderr);
+    buf_done(&text);
+    return !problems_has_errors(p);
+}
+
+static void problem_of(struct problems *p, const struct err *e, const char *setting)
+{
+    problems_add(p, PROBLEM_ERROR, slice_from(setting), (struct pos){0}, "%s", e->msg);
+}
+
+static void read_settings(struct host *h, const struct app_options *o, struct problems *p)
+{
+    extern char **environ;
+    struct settings_sources from = {
+        .dir = arena_cstr(&h->arena, h->site->dir),
+        .environ_ = (const char *const *)environ,
+        .flags = {[SET_LISTEN] = o->listen, [SET_DATA] = o->data},
+    };
+    struct err e;
+    settings_load(&h->arena, &from, p, &h->settings);
+    if (!log_conf_parse(settings_get(&h->settings, SET_LOG), &h->arena, &h->log, &e))
+        problem_of(p, &e, "DAIS_LOG");
+    if (!trust_parse(&h->trust, settings_get(&h->settings, SET_TRUSTED_PROXIES), &e))
+        problem_of(p, &e, "DAIS_TRUSTED_PROXIES");
+}
+
+/* data/ beside host.yaml or in the app folder, unless a flag, the environment or host.yaml says. */
+static const char *data_dir(struct host *h)
+{
+    const struct setting *set = &h->settings.of[SET_DATA];
+    if (set->source > SOURCE_MANIFEST)
+        return arena_cstr(&h->arena, set->value);
+    struct slice name =
+        h->site->host && h->site->host->data.s.len ? h->site->host->data.s : SLICE("data");
+    if (name.ptr[0] == '/')
+        return arena_cstr(&h->arena, name);
+    return arena_printf(&h->arena, "%.*s/%.*s", SLICE_ARGS(h->site->dir), SLICE_ARGS(name)).ptr;
+}
+
+static struct pairs expand(struct host *h, const struct pairs *values)
+{
+    struct pairs out = {.n = values->n};
+    out.items = arena_alloc(&h->arena, values->n * sizeof *out.items);
+    for (size_t i = 0; i < values->n; i++) {
+        out.items[i] = values->items[i];
+        out.items[i].value.s = settings_expand(&h->settings, values->items[i].value.s, &h->arena);
+    }
+    return out;
+}
+
+static void name_app(struct host *h, struct app *app, const struct texts *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        map_put(&h->by_name, names->items[i].s, app);
+}
+
+/* Alone on the host an app is at "/" (or its base), else at its host names, else below /slug/. */
+static void place_app(struct host *h, struct app *app)
+{
+    const struct manifest *m = app->manifest;
+    struct slice base = m->web.base.s;
+    name_app(h, app, &m->hosts);
+    if (h->site->host) {
+        for (size_t i = 0; i < h->site->host->hosts.n; i++) {
+            const struct host_names *row = &h->site->host->hosts.items[i];
+            if (slice_eq(row->app.s, m->slug.s))
+                name_app(h, app, &row->names);
+        }
+    }
+    if (h->n_apps > 1)
+        app->mount = arena_printf(&h->arena, "/%.*s", SLICE_ARGS(m->slug.s));
+    else
+        app->mount = base.len > 1 ? slice_first(base, base.len - 1) : SLICE("");
+}
+
+static void place_apps(struct host *h)
+{
+    h->n_apps = h->site->n_apps;
+    h->apps = arena_zalloc(&h->arena, h->n_apps * sizeof *h->apps);
+    for (size_t i = 0; i < h->n_apps; i++) {
+        h->apps[i].manifest = h->site->apps[i];
+        h->apps[i].env = expand(h, &h->site->apps[i]->web.env.values);
+        place_app(h, &h->apps[i]);
+    }
+}
+
+struct host *host_read(const struct app_options *o)
+{
+    struct host *h = mem_new(struct host);
+    struct problems p;
+    h->service = (struct service){.refs = 1, .find = host_find, .free = host_free};
+    arena_init(&h->arena, HOST_BYTES);
+    map_init(&h->by_name);
+    h->dev = o->dev;
+    problems_init(&p, &h->arena);
+    h->site = site_load(&h->arena, o->dirs, o->n_dirs, &p);
+    if (h->site) {
+        read_settings(h, o, &p);
+        h->data_dir = data_dir(h);
+        place_apps(h);
+    }
+    if (!print_problems(&p) || !h->site) {
+        service_unref(&h->service);
+        return NULL;
+    }
+    h->router = router_new();
+    h->control = router_new();
+    router_add(h->router, health_routes, n_health_routes);
+    router_add(h->control, health_routes, n_health_routes);
+    router_add(h->control, control_routes, n_control_routes);
+    return h;
+}
+
+/* ---- its life
+ * ------------------------------------------------------------------------------------------ */
+
+static void on_files_changed(void *user)
+{
+    const struct app *app = user;
+    log_line(LOG_INFO, "files changed", F_STR("app", app->manifest->slug.s));
+}
+
+void host_open(struct host *h, struct life *life, struct loops *loops, struct web_budget *budget)
+{
+    h->life = life;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        struct app *app = &h->apps[i];
+        if (!app->manifest->web.root.s.len)
+            continue;
+        const struct web_options options = {
+            .conf = &app->manifest->web,
+            .dir = app->manifest->dir,
+            .mount = app->mount,
+            .env = &app->env,
+            .budget = budget,
+            .loops = loops,
+            .dev = h->dev,
+            .on_change = on_files_changed,
+            .user = app,
+        };
+        app->web = web_new(&options);
+    }
+}
+
+void host_start(struct host *h)
+{
+    for (size_t i = 0; i < h->n_apps; i++) {
+        if (h->apps[i].web)
+            web_start(h->apps[i].web);
+    }
+    h->is_started = true;
+}
+
+void host_stop(struct host *h)
+{
+    for (size_t i = 0; h->is_started && i < h->n_apps; i++) {
+        if (h->apps[i].web)
+            web_stop(h->apps[i].web);
+    }
+    h->is_started = false;
+}
+
+struct slice app_url(const struct host *h, const struct app *app, struct slice base,
+                     struct arena *a)
+{
+    size_t at = 0;
+    for (struct map_entry *row; (row = map_next(&h->by_name, &at));) {
+        if (row->value == app)
+            return arena_printf(a, "http://%.*s/", SLICE_ARGS(row->key));
+    }
+    return arena_printf(a, "%.*s%.*s/", SLICE_ARGS(base), SLICE_ARGS(app->mount));
+}

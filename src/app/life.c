@@ -1,0 +1,292 @@
+/* The life of a serving dais, in order: read, open, serve, reload, drain, end. */
+#include "app/app_impl.h"
+#include "base/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONTROL_NAME "dais.sock"
+#define LOCK_NAME    "dais.lock"
+
+/* ---- opening
+ * ------------------------------------------------------------------------------------------ */
+
+/* As many descriptors as the system lets us have: every connection is one. */
+static void raise_limits(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static unsigned thread_count(const struct host *h)
+{
+    struct slice text;
+    uint64_t n;
+    if (settings_find(&h->settings, SLICE("DAIS_THREADS"), &text) && slice_to_u64(text, &n) &&
+        n >= 1 && n <= 64)
+        return (unsigned)n;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > 16 ? 16 : (unsigned)cores;
+}
+
+/* One server per data folder: the second is told who has it. */
+static bool take_data(struct life *l, struct err *e)
+{
+    char path[4096];
+    const char *dir = l->host->data_dir;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        return err_set_sys(e, ERR_IO,
+                           "making the data folder %s failed; choose another with --data", dir);
+    snprintf(path, sizeof path, "%s/" LOCK_NAME, dir);
+    l->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (l->lock_fd < 0)
+        return err_set_sys(e, ERR_IO, "opening %s failed; choose another folder with --data", path);
+    if (flock(l->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    return err_set(e, ERR_LOCKED,
+                   "another dais serves the data folder %s; stop it, or choose another with --data",
+                   dir);
+}
+
+static bool add_listener(struct life *l, const struct address *a, struct front *front,
+                         struct err *e)
+{
+    const struct listen_options options = {.on_accept = server_accept, .user = front};
+    struct listener *ln = listener_open(l->loops, a, &options, e);
+    if (!ln)
+        return false;
+    l->listeners = mem_realloc(l->listeners, (l->n_listeners + 1) * sizeof(struct listener *));
+    l->listeners[l->n_listeners++] = ln;
+    return true;
+}
+
+static bool listen_at(struct life *l, struct slice text, struct err *e)
+{
+    struct address a;
+    return address_parse(&a, text, e) && add_listener(l, &a, &l->front, e);
+}
+
+static bool listen_public(struct life *l, struct err *e)
+{
+    struct host *h = l->host;
+    const struct host_conf *conf = h->site->host;
+    bool is_given = h->settings.of[SET_LISTEN].source > SOURCE_MANIFEST ||
+                    h->settings.of[SET_PORT].source > SOURCE_MANIFEST;
+    if (is_given || !conf || conf->listen.n == 0)
+        return listen_at(l, settings_listen(&h->settings, &h->arena), e);
+    for (size_t i = 0; i < conf->listen.n; i++) {
+        if (!listen_at(l, conf->listen.items[i].s, e))
+            return false;
+    }
+    return true;
+}
+
+static bool listen_control(struct life *l, struct err *e)
+{
+    struct address a = {.len = 1};
+    a.sa.any.sa_family = AF_UNIX;
+    int n = snprintf(a.path, sizeof a.path, "%s/" CONTROL_NAME, l->host->data_dir);
+    if (n < 0 || (size_t)n >= sizeof a.path)
+        return err_set(e, ERR_USAGE, "the path of the data folder is too long; shorten it");
+    return add_listener(l, &a, &l->control_front, e);
+}
+
+static void make_server(struct life *l)
+{
+    const struct server_options options = {
+        .trust = l->host->trust,
+        .log_requests = true,
+        .release = build_release,
+    };
+    atomic_fetch_add(&l->host->service.refs, 1); /* the server's; ours stays with l->host */
+    l->server = server_new(l->loops, &options, &l->host->service);
+    l->front = (struct front){.server = l->server};
+    l->control_front = (struct front){.server = l->server, .is_control = true};
+}
+
+static bool open_all(struct life *l, struct err *e)
+{
+    if (!take_data(l, e))
+        return false;
+    unsigned threads = thread_count(l->host);
+    l->loops = loops_new(threads);
+    if (!lanes_start(l->loops, threads < 2 ? 2 : threads, e))
+        return false;
+    host_open(l->host, l, l->loops, &l->budget);
+    make_server(l);
+    return listen_public(l, e) && listen_control(l, e);
+}
+
+/* ---- signals: stop, reload
+ * ------------------------------------------------------------------------------- */
+
+static void on_drained(void *arg)
+{
+    struct life *l = arg;
+    loops_stop(l->loops);
+}
+
+struct closing {
+    struct post post;
+    struct life *life;
+};
+
+static void on_close_doors(struct post *p, struct loop *loop)
+{
+    struct closing *c = container_of(p, struct closing, post);
+    for (size_t i = 0; i < c->life->n_listeners; i++)
+        listener_stop(c->life->listeners[i], loop);
+    free(c);
+}
+
+/* Stop accepting everywhere, then finish what is under way. A second signal does not wait. */
+static void begin_drain(struct life *l)
+{
+    if (atomic_exchange(&l->is_draining, true)) {
+        log_line(LOG_WARN, "stopping at once");
+        loops_stop(l->loops);
+        return;
+    }
+    log_line(LOG_INFO, "stopping: finishing open requests");
+    for (unsigned i = 0; i < loops_count(l->loops); i++) {
+        struct closing *c = mem_new(struct closing);
+        *c = (struct closing){.post.fn = on_close_doors, .life = l};
+        loop_post(loops_get(l->loops, i), &c->post);
+    }
+    server_drain(l->server, on_drained, l);
+}
+
+bool life_reload(struct life *l, struct err *e)
+{
+    struct host *h = host_read(&l->options);
+    if (!h) {
+        atomic_fetch_add(&l->reload_failures, 1);
+        log_line(LOG_ERROR, "reload refused: the manifests have errors; the old ones go on");
+        return err_set(e, ERR_MANIFEST,
+                       "the manifests have errors (see the server's log); the old ones go on");
+    }
+    struct host *old = l->host;
+    host_open(h, l, l->loops, &l->budget);
+    host_start(h);
+    atomic_fetch_add(&h->service.refs, 1);
+    server_replace(l->server, &h->service);
+    l->host = h;
+    host_stop(old);
+    service_unref(&old->service);
+    atomic_fetch_add(&l->reloads, 1);
+    log_line(LOG_INFO, "reloaded", F_INT("apps", h->n_apps));
+    return true;
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct life *l = handle->data;
+    struct err e;
+    if (signum == SIGHUP) {
+        (void)life_reload(l, &e);
+        return;
+    }
+    l->exit_code = signum == SIGINT ? 130 : 0;
+    begin_drain(l);
+}
+
+static void watch_signals(struct life *l)
+{
+    static const int signums[] = {SIGINT, SIGTERM, SIGHUP};
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < sizeof signums / sizeof *signums; i++) {
+        must(uv_signal_init(loop_uv(loops_get(l->loops, 0)), &l->signals[i]) == 0);
+        l->signals[i].data = l;
+        must(uv_signal_start(&l->signals[i], on_signal, signums[i]) == 0);
+    }
+    l->n_signals = sizeof signums / sizeof *signums;
+}
+
+/* ---- from the first line to the last connection
+ * ------------------------------------------------------------ */
+
+static void serve(struct life *l)
+{
+    watch_signals(l);
+    for (unsigned i = 0; i < loops_count(l->loops); i++) {
+        for (size_t n = 0; n < l->n_listeners; n++)
+            listener_start(l->listeners[n], loops_get(l->loops, i));
+    }
+    host_start(l->host);
+    banner_print(l, l->host);
+    loops_run(l->loops);
+}
+
+static void close_all(struct life *l)
+{
+    if (l->host)
+        host_stop(l->host);
+    for (size_t i = 0; i < l->n_signals; i++)
+        uv_close((uv_handle_t *)&l->signals[i], NULL);
+    for (size_t i = 0; i < l->n_listeners; i++) { /* after a drain nothing is left to do here */
+        for (unsigned n = 0; n < loops_count(l->loops); n++)
+            listener_stop(l->listeners[i], loops_get(l->loops, n));
+    }
+    if (l->loops)
+        lanes_stop(l->loops);
+    if (l->server)
+        server_free(l->server);
+    if (l->host)
+        service_unref(&l->host->service);
+    if (l->loops)
+        loops_free(l->loops);
+    for (size_t i = 0; i < l->n_listeners; i++)
+        listener_free(l->listeners[i]);
+    free(l->listeners);
+    if (l->lock_fd >= 0)
+        close(l->lock_fd);
+}
+
+int app_serve(const struct app_options *options)
+{
+    struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
+    struct err e;
+    mallopt(M_ARENA_MAX, 2); /* a few threads: more arenas only hold more memory */
+    raise_limits();
+    l.host = host_read(options);
+    if (!l.host)
+        return err_exit(ERR_MANIFEST);
+    if (!log_setup(l.host->log.level, l.host->log.format, l.host->log.path)) {
+        fprintf(stderr, "dais: opening the log file %s failed\n", l.host->log.path);
+        service_unref(&l.host->service);
+        return err_exit(ERR_IO);
+    }
+    bool opened = open_all(&l, &e);
+    if (opened) {
+        serve(&l);
+    } else {
+        fprintf(stderr, "dais: %s\n", e.msg);
+        l.exit_code = err_exit(e.code);
+    }
+    close_all(&l);
+    return l.exit_code;
+}
+
+bool app_control_path(const struct app_options *options, char *to, size_t n, struct err *e)
+{
+    struct host *h = host_read(options);
+    if (!h)
+        return err_set(e, ERR_MANIFEST, "the manifests have errors; `dais check` shows them");
+    int len = snprintf(to, n, "%s/" CONTROL_NAME, h->data_dir);
+    service_unref(&h->service);
+    if (len < 0 || (size_t)len >= n)
+        return err_set(e, ERR_USAGE, "the path of the data folder is too long");
+    return true;
+}
