@@ -207,7 +207,7 @@ void log_add(struct buf *to, enum log_level level, const char *msg, const struct
     const struct style *style = out.json ? &json_style : &text_style;
     size_t start = to->len, whole;
     style->head(to, level, msg);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !to->full; i++) {
         whole = to->len;
         style->field(to, &fields[i]);
         if (!to->full && to->len - start <= LINE_MAX_BYTES - END_BYTES &&
