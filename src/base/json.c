@@ -414,7 +414,7 @@ static bool clear_slots(struct parser *p, uint32_t n, size_t *ret_cap)
 
 static bool check_many_keys(struct parser *p, uint32_t object, bool keep)
 {
-    size_t cap;
+    size_t cap = 0;
     uint32_t n = p->tape[object].len, at = object + 1;
     if (!clear_slots(p, n, &cap))
         return false;
