@@ -88,9 +88,15 @@ void arena_reset(struct arena *a)
     a->chunk = keep;
 }
 
-static size_t align_up(size_t n)
+/* What a block of n bytes takes; n is at most SIZE_MAX / 2. */
+static size_t room_for(size_t n)
 {
-    return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    return n ? (n + ALIGN - 1) & ~(size_t)(ALIGN - 1) : ALIGN;
+}
+
+static bool fits(const struct arena *a, size_t n)
+{
+    return n <= SIZE_MAX / 2 && n <= a->cap_bytes && a->used_bytes <= a->cap_bytes - n;
 }
 
 static bool add_chunk(struct arena *a, size_t n)
@@ -109,16 +115,16 @@ static bool add_chunk(struct arena *a, size_t n)
 
 void *arena_try_alloc(struct arena *a, size_t n)
 {
-    if (n > a->cap_bytes || a->used_bytes > a->cap_bytes - n)
+    if (!fits(a, n))
         return NULL;
-    size_t room = align_up(n ? n : 1);
+    size_t room = room_for(n);
     if (!a->chunk || a->chunk->size - a->chunk->used < room) {
         if (!add_chunk(a, room))
             return NULL;
     }
     char *p = a->chunk->data + a->chunk->used;
     a->chunk->used += room;
-    a->used_bytes += n;
+    a->used_bytes += room;
     UNPOISON(p, n);
     return p;
 }
@@ -136,24 +142,42 @@ void *arena_zalloc(struct arena *a, size_t n)
     return memset(arena_alloc(a, n), 0, n);
 }
 
+static bool is_newest(const struct arena *a, const void *p, size_t room)
+{
+    const struct arena_chunk *c = a->chunk;
+    return c && (const char *)p + room == c->data + c->used;
+}
+
 void *arena_try_grow(struct arena *a, void *old, size_t old_n, size_t n)
 {
     must(n >= old_n);
     if (!old)
         return arena_try_alloc(a, n);
+    if (n > SIZE_MAX / 2)
+        return NULL;
     struct arena_chunk *c = a->chunk;
-    size_t was = align_up(old_n ? old_n : 1), want = align_up(n);
-    bool newest = c && (char *)old + was == c->data + c->used;
-    if (newest && c->size - c->used >= want - was) {
-        if (n - old_n > a->cap_bytes - a->used_bytes)
+    size_t was = room_for(old_n), want = room_for(n);
+    if (is_newest(a, old, was) && c->size - c->used >= want - was) {
+        if (!fits(a, n - old_n))
             return NULL;
         c->used += want - was;
-        a->used_bytes += n - old_n;
+        a->used_bytes += want - was;
         UNPOISON(old, n);
         return old;
     }
     void *p = arena_try_alloc(a, n);
     return p ? memcpy(p, old, old_n) : NULL;
+}
+
+void arena_shrink(struct arena *a, void *p, size_t old_n, size_t n)
+{
+    must(n <= old_n);
+    size_t was = room_for(old_n), want = room_for(n);
+    if (!is_newest(a, p, was))
+        return;
+    a->chunk->used -= was - want;
+    a->used_bytes -= was - want;
+    POISON((char *)p + n, was - n);
 }
 
 struct slice arena_dup(struct arena *a, struct slice s)

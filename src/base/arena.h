@@ -17,7 +17,7 @@ struct arena_defer;
 struct arena {
     struct arena_chunk *chunk;  /* newest first; NULL until the first allocation */
     struct arena_defer *defers; /* newest first */
-    size_t used_bytes;          /* handed out, all chunks */
+    size_t used_bytes;          /* handed out, all chunks, in steps of 16 */
     size_t cap_bytes;
 };
 
@@ -32,7 +32,8 @@ void arena_init(struct arena *a, size_t cap_bytes); /* allocates nothing yet */
 void arena_done(struct arena *a);  /* runs defers, frees all; may be called twice */
 void arena_reset(struct arena *a); /* the same, but keeps one chunk for reuse */
 
-/* 16-byte aligned, not cleared. n = 0 gives a valid pointer. */
+/* 16-byte aligned, not cleared. n = 0 gives a valid pointer. Every block counts at least 16 bytes
+ * towards the cap, so that many small ones cannot go past it. */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((returns_nonnull, malloc));
 void *arena_try_alloc(struct arena *a, size_t n) MUST_CHECK;
 void *arena_zalloc(struct arena *a, size_t n)
@@ -41,6 +42,9 @@ void *arena_zalloc(struct arena *a, size_t n)
 
 /* Grows a block in place when it is the newest, else copies. */
 void *arena_try_grow(struct arena *a, void *old, size_t old_n, size_t n) MUST_CHECK;
+
+/* Gives the end of a block back, when nothing was allocated after it; else nothing happens. */
+void arena_shrink(struct arena *a, void *p, size_t old_n, size_t n);
 
 /* Copies ending in NUL (not counted in len). */
 struct slice arena_dup(struct arena *a, struct slice s);

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_EVER (SIZE_MAX / 4) /* so that sums and doubling cannot overflow */
+
 void buf_init(struct buf *b, size_t max)
 {
-    *b = (struct buf){.max = max};
+    *b = (struct buf){.max = max < MAX_EVER ? max : MAX_EVER};
 }
 
 void buf_done(struct buf *b)
@@ -26,6 +28,15 @@ void buf_clear(struct buf *b)
         b->data[0] = '\0';
 }
 
+void buf_truncate(struct buf *b, size_t len)
+{
+    must(len <= b->len);
+    b->len = len;
+    b->full = false;
+    if (b->data)
+        b->data[len] = '\0';
+}
+
 char *buf_reserve(struct buf *b, size_t n)
 {
     if (b->full || n > b->max || b->len > b->max - n) {
@@ -37,6 +48,8 @@ char *buf_reserve(struct buf *b, size_t n)
         size_t cap = b->cap ? b->cap : 64;
         while (cap < want)
             cap *= 2;
+        if (cap > b->max + 1)
+            cap = b->max + 1;
         b->data = mem_realloc(b->data, cap);
         b->cap = cap;
     }
@@ -67,7 +80,11 @@ void buf_add_str(struct buf *b, const char *s)
 
 void buf_add_char(struct buf *b, char c)
 {
-    buf_add(b, (struct slice){&c, 1});
+    char *to = buf_reserve(b, 1);
+    if (!to)
+        return;
+    *to = c;
+    buf_grew(b, 1);
 }
 
 void buf_add_u64(struct buf *b, uint64_t v)

@@ -13,8 +13,11 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_done(struct buf *b);  /* frees; may be called twice */
-void buf_clear(struct buf *b); /* empties, keeps the memory, forgets `full` */
+void buf_done(struct buf *b);                 /* frees; may be called twice */
+void buf_clear(struct buf *b);                /* empties, keeps the memory, forgets `full` */
+void buf_truncate(struct buf *b, size_t len); /* back to an earlier length, forgets `full` */
+
+/* What is added must not lie in the buf itself. */
 
 void buf_add(struct buf *b, struct slice s);
 void buf_add_str(struct buf *b, const char *s);

@@ -31,11 +31,23 @@ int64_t clock_wall_ms(void)
 static const char days[] = "SunMonTueWedThuFriSat";
 static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-void clock_http_date(int64_t wall_s, char to[HTTP_DATE_LEN + 1])
+/* Both formats have four digits for the year: what lies outside is drawn to their edge. */
+#define FIRST_SECOND INT64_C(-62167219200) /* 0000-01-01 */
+#define LAST_SECOND  INT64_C(253402300799) /* 9999-12-31 */
+
+static struct tm calendar(int64_t wall_s)
 {
-    time_t t = (time_t)wall_s;
+    time_t t = (time_t)(wall_s < FIRST_SECOND  ? FIRST_SECOND
+                        : wall_s > LAST_SECOND ? LAST_SECOND
+                                               : wall_s);
     struct tm tm;
     gmtime_r(&t, &tm);
+    return tm;
+}
+
+void clock_http_date(int64_t wall_s, char to[HTTP_DATE_LEN + 1])
+{
+    struct tm tm = calendar(wall_s);
     char text[64];
     snprintf(text, sizeof text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
              tm.tm_mday, months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min,
@@ -55,7 +67,7 @@ static bool two_digits(const char *s, int *ret)
 int64_t clock_parse_http_date(const char *s, uint64_t len)
 {
     int day, hi, lo, hour, min, sec;
-    if (len != HTTP_DATE_LEN || memcmp(s + 25, " GMT", 4) != 0 || s[3] != ',' || s[4] != ' ')
+    if (len != HTTP_DATE_LEN)
         return -1;
     if (!two_digits(s + 5, &day) || !two_digits(s + 12, &hi) || !two_digits(s + 14, &lo) ||
         !two_digits(s + 17, &hour) || !two_digits(s + 20, &min) || !two_digits(s + 23, &sec))
@@ -63,7 +75,7 @@ int64_t clock_parse_http_date(const char *s, uint64_t len)
     int month = 0;
     while (month < 12 && memcmp(months + (size_t)3 * (size_t)month, s + 8, 3) != 0)
         month++;
-    if (month == 12 || day < 1 || day > 31 || hour > 23 || min > 59 || sec > 60)
+    if (month == 12)
         return -1;
     struct tm tm = {.tm_year = hi * 100 + lo - 1900,
                     .tm_mon = month,
@@ -71,17 +83,21 @@ int64_t clock_parse_http_date(const char *s, uint64_t len)
                     .tm_hour = hour,
                     .tm_min = min,
                     .tm_sec = sec};
-    return (int64_t)timegm(&tm);
+    int64_t wall_s = (int64_t)timegm(&tm);
+    char again[HTTP_DATE_LEN + 1]; /* the 31st of February, a wrong weekday, odd separators */
+    clock_http_date(wall_s, again);
+    return memcmp(again, s, HTTP_DATE_LEN) == 0 && wall_s >= 0 ? wall_s : -1;
 }
 
 void clock_rfc3339(int64_t wall_ms, char to[RFC3339_LEN + 1])
 {
-    time_t t = (time_t)(wall_ms / 1000);
-    struct tm tm;
-    gmtime_r(&t, &tm);
+    int ms = (int)(wall_ms % 1000);
+    if (ms < 0) /* before 1970: the second is the one that began earlier */
+        ms += 1000;
+    struct tm tm = calendar(wall_ms / 1000 - (wall_ms % 1000 < 0));
     char text[80];
     snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (tm.tm_year + 1900) % 10000,
-             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
+             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ms);
     memcpy(to, text, RFC3339_LEN);
     to[RFC3339_LEN] = '\0';
 }

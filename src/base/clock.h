@@ -9,7 +9,7 @@ int64_t clock_wall_ms(void); /* since 1970, UTC */
 #define HTTP_DATE_LEN 29
 void clock_http_date(int64_t wall_s,
                      char to[HTTP_DATE_LEN + 1]); /* Sun, 06 Nov 1994 08:49:37 GMT */
-/* Seconds of an HTTP date in its one present form; -1 when it is none. */
+/* Seconds of an HTTP date in its one present form, exactly; -1 when it is none or before 1970. */
 int64_t clock_parse_http_date(const char *s, uint64_t len);
 
 #define RFC3339_LEN 24

@@ -25,6 +25,8 @@ bool err_set_at(struct err *e, enum err_code code, int sys_errno, const char *wh
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    if (n < 0)
+        text[0] = '\0';
     if (sys_errno && n >= 0 && (size_t)n < sizeof text) {
         char why[96];
         snprintf(text + n, sizeof text - (size_t)n, ": %s", strerror_r(sys_errno, why, sizeof why));

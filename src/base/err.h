@@ -8,6 +8,7 @@
 #pragma once
 #include "base/must.h"
 
+#include <errno.h>
 #include <stdbool.h>
 
 /*        code                  status  slug                     exit  title */

@@ -2,6 +2,8 @@
 #include "base/log.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
+#include "base/json_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +16,8 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES     8192
+#define VALUE_MAX_BYTES    1024
+#define END_BYTES          24 /* what closes a line, with the note that it was cut */
 #define ROTATE_BYTES       (10 * 1024 * 1024)
 #define ROTATE_KEEP        5
 #define ROTATE_CHECK_BYTES (64 * 1024) /* how often the size is looked at */
@@ -36,16 +40,23 @@ static int open_file(void)
 
 bool log_setup(enum log_level level, enum log_format format, const char *path)
 {
-    out.level = level;
+    int fd = STDERR_FILENO;
     if (path && *path) {
         if (strlen(path) >= sizeof out.path - 4)
             return false;
         memcpy(out.path, path, strlen(path) + 1);
-        int fd = open_file();
-        if (fd < 0)
+        fd = open_file();
+        if (fd < 0) {
+            out.path[0] = '\0';
             return false;
-        out.fd = fd;
+        }
+    } else {
+        out.path[0] = '\0';
     }
+    if (out.fd != STDERR_FILENO)
+        close(out.fd);
+    out.fd = fd;
+    out.level = level;
     bool terminal = isatty(out.fd);
     out.json = format == LOG_JSON || (format == LOG_AUTO && !terminal);
     const char *no_color = getenv("NO_COLOR");
@@ -58,65 +69,111 @@ bool log_is_on(enum log_level level)
     return level >= out.level;
 }
 
-/* The escapes of a JSON string; in text lines control characters become '?', so that no input can
- * forge a line or drive the terminal. */
-static void add_json_string(struct buf *b, struct slice s)
+/* At most so much of one value, cut before a character, not inside it. */
+static struct slice shortened(struct slice s)
 {
-    buf_add_char(b, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c == '"' || c == '\\')
-            buf_printf(b, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_printf(b, "\\u%04x", c);
-        else
-            buf_add_char(b, (char)c);
-    }
-    buf_add_char(b, '"');
+    if (s.len <= VALUE_MAX_BYTES)
+        return s;
+    size_t n = VALUE_MAX_BYTES;
+    while (n > VALUE_MAX_BYTES - 4 && ((unsigned char)s.ptr[n] & 0xc0) == 0x80)
+        n--;
+    return slice_first(s, n);
 }
 
-static void add_text(struct buf *b, struct slice s)
+/* Length of a character that only shows itself; 0 for what is no UTF-8, drives the terminal or
+ * turns the direction of the line (C0, C1, DEL, U+2028 to 202E, U+2066 to 2069). */
+static size_t harmless(const char *at, size_t left)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        buf_add_char(b, c < 0x20 || c == 0x7f ? '?' : (char)c);
+    if ((signed char)*at >= 0)
+        return *at >= 0x20 && *at != 0x7f;
+    size_t n = utf8_sequence(at, left);
+    const unsigned char *u = (const unsigned char *)at;
+    bool c1 = n == 2 && u[0] == 0xc2 && u[1] < 0xa0;
+    bool turns = n == 3 && u[0] == 0xe2 &&
+                 ((u[1] == 0x80 && u[2] >= 0xa8 && u[2] <= 0xae) ||
+                  (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9));
+    return c1 || turns ? 0 : n;
+}
+
+static void add_text(struct buf *b, struct slice s, bool quoted)
+{
+    for (size_t i = 0; i < s.len;) {
+        size_t n = harmless(s.ptr + i, s.len - i);
+        if (quoted && (s.ptr[i] == '"' || s.ptr[i] == '\\'))
+            buf_add_char(b, '\\');
+        buf_add(b, n ? (struct slice){s.ptr + i, n} : SLICE("?"));
+        i += n ? n : 1;
     }
 }
 
-static void json_line(struct buf *b, enum log_level level, const char *msg,
-                      const struct log_field *fields, size_t n)
+/* A value that could be taken for more fields stands in quotes. */
+static void add_text_value(struct buf *b, struct slice s)
+{
+    bool quoted = s.len == 0;
+    for (size_t i = 0; i < s.len && !quoted; i++)
+        quoted = s.ptr[i] == ' ' || s.ptr[i] == '"' || s.ptr[i] == '=' || s.ptr[i] == '\\';
+    buf_add_str(b, quoted ? "\"" : "");
+    add_text(b, s, quoted);
+    buf_add_str(b, quoted ? "\"" : "");
+}
+
+static void add_int(struct buf *b, int64_t v)
+{
+    if (v < 0)
+        buf_add_char(b, '-');
+    buf_add_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+static void json_field(struct buf *b, const struct log_field *f)
+{
+    buf_add_char(b, ',');
+    json_escape(b, slice_from(f->key), 0);
+    buf_add_char(b, ':');
+    if (f->type == FIELD_INT)
+        add_int(b, f->num);
+    else
+        json_escape(b, shortened(f->str), 0);
+}
+
+static void text_field(struct buf *b, const struct log_field *f)
+{
+    buf_add_char(b, ' ');
+    buf_add_str(b, f->key);
+    buf_add_char(b, '=');
+    if (f->type == FIELD_INT)
+        add_int(b, f->num);
+    else
+        add_text_value(b, shortened(f->str));
+}
+
+static void json_head(struct buf *b, enum log_level level, const char *msg)
 {
     char when[RFC3339_LEN + 1];
     clock_rfc3339(clock_wall_ms(), when);
-    buf_printf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":", when, level_names[level]);
-    add_json_string(b, slice_from(msg));
-    for (size_t i = 0; i < n; i++) {
-        buf_printf(b, ",\"%s\":", fields[i].key);
-        if (fields[i].type == FIELD_INT)
-            buf_printf(b, "%lld", (long long)fields[i].num);
-        else
-            add_json_string(b, fields[i].str);
-    }
-    buf_add_str(b, "}\n");
+    buf_add_str(b, "{\"time\":\"");
+    buf_add_str(b, when);
+    buf_add_str(b, "\",\"level\":\"");
+    buf_add_str(b, level_names[level]);
+    buf_add_str(b, "\",\"msg\":");
+    json_escape(b, shortened(slice_from(msg)), 0);
 }
 
-static void text_line(struct buf *b, enum log_level level, const char *msg,
-                      const struct log_field *fields, size_t n)
+static void text_head(struct buf *b, enum log_level level, const char *msg)
 {
     char when[RFC3339_LEN + 1];
     clock_rfc3339(clock_wall_ms(), when);
     buf_printf(b, "%s%.8s %-5s ", out.color ? level_colors[level] : "", when + 11,
                level_names[level]);
-    add_text(b, slice_from(msg));
-    for (size_t i = 0; i < n; i++) {
-        buf_printf(b, " %s=", fields[i].key);
-        if (fields[i].type == FIELD_INT)
-            buf_printf(b, "%lld", (long long)fields[i].num);
-        else
-            add_text(b, fields[i].str);
-    }
-    buf_add_str(b, out.color ? "\033[0m\n" : "\n");
+    add_text(b, shortened(slice_from(msg)), false);
 }
+
+static const struct style {
+    void (*head)(struct buf *b, enum log_level level, const char *msg);
+    void (*field)(struct buf *b, const struct log_field *f);
+    const char *cut; /* in the place of fields that did not fit */
+    const char *end, *color_end;
+} json_style = {json_head, json_field, ",\"cut\":true", "}\n", "}\n"},
+  text_style = {text_head, text_field, " cut=true", "\n", "\033[0m\n"};
 
 /* path.4 -> path.5, ... path -> path.1, then a new file under the same descriptor number. */
 static void rotate(void)
@@ -145,11 +202,24 @@ static void rotate(void)
 void log_add(struct buf *to, enum log_level level, const char *msg, const struct log_field *fields,
              size_t n)
 {
-    (out.json ? json_line : text_line)(to, level, msg, fields, n);
-    if (to->full && to->len) { /* too long: what there is, closed by a newline */
-        to->data[to->len - 1] = '\n';
-        to->full = false;
+    if (to->len && to->max - to->len < LINE_MAX_BYTES)
+        log_flush(to);
+    const struct style *style = out.json ? &json_style : &text_style;
+    size_t start = to->len, whole;
+    style->head(to, level, msg);
+    for (size_t i = 0; i < n && !to->full; i++) {
+        whole = to->len;
+        style->field(to, &fields[i]);
+        if (!to->full && to->len - start <= LINE_MAX_BYTES - END_BYTES &&
+            to->max - to->len > END_BYTES)
+            continue;
+        buf_truncate(to, whole);
+        buf_add_str(to, style->cut);
+        break;
     }
+    buf_add_str(to, out.color ? style->color_end : style->end);
+    if (to->full) /* not even its head fits this buffer */
+        buf_truncate(to, start);
 }
 
 void log_flush(struct buf *lines)

@@ -1,7 +1,9 @@
 /* Structured log lines: text on a terminal, JSON lines otherwise, to standard error or a file.
  *
  * A line has a level, a message and named fields. Never a body, a token or a query string: what may
- * hold a secret is not passed in. Any thread may log; a line is one write. */
+ * hold a secret is not passed in. Any thread may log; a line is one write.
+ * No value can end a line, pose as another field or drive a terminal; a JSON line is valid JSON
+ * whatever bytes its values have. Values are cut at 1 KB; fields beyond 8 KB give way to "cut". */
 #pragma once
 #include "base/buf.h"
 #include "base/must.h"
@@ -21,7 +23,8 @@ struct log_field {
 #define F_CSTR(k, s) F_STR(k, slice_from(s))
 #define F_INT(k, n)  ((struct log_field){.key = (k), .type = FIELD_INT, .num = (int64_t)(n)})
 
-/* Before threads start. `path` NULL = standard error; a file is rotated at 10 MB, five kept. */
+/* Before threads start; a later call replaces all. `path` NULL = standard error; a file is rotated
+ * at 10 MB, five kept. */
 bool log_setup(enum log_level level, enum log_format format, const char *path);
 bool log_is_on(enum log_level level);
 
@@ -37,7 +40,7 @@ bool log_is_on(enum log_level level);
 void log_write(enum log_level level, const char *msg, const struct log_field *fields, size_t n);
 
 /* For threads with many lines (one per request): lines are added to a buffer and leave in one
- * write when the thread is about to sleep. */
+ * write when the thread is about to sleep, or when the buffer (best over 8 KB) is nearly full. */
 void log_add(struct buf *to, enum log_level level, const char *msg, const struct log_field *fields,
              size_t n);
 void log_flush(struct buf *lines); /* writes and clears */

@@ -4,6 +4,7 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
@@ -23,6 +24,17 @@ static void fill(unsigned char *to, size_t n)
     }
 }
 
+/* A forked child must not hand out what its parent will. */
+static void forget_pool(void)
+{
+    pool_left = 0;
+}
+
+static void watch_forks(void)
+{
+    must(pthread_atfork(NULL, NULL, forget_pool) == 0);
+}
+
 void random_bytes(void *to, size_t n)
 {
     if (n > sizeof pool / 4) {
@@ -30,6 +42,8 @@ void random_bytes(void *to, size_t n)
         return;
     }
     if (pool_left < n) {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        pthread_once(&once, watch_forks);
         fill(pool, sizeof pool);
         pool_left = sizeof pool;
     }
