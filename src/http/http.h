@@ -26,7 +26,8 @@ enum { /* bits of route.methods; HEAD is implied by GET */
        ON_ANY = 0xffff
 };
 
-/* One row of a static table. A path is literal, may hold {name} segments, and may end in a segment "*". */
+/* One row of a static table. A path is literal, may hold {name} segments, and may end in a segment
+ * "*". */
 struct route {
     const char *path;
     const char *name; /* in logs and metrics */
@@ -160,8 +161,8 @@ struct front {
     bool is_control; /* the local control socket: operator rights */
     bool is_secure;
 };
-/* on_accept for net's listen_options with a struct front as its user. */
-void server_accept(void *front, struct listener *ln, struct loop *l, int fd,
+/* on_accept for net's listen_options with a struct front as `user`. */
+void server_accept(void *user, struct listener *ln, struct loop *l, int fd,
                    const struct address *peer);
 
 /* Loop 0: new requests see the new service, those under way keep theirs. Takes the reference. */
