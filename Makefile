@@ -53,7 +53,8 @@ UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(OUT)/tests/%)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(OUT)/fuzz/%)
-C_FILES   := $(wildcard src/*/*.[ch] src/*/*/*.[ch] tests/unit/*.h tests/unit/*/*.[ch] tests/fuzz/*.[ch])
+C_FILES   := $(wildcard src/*/*.[ch] src/*/*/*.[ch] tests/unit/*.h tests/unit/*/*.[ch] \
+	tests/fuzz/*.[ch] tools/*.[ch])
 AR        := $(if $(filter release,$(MODE)),gcc-ar,ar)
 
 .PHONY: all help debug release coverage tsan deps deps-test deps-bench print-packages web run test \

@@ -1,4 +1,4 @@
-/* embed OUT.c NAME=FILE...: turns files into one C file with the table embedded_pages. */
+/* Turns files into one C file with the table embedded_pages: embed OUT.c NAME=FILE... */
 #include <stdio.h>
 #include <string.h>
 

@@ -61,6 +61,12 @@ struct err {
 #define err_set(e, code, ...) err_set_at((e), (code), 0, __func__, __VA_ARGS__)
 /* The same for a failed system call: keeps errno and appends its text. */
 #define err_set_sys(e, code, ...) err_set_at((e), (code), errno, __func__, __VA_ARGS__)
+#ifdef __clang_analyzer__ /* it cannot see that the answer is always false */
+#undef err_set
+#undef err_set_sys
+#define err_set(e, code, ...)     (err_set_at((e), (code), 0, __func__, __VA_ARGS__) && false)
+#define err_set_sys(e, code, ...) (err_set_at((e), (code), errno, __func__, __VA_ARGS__) && false)
+#endif
 
 bool err_set_at(struct err *e, enum err_code code, int sys_errno, const char *where,
                 const char *fmt, ...) PRINTF(5, 6);

@@ -244,7 +244,7 @@ static void read_ahead(struct conn *c, enum io io, struct slice bytes)
     }
     if (io == IO_OK)
         buf_add(&conn_flow(c)->in, bytes);
-    if (io == IO_EOF || c->flow->in.len >= READ_BYTES)
+    if (io == IO_EOF || conn_flow(c)->in.len >= READ_BYTES)
         watch_want(&c->watch, c->watch.events & ~WATCH_READ);
     if (io == IO_EOF)
         c->close_after = true;

@@ -117,7 +117,7 @@ static void read_peer(struct conn *c, struct req *rq, const struct h1_request *h
         if (slice_is(h1_get(h1, HEADER_X_FORWARDED_PROTO), "https"))
             rq->is_secure = true;
     }
-    if (is_trusted && is_good_id(id)) {
+    if (is_trusted && id.ptr && is_good_id(id)) {
         memcpy(rq->id, id.ptr, id.len);
         rq->id[id.len] = '\0';
     } else {

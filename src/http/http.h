@@ -161,8 +161,8 @@ struct front {
     bool is_control; /* the local control socket: operator rights */
     bool is_secure;
 };
-/* on_accept for net's listen_options with a struct front as its user. */
-void server_accept(void *front, struct listener *ln, struct loop *l, int fd,
+/* on_accept for net's listen_options with a struct front as `user`. */
+void server_accept(void *user, struct listener *ln, struct loop *l, int fd,
                    const struct address *peer);
 
 /* Loop 0: new requests see the new service, those under way keep theirs. Takes the reference. */

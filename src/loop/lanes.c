@@ -112,8 +112,9 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     all->lanes = ls;
     for (; ls->n < workers; ls->n++) {
         if (pthread_create(&ls->threads[ls->n], NULL, worker_main, ls) != 0) {
+            err_set(e, ERR_INTERNAL, "starting worker thread %u failed", ls->n + 1);
             lanes_stop(all);
-            return err_set(e, ERR_INTERNAL, "starting worker thread %u failed", ls->n + 1);
+            return false;
         }
     }
     return true;

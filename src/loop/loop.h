@@ -116,9 +116,9 @@ struct lane_stats {
     uint64_t depth, depth_max, done, refused, wait_ns, run_ns;
 };
 
-bool lanes_start(struct loops *ls, unsigned workers, struct err *e);
+bool lanes_start(struct loops *all, unsigned workers, struct err *e);
 /* After loops_run returned: finishes what is queued, joins the workers, calls what is posted. */
-void lanes_stop(struct loops *ls);
+void lanes_stop(struct loops *all);
 /* False when the lane's queue is full (4096): answer 503. From the home loop's thread. */
 bool lane_submit(struct loop *home, enum lane lane, struct work *w) MUST_CHECK;
-void lanes_stats(struct loops *ls, struct lane_stats ret[LANE_COUNT]);
+void lanes_stats(struct loops *all, struct lane_stats ret[LANE_COUNT]);

@@ -1,4 +1,5 @@
-/* A main for fuzz targets: feeds them the files of a corpus, one TAP line each, without a fuzzer. */
+/* A main for fuzz targets: feeds them the files of a corpus, one TAP line each, without a fuzzer.
+ */
 #include "base/mem.h"
 
 #include <dirent.h>
