@@ -1,0 +1,96 @@
+# Fixtures of the browser tests: the built apps, one dais that serves them, one Chromium.
+import os
+import pathlib
+import queue
+import re
+import subprocess
+import threading
+
+import pytest
+
+from page import Browser, start_driver
+
+ROOT = pathlib.Path(__file__).parents[2]
+APPS = ROOT / "apps"
+DAIS = os.environ.get("DAIS_BIN") or str(ROOT / "build" / "release" / "dais")
+
+
+def newest(*places: pathlib.Path) -> float:
+    files = [file for place in places for file in [place, *place.rglob("*")] if file.is_file()]
+    return max(file.stat().st_mtime for file in files)
+
+
+@pytest.fixture(scope="session")
+def built_apps() -> pathlib.Path:
+    """The apps, with the star chart built for the place it is served at."""
+    app = APPS / "star-chart"
+    index = app / "dist" / "index.html"
+    sources = [app / "src", app / "public", app / "index.html", app / "vite.config.ts",
+               app / "package-lock.json", ROOT / "web-kit"]
+    fresh = index.exists() and "/star-chart/assets/" in index.read_text(encoding="utf-8") \
+        and index.stat().st_mtime >= newest(*sources)
+    if not fresh:
+        subprocess.run("npm ci && npm run build", shell=True, cwd=app, check=True, timeout=300,
+                       env={**os.environ, "DAIS_BASE": "/star-chart/"})
+    return APPS
+
+
+def first_url(process: subprocess.Popen, seconds: float) -> str:
+    """The first address that the server prints; its whole output in the complaint if there is none."""
+    lines: queue.Queue = queue.Queue()
+
+    def read() -> None:
+        for line in process.stdout:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    printed = []
+    while True:
+        try:
+            line = lines.get(timeout=seconds)
+        except queue.Empty:
+            line = None
+        if line is None:
+            pytest.fail(f"{DAIS} printed no address:\n{''.join(printed)}")
+        printed.append(line)
+        found = re.search(r"http://127\.0\.0\.1:\d+/", line)
+        if found:
+            return found.group()
+
+
+@pytest.fixture(scope="session")
+def origin(built_apps, tmp_path_factory) -> str:
+    """The address of a dais that serves apps/ on a free port with a data folder of its own."""
+    data = tmp_path_factory.mktemp("data")
+    process = subprocess.Popen(
+        [DAIS, "serve", str(built_apps), "--listen", "127.0.0.1:0", "--data", str(data)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield first_url(process, seconds=20)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory):
+    driver = start_driver(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(driver, origin) -> Browser:
+    """A clean page; the test fails if the page complained, lacked something or called elsewhere."""
+    driver.get("about:blank")
+    driver.get_log("performance")
+    driver.get_log("browser")
+    browser = Browser(driver, origin)
+    yield browser
+    assert browser.problems() == []
+    browser.js("localStorage.clear()")
