@@ -2,6 +2,7 @@
 #include "base/yaml.h"
 #include "base/err.h"
 #include "base/map.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,24 +66,6 @@ static bool fail_at(struct builder *b, yaml_mark_t mark, const char *sentence)
 
 /* ---- before libyaml sees it --------------------------------------------------------------------
  */
-
-/* Length of the well-formed UTF-8 character at s; 0 when there is none. */
-static size_t utf8_length(struct slice s)
-{
-    const unsigned char *p = (const unsigned char *)s.ptr;
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || s.len < n)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool beyond = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return overlong || beyond ? 0 : n;
-}
 
 /* Bytes that are not text, and directives: their handles are searched in quadratic time. */
 static bool scan_bytes(struct builder *b)

@@ -1,5 +1,6 @@
 /* The list of what is wrong: collected, sorted, printed. */
 #include "manifest/manifest.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,20 @@
 void problems_init(struct problems *p, struct arena *a)
 {
     *p = (struct problems){.arena = a};
+}
+
+/* What was typed is repeated in the text, perhaps cut inside a character: nothing that would upset
+ * a terminal or a reader of JSON may remain. */
+static void make_printable(char *text)
+{
+    struct slice rest = slice_from(text);
+    while (rest.len) {
+        size_t n = utf8_length(rest);
+        unsigned char first = (unsigned char)*rest.ptr;
+        if (n == 0 || first < 0x20 || first == 0x7f)
+            text[rest.ptr - text] = '?';
+        rest = slice_skip(rest, n ? n : 1);
+    }
 }
 
 void problems_add(struct problems *p, enum problem_kind kind, struct slice file, struct pos pos,
@@ -27,11 +42,7 @@ void problems_add(struct problems *p, enum problem_kind kind, struct slice file,
     int n = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     must(n >= 0);
-    /* What was typed is repeated in the text: no control character reaches a terminal. */
-    for (char *c = text; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    }
+    make_printable(text);
     p->items[p->n++] = (struct problem){kind, file, pos, arena_dup(p->arena, slice_from(text))};
 }
 
