@@ -1,10 +1,11 @@
-/* The entry of the program: finds the verb and runs it. */
-#include "base/build.h"
+/* The entry of the program: the table of verbs. */
+#include "cli/cli.h"
 
-#include <stdio.h>
+static const struct verb *const verbs[] = {
+    &verb_new, &verb_check, &verb_schema, &verb_version, &verb_help, NULL,
+};
 
-int main(void)
+int main(int argc, char **argv)
 {
-    printf("dais %s (%s)\n", build_version, build_release);
-    return 0;
+    return cli_run(verbs, argc, (const char *const *)argv);
 }

@@ -192,6 +192,24 @@ struct bucket {
     struct quota quota;
     struct rules rules;
 };
+struct job_retries {
+    struct pos pos;
+    int64_t max; /* further attempts after the first */
+    struct duration_range backoff;
+};
+struct job_concurrency {
+    struct pos pos;
+    int64_t total, per_user; /* 0 = no limit */
+};
+struct job_cache {
+    struct pos pos;
+    struct texts key; /* fields of the input and "literals"; none = no cache */
+    int64_t ttl_ms;
+};
+struct job_limits {
+    struct pos pos;
+    int64_t memory_bytes, files_bytes; /* 0 = no limit */
+};
 struct job {
     struct text name;
     struct pos pos;
@@ -199,26 +217,12 @@ struct job {
     struct texts packages, on, secrets;
     struct pairs env;
     int64_t timeout_ms;
-    struct {
-        struct pos pos;
-        int64_t max;
-        struct duration_range backoff;
-    } retries;
-    struct {
-        struct pos pos;
-        int64_t total, per_user; /* 0 = no limit */
-    } concurrency;
+    struct job_retries retries;
+    struct job_concurrency concurrency;
     struct quota quota;
-    struct {
-        struct pos pos;
-        struct texts key;
-        int64_t ttl_ms;
-    } cache;
+    struct job_cache cache;
     struct text schedule; /* cron, UTC */
-    struct {
-        struct pos pos;
-        int64_t memory_bytes, files_bytes; /* 0 = no limit */
-    } limits;
+    struct job_limits limits;
     struct rules rules;
 };
 struct publication {
@@ -245,41 +249,45 @@ struct access_row {
     struct pos pos;
     struct text any, read, write; /* rules; `any` is what a single word fills */
 };
+struct websocket_conf {
+    struct pos pos;
+    int64_t idle_ms, max_message_bytes, max_session_bytes;
+    struct texts origins;
+};
+struct identity_conf {
+    struct pos pos;
+    struct text header, value; /* empty header = none is sent */
+};
+struct health_conf {
+    struct pos pos;
+    struct text path; /* empty = a connection that opens is enough */
+    struct texts deep;
+    int64_t every_ms, timeout_ms, restart_after;
+};
 struct backend_conf {
     struct pos pos; /* line 0 = no backend */
     struct text setup, run, url, sticky;
     struct texts packages, routes, static_first, strip, persist, secrets;
     struct pairs env;
     int64_t timeout_ms, max_body_bytes, instances;
-    struct {
-        struct pos pos;
-        int64_t idle_ms, max_message_bytes, max_session_bytes;
-        struct texts origins;
-    } websocket;
-    struct {
-        struct pos pos;
-        struct text header, value;
-    } identity;
+    struct websocket_conf websocket;
+    struct identity_conf identity;
     LIST_OF(struct access_row) access;
-    struct {
-        struct pos pos;
-        struct text path;
-        struct texts deep;
-        int64_t every_ms, timeout_ms, restart_after;
-    } health;
+    struct health_conf health;
 };
 struct cors_conf {
     struct pos pos;
     struct texts origins;
     bool credentials;
 };
+struct backup_keep {
+    struct pos pos;
+    int64_t daily, weekly, monthly;
+};
 struct backups_conf {
     struct pos pos;
     struct text schedule, to;
-    struct {
-        struct pos pos;
-        int64_t daily, weekly, monthly;
-    } keep;
+    struct backup_keep keep;
 };
 struct tls_conf {
     struct pos pos;
@@ -319,6 +327,10 @@ struct host_names {
     struct text app; /* its slug */
     struct texts names;
 };
+struct host_limits {
+    struct pos pos;
+    int64_t connections, max_body_bytes; /* of the whole host */
+};
 struct host_conf {
     struct slice file, dir;
     struct text title;   /* of the home page */
@@ -327,10 +339,7 @@ struct host_conf {
     LIST_OF(struct host_names) hosts;
     struct text data; /* folder; default "data" */
     struct tls_conf tls;
-    struct {
-        struct pos pos;
-        int64_t connections, max_body_bytes; /* of the whole host */
-    } limits;
+    struct host_limits limits;
 };
 
 /* ---- loading ----------------------------------------------------------------------------------
@@ -363,8 +372,7 @@ struct site *site_load(struct arena *a, const char *const *paths, size_t n_paths
 /* ---- settings: flags, environment, .env, manifest, defaults ------------------------------------
  */
 
-/*   id                  name                  default            secret  doc: in tables of
- * settings.c */
+/* Defaults, documentation and checks of each stand in the table of settings.c. */
 #define SETTING_MAP(X)                                    \
     X(SET_LISTEN, "DAIS_LISTEN")                          \
     X(SET_PORT, "PORT")                                   \
@@ -417,6 +425,7 @@ struct settings {
     struct setting of[SETTING_COUNT];
     struct pairs dotenv;         /* all of .env, for secrets and settings_expand() */
     const char *const *environ_; /* borrowed */
+    struct slice dir;            /* what a relative NAME_FILE of .env is relative to */
     struct arena *arena;
 };
 

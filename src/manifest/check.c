@@ -1,0 +1,314 @@
+/* What several values of a manifest say together: names that must exist, paths that overlap. */
+#include "manifest/check_impl.h"
+
+#include <string.h>
+
+#define report(r, at, ...) problems_add((r)->p, PROBLEM_ERROR, (r)->file, (at), __VA_ARGS__)
+
+#define RESERVED \
+    "auth batch files jobs keys publish published realtime uploads usage oembed ai openapi.json"
+#define DEPLOY_VERBS "status logs history rollback destroy"
+/* What dais itself puts into the environment of backends and jobs. */
+#define GIVEN "PATH HOME LANG TZ PORT DAIS_SOCKET DAIS_API DAIS_TOKEN PUBLIC_URL DAIS_BASE"
+
+static bool has_collection(const struct manifest *m, struct slice name)
+{
+    for (size_t i = 0; i < m->collections.n; i++) {
+        if (slice_eq(m->collections.items[i].name.s, name))
+            return true;
+    }
+    return false;
+}
+
+static bool has_bucket(const struct manifest *m, struct slice name)
+{
+    for (size_t i = 0; i < m->files.n; i++) {
+        if (slice_eq(m->files.items[i].name.s, name))
+            return true;
+    }
+    return false;
+}
+
+static void need_collection(struct reader *r, const struct manifest *m, const struct text *name)
+{
+    if (name->pos.line && !has_collection(m, name->s))
+        report(r, name->pos, "there is no collection `%.*s`; add it to `collections`",
+               SHOWN(name->s));
+}
+
+/* ---- web
+ * ------------------------------------------------------------------------------------------ */
+
+static void not_reserved(struct reader *r, const struct text *path)
+{
+    if (slice_starts(path->s, SLICE("/_/")))
+        report(r, path->pos, "paths below /_/ belong to dais; choose another for `%.*s`",
+               SHOWN(path->s));
+}
+
+static void check_redirect(struct reader *r, const struct redirect *it)
+{
+    bool splat = slice_search(it->to.s, SLICE(":splat")) >= 0;
+    if (splat && !it->from.wildcard)
+        report(r, it->to.pos,
+               "`:splat` stands for what a `*` matched, and `%.*s` has none; end it "
+               "with `*`",
+               SHOWN(it->from.text.s));
+    /* A wildcard that leads below itself never ends. */
+    struct slice to = it->to.s;
+    ptrdiff_t at = slice_search(to, SLICE(":splat"));
+    if (at >= 0)
+        to = slice_first(to, (size_t)at);
+    if (it->to.s.len && pattern_matches(&it->from, to, NULL))
+        report(r, it->to.pos,
+               "`%.*s` redirects to itself for ever; choose a path it does not match",
+               SHOWN(it->from.text.s));
+    not_reserved(r, &it->from.text);
+}
+
+static void check_web(struct reader *r, struct manifest *m)
+{
+    for (size_t i = 0; i < m->web.redirects.n; i++)
+        check_redirect(r, &m->web.redirects.items[i]);
+    for (size_t i = 0; i < m->web.mounts.n; i++)
+        not_reserved(r, &m->web.mounts.items[i].prefix);
+    for (size_t i = 0; i < m->web.pages.n; i++)
+        not_reserved(r, &m->web.pages.items[i].pattern.text);
+    not_reserved(r, &m->web.env.path);
+    for (size_t i = 0; i < m->web.headers.n; i++) {
+        const struct texts *who = &m->web.headers.items[i].frame_ancestors;
+        for (size_t j = 0; who->n > 1 && j < who->n; j++) {
+            if (words_have("* none", who->items[j].s))
+                report(r, who->items[j].pos,
+                       "`%.*s` in `frame_ancestors` must stand alone; remove "
+                       "it or the others",
+                       SHOWN(who->items[j].s));
+        }
+    }
+}
+
+/* ---- api and backend
+ * ------------------------------------------------------------------------------- */
+
+static void check_overlap(struct reader *r, const struct manifest *m, const struct texts *routes)
+{
+    for (size_t i = 0; i < routes->n; i++) {
+        const struct text *route = &routes->items[i];
+        struct slice api = m->api.s;
+        if (!route->s.len || !api.len)
+            continue;
+        bool same = slice_eq(route->s, slice_first(api, api.len - 1)) && api.len > 1;
+        if (!same && !slice_starts(route->s, api))
+            continue;
+        if (m->api.pos.line)
+            report(r, route->pos,
+                   "the backend route `%.*s` and `api: %.*s` (line %u) overlap; give "
+                   "`api` a path of its own, such as /dais/",
+                   SHOWN(route->s), SHOWN(api), m->api.pos.line);
+        else
+            report(r, route->pos,
+                   "the backend route `%.*s` overlaps the API of dais at %.*s; set "
+                   "`api:` to another path",
+                   SHOWN(route->s), SHOWN(api));
+    }
+}
+
+static void check_backend(struct reader *r, struct manifest *m)
+{
+    const struct backend_conf *b = &m->backend;
+    if (b->pos.line == 0)
+        return;
+    if (b->run.pos.line && b->url.pos.line)
+        report(r, b->url.pos,
+               "`backend` has both `run` (line %u) and `url`; keep `run` if dais starts "
+               "it, `url` if something else does",
+               b->run.pos.line);
+    if (!b->run.pos.line && !b->url.pos.line)
+        report(r, b->pos,
+               "`backend` needs `run`, the command that starts it, or `url`, where it "
+               "already runs");
+    if (b->routes.n == 0 && b->static_first.n == 0)
+        report(r, b->pos, "`backend` answers no path; list them in `routes`, such as [ /api/ ]");
+    for (size_t i = 0; i < b->routes.n; i++)
+        not_reserved(r, &b->routes.items[i]);
+    check_overlap(r, m, &b->routes);
+    check_overlap(r, m, &b->static_first);
+}
+
+static void check_cors(struct reader *r, struct manifest *m)
+{
+    for (size_t i = 0; m->cors.credentials && i < m->cors.origins.n; i++) {
+        if (slice_is(m->cors.origins.items[i].s, "*"))
+            report(r, m->cors.origins.items[i].pos,
+                   "`*` together with `credentials: true` would let "
+                   "every site act as the person signed in; list the origins");
+    }
+}
+
+/* ---- collections, jobs, publishing
+ * ------------------------------------------------------------------- */
+
+static void check_collections(struct reader *r, struct manifest *m)
+{
+    for (size_t i = 0; i < m->collections.n; i++) {
+        const struct collection *c = &m->collections.items[i];
+        if (words_have(RESERVED, c->name.s))
+            report(r, c->name.pos,
+                   "`%.*s` is a name of the API itself; choose another for the "
+                   "collection",
+                   SHOWN(c->name.s));
+        if (has_bucket(m, c->name.s))
+            report(r, c->name.pos, "`%.*s` is the name of a bucket in `files` too; choose another",
+                   SHOWN(c->name.s));
+        for (size_t j = 0; j < c->refs.n; j++)
+            need_collection(r, m, &c->refs.items[j].to);
+    }
+}
+
+static bool secret_is_declared(const struct manifest *m, struct slice name)
+{
+    for (size_t i = 0; i < m->secrets.n; i++) {
+        struct slice s = m->secrets.items[i].s;
+        char last = s.len ? s.ptr[s.len - 1] : '\0';
+        struct slice stem = last == '?' || last == '*' ? slice_first(s, s.len - 1) : s;
+        if (last == '*' ? slice_starts(name, stem) : slice_eq(name, stem))
+            return true;
+    }
+    return false;
+}
+
+static void check_secrets(struct reader *r, const struct manifest *m, const struct texts *used)
+{
+    for (size_t i = 0; i < used->n; i++) {
+        struct slice s = used->items[i].s;
+        if (s.len && (s.ptr[s.len - 1] == '?' || s.ptr[s.len - 1] == '*'))
+            s.len--;
+        if (s.len && !secret_is_declared(m, s))
+            report(r, used->items[i].pos, "`%.*s` is not in the app's `secrets`; add it there",
+                   SHOWN(used->items[i].s));
+    }
+}
+
+static void check_jobs(struct reader *r, struct manifest *m)
+{
+    for (size_t i = 0; i < m->jobs.n; i++) {
+        const struct job *job = &m->jobs.items[i];
+        check_secrets(r, m, &job->secrets);
+        for (size_t j = 0; j < job->on.n; j++) {
+            struct slice name = job->on.items[j].s;
+            ptrdiff_t dot = slice_rindex(name, '.');
+            if (dot < 0)
+                continue;
+            name = slice_first(name, (size_t)dot);
+            if (!has_collection(m, name) && !has_bucket(m, name))
+                report(r, job->on.items[j].pos,
+                       "there is no collection or bucket `%.*s`; add it to "
+                       "`collections` or `files`",
+                       SHOWN(name));
+        }
+    }
+    check_secrets(r, m, &m->backend.secrets);
+}
+
+static void check_publish(struct reader *r, struct manifest *m)
+{
+    for (size_t i = 0; i < m->publish.n; i++) {
+        need_collection(r, m, &m->publish.items[i].from);
+        for (size_t j = 0; j < m->publish.items[i].closure.n; j++)
+            need_collection(r, m, &m->publish.items[i].closure.items[j]);
+    }
+}
+
+/* ---- $NAME in values
+ * ------------------------------------------------------------------------------------ */
+
+/* Takes the next $NAME or ${NAME} off *s; false when there is none. */
+static bool next_variable(struct slice *s, struct slice *ret)
+{
+    for (;;) {
+        ptrdiff_t at = slice_index(*s, '$');
+        if (at < 0)
+            return false;
+        *s = slice_skip(*s, (size_t)at + 1);
+        if (s->len && s->ptr[0] == '$') {
+            *s = slice_skip(*s, 1);
+            continue;
+        }
+        if (s->len && s->ptr[0] == '{')
+            *s = slice_skip(*s, 1);
+        size_t n = 0;
+        while (n < s->len && format_ok(FMT_VARIABLE, slice_first(*s, n + 1)))
+            n++;
+        *ret = slice_first(*s, n);
+        *s = slice_skip(*s, n);
+        if (n)
+            return true;
+    }
+}
+
+static void check_values(struct reader *r, const struct manifest *m, const struct pairs *env)
+{
+    for (size_t i = 0; i < env->n; i++) {
+        struct slice rest = env->items[i].value.s, name;
+        while (next_variable(&rest, &name)) {
+            if (!words_have(GIVEN, name) && !setting_is_known(name) && !secret_is_declared(m, name))
+                report(r, env->items[i].value.pos,
+                       "`$%.*s` is neither a setting of dais nor one of "
+                       "the app's `secrets`; add it there, or write `$$` for a dollar sign",
+                       SHOWN(name));
+        }
+    }
+}
+
+/* What a page gets, everybody gets. */
+static void check_public_values(struct reader *r, const struct pairs *env)
+{
+    for (size_t i = 0; i < env->n; i++) {
+        struct slice rest = env->items[i].value.s, name;
+        while (next_variable(&rest, &name)) {
+            bool is_public = slice_starts(name, SLICE("PUBLIC_"));
+            if (!is_public)
+                report(r, env->items[i].value.pos,
+                       "`$%.*s` would be shown to every visitor; only "
+                       "names that start with PUBLIC_ can be used in `web.env`",
+                       SHOWN(name));
+        }
+    }
+}
+
+static void check_env(struct reader *r, struct manifest *m)
+{
+    check_public_values(r, &m->web.env.values);
+    check_values(r, m, &m->backend.env);
+    for (size_t i = 0; i < m->jobs.n; i++)
+        check_values(r, m, &m->jobs.items[i].env);
+    for (size_t i = 0; i < m->deploy.n; i++)
+        check_values(r, m, &m->deploy.items[i].env);
+}
+
+static void check_deploy(struct reader *r, struct manifest *m)
+{
+    for (size_t i = 0; i < m->deploy.n; i++) {
+        if (words_have(DEPLOY_VERBS, m->deploy.items[i].name.s))
+            report(r, m->deploy.items[i].name.pos,
+                   "a target cannot be called `%.*s`, because `dais "
+                   "deploy %.*s` is a command; choose another name",
+                   SHOWN(m->deploy.items[i].name.s), SHOWN(m->deploy.items[i].name.s));
+    }
+}
+
+static void check_tls(struct reader *r, struct manifest *m)
+{
+    if (m->tls.pos.line && m->hosts.n == 0)
+        report(r, m->tls.pos, "`tls` is for the app's own host names; list them in `hosts`");
+}
+
+void manifest_check(struct reader *r, struct manifest *m)
+{
+    static void (*const checks[])(struct reader *, struct manifest *) = {
+        check_web,     check_backend, check_cors,   check_collections, check_jobs,
+        check_publish, check_env,     check_deploy, check_tls,
+    };
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        checks[i](r, m);
+}

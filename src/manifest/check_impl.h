@@ -1,0 +1,18 @@
+/* The steps of loading an app, in their order; each is called once by load.c. */
+#pragma once
+#include "manifest/read_impl.h"
+
+/* Fills what follows from other values: compiled patterns, sorted lists, the default of api. */
+void manifest_derive(struct arena *a, struct manifest *m);
+/* What two or more values say together. Looks at no file. */
+void manifest_check(struct reader *r, struct manifest *m);
+/* Whether the files it names are there. The only step that looks at the app's folder. */
+void manifest_check_files(struct reader *r, struct manifest *m);
+/* Several apps of one host: same names, shared origins. Adds host.yaml's names to the apps'. */
+void site_check(struct arena *a, struct problems *p, struct site *site);
+
+/* A regular file of at most 1 MB; anything else is a problem at once, never a wait. */
+bool text_file_read(struct arena *a, const char *path, struct problems *p, struct slice *ret);
+bool path_exists(const char *path);
+struct slice path_join(struct arena *a, struct slice dir, struct slice path);
+bool setting_is_known(struct slice name);

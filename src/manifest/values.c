@@ -1,0 +1,413 @@
+/* Single values of the manifest: the checks of the formats, and sizes, durations and rates. */
+#include "manifest/tables_impl.h"
+
+#include <string.h>
+
+const char *const format_what[FORMAT_COUNT] = {
+#define X(id, what, pattern) [id] = what,
+    FORMAT_MAP(X)
+#undef X
+};
+const char *const format_pattern[FORMAT_COUNT] = {
+#define X(id, what, pattern) [id] = pattern,
+    FORMAT_MAP(X)
+#undef X
+};
+
+/* ---- letters --------------------------------------------------------------------------------- */
+
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+static bool only(struct slice s, const char *letters)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!s.ptr[i] || !strchr(letters, s.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool has_control(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
+            return true;
+    }
+    return false;
+}
+
+static bool name_of(struct slice s, const char *first, const char *letters, size_t max)
+{
+    return s.len > 0 && s.len <= max && only(slice_first(s, 1), first) && only(s, letters);
+}
+
+static bool has_dotdot(struct slice path)
+{
+    struct slice part;
+    while (slice_cut(&path, '/', &part)) {
+        if (slice_is(part, ".."))
+            return true;
+    }
+    return false;
+}
+
+/* ---- formats ------------------------------------------------------------------------------------
+ */
+
+static bool path_ok(struct slice s)
+{
+    return s.len && s.len < 1024 && s.ptr[0] != '/' && !has_control(s) && !has_dotdot(s);
+}
+
+static bool urlpath_ok(struct slice s)
+{
+    return s.len && s.len < 1024 && s.ptr[0] == '/' && !has_control(s) && !has_dotdot(s) &&
+           slice_search(s, SLICE("//")) < 0 && slice_index(s, '?') < 0 && slice_index(s, '#') < 0;
+}
+
+static bool pattern_ok(struct slice s)
+{
+    ptrdiff_t star = slice_index(s, '*');
+    return urlpath_ok(s) && (star < 0 || (size_t)star == s.len - 1);
+}
+
+static bool hostname_ok(struct slice s)
+{
+    struct slice part, rest = s;
+    while (slice_cut(&rest, '.', &part)) {
+        if (part.len == 0 || part.len > 63 || !only(part, LOWER UPPER DIGITS "-") ||
+            part.ptr[0] == '-' || part.ptr[part.len - 1] == '-')
+            return false;
+    }
+    return s.len > 0 && s.len <= 253 && s.ptr[s.len - 1] != '.';
+}
+
+static bool port_ok(struct slice s)
+{
+    uint64_t port;
+    return s.len <= 5 && slice_to_u64(s, &port) && port <= 65535;
+}
+
+/* host, host:port or [v6]:port */
+static bool authority_ok(struct slice s)
+{
+    ptrdiff_t colon = slice_rindex(s, ':');
+    if (s.len && s.ptr[0] == '[') {
+        ptrdiff_t end = slice_index(s, ']');
+        bool port = colon > end;
+        return end > 1 &&
+               only(slice_first(slice_skip(s, 1), (size_t)end - 1), "0123456789abcdefABCDEF:.") &&
+               (port ? colon == end + 1 && port_ok(slice_skip(s, (size_t)colon + 1))
+                     : (size_t)end == s.len - 1);
+    }
+    if (colon < 0)
+        return hostname_ok(s);
+    return hostname_ok(slice_first(s, (size_t)colon)) && port_ok(slice_skip(s, (size_t)colon + 1));
+}
+
+static bool skip_scheme(struct slice *s)
+{
+    size_t n = slice_starts(*s, SLICE("https://")) ? 8 : slice_starts(*s, SLICE("http://")) ? 7 : 0;
+    *s = slice_skip(*s, n);
+    return n > 0;
+}
+
+static bool url_ok(struct slice s)
+{
+    if (has_control(s) || slice_index(s, ' ') >= 0 || !skip_scheme(&s))
+        return false;
+    size_t n = 0;
+    while (n < s.len && !strchr("/?#", s.ptr[n]))
+        n++;
+    return authority_ok(slice_first(s, n));
+}
+
+static bool origin_ok(struct slice s)
+{
+    if (!skip_scheme(&s))
+        return false;
+    return authority_ok(slice_starts(s, SLICE("*.")) ? slice_skip(s, 2) : s);
+}
+
+static bool address_ok(struct slice s)
+{
+    if (slice_starts(s, SLICE("unix:")))
+        return s.len > 6 && s.ptr[5] == '/' && s.len < 100 && !has_control(s);
+    ptrdiff_t colon = slice_rindex(s, ':');
+    if (colon < 0)
+        return false;
+    if (colon == 0 || slice_starts(s, SLICE("*:")))
+        return port_ok(slice_skip(s, (size_t)colon + 1));
+    return authority_ok(s);
+}
+
+static bool email_ok(struct slice s)
+{
+    ptrdiff_t at = slice_rindex(s, '@');
+    return at > 0 && !has_control(s) && slice_index(s, ' ') < 0 &&
+           hostname_ok(slice_skip(s, (size_t)at + 1));
+}
+
+/* One item of a cron field: `*`, `5`, `1-5`, each with an optional `/2`. */
+static bool cron_item_ok(struct slice s, uint64_t min, uint64_t max)
+{
+    struct slice range;
+    uint64_t from, to, step;
+    bool stepped = slice_index(s, '/') >= 0;
+    slice_cut(&s, '/', &range);
+    if (stepped && (!slice_to_u64(s, &step) || step == 0 || step > max))
+        return false;
+    if (slice_is(range, "*"))
+        return true;
+    struct slice first;
+    bool has_end = slice_index(range, '-') >= 0;
+    if (!slice_cut(&range, '-', &first) || !slice_to_u64(first, &from))
+        return false;
+    to = from;
+    if (has_end && !slice_to_u64(range, &to))
+        return false;
+    return from >= min && from <= to && to <= max;
+}
+
+static bool cron_ok(struct slice s)
+{
+    static const struct {
+        uint64_t min, max;
+    } fields[] = {{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 7}};
+    size_t n = 0;
+    struct slice field, item;
+    while (slice_cut(&s, ' ', &field)) {
+        if (field.len == 0)
+            continue;
+        if (n == sizeof fields / sizeof *fields || field.ptr[field.len - 1] == ',')
+            return false;
+        while (slice_cut(&field, ',', &item)) {
+            if (!cron_item_ok(item, fields[n].min, fields[n].max))
+                return false;
+        }
+        n++;
+    }
+    return n == sizeof fields / sizeof *fields;
+}
+
+static bool secret_ok(struct slice s)
+{
+    if (s.len && (s.ptr[s.len - 1] == '?' || s.ptr[s.len - 1] == '*'))
+        s.len--;
+    return format_ok(FMT_VARIABLE, s);
+}
+
+static bool field_ok(struct slice s)
+{
+    if (s.len && s.ptr[0] == '-')
+        s = slice_skip(s, 1);
+    return name_of(s, LOWER UPPER "_", LOWER UPPER DIGITS "_.", 200);
+}
+
+static bool media_ok(struct slice s)
+{
+    struct slice type;
+    if (slice_index(s, '/') < 0 || !slice_cut(&s, '/', &type))
+        return false;
+    return type.len && only(type, LOWER DIGITS ".+-") && s.len &&
+           (slice_is(s, "*") || only(s, LOWER DIGITS ".+-"));
+}
+
+static bool limit_ok(struct slice s)
+{
+    if (words_have("login signup reset publish upload write read", s))
+        return true;
+    struct slice method;
+    return slice_index(s, ' ') > 0 && slice_cut(&s, ' ', &method) && only(method, UPPER) &&
+           urlpath_ok(s);
+}
+
+static bool event_ok(struct slice s)
+{
+    ptrdiff_t dot = slice_rindex(s, '.');
+    return dot > 0 && format_ok(FMT_NAME, slice_first(s, (size_t)dot)) &&
+           words_have("created updated deleted", slice_skip(s, (size_t)dot + 1));
+}
+
+bool format_ok(enum format format, struct slice s)
+{
+    uint64_t n;
+    switch (format) {
+    case FMT_STRING:
+        return true;
+    case FMT_SLUG:
+        return name_of(s, LOWER, LOWER DIGITS "-", 40);
+    case FMT_NAME:
+        return name_of(s, LOWER, LOWER DIGITS "_-", 40);
+    case FMT_PATH:
+    case FMT_GLOB:
+        return path_ok(s);
+    case FMT_FOLDER:
+        return s.len && s.len < 1024 && !has_control(s);
+    case FMT_URLPATH:
+        return urlpath_ok(s);
+    case FMT_PREFIX:
+        return urlpath_ok(s) && s.ptr[s.len - 1] == '/' && slice_index(s, '*') < 0;
+    case FMT_PATTERN:
+        return pattern_ok(s);
+    case FMT_TARGET:
+        /* `//host` would be an address without a scheme: an open door by mistake. */
+        return url_ok(s) || (s.len && s.ptr[0] == '/' && !slice_starts(s, SLICE("//")) &&
+                             !has_control(s) && slice_index(s, '\\') < 0);
+    case FMT_URL:
+        return url_ok(s);
+    case FMT_ORIGIN:
+        return origin_ok(s);
+    case FMT_HOSTNAME:
+        return hostname_ok(s);
+    case FMT_ADDRESS:
+        return address_ok(s);
+    case FMT_EMAIL:
+        return email_ok(s);
+    case FMT_CRON:
+        return cron_ok(s);
+    case FMT_HEADER_NAME:
+        return name_of(s, LOWER UPPER DIGITS "!#$%&'*+.^_`|~-",
+                       LOWER UPPER DIGITS "!#$%&'*+.^_`|~-", 200);
+    case FMT_HEADER_VALUE:
+        return s.len < 8192 && !has_control(s);
+    case FMT_VARIABLE:
+        return name_of(s, LOWER UPPER "_", LOWER UPPER DIGITS "_", 200);
+    case FMT_SECRET:
+        return secret_ok(s);
+    case FMT_FIELD:
+        return field_ok(s);
+    case FMT_MEDIA:
+        return media_ok(s);
+    case FMT_RULE:
+        return s.len > 0 && s.len <= 4096;
+    case FMT_LIMIT:
+        return limit_ok(s);
+    case FMT_STATUS:
+        return s.len == 3 && slice_to_u64(s, &n) && n >= 400 && n <= 599;
+    case FMT_EVENT:
+        return event_ok(s);
+    case FMT_PACKAGE:
+        return name_of(s, LOWER DIGITS, LOWER DIGITS "+.-", 100);
+    case FMT_COMMAND:
+        return s.len > 0;
+    case FMT_WORD:
+    case FORMAT_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* ---- quantities
+ * ---------------------------------------------------------------------------------- */
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+/* Digits with an optional fraction, then a unit; the plain number only when a unit is "". */
+static bool quantity(struct slice s, const struct unit *units, int64_t *ret)
+{
+    size_t n = 0;
+    while (n < s.len && strchr(DIGITS, s.ptr[n]))
+        n++;
+    uint64_t v;
+    if (!slice_to_u64(slice_first(s, n), &v) || v > INT64_MAX)
+        return false;
+    struct slice rest = slice_trim(slice_skip(s, n));
+    for (; units->name; units++) {
+        int64_t product;
+        if (slice_is(rest, units->name) || (v == 0 && rest.len == 0)) {
+            if (__builtin_mul_overflow((int64_t)v, units->factor, &product))
+                return false;
+            *ret = product;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool bytes_parse(struct slice s, int64_t *ret)
+{
+    static const struct unit units[] = {{"", 1},         {"B", 1},        {"KB", 1 << 10},
+                                        {"MB", 1 << 20}, {"GB", 1 << 30}, {"TB", 1LL << 40},
+                                        {NULL, 0}};
+    return quantity(s, units, ret);
+}
+
+bool duration_parse(struct slice s, int64_t *ret_ms)
+{
+    static const struct unit units[] = {{"ms", 1},        {"s", 1000},    {"m", 60000},
+                                        {"min", 60000},   {"h", 3600000}, {"d", 86400000},
+                                        {"w", 604800000}, {NULL, 0}};
+    return quantity(s, units, ret_ms);
+}
+
+bool duration_range_parse(struct slice s, struct duration_range *ret)
+{
+    struct duration_range r;
+    ptrdiff_t dots = slice_search(s, SLICE(".."));
+    struct slice from = dots < 0 ? s : slice_first(s, (size_t)dots);
+    struct slice to = dots < 0 ? s : slice_skip(s, (size_t)dots + 2);
+    if (!duration_parse(from, &r.min_ms) || !duration_parse(to, &r.max_ms) || r.min_ms > r.max_ms)
+        return false;
+    *ret = r;
+    return true;
+}
+
+bool rate_parse(struct slice s, struct rate *ret)
+{
+    static const struct unit units[] = {{"s", 1000},       {"sec", 1000},   {"min", 60000},
+                                        {"m", 60000},      {"h", 3600000},  {"hour", 3600000},
+                                        {"day", 86400000}, {"d", 86400000}, {NULL, 0}};
+    struct slice count;
+    uint64_t n;
+    if (slice_is(s, "off")) {
+        *ret = (struct rate){0};
+        return true;
+    }
+    if (!slice_cut(&s, '/', &count) || !slice_to_u64(count, &n) || n > 1000000000)
+        return false;
+    for (size_t i = 0; units[i].name; i++) {
+        if (slice_is(s, units[i].name)) {
+            *ret = (struct rate){(int64_t)n, units[i].factor};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- words
+ * ------------------------------------------------------------------------------------------ */
+
+bool words_next(const char **words, struct slice *ret)
+{
+    if (!*words || !**words)
+        return false;
+    const char *end = strchrnul(*words, ' ');
+    *ret = (struct slice){*words, (size_t)(end - *words)};
+    *words = *end ? end + 1 : end;
+    return true;
+}
+
+bool words_have(const char *words, struct slice s)
+{
+    struct slice word;
+    while (words_next(&words, &word)) {
+        if (slice_eq(word, s))
+            return true;
+    }
+    return false;
+}
+
+bool pattern_matches(const struct path_pattern *p, struct slice path, struct slice *ret_splat)
+{
+    if (p->wildcard ? !slice_starts(path, p->prefix) : !slice_eq(path, p->prefix))
+        return false;
+    if (ret_splat)
+        *ret_splat = slice_skip(path, p->prefix.len);
+    return true;
+}
