@@ -4,9 +4,11 @@
 
 #include <brotli/encode.h>
 #include <stdlib.h>
+#define ZLIB_CONST
 #include <zlib.h>
 
-#define BEST_MAX   (96u << 10) /* brotli's last two levels take 20 times as long: small texts only */
+#define BEST_MAX (96u << 10) /* brotli's last two levels take 20 times as long: small texts only \
+                              */
 #define MIDDLE_MAX (2u << 20)
 
 /* Gives away what was kept of `room`. */
@@ -45,7 +47,7 @@ struct shared *pack_gzip(struct slice plain)
         return NULL;
     size_t max = deflateBound(&z, plain.len);
     char *room = mem_alloc(max + 1);
-    z.next_in = (z_const Bytef *)plain.ptr;
+    z.next_in = (const Bytef *)plain.ptr;
     z.avail_in = (uInt)plain.len;
     z.next_out = (Bytef *)room;
     z.avail_out = (uInt)max;

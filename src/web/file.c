@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RACY_NS   20000000 /* coarser than any clock a file system stamps with */
-#define HEAD_MAX  131072
-#define PACK_MIN  256 /* smaller texts fit into one packet anyway */
+#define RACY_NS  20000000 /* coarser than any clock a file system stamps with */
+#define HEAD_MAX 131072
+#define PACK_MIN 256 /* smaller texts fit into one packet anyway */
 
 struct web_facts facts_of(const struct stat *st)
 {
@@ -179,8 +179,8 @@ static bool copy_publish(struct web_file *f, const struct web_rules *r, struct w
     c->body = body;
     c->head = (struct slice){c->text, head.len};
     c->rest = slice_skip(c->head, left_out);
-    c->valid = (struct web_valid){{c->text + head.len, h->valid.etag.len}, h->valid.mtime_s,
-                                  body->len};
+    c->valid =
+        (struct web_valid){{c->text + head.len, h->valid.etag.len}, h->valid.mtime_s, body->len};
     c->type = h->type;
     c->coding = h->coding;
     c->charged = charged;
@@ -281,8 +281,8 @@ void file_load(struct web_file *f, const struct web_rules *r, int root_fd)
     if (!f->rel || file_copy(f, CODING_IDENTITY) || atomic_load(&f->raw))
         return;
     size_t max = f->rewritten ? REWRITE_MAX : SMALL_MAX;
-    bool fits = f->facts.size <= max &&
-                f->facts.size + atomic_load(&f->budget->used) <= f->budget->max;
+    bool fits =
+        f->facts.size <= max && f->facts.size + atomic_load(&f->budget->used) <= f->budget->max;
     char *data = fits ? file_read(f, root_fd) : NULL;
     if (!data) {
         if (!fits)

@@ -46,10 +46,10 @@ struct web_file {
     _Atomic int refs;
     struct web_facts facts;
     const struct web_type *type;
-    size_t profile;   /* of its own path */
-    uint16_t root;    /* index into rules->roots */
-    bool rewritten;   /* never to be sent as it is on disk */
-    _Atomic bool raw; /* though it was too large for that: an error was logged */
+    size_t profile;    /* of its own path */
+    uint16_t root;     /* index into rules->roots */
+    bool rewritten;    /* never to be sent as it is on disk */
+    _Atomic bool raw;  /* though it was too large for that: an error was logged */
     _Atomic bool racy; /* read so soon after a change that another may not show in the facts */
     struct web_budget *budget;
     _Atomic(struct web_copy *) copies[3]; /* by enum coding */

@@ -11,8 +11,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define WATCHED \
-    (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | IN_ONLYDIR)
+#define WATCHED                                                                         \
+    (IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB | \
+     IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 struct folder {
     char *rel; /* below the root; "" is the root itself; owned */
@@ -145,6 +146,12 @@ static void add_entry(struct scan *s, int fd, const char *name, int at)
         add_folder(s, path, at, &st);
 }
 
+static void watch(struct scan *s, const char *path, uint32_t events)
+{
+    bool ok = ++s->n_watches <= WATCHES_MAX && inotify_add_watch(s->o->inotify, path, events) >= 0;
+    s->tree->is_partial |= !ok;
+}
+
 /* Before the folder is read, so that no change is missed in between. */
 static void watch_folder(struct scan *s, const char *rel)
 {
@@ -152,17 +159,32 @@ static void watch_folder(struct scan *s, const char *rel)
     if (s->o->inotify < 0)
         return;
     int n = snprintf(path, sizeof path, "%s/%s", s->o->rules->roots[s->root].folder, rel);
-    bool ok = n > 0 && (size_t)n < sizeof path && ++s->n_watches <= WATCHES_MAX &&
-              inotify_add_watch(s->o->inotify, path, WATCHED) >= 0;
-    s->tree->is_partial |= !ok && errno != ENOENT;
+    if (n > 0 && (size_t)n < sizeof path)
+        watch(s, path, WATCHED);
+}
+
+/* A root that comes, goes, or is replaced by a rename shows in the folder it lies in. */
+static void watch_parent(struct scan *s, const char *folder)
+{
+    char path[PATH_MAX];
+    struct slice dir = slice_from(folder);
+    if (s->o->inotify < 0)
+        return;
+    while (dir.len > 1 && slice_ends(dir, SLICE("/")))
+        dir.len--;
+    ptrdiff_t slash = slice_rindex(dir, '/');
+    dir = slash < 0 ? SLICE(".") : slice_first(dir, slash ? (size_t)slash : 1);
+    int n = snprintf(path, sizeof path, "%.*s", SLICE_ARGS(dir));
+    if (n > 0 && (size_t)n < sizeof path)
+        watch(s, path, IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ONLYDIR);
 }
 
 static void read_folder(struct scan *s, int at)
 {
     int root = s->tree->root_fds[s->root];
     watch_folder(s, s->folders[at].rel);
-    int fd = beneath_open(root, *s->folders[at].rel ? s->folders[at].rel : ".",
-                          O_RDONLY | O_DIRECTORY);
+    int fd =
+        beneath_open(root, *s->folders[at].rel ? s->folders[at].rel : ".", O_RDONLY | O_DIRECTORY);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d) {
         if (fd >= 0)
@@ -178,10 +200,13 @@ static void read_root(struct scan *s)
 {
     const char *path = s->o->rules->roots[s->root].folder;
     struct stat st;
+    watch_parent(s, path);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
     s->tree->root_fds[s->root] = fd;
-    if (fd < 0 || fstat(fd, &st) != 0)
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        s->tree->is_partial = true; /* until it is there */
         return;
+    }
     add_folder(s, "", -1, &st);
     for (int i = 0; i < s->n_folders; i++)
         read_folder(s, i);
@@ -296,8 +321,25 @@ static enum tree_change missing_from(const struct web_tree *a, const struct web_
     return change;
 }
 
+/* The same folders, not others with the same files: what is not in memory is opened below them. */
+static bool has_same_roots(const struct web_tree *a, const struct web_tree *b)
+{
+    for (size_t i = 0; i < a->n_roots; i++) {
+        struct stat sa = {0}, sb = {0};
+        if ((a->root_fds[i] < 0) != (b->root_fds[i] < 0))
+            return false;
+        if (a->root_fds[i] >= 0 &&
+            (fstat(a->root_fds[i], &sa) != 0 || fstat(b->root_fds[i], &sb) != 0 ||
+             sa.st_ino != sb.st_ino || sa.st_dev != sb.st_dev))
+            return false;
+    }
+    return true;
+}
+
 enum tree_change tree_compare(const struct web_tree *a, const struct web_tree *b)
 {
+    if (!has_same_roots(a, b))
+        return TREE_OTHER;
     enum tree_change there = missing_from(a, b), back = missing_from(b, a);
     return there > back ? there : back;
 }

@@ -17,12 +17,12 @@ struct web_tree {
     size_t n_roots;
     struct web_file **files; /* one reference each */
     size_t n_files, cap_files;
-    struct map paths;         /* URL path -> struct web_node */
-    struct web_file *script;  /* web.env.path; NULL: none */
+    struct map paths;        /* URL path -> struct web_node */
+    struct web_file *script; /* web.env.path; NULL: none */
     struct web_file *fallback;
     struct web_file **pages;  /* by conf->pages; NULL: the file is missing */
     struct web_file **errors; /* by conf->errors */
-    bool is_partial;          /* more files than allowed, or folders that cannot be watched */
+    bool is_partial;          /* a folder is missing or cannot be watched: look again and again */
 };
 
 struct tree_options {
