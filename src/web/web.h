@@ -31,7 +31,7 @@ struct web_options {
     struct loops *loops;         /* NULL: one loop, nothing in the background (tests, benchmarks) */
     size_t files_max;            /* 0 = 100,000; further files do not exist */
     bool dev;                    /* live reload, no compression, nothing immutable */
-    /* Loop 0, after every loop sees changed files; may be NULL. */
+    /* Loop 0, when changed files were published to the loops; may be NULL. */
     void (*on_change)(void *user);
     void *user;
 };

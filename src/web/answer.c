@@ -1,0 +1,171 @@
+/* Who owns a path, and what conditions and ranges make of the answer. */
+#include "web/answer_impl.h"
+
+/* ---- paths
+ * -------------------------------------------------------------------------------------- */
+
+static bool is_read(enum http_method m)
+{
+    return m == METHOD_GET || m == METHOD_HEAD;
+}
+
+static void set_file(struct web_target *ret, const struct web_query *q, struct web_file *f)
+{
+    ret->kind = is_read(q->method) ? WEB_FILE : WEB_METHOD;
+    ret->file = f;
+}
+
+static struct web_file *page_find(const struct web_rules *r, const struct web_tree *t,
+                                  struct slice path)
+{
+    for (size_t i = 0; i < r->conf->pages.n; i++) {
+        if (t->pages[i] && pattern_matches(&r->conf->pages.items[i].pattern, path, NULL))
+            return t->pages[i];
+    }
+    return NULL;
+}
+
+/* A deep link of a single-page app: nothing that looks like a file, nothing of a mounted site. */
+static bool is_deep_link(const struct web_rules *r, struct slice path)
+{
+    return rules_root(r, path) == r->n_roots - 1 && !path_has_extension(path) &&
+           !path_has_dot_name(path);
+}
+
+void web_route(const struct web_rules *r, const struct web_tree *t, const struct web_query *q,
+               struct arena *a, struct web_target *ret)
+{
+    *ret = (struct web_target){.kind = WEB_MISSING, .status = 404};
+    ret->profile = r->n_profiles > 1 ? rules_profile(r, q->path) : 0;
+    if (t->script && slice_eq(q->path, t->script->path)) {
+        ret->status = 200;
+        set_file(ret, q, t->script);
+        return;
+    }
+    if (r->conf->redirects.n &&
+        rules_redirect(r, q->path, q->mount, q->query, a, &ret->status, &ret->location)) {
+        ret->kind = WEB_REDIRECT;
+        return;
+    }
+    const struct web_node *node = tree_find(t, q->path);
+    struct web_file *f = node && node->kind == NODE_FILE ? node->file : NULL;
+    if (node && node->kind == NODE_FOLDER && is_read(q->method)) {
+        ret->kind = WEB_REDIRECT;
+        ret->status = 301;
+        ret->location = rules_folder_location(q->path, q->mount, q->query, a);
+        return;
+    }
+    if (!f)
+        f = page_find(r, t, q->path);
+    if (!f && t->fallback && is_read(q->method) && is_deep_link(r, q->path))
+        f = t->fallback;
+    if (f) {
+        ret->status = 200;
+        set_file(ret, q, f);
+    }
+}
+
+struct web_file *error_page_find(const struct web_rules *r, const struct web_tree *t, int status)
+{
+    for (size_t i = 0; i < r->conf->errors.n; i++) {
+        if (r->conf->errors.items[i].status == status)
+            return t->errors[i];
+    }
+    return NULL;
+}
+
+/* ---- copies
+ * ------------------------------------------------------------------------------------- */
+
+const struct web_copy *copy_choose(const struct web_file *f, const struct h1_request *h1)
+{
+    const struct web_copy *plain = file_copy(f, CODING_IDENTITY);
+    const struct web_copy *br = file_copy(f, CODING_BR), *gz = file_copy(f, CODING_GZIP);
+    if ((!br && !gz) || h1->at[HEADER_RANGE] || !h1->at[HEADER_ACCEPT_ENCODING])
+        return plain;
+    unsigned available = CODING_BIT(CODING_IDENTITY) | (br ? CODING_BIT(CODING_BR) : 0) |
+                         (gz ? CODING_BIT(CODING_GZIP) : 0);
+    switch (coding_choose(h1_get(h1, HEADER_ACCEPT_ENCODING), available)) {
+    case CODING_BR:
+        return br;
+    case CODING_GZIP:
+        return gz;
+    default:
+        return plain;
+    }
+}
+
+/* ---- conditions
+ * --------------------------------------------------------------------------------- */
+
+/* Over all lines of the header. */
+static bool lists_etag(const struct h1_request *h1, enum header_id id, struct slice etag)
+{
+    uint32_t at = 0;
+    for (struct slice value; h1_next(h1, id, &at, &value);) {
+        bool weak = id == HEADER_IF_NONE_MATCH;
+        if (weak ? etag_match_weak(value, etag) : etag_match_strong(value, etag))
+            return true;
+    }
+    return false;
+}
+
+static bool is_newer(const struct h1_request *h1, enum header_id id, int64_t mtime_s)
+{
+    struct slice date = h1_get(h1, id);
+    int64_t than = clock_parse_http_date(date.ptr, date.len);
+    return than < 0 || mtime_s > than;
+}
+
+/* If-Match before If-Unmodified-Since, which counts only without it. */
+static bool is_refused(const struct h1_request *h1, const struct web_valid *v)
+{
+    if (h1->at[HEADER_IF_MATCH])
+        return !lists_etag(h1, HEADER_IF_MATCH, v->etag);
+    struct slice date = h1_get(h1, HEADER_IF_UNMODIFIED_SINCE);
+    return date.ptr && clock_parse_http_date(date.ptr, date.len) >= 0 &&
+           is_newer(h1, HEADER_IF_UNMODIFIED_SINCE, v->mtime_s);
+}
+
+static bool is_known(const struct h1_request *h1, const struct web_valid *v)
+{
+    if (h1->at[HEADER_IF_NONE_MATCH])
+        return lists_etag(h1, HEADER_IF_NONE_MATCH, v->etag);
+    return h1->at[HEADER_IF_MODIFIED_SINCE] && v->mtime_s &&
+           !is_newer(h1, HEADER_IF_MODIFIED_SINCE, v->mtime_s);
+}
+
+/* A range only makes sense for the bytes the client has the rest of. */
+static bool is_range_wanted(const struct h1_request *h1, const struct web_valid *v)
+{
+    struct slice known = h1_get(h1, HEADER_IF_RANGE);
+    if (!known.ptr)
+        return true;
+    if (slice_starts(known, SLICE("\"")))
+        return slice_eq(known, v->etag);
+    int64_t date = clock_parse_http_date(known.ptr, known.len);
+    return date >= 0 && date == v->mtime_s;
+}
+
+void web_judge(const struct web_query *q, const struct web_valid *v, struct web_judged *ret)
+{
+    const struct h1_request *h1 = q->h1;
+    ret->status = 200;
+    ret->n_ranges = 0;
+    if (is_refused(h1, v)) {
+        ret->status = 412;
+    } else if (is_known(h1, v)) {
+        ret->status = 304;
+    } else if (q->method == METHOD_GET && h1->at[HEADER_RANGE] && is_range_wanted(h1, v)) {
+        switch (range_parse(h1_get(h1, HEADER_RANGE), v->size, ret->ranges, &ret->n_ranges)) {
+        case RANGE_SOME:
+            ret->status = 206;
+            break;
+        case RANGE_NONE:
+            ret->status = 416;
+            break;
+        default:
+            ret->n_ranges = 0;
+        }
+    }
+}
