@@ -309,7 +309,7 @@ void exchange_start(struct conn *c, struct exchange *x, struct slice head)
     rq->loop = c->home->loop;
     rq->server = c->home->server;
     rq->service = c->home->service;
-    uint16_t port;
+    uint16_t port = 0;
     if (x->h1.host.len)
         host_split(x->h1.host, &rq->host, &port);
     read_peer(c, rq, &x->h1);

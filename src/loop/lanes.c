@@ -58,7 +58,8 @@ static void on_done(struct post *p, struct loop *l)
 /* Called and returns with the lock held. */
 static void run_one(struct lanes *ls, struct lane_queue *q)
 {
-    struct work *w = container_of(list_pop(&q->queue), struct work, link);
+    struct work *w = container_of(q->queue.next, struct work, link); /* next_lane saw it */
+    list_remove(&w->link);
     int64_t began = clock_mono_ns();
     q->depth--;
     q->running++;

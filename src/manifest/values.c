@@ -86,7 +86,7 @@ static bool hostname_ok(struct slice s)
 
 static bool port_ok(struct slice s)
 {
-    uint64_t port;
+    uint64_t port = 0;
     return s.len <= 5 && slice_to_u64(s, &port) && port <= 65535;
 }
 

@@ -69,7 +69,7 @@ bool address_parse(struct address *ret, struct slice text, struct err *e)
 {
     struct slice host = {0}, port_text = text;
     struct address a;
-    uint16_t port;
+    uint16_t port = 0;
     if (slice_starts(text, SLICE("unix:"))) {
         if (!unix_parse(&a, slice_skip(text, 5), e))
             return false;

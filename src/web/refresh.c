@@ -92,7 +92,8 @@ static void take_rebuilt(struct web *w)
         return;
     }
     publish(w, r->tree, r->change);
-    log_line(LOG_INFO, "files changed", F_INT("files", r->tree->n_files), F_INT("ms", r->took_ms));
+    log_line(LOG_DEBUG, "the folders were read again", F_INT("files", r->tree->n_files),
+             F_INT("ms", r->took_ms));
     prepare_start(w);
     if (w->options.on_change)
         w->options.on_change(w->options.user);

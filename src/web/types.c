@@ -262,10 +262,13 @@ bool path_is_hashed(struct slice path)
         ext = extension_of(stem);
         stem.len -= ext.len ? ext.len + 1 : 0;
     }
-    size_t from = stem.len;
-    while (from > 0 && !strchr("-._", stem.ptr[from - 1]))
-        from--;
-    if (from == 0)
-        return false;
-    return token_is_hash(slice_skip(stem, from), slice_search(path, SLICE("/assets/")) >= 0);
+    bool in_assets = slice_search(path, SLICE("/assets/")) >= 0;
+    for (size_t i = 0, from = 0; i <= stem.len; i++) { /* every word but the first */
+        if (i < stem.len && !strchr("-._", stem.ptr[i]))
+            continue;
+        if (from && token_is_hash((struct slice){stem.ptr + from, i - from}, in_assets))
+            return true;
+        from = i + 1;
+    }
+    return false;
 }

@@ -70,7 +70,7 @@ static bool resolve(char *p, size_t len, size_t *ret_len, struct err *e)
 
 bool path_normalise(struct slice raw, char *to, struct slice *ret, struct err *e)
 {
-    size_t decoded, len;
+    size_t decoded = 0, len = 0;
     if (is_clean(raw)) {
         *ret = raw;
         return true;

@@ -1,0 +1,175 @@
+/* dais reload and dais debug: what is asked of the running server through its control socket. */
+#include "app/app.h"
+#include "base/json.h"
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int reload(const struct args *args);
+static int debug(const struct args *args);
+
+#define DATA_FLAG                                                               \
+    {                                                                           \
+        "--data", "DIR", "The server's data folder, where it was given one.", 0 \
+    }
+
+const struct verb verb_reload = {
+    .name = "reload",
+    .summary = "Make the running server read its manifests again.",
+    .usage = "[DIR...] [--data DIR]",
+    .help = "No request is lost: those under way finish with the old manifests. When the new ones\n"
+            "have errors the server says so and goes on with the old.\n",
+    .run = reload,
+    .flags = {DATA_FLAG},
+    .max_words = APP_DIRS_MAX,
+};
+
+const struct verb verb_debug = {
+    .name = "debug",
+    .summary = "Show what the running server is doing.",
+    .usage = "conns|lanes|mem [DIR...] [--data DIR]",
+    .help = "conns  one line per connection: where from, what it does, since when\n"
+            "lanes  the worker lanes: what waits, what runs, how long\n"
+            "mem    memory by kind\n",
+    .run = debug,
+    .flags = {DATA_FLAG},
+    .min_words = 1,
+    .max_words = APP_DIRS_MAX + 1,
+};
+
+#define ANSWER_MAX (16u << 20)
+
+/* The socket's path may be longer than sun_path holds: through its folder's descriptor. */
+static int connect_unix(const char *path, struct err *e)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    const char *slash = strrchr(path, '/');
+    must(slash);
+    char *dir = strndup(path, (size_t)(slash - path) + 1);
+    int dir_fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    free(dir);
+    snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d/%s", dir_fd, slash + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct timeval patience = {.tv_sec = 30};
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    bool fine = dir_fd >= 0 && fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof un) == 0;
+    if (dir_fd >= 0)
+        close(dir_fd);
+    if (fine)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    err_set(e, ERR_UNREACHABLE,
+            "no running server was found at %s; start one with `dais serve`, or name its folder or "
+            "--data",
+            path);
+    return -1;
+}
+
+static bool exchange(int fd, struct slice request, struct buf *answer, struct err *e)
+{
+    if (send(fd, request.ptr, request.len, MSG_NOSIGNAL) != (ssize_t)request.len)
+        return err_set_sys(e, ERR_UNREACHABLE, "asking the server failed");
+    for (;;) {
+        char *to = buf_reserve(answer, 64u << 10);
+        if (!to)
+            return err_set(e, ERR_UNREACHABLE, "the server's answer is too long");
+        ssize_t n = recv(fd, to, 64u << 10, 0);
+        if (n < 0)
+            return err_set_sys(e, ERR_UNREACHABLE, "the server did not answer");
+        buf_grew(answer, (size_t)n);
+        if (n == 0)
+            return true;
+    }
+}
+
+/* The sentence of a problem+json, or the whole text when it is none. */
+static void set_problem(struct slice body, struct err *e)
+{
+    struct arena a;
+    struct json_doc doc;
+    struct err unused;
+    struct slice detail = slice_trim(body);
+    arena_init(&a, 1u << 20);
+    if (json_parse(&doc, &a, body, NULL, &unused)) {
+        const struct json *found = json_find(json_root(&doc), SLICE("detail"));
+        if (found && json_type(found) == JSON_STRING)
+            detail = json_str(found);
+    }
+    err_set(e, ERR_MANIFEST, "%.*s", SLICE_ARGS(detail));
+    arena_done(&a);
+}
+
+/* One request over the control socket; the body of the answer stays in `answer`. */
+static bool ask(const char *method, const char *target, const struct app_options *options,
+                struct buf *answer, struct slice *ret_body, struct err *e)
+{
+    char path[512], request[256];
+    if (!app_control_path(options, path, sizeof path, e))
+        return false;
+    int fd = connect_unix(path, e);
+    if (fd < 0)
+        return false;
+    int n =
+        snprintf(request, sizeof request,
+                 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method, target);
+    bool fine = exchange(fd, (struct slice){request, (size_t)n}, answer, e);
+    close(fd);
+    if (!fine)
+        return false;
+    ptrdiff_t blank = slice_search(buf_slice(answer), SLICE("\r\n\r\n"));
+    if (blank < 0 || !slice_starts(buf_slice(answer), SLICE("HTTP/1.1 ")))
+        return err_set(e, ERR_UNREACHABLE, "what listens at %s is no dais", path);
+    *ret_body = slice_skip(buf_slice(answer), (size_t)blank + 4);
+    if (answer->data[9] == '2')
+        return true;
+    set_problem(*ret_body, e);
+    return false;
+}
+
+static int ask_and_print(const struct args *args, const char *method, const char *target,
+                         size_t first_dir)
+{
+    const struct app_options options = {
+        .dirs = args->words + first_dir,
+        .n_dirs = args->n_words - first_dir,
+        .data = args_flag(args, "--data"),
+    };
+    struct buf answer;
+    struct slice body = {0};
+    struct err e;
+    buf_init(&answer, ANSWER_MAX);
+    bool fine = ask(method, target, &options, &answer, &body, &e);
+    if (fine && first_dir)
+        fwrite(body.ptr, 1, body.len, stdout);
+    else if (fine)
+        printf("reloaded\n");
+    buf_done(&answer);
+    return fine ? 0 : cli_fail(args, &e);
+}
+
+static int reload(const struct args *args)
+{
+    return ask_and_print(args, "POST", "/reload", 0);
+}
+
+static int debug(const struct args *args)
+{
+    static const char *const kinds[] = {"conns", "lanes", "mem"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(args->words[0], kinds[i]) != 0)
+            continue;
+        char target[32];
+        snprintf(target, sizeof target, "/debug/%s", kinds[i]);
+        return ask_and_print(args, "GET", target, 1);
+    }
+    return cli_usage_error(args, "\"%s\" is not known; choose conns, lanes or mem", args->words[0]);
+}
