@@ -1,4 +1,5 @@
 # Fixtures of the browser tests: the built apps, one dais that serves them, one Chromium.
+import contextlib
 import os
 import pathlib
 import queue
@@ -59,12 +60,11 @@ def first_url(process: subprocess.Popen, seconds: float) -> str:
             return found.group()
 
 
-@pytest.fixture(scope="session")
-def origin(built_apps, tmp_path_factory) -> str:
-    """The address of a dais that serves apps/ on a free port with a data folder of its own."""
-    data = tmp_path_factory.mktemp("data")
+@contextlib.contextmanager
+def serving(folder: pathlib.Path, data: pathlib.Path):
+    """The address of a dais that serves the folder on a free port, until the block ends."""
     process = subprocess.Popen(
-        [DAIS, "serve", str(built_apps), "--listen", "127.0.0.1:0", "--data", str(data)],
+        [DAIS, "serve", str(folder), "--listen", "127.0.0.1:0", "--data", str(data)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield first_url(process, seconds=20)
@@ -78,15 +78,28 @@ def origin(built_apps, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
+def origin(built_apps, tmp_path_factory) -> str:
+    """Both apps on one host."""
+    with serving(built_apps, tmp_path_factory.mktemp("data")) as url:
+        yield url
+
+
+@pytest.fixture
+def lone_origin(tmp_path) -> str:
+    """Field Notes alone, mounted at /."""
+    with serving(APPS / "field-notes", tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def driver(tmp_path_factory):
     driver = start_driver(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
 
-@pytest.fixture
-def browser(driver, origin) -> Browser:
-    """A clean page; the test fails if the page complained, lacked something or called elsewhere."""
+def clean_page(driver, origin: str):
+    """A page without a past; the test fails if it complained, lacked something or called elsewhere."""
     driver.get("about:blank")
     driver.get_log("performance")
     driver.get_log("browser")
@@ -94,3 +107,13 @@ def browser(driver, origin) -> Browser:
     yield browser
     assert browser.problems() == []
     browser.js("localStorage.clear()")
+
+
+@pytest.fixture
+def browser(driver, origin) -> Browser:
+    yield from clean_page(driver, origin)
+
+
+@pytest.fixture
+def lone_browser(driver, lone_origin) -> Browser:
+    yield from clean_page(driver, lone_origin)

@@ -80,3 +80,15 @@ def test_own_error_page(browser, path):
         browser.screens("field-notes-404")
     browser.click("#home")
     browser.wait("location.pathname === '/field-notes/'")
+
+
+def test_the_same_files_work_alone_at_the_root(lone_browser):
+    browser = lone_browser
+    browser.open("/")
+    assert browser.count(".leaves li") == 12
+    browser.click("nav a[href='docs/']")
+    browser.wait("location.pathname === '/docs/'")
+    assert browser.js("return getComputedStyle(document.body).getPropertyValue('--space-4')") == "16px"
+    browser.open_missing("/deep/nothing")
+    browser.click("#home")
+    browser.wait("location.pathname === '/'")

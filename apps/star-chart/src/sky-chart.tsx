@@ -10,7 +10,7 @@ const path = (points: readonly Point[]) =>
 const milkyWay = greatCircle(galacticPole.ra, galacticPole.dec).map(path).join("");
 const ecliptic = greatCircle(eclipticPole.ra, eclipticPole.dec).map(path).join("");
 const grid = [
-  ...[3, 6, 9, 12, 15, 18, 21].map((hour) => `M${onSheet(hour, 0).x} 0V180`),
+  ...[3, 6, 9, 12, 15, 18, 21].map((hour) => `M${onSheet(hour, 0).x} -5V185`),
   ...[60, 30, -30, -60].map((dec) => `M0 ${90 - dec}H360`),
 ].join("");
 const chains = figures.map(({ chain, loose }) => ({
@@ -18,21 +18,29 @@ const chains = figures.map(({ chain, loose }) => ({
   d: path(chain.flatMap((id) => starById(id) ?? []).map((star) => onSheet(star.ra, star.dec))),
 }));
 
-// Names that would run into a neighbour stand on the other side of their star.
-const labels: Record<string, "left" | "right"> = {
-  sirius: "left", canopus: "right", arcturus: "left", vega: "right", capella: "right",
-  rigel: "right", procyon: "left", betelgeuse: "left", altair: "left", aldebaran: "right",
-  antares: "right", spica: "left", fomalhaut: "right", deneb: "left", regulus: "left",
-  achernar: "right", pollux: "left", acrux: "right", "rigil-kentaurus": "left", dubhe: "right",
-  alkaid: "left", polaris: "right",
+// Which stars carry their name, and on which side of the dot it stands free; `major` ones on a
+// phone as well, which has no room for more.
+const labels: Record<string, { left?: boolean; major?: boolean }> = {
+  sirius: { left: true, major: true }, canopus: { major: true },
+  "rigil-kentaurus": { left: true, major: true }, arcturus: { left: true, major: true },
+  vega: { major: true }, capella: { major: true }, rigel: { major: true },
+  procyon: { left: true }, betelgeuse: { left: true }, altair: { left: true }, aldebaran: {},
+  antares: { major: true }, spica: {}, fomalhaut: { major: true }, deneb: { left: true }, regulus: {},
+  achernar: {}, pollux: { left: true }, acrux: {}, dubhe: {}, alkaid: { left: true },
+  polaris: {},
 };
 
 function Label({ star }: { star: Star }) {
-  const side = labels[star.id];
-  if (!side) return null;
+  const label = labels[star.id];
+  if (!label) return null;
   const { x, y } = onSheet(star.ra, star.dec);
-  const gap = (dotRadius(star.magnitude) + 1.5) * (side === "left" ? -1 : 1);
-  return <text x={x + gap} y={y + 1.3} textAnchor={side === "left" ? "end" : "start"}>{star.name}</text>;
+  const gap = (dotRadius(star.magnitude) + 1.5) * (label.left ? -1 : 1);
+  return (
+    <text className={label.major ? "major" : undefined} x={x + gap} y={y + 1.3}
+      textAnchor={label.left ? "end" : "start"}>
+      {star.name}
+    </text>
+  );
 }
 
 /** The list is the way in for the keyboard and for those who listen; the sheet is for the eye. */
@@ -40,10 +48,10 @@ export function SkyChart({ shown, query }: { shown: readonly Star[]; query: stri
   return (
     <article className="chart">
       <div className="lead">
-        <h1>{t.title}</h1>
+        <h1>{t.heading}</h1>
         <p>{t.intro}</p>
       </div>
-      <svg viewBox="0 0 360 180" role="img" aria-label={t.chartLabel} className="sheet">
+      <svg viewBox="0 -5 360 190" role="img" aria-label={t.chartLabel} className="sheet">
         <g className="band"><path className="wide" d={milkyWay} /><path d={milkyWay} /></g>
         <path className="grid" d={grid} />
         <path className="equator" d="M0 90H360" />

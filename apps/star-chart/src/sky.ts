@@ -36,7 +36,11 @@ export function greatCircle(poleRaDegrees: number, poleDec: number): Point[][] {
     const ra = ((Math.atan2(y, x) / rad + 360) % 360) / 15;
     const point = onSheet(ra, Math.asin(z) / rad);
     const last = runs.at(-1)?.at(-1);
-    if (last && Math.abs(last.x - point.x) > 180) runs.push([]);
+    if (last && Math.abs(last.x - point.x) > 180) {
+      const turn = last.x > point.x ? 360 : -360; // both runs reach beyond the edge they meet at
+      runs.at(-1)?.push({ x: point.x + turn, y: point.y });
+      runs.push([{ x: last.x - turn, y: last.y }]);
+    }
     runs.at(-1)?.push(point);
   }
   return runs;
@@ -48,7 +52,7 @@ export const eclipticPole = { ra: 270, dec: 66.56 };
 
 /** How large a dot is drawn: brighter is larger, the faintest still visible. */
 export function dotRadius(magnitude: number): number {
-  return Math.max(0.55, 2.3 - 0.52 * magnitude) * 0.62;
+  return Math.max(0.75, 2.3 - 0.52 * magnitude) * 0.62;
 }
 
 /** How many suns the star shines like, from its magnitude and distance, dust ignored. */

@@ -22,15 +22,15 @@ export const lights: readonly Light[] = ["blue", "white", "yellow", "orange", "r
 
 // name | designation | right ascension | declination | magnitude | light years | spectrum | note
 const table = `
-Sirius|α CMa|06:45.1|-16:43|-1.46|8.6|A0 V|The brightest star of the night, because it is near and bright in itself. A white dwarf the size of the Earth circles it every fifty years.
+Sirius|α CMa|06:45.1|-16:43|-1.46|8.6|A1 V|The brightest star of the night, because it is near and bright in itself. A white dwarf the size of the Earth circles it every fifty years.
 Canopus|α Car|06:24.0|-52:42|-0.74|310|A9 II|Spacecraft steer by it. Never seen from most of Europe, it stands almost overhead in Tasmania.
 Rigil Kentaurus|α Cen|14:39.6|-60:50|-0.27|4.4|G2 V|Two suns much like ours, eighty years to a turn, with the small red Proxima far outside them: the nearest stars of all.
 Arcturus|α Boo|14:15.7|+19:11|-0.05|36.7|K1.5 III|An old giant passing through from the thick of the galaxy. Follow the arc of the Dipper's handle and you arrive here.
 Vega|α Lyr|18:36.9|+38:47|0.03|25.0|A0 V|For a century it was the zero of the magnitude scale. It was the pole star 14,000 years ago and will be again.
-Capella|α Aur|05:16.7|+46:00|0.08|42.9|G8 III|Two yellow giants closer to each other than Venus is to the Sun; to every telescope of the nineteenth century, one point.
-Rigel|β Ori|05:14.5|-08:12|0.13|860|B8 Ia|Orion's foot shines with the light of more than a hundred thousand suns.
+Capella|α Aur|05:16.7|+46:00|0.08|42.9|G8 III|Two yellow giants as close to each other as Venus is to the Sun; to every telescope of the nineteenth century, one point.
+Rigel|β Ori|05:14.5|-08:12|0.13|860|B8 Ia|Orion's foot shines with the light of about a hundred thousand suns.
 Procyon|α CMi|07:39.3|+05:13|0.34|11.5|F5 IV-V|"Before the dog": it rises shortly ahead of Sirius, and like Sirius it keeps a white dwarf.
-Achernar|α Eri|01:37.7|-57:14|0.46|139|B6 Vep|The end of the river. It spins so fast that it is half as wide again as it is tall.
+Achernar|α Eri|01:37.7|-57:14|0.46|139|B6 Vep|The end of the river. It spins so fast that it is far wider than it is tall.
 Betelgeuse|α Ori|05:55.2|+07:24|0.50|550|M1-2 Ia-ab|Put in place of the Sun it would swallow Mars. It dimmed by more than half early in 2020, behind dust of its own making.
 Hadar|β Cen|14:03.8|-60:22|0.61|390|B1 III|The second of the Pointers, which lead the eye to the Southern Cross.
 Altair|α Aql|19:50.8|+08:52|0.76|16.7|A7 V|The southern corner of the Summer Triangle, turning once in nine hours where the Sun takes 25 days.
@@ -43,7 +43,7 @@ Fomalhaut|α PsA|22:57.7|-29:37|1.16|25.1|A3 V|Alone in the autumn south, with r
 Deneb|α Cyg|20:41.4|+45:17|1.25|2600|A2 Ia|Perhaps the most distant star you can see without trying. How far it is, nobody knows to better than a third.
 Mimosa|β Cru|12:47.7|-59:41|1.25|280|B0.5 III|The eastern arm of the Southern Cross, among the hottest stars of the first magnitude.
 Regulus|α Leo|10:08.4|+11:58|1.39|79.3|B8 IVn|The little king lies so near the Sun's path that the Moon often covers it.
-Adhara|ε CMa|06:58.6|-28:58|1.50|430|B2 II|Nearly five million years ago it was the brightest star there has been for ages, brighter than Venus is now.
+Adhara|ε CMa|06:58.6|-28:58|1.50|430|B2 II|Nearly five million years ago it stood so near that it was almost as bright as Venus is now.
 Castor|α Gem|07:34.6|+31:53|1.58|51|A1 V|One star to the eye, two in a small telescope, six in truth.
 Shaula|λ Sco|17:33.6|-37:06|1.62|570|B2 IV|The sting in the scorpion's raised tail.
 Gacrux|γ Cru|12:31.2|-57:07|1.63|88.6|M3.5 III|The red head of the Southern Cross, and the nearest red giant.
@@ -84,7 +84,7 @@ Algol|β Per|03:08.2|+40:57|2.12|90|B8 V|The demon winks: every 2.87 days a dimm
 Mintaka|δ Ori|05:32.0|-00:18|2.23|1200|O9.5 II|The western star of the belt; it rises due east wherever you are.
 Alphecca|α CrB|15:34.7|+26:43|2.23|75|A0 V|The jewel of the northern crown.
 Sadr|γ Cyg|20:22.2|+40:15|2.23|1800|F8 Ib|The breast of the swan, where the Milky Way is at its richest.
-Eltanin|γ Dra|17:56.6|+51:29|2.24|154|K5 III|Watching it from London in the 1720s, Bradley found that the Earth's motion bends starlight.
+Eltanin|γ Dra|17:56.6|+51:29|2.24|154|K5 III|Watching it from near London in the 1720s, Bradley found that the Earth's motion bends starlight.
 Schedar|α Cas|00:40.5|+56:32|2.24|228|K0 III|The heart of Cassiopeia, at the bottom of the W.
 Merak|β UMa|11:01.8|+56:23|2.37|79.7|A1 V|The lower of the two that point to Polaris.
 Phecda|γ UMa|11:53.8|+53:42|2.44|83|A0 V|The thigh of the bear, at the bottom of the Dipper's bowl.

@@ -10,7 +10,8 @@ const magnitude = new Intl.NumberFormat(undefined, {
 
 export const t = {
   title: "Star Chart",
-  intro: "The brightest stars of the whole sky, north and south, on one sheet.",
+  heading: "The whole sky",
+  intro: "Its brightest stars, north and south, on one sheet.",
   skip: "Skip to the stars",
   search: "Search stars",
   searchHint: "Name, constellation, α Lyr",
@@ -45,9 +46,9 @@ export const t = {
   magnitude: (m: number) => magnitude.format(m).replace("-", "−"),
   suns: (n: number) => number.format(Number(n.toPrecision(2))),
   since: (year: number, ly: number) => {
-    const when = year > 0 ? `in the year ${year}` : `around ${Math.round(-year / 100) * 100} BC`;
-    const about = ly >= 100 ? "about " : "";
-    return `The light you see tonight left it ${about}${when}.`;
+    const bc = `around ${Math.round(-year / 100) * 100} BC`;
+    const ad = ly >= 100 ? `around the year ${year}` : `in the year ${year}`;
+    return `The light you see tonight left it ${year > 0 ? ad : bc}.`;
   },
   finderNote: (degrees: number) => `${degrees}° of sky around it`,
   missingTitle: "No such star",
