@@ -105,8 +105,9 @@ COLD static bool fail_duplicate(struct parser *p, const struct json *key)
 }
 
 /* ---- the tape -------------------------------------------------------------------------------- */
-/* Doubles, or takes as much as the arena still gives. */
-COLD static bool grow(struct parser *p, const char *at, uint32_t by)
+/* Doubles, or takes as much as the arena still gives. Not COLD: every parse begins with it, and the
+ * compiler would take all that follows for cold too. */
+__attribute__((noinline)) static bool grow(struct parser *p, const char *at, uint32_t by)
 {
     if (p->cap == p->max_nodes)
         return fail_limit(p, at, "too many values", p->max_nodes) != NULL;
@@ -139,6 +140,10 @@ ALWAYS_INLINE void count_child(struct parser *p)
 }
 
 /* ---- strings --------------------------------------------------------------------------------- */
+/* What stands behind a backslash, and for what. */
+static const char escape_of[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+
 static int hex4(const char *at)
 {
     int v = 0;
@@ -160,8 +165,7 @@ static const char *skip_escape(struct parser *p, const char *at)
     if (p->end - at < 2)
         return fail(p, p->end, "an escape");
     if (at[1] != 'u')
-        return strchr("\"\\/bfnrt", at[1]) && at[1] ? at + 2
-                                                    : fail(p, at + 1, "one of \"\\/bfnrtu");
+        return escape_of[(unsigned char)at[1]] ? at + 2 : fail(p, at + 1, "one of \"\\/bfnrtu");
     int unit = p->end - at >= 6 ? hex4(at + 2) : -1;
     if (unit < 0)
         return fail(p, at, "\\u and four hexadecimal digits");
@@ -222,12 +226,10 @@ static char *put_utf8(char *to, unsigned c)
 /* One escape that was checked before: reads at *at, moves it on. */
 static char *put_escape(char *to, const char **at)
 {
-    static const char from[] = "bfnrt", into[] = "\b\f\n\r\t";
     char c = (*at)[1];
     if (c != 'u') {
-        const char *hit = strchr(from, c);
         *at += 2;
-        *to++ = hit ? into[hit - from] : c;
+        *to++ = escape_of[(unsigned char)c];
         return to;
     }
     unsigned unit = (unsigned)hex4(*at + 2);
@@ -239,6 +241,28 @@ static char *put_escape(char *to, const char **at)
     return put_utf8(to, unit);
 }
 
+/* Everything up to the next backslash. The room in `to` is that of the text, so that whole steps
+ * may be written as long as whole steps can be read. */
+ALWAYS_INLINE char *copy_run(char *to, const char **at, const char *end)
+{
+    const char *from = *at;
+#if JSON_SSE2
+    while (end - from >= 16) {
+        __m128i v = load16(from);
+        unsigned bits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+        _mm_storeu_si128((__m128i *)(void *)to, v);
+        size_t n = bits ? (size_t)__builtin_ctz(bits) : 16;
+        to += n, from += n;
+        if (bits)
+            break;
+    }
+#endif
+    while (from < end && *from != '\\')
+        *to++ = *from++;
+    *at = from;
+    return to;
+}
+
 /* The decoded bytes, never longer than the text, behind a note of where the text was. */
 static bool decode(struct parser *p, struct json *v, const char *at, const char *end)
 {
@@ -248,13 +272,10 @@ static bool decode(struct parser *p, struct json *v, const char *at, const char 
     memcpy(block, &at, sizeof at);
     char *bytes = block + sizeof at, *to = bytes;
     while (at < end) {
-        const char *stop = memchr(at, '\\', (size_t)(end - at));
-        size_t n = (size_t)((stop ? stop : end) - at);
-        memcpy(to, at, n);
-        to += n;
-        at += n;
-        if (stop)
+        if (*at == '\\')
             to = put_escape(to, &at);
+        else
+            to = copy_run(to, &at, end);
     }
     v->flags = JSON_DECODED;
     v->ptr = bytes;

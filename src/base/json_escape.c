@@ -70,38 +70,82 @@ static void add_plain(struct buf *to, const char *at, const char *end, unsigned 
     buf_add(to, (struct slice){run, (size_t)(end - run)});
 }
 
+/* Not zero when one of the eight bytes is not plain. */
+ALWAYS_INLINE uint64_t special_in(uint64_t x)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t quote = x ^ ones * '"', slash = x ^ ones * '\\';
+    uint64_t hit =
+        x | ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
+    return hit & ones * 0x80;
+}
+
+/* Copies up to 15 bytes as two words that overlap; false when one is not plain. */
+ALWAYS_INLINE bool copy_short(char *to, const char *from, size_t n)
+{
+    if (n >= 8) {
+        uint64_t head, tail;
+        memcpy(&head, from, 8);
+        memcpy(&tail, from + n - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + n - 8, &tail, 8);
+        return !(special_in(head) | special_in(tail));
+    }
+    if (n >= 4) {
+        uint32_t head, tail;
+        memcpy(&head, from, 4);
+        memcpy(&tail, from + n - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(to + n - 4, &tail, 4);
+        return !special_in((uint64_t)head << 32 | tail);
+    }
+    bool plain = true;
+    for (size_t i = 0; i < n; i++) {
+        to[i] = from[i];
+        plain &= is_plain(from[i]);
+    }
+    return plain;
+}
+
+ALWAYS_INLINE bool copy_plain(char *to, const char *from, size_t n)
+{
 #if JSON_SSE2
-/* Short plain strings, which is most: copied while they are looked at. */
+    if (n >= 16) {
+        for (size_t i = 0; i < n; i += 16) {
+            size_t at = i + 16 <= n ? i : n - 16; /* the last step overlaps the one before */
+            __m128i v = load16(from + at);
+            if (special_bits(v))
+                return false;
+            _mm_storeu_si128((__m128i *)(void *)(to + at), v);
+        }
+        return true;
+    }
+#endif
+    for (; n > 15; n -= 8, from += 8, to += 8) {
+        if (!copy_short(to, from, 8))
+            return false;
+    }
+    return copy_short(to, from, n);
+}
+
+/* Plain strings, which is most: copied while they are looked at. */
 ALWAYS_INLINE bool add_whole(struct buf *to, struct slice s)
 {
-    if (to->full || to->cap - to->len < s.len + 20)
+    if (to->full || to->cap - to->len < s.len + 3) /* two quotes and the NUL */
         return false;
     char *out = to->data + to->len;
-    size_t i = 0;
-    *out++ = '"';
-    for (; s.len - i >= 16; i += 16) {
-        __m128i v = load16(s.ptr + i);
-        if (special_bits(v))
-            return false;
-        _mm_storeu_si128((__m128i *)(void *)(out + i), v);
-    }
-    for (; i < s.len; i++) {
-        if (!is_plain(s.ptr[i]))
-            return false;
-        out[i] = s.ptr[i];
-    }
-    out[i] = '"';
-    buf_grew(to, i + 2);
+    if (!copy_plain(out + 1, s.ptr, s.len))
+        return false;
+    out[0] = out[s.len + 1] = '"';
+    out[s.len + 2] = '\0';
+    to->len += s.len + 2;
     return true;
 }
-#endif
 
 void json_escape(struct buf *to, struct slice s, unsigned flags)
 {
-#if JSON_SSE2
     if (!(flags & JSON_FOR_HTML) && add_whole(to, s))
         return;
-#endif
     const char *at = s.len ? s.ptr : "", *end = at + s.len;
     buf_add_char(to, '"');
     while (at < end) {

@@ -15,6 +15,16 @@ void json_writer_done(const struct json_writer *w)
     must(w->done);
 }
 
+ALWAYS_INLINE void put(struct buf *to, char c)
+{
+    if (LIKELY(!to->full && to->cap - to->len >= 2)) {
+        to->data[to->len++] = c;
+        to->data[to->len] = '\0';
+    } else {
+        buf_add_char(to, c);
+    }
+}
+
 ALWAYS_INLINE bool in_object(const struct json_writer *w)
 {
     unsigned level = w->depth - 1;
@@ -30,7 +40,7 @@ ALWAYS_INLINE void before_value(struct json_writer *w)
     else if (w->depth) {
         must(!in_object(w));
         if (!w->first)
-            buf_add_char(w->to, ',');
+            put(w->to, ',');
     }
     w->first = false;
     w->done = w->depth == 0;
@@ -46,13 +56,13 @@ static void open_level(struct json_writer *w, bool object)
     w->depth++;
     w->first = true;
     w->done = false;
-    buf_add_char(w->to, object ? '{' : '[');
+    put(w->to, object ? '{' : '[');
 }
 
 static void close_level(struct json_writer *w, bool object)
 {
     must(w->depth && in_object(w) == object && !w->keyed);
-    buf_add_char(w->to, object ? '}' : ']');
+    put(w->to, object ? '}' : ']');
     w->depth--;
     w->first = false;
     w->done = w->depth == 0;
@@ -82,9 +92,9 @@ void json_write_key(struct json_writer *w, struct slice key)
 {
     must(in_object(w) && !w->keyed);
     if (!w->first)
-        buf_add_char(w->to, ',');
+        put(w->to, ',');
     json_escape(w->to, key, w->flags);
-    buf_add_char(w->to, ':');
+    put(w->to, ':');
     w->first = false;
     w->keyed = true;
 }
@@ -92,7 +102,14 @@ void json_write_key(struct json_writer *w, struct slice key)
 void json_write_raw(struct json_writer *w, struct slice json)
 {
     before_value(w);
-    buf_add(w->to, json);
+    struct buf *to = w->to;
+    if (UNLIKELY(to->full || to->cap - to->len <= json.len || json.len == 0)) {
+        buf_add(to, json);
+        return;
+    }
+    memcpy(to->data + to->len, json.ptr, json.len);
+    to->len += json.len;
+    to->data[to->len] = '\0';
 }
 
 void json_write_str(struct json_writer *w, struct slice s)
@@ -119,7 +136,7 @@ void json_write_i64(struct json_writer *w, int64_t v)
 {
     before_value(w);
     if (v < 0)
-        buf_add_char(w->to, '-');
+        put(w->to, '-');
     buf_add_u64(w->to, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 

@@ -4,7 +4,11 @@
 
 #include <float.h>
 #include <math.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct arena arena;
 
@@ -423,6 +427,26 @@ static void escapes(void **state)
     check_escape(SLICE("\xe2\x80<"), JSON_FOR_HTML, "\"\xef\xbf\xbd\xef\xbf\xbd\\u003c\"");
 }
 
+/* All lengths, as steps of 4, 8 and 16 bytes meet their ends, with each place once not plain. */
+static void strings_of_every_length(void **state)
+{
+    (void)state;
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    for (size_t n = 0; n < 50; n++) {
+        char want[80];
+        snprintf(want, sizeof want, "\"%.*s\"", (int)n, letters);
+        check_escape((struct slice){letters, n}, 0, want);
+        for (size_t i = 0; i < n; i++) {
+            char text[64];
+            memcpy(text, letters, sizeof letters);
+            text[i] = "\n\"\\"[i % 3];
+            snprintf(want, sizeof want, "\"%.*s\\%c%.*s\"", (int)i, letters, "n\"\\"[i % 3],
+                     (int)(n - i - 1), letters + i + 1);
+            check_escape((struct slice){text, n}, 0, want);
+        }
+    }
+}
+
 static void every_byte_pair_gives_valid_json(void **state)
 {
     (void)state;
@@ -454,6 +478,101 @@ static void a_full_buf_stays_full(void **state)
     assert_true(b.full);
     assert_true(b.len <= 10);
     buf_done(&b);
+}
+
+/* ---- misuse ---------------------------------------------------------------------------------- */
+static void value_for_a_key(struct json_writer *w)
+{
+    json_write_object(w);
+    json_write_null(w);
+}
+
+static void container_for_a_key(struct json_writer *w)
+{
+    json_write_object(w);
+    json_write_array(w);
+}
+
+static void key_in_an_array(struct json_writer *w)
+{
+    json_write_array(w);
+    json_write_key(w, SLICE("a"));
+}
+
+static void key_at_the_root(struct json_writer *w)
+{
+    json_write_key(w, SLICE("a"));
+}
+
+static void key_after_key(struct json_writer *w)
+{
+    json_write_object(w);
+    json_write_key(w, SLICE("a"));
+    json_write_key(w, SLICE("b"));
+}
+
+static void key_without_value(struct json_writer *w)
+{
+    json_write_object(w);
+    json_write_key(w, SLICE("a"));
+    json_write_object_end(w);
+}
+
+static void wrong_end(struct json_writer *w)
+{
+    json_write_array(w);
+    json_write_object_end(w);
+}
+
+static void end_of_nothing(struct json_writer *w)
+{
+    json_write_array_end(w);
+}
+
+static void two_roots(struct json_writer *w)
+{
+    json_write_null(w);
+    json_write_null(w);
+}
+
+static void unfinished(struct json_writer *w)
+{
+    json_write_array(w);
+    json_writer_done(w);
+}
+
+static void too_deep(struct json_writer *w)
+{
+    for (int i = 0; i < 1025; i++)
+        json_write_array(w);
+}
+
+static void misuse_ends_the_process(void **state)
+{
+    (void)state;
+    void (*const ways[])(struct json_writer *) = {
+        value_for_a_key, container_for_a_key, key_in_an_array, key_at_the_root,
+        key_after_key,   key_without_value,   wrong_end,       end_of_nothing,
+        two_roots,       unfinished,          too_deep,
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        int status;
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            struct buf b;
+            struct json_writer w;
+            (void)freopen("/dev/null", "w", stderr);
+            signal(SIGABRT, SIG_DFL);
+            buf_init(&b, 10000);
+            json_writer_init(&w, &b, 0);
+            ways[i](&w);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
+            fail_msg("misuse %zu passed", i);
+    }
 }
 
 /* The deepest document that can be read can be put into an answer. */
@@ -495,6 +614,8 @@ TESTS(cmocka_unit_test_setup_teardown(walks_in_order, set_up, tear_down),
       cmocka_unit_test_setup_teardown(pointers_are_built, set_up, tear_down),
       cmocka_unit_test_setup_teardown(writes_with_commas, set_up, tear_down),
       cmocka_unit_test_setup_teardown(escapes, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(strings_of_every_length, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(misuse_ends_the_process, set_up, tear_down),
       cmocka_unit_test_setup_teardown(every_byte_pair_gives_valid_json, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_full_buf_stays_full, set_up, tear_down),
       cmocka_unit_test_setup_teardown(the_deepest_document_fits_into_an_answer, set_up, tear_down))
