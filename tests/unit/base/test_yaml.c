@@ -85,6 +85,7 @@ static const struct { const char *text, *said; } refused[] = {
      "4:1 `b` stands here for the second time, first in line 2; keep one of them\n"},
     {"a: 1\n---\nb: 2\n", "2:1 a second document starts here (`---`); one file is one document\n"},
     {"a: !ruby/object {}\n", "1:4 tags (`!name`) are not used here; remove it\n"},
+    {"a: !!binary eA==\n", "1:4 tags (`!name`) are not used here; remove it\n"},
     {"a: &x {b: 1}\nc:\n  <<: *x\n", "3:3 merge keys (`<<`) are not supported; write the keys out\n"},
     {"a: *gone\n", "1:4 `*gone` refers to nothing; put `&gone` before the value it should repeat, or quote a text that starts with `*`\n"},
     {"a: &x [*x]\n", "1:8 `*x` refers to nothing; put `&x` before the value it should repeat, or quote a text that starts with `*`\n"},
