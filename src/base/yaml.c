@@ -169,9 +169,15 @@ static bool add_node(struct builder *b, struct yaml_node *node, yaml_mark_t mark
 
 static bool check_tag(struct builder *b, const yaml_char_t *tag, yaml_mark_t mark)
 {
+    static const char *const core[] = {"str", "int", "bool", "float", "null", "map", "seq"};
     const char *s = (const char *)tag;
-    if (!s || strcmp(s, "!") == 0 || strncmp(s, CORE_TAGS, sizeof CORE_TAGS - 1) == 0)
+    if (!s || strcmp(s, "!") == 0)
         return true;
+    bool is_theirs = strncmp(s, CORE_TAGS, sizeof CORE_TAGS - 1) == 0;
+    for (size_t i = 0; is_theirs && i < sizeof core / sizeof *core; i++) {
+        if (strcmp(s + sizeof CORE_TAGS - 1, core[i]) == 0)
+            return true;
+    }
     return fail_at(b, mark, "tags (`!name`) are not used here; remove it");
 }
 

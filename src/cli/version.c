@@ -16,12 +16,12 @@ const struct verb verb_version = {
 
 static int run(const struct args *args)
 {
+    bool is_release = strcmp(build_mode, "release") == 0;
     if (args_has(args, "--json"))
         printf("{\"version\":\"%s\",\"release\":\"%s\",\"mode\":\"%s\"}\n", build_version,
                build_release, build_mode);
     else
-        printf("dais %s (%s%s%s)\n", build_version, build_release,
-               strcmp(build_mode, "release") == 0 ? "" : ", ",
-               strcmp(build_mode, "release") == 0 ? "" : build_mode);
+        printf("dais %s (%s)%s%s\n", build_version, build_release, is_release ? "" : " ",
+               is_release ? "" : build_mode);
     return 0;
 }

@@ -155,12 +155,13 @@ bool manifest_has_key(const char *key)
 /* ---- Markdown
  * ---------------------------------------------------------------------------------------- */
 
+/* In a table every `|` is escaped; a `*` only outside code, where it would mean emphasis. */
 static void add_cell(struct buf *to, struct slice s)
 {
+    bool code = false;
     for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '|')
-            buf_add_char(to, '\\');
-        if (s.ptr[i] == '*')
+        code ^= s.ptr[i] == '`';
+        if (s.ptr[i] == '|' || (s.ptr[i] == '*' && !code))
             buf_add_char(to, '\\');
         buf_add_char(to, s.ptr[i]);
     }

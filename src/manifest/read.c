@@ -119,6 +119,11 @@ static void wrong(struct reader *r, const struct field *f, enum kind kind,
     else if (yaml_is_null(node))
         report(r, node, "`%s` has no value; it must be %s, or remove the line", f->name,
                expects.data);
+    else if (node->text.len == 0)
+        report(r, node, "`%s` is empty; it must be %s", f->name, expects.data);
+    else if (!node->plain && (kind == K_BOOL || kind == K_INT))
+        report(r, node, "`%s` is `%.*s` in quotes; it must be %s, without quotes", f->name,
+               SHOWN(node->text), expects.data);
     else
         report(r, node, "`%s` is `%.*s`; it must be %s", f->name, SHOWN(node->text), expects.data);
     buf_done(&expects);
