@@ -177,7 +177,6 @@ e2e: all ## end-to-end tests against build/debug/dais
 	@/usr/bin/python3 -B -m pytest -q tests/e2e
 
 test: deps-test ## install what the tests need, run all of them
-	@tools/web
 	@tools/test all
 test-quick: deps-test ## unit tests, wire conversations and fuzz corpora, under a minute
 	@tools/test quick
