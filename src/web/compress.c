@@ -7,8 +7,9 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
-#define BEST_MAX (96u << 10) /* brotli's last two levels take 20 times as long: small texts only \
-                              */
+#define BEST_MAX                                                                    \
+    (96u << 10) /* brotli's last two levels take 20 times as long: small texts only \
+                 */
 #define MIDDLE_MAX (2u << 20)
 
 /* Gives away what was kept of `room`. */
