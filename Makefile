@@ -71,7 +71,7 @@ all: $(DAIS) ## build build/MODE/dais (MODE=debug unless you say otherwise)
 include $(wildcard mk/*.mk)
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 debug: ## build with ASan and UBSan
 release: ## build optimised, hardened, stripped, and check what it links to
@@ -177,7 +177,6 @@ e2e: all ## end-to-end tests against build/debug/dais
 	@/usr/bin/python3 -B -m pytest -q tests/e2e
 
 test: deps-test ## install what the tests need, run all of them
-	@tools/web
 	@tools/test all
 test-quick: deps-test ## unit tests, wire conversations and fuzz corpora, under a minute
 	@tools/test quick
@@ -187,7 +186,8 @@ coverage: ## lines run by the unit and end-to-end tests, per room
 coverage-report: $(DAIS) $(UNIT_BINS) $(FUZZ_BINS)
 	@tools/coverage $(OUT)
 
-bench: bench-http ## all benchmarks; each prints its own table
+# Every bench-NAME that a file in mk/ brings.
+bench: $(sort $(shell sed -n 's/^\(bench-[a-z0-9-]*\):.*/\1/p' mk/*.mk 2>/dev/null)) ## all benchmarks
 
 # ---- style ------------------------------------------------------------------------------------
 check: ## layers, budgets, banned functions, format, headlines; seconds

@@ -71,14 +71,16 @@ static void lane_rows(struct buf *out, struct loops *loops)
 
 static uint64_t resident_bytes(void)
 {
-    unsigned long long total, resident = 0;
+    char text[128];
+    uint64_t pages = 0;
     FILE *f = fopen("/proc/self/statm", "re");
     if (!f)
         return 0;
-    if (fscanf(f, "%llu %llu", &total, &resident) != 2)
-        resident = 0;
+    struct slice line = slice_from(fgets(text, sizeof text, f)), total, resident;
+    if (slice_cut(&line, ' ', &total) && slice_cut(&line, ' ', &resident))
+        slice_to_u64(resident, &pages);
     fclose(f);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 void metrics_text(struct life *l, struct arena *a, struct buf *out)

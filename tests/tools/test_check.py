@@ -58,7 +58,7 @@ BAD = [  # rule, file, content, what the message must say
     ("whitespace", "src/loop/x.c", HEAD + "int\tx;\n", "a tab"),
     ("whitespace", "docs/x.md", "a\r\n", "LF alone"),
     ("whitespace", "docs/x.md", "a", "does not end in a newline"),
-    ("whitespace", "tools/x.py", f"# Says something to the reader.\nx = {'1' * 120}\n", "columns"),
+    ("whitespace", "tools/x.py", f"# Says something to the reader.\nx = {'1' * 130}\n", "columns"),
     ("whitespace", "docs/x.md", "<" * 7 + " HEAD\n", "merge conflict"),
     ("words", "docs/x.md", "see /ho" "me/someone/notes\n", "one machine only"),
     ("words", "apps/x/package-lock.json", '{"resolved": "http://127.0.0.1/a.tgz"}\n', "names a registry"),

@@ -82,14 +82,14 @@ static void test_trickle_is_linear(void **state)
     static char head[H1_HEAD_BYTES];
     struct h1_header headers[H1_HEADERS];
     struct h1_request rq = {.headers = headers};
-    size_t n = (size_t)sprintf(head, "GET / HTTP/1.1\r\nHost: a\r\n"), scanned = 0;
+    size_t n = (size_t)snprintf(head, sizeof head, "GET / HTTP/1.1\r\nHost: a\r\n"), scanned = 0;
     for (int i = 0; i < 4; i++) {
-        n += (size_t)sprintf(head + n, "X: ");
+        n += (size_t)snprintf(head + n, sizeof head - n, "X: ");
         memset(head + n, 'a', 16000);
         n += 16000;
-        n += (size_t)sprintf(head + n, "\r\n");
+        n += (size_t)snprintf(head + n, sizeof head - n, "\r\n");
     }
-    n += (size_t)sprintf(head + n, "\r\n");
+    n += (size_t)snprintf(head + n, sizeof head - n, "\r\n");
     int64_t start = clock_mono_ms();
     for (size_t i = 1; i < n; i++)
         assert_int_equal(

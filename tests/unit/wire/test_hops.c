@@ -23,7 +23,7 @@ static void check(enum header_id id, const char *first, const char *second, cons
     }
     assert_false(hop_next(&w, &address));
     if (w.bad)
-        strncat(text, "!", sizeof text - strlen(text) - 1);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "!");
     assert_string_equal(text, expected);
 }
 
