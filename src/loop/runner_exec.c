@@ -186,7 +186,7 @@ static _Noreturn void fail(int report, enum process_step step, int sys_errno)
 {
     struct exec_failure f = {.step = (int)step, .sys_errno = sys_errno};
     ssize_t n = write(report, &f, sizeof f);
-    _exit(n == sizeof f ? 127 : 126);
+    process_quit(n == sizeof f ? 127 : 126);
 }
 
 _Noreturn void runner_exec(const struct run_request *rq, const int *fds, int report, pid_t runner)

@@ -41,6 +41,8 @@ static void close_fd(int *fd)
 static _Noreturn void spawner_begin(int control)
 {
     process_become("dais-spawner");
+    for (int i = 1; i < NSIG; i++) /* runners and commands inherit the defaults */
+        signal(i, SIG_DFL);
     dup2(control, 3);
     fcntl(3, F_SETFD, FD_CLOEXEC);
     process_close_from(4);
@@ -83,8 +85,8 @@ static bool fork_spawner(int *ret_control, pid_t *ret_pid, struct err *e)
 
 struct spawner *spawner_open(struct err *e)
 {
-    int control;
-    pid_t pid;
+    int control = -1;
+    pid_t pid = -1;
     if (!fork_spawner(&control, &pid, e))
         return NULL;
     struct spawner *s = mem_new(struct spawner);
@@ -129,8 +131,8 @@ static bool reap_spawner(pid_t pid, int64_t until_ms)
 
 bool spawner_reopen(struct spawner *s, struct err *e)
 {
-    int control;
-    pid_t pid;
+    int control = -1;
+    pid_t pid = -1;
     pthread_rwlock_wrlock(&s->lock);
     bool is_lost = spawner_is_lost(s), ok = !is_lost || fork_spawner(&control, &pid, e);
     if (is_lost && ok) {
@@ -188,6 +190,11 @@ static bool pack(struct process *p, struct parcel *to, const struct process_opts
     return true;
 }
 
+static bool is_gone(int sys_errno)
+{
+    return sys_errno == EPIPE || sys_errno == ECONNRESET || sys_errno == ENOTCONN;
+}
+
 /* Few packets fit in the queue of a socket: under a burst of starts this waits for the spawner. */
 static bool send_start(struct spawner *s, int channel, struct err *e)
 {
@@ -196,8 +203,10 @@ static bool send_start(struct spawner *s, int channel, struct err *e)
     struct slice packet = {.ptr = bytes, .len = wire_small_encode(&m, bytes)};
     int64_t until = clock_mono_ms() + BUSY_MS;
     while (!packet_send(s->control, packet, &channel, 1)) {
+        if (is_gone(errno))
+            return err_set(e, ERR_UNAVAILABLE, "The spawner was killed. Try again.");
         if (errno != EAGAIN && errno != ENOBUFS)
-            return err_set_sys(e, ERR_UNAVAILABLE, "The spawner is gone");
+            return err_set_sys(e, ERR_IO, "A command could not be handed to the spawner");
         int64_t left = until - clock_mono_ms();
         struct pollfd on = {.fd = s->control, .events = POLLOUT};
         if (left <= 0 || poll(&on, 1, (int)left) < 0)
@@ -350,8 +359,7 @@ static bool command(struct process *p, enum wire_kind kind, uint32_t value, stru
     char bytes[WIRE_SMALL_MAX];
     struct wire_small m = {.kind = kind, .value = value};
     struct slice packet = {.ptr = bytes, .len = wire_small_encode(&m, bytes)};
-    if (packet_send(p->channel, packet, NULL, 0) || errno == EPIPE || errno == ECONNRESET ||
-        errno == ENOTCONN)
+    if (packet_send(p->channel, packet, NULL, 0) || is_gone(errno))
         return true;
     return err_set_sys(e, ERR_UNAVAILABLE, "The runner of \"%s\" does not answer", p->name);
 }

@@ -39,7 +39,7 @@ pid_t spawner_pid(struct spawner *s);
 #define PROCESS_MAX_BYTES   (128 * 1024) /* argv, env and cwd together, each with its NUL */
 #define PROCESS_MAX_STRINGS 4096         /* of argv, and of env */
 #define PROCESS_MAX_FDS     16           /* extra descriptors */
-#define SPAWNER_MAX_RUNS    1024         /* at the same time */
+#define SPAWNER_MAX_RUNS    1024         /* at the same time, less if descriptors are few */
 
 enum process_stdio {
     STDIO_NULL,  /* /dev/null */

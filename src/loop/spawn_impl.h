@@ -80,8 +80,8 @@ struct exec_failure {
 };
 _Noreturn void runner_exec(const struct run_request *rq, const int *fds, int report, pid_t runner);
 
-/* A forked process starts here: blocked signals with default actions, a session of its own,
- * a name, not to be traced by its equals. */
+/* A forked process starts here: all signals blocked, a session of its own, a name, a subreaper,
+ * not to be traced by its equals. */
 void process_become(const char *name);
 /* Closes everything from `first` on. */
 void process_close_from(int first);

@@ -84,9 +84,12 @@ static bool read_stat(int proc, pid_t pid, uint64_t *fields, size_t n)
 
 enum { STAT_STATE, STAT_PARENT, STAT_UTIME = 11, STAT_STIME, STAT_CUTIME, STAT_CSTIME, STAT_NEED };
 
+/* Most numbers on an idle host are threads of the kernel: they are in no session, ours all are. */
 static pid_t parent_of(int proc, pid_t pid)
 {
     uint64_t f[STAT_PARENT + 1];
+    if (getsid(pid) <= 0)
+        return -1;
     return read_stat(proc, pid, f, STAT_PARENT + 1) ? (pid_t)f[STAT_PARENT] : -1;
 }
 

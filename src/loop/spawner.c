@@ -11,8 +11,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +31,7 @@ struct ward {
 struct spawner_state {
     int control, signals;
     pid_t self;
-    size_t n_lost, n_used;
+    size_t n_lost, n_used, n_max;
     struct ward wards[SPAWNER_MAX_RUNS];
 };
 
@@ -41,7 +43,9 @@ _Noreturn void process_quit(int code)
 {
     if (__gcov_dump)
         __gcov_dump();
-    _exit(code);
+    /* Not _exit: thread sanitizer would look for the threads that stayed behind in the server. */
+    syscall(SYS_exit_group, code);
+    __builtin_unreachable();
 }
 
 void process_close_from(int first)
@@ -57,8 +61,6 @@ void process_become(const char *name)
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    for (int s = 1; s < NSIG; s++)
-        signal(s, SIG_DFL);
     setsid();
     prctl(PR_SET_NAME, name);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -101,7 +103,7 @@ static void ward_end(struct ward *w)
 static void start_runner(struct spawner_state *s, int channel)
 {
     struct ward *w = ward_find(s, 0);
-    if (!w && s->n_used < SPAWNER_MAX_RUNS)
+    if (!w && s->n_used < s->n_max)
         w = &s->wards[s->n_used++];
     pid_t pid = -1;
     errno = EAGAIN;
@@ -193,6 +195,16 @@ static void receive(struct spawner_state *s)
         close(channel);
 }
 
+/* A ward costs a descriptor. The limit is not raised: commands would inherit that. */
+static size_t wards_allowed(void)
+{
+    struct rlimit l;
+    size_t spare = 16;
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= SPAWNER_MAX_RUNS + spare)
+        return SPAWNER_MAX_RUNS;
+    return l.rlim_cur > spare ? l.rlim_cur - spare : 1;
+}
+
 static bool has_wards(const struct spawner_state *s)
 {
     for (size_t i = 0; i < s->n_used; i++)
@@ -209,6 +221,7 @@ _Noreturn void spawner_main(int control)
     s->control = control;
     s->self = getpid();
     s->signals = process_signalfd();
+    s->n_max = wards_allowed();
     while (s->control >= 0 || has_wards(s)) {
         struct pollfd on[] = {{.fd = s->signals, .events = POLLIN},
                               {.fd = s->control, .events = POLLIN}};

@@ -274,7 +274,15 @@ static void spawner_is_killed(void **state)
 /* ---- kill -9 of the server ------------------------------------------------------------------ */
 
 /* What the small server of these tests does before it is killed. */
-enum moment { AFTER_OPEN, AFTER_SEND, AFTER_START, IN_CANCEL, WITH_RUNNER, MOMENTS };
+enum moment {
+    AFTER_OPEN,
+    AFTER_SEND,
+    AFTER_START,
+    IN_CANCEL,
+    WITH_RUNNER,
+    STOPPED_RUNNER,
+    MOMENTS
+};
 
 struct victims {
     pid_t spawner, runner;
@@ -327,6 +335,8 @@ static int64_t kill_server(struct fixture *f, enum moment moment)
     close(tell[0]);
     if (moment == WITH_RUNNER)
         kill(v.runner, SIGKILL);
+    if (moment == STOPPED_RUNNER)
+        kill(v.runner, SIGSTOP);
     kill(server, SIGKILL);
     int64_t us = reap_everything();
     assert_int_equal(count_marked(f->mark), 0);
@@ -341,6 +351,7 @@ static void server_is_killed(void **state)
         [AFTER_START] = "kill -9 of the server with a tree",
         [IN_CANCEL] = "kill -9 of the server during a cancel",
         [WITH_RUNNER] = "kill -9 of the runner and the server",
+        [STOPPED_RUNNER] = "kill -9 of the server, its runner stopped",
     };
     struct fixture *f = *state;
     spawner_close(f->spawner);
