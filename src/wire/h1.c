@@ -18,7 +18,8 @@ struct parse {
 };
 
 /* Ends the parse at a fault in the current line, or at the end of the bytes. */
-static enum io stop(struct parse *p, enum err_code code, const char *why)
+static __attribute__((cold, noinline)) enum io stop(struct parse *p, enum err_code code,
+                                                    const char *why)
 {
     const char *lf = memchr(p->line, '\n', (size_t)(p->end - p->line));
     bool too_long = lf ? (size_t)(lf + 1 - p->line) > p->limits->line_bytes : p->cut;
@@ -48,13 +49,11 @@ static enum http_method method_of(struct slice s)
 
 static void split_query(struct h1_request *rq, struct slice path)
 {
-    const char *mark = path.len ? memchr(path.ptr, '?', path.len) : NULL;
-    rq->path = path;
-    rq->query = (struct slice){path.ptr + path.len, 0};
-    if (mark) {
-        rq->path.len = (size_t)(mark - path.ptr);
-        rq->query = slice_skip(path, rq->path.len + 1);
-    }
+    const char *end = path.ptr + path.len;
+    const char *mark = scan_question(path.ptr, path.ptr, end);
+    rq->path = (struct slice){path.ptr, (size_t)(mark - path.ptr)};
+    mark += mark < end;
+    rq->query = (struct slice){mark, (size_t)(end - mark)};
 }
 
 /* http://host[:port][/path][?query] */
@@ -98,6 +97,11 @@ static enum io read_version(struct parse *p, const char *at, const char **ret_ne
 {
     if (p->end - at < 10)
         return stop(p, ERR_MALFORMED, "The request line does not end in HTTP/1.1 and CRLF.");
+    if (memcmp(at, "HTTP/1.1", 8) == 0 && memcmp(at + 8, "\r\n", 2) == 0) {
+        p->rq->minor = 1; /* nearly all */
+        *ret_next = at + 10;
+        return IO_OK;
+    }
     if (memcmp(at, "HTTP/", 5) != 0 || !scan_is(at[5], CH_DIGIT) || at[6] != '.' ||
         !scan_is(at[7], CH_DIGIT) || at[8] != '\r' || at[9] != '\n')
         return stop(p, ERR_MALFORMED, "The request line does not end in HTTP/1.1 and CRLF.");
@@ -128,7 +132,7 @@ static enum io read_request_line(struct parse *p, const char **at)
         return version;
     if ((size_t)(next - p->line) > p->limits->line_bytes)
         return stop(p, ERR_URI_TOO_LONG, "");
-    if (slice_is(rq->method_text, "CONNECT"))
+    if (rq->method == METHOD_OTHER && slice_is(rq->method_text, "CONNECT"))
         return stop(p, ERR_NOT_IMPLEMENTED, "CONNECT is not offered: this is not a proxy.");
     struct slice text = {target, (size_t)(target_end - target)};
     if (!read_target(rq, text))
@@ -282,8 +286,11 @@ static void read_connection(struct h1_request *rq)
 {
     struct slice line, token;
     bool close = false, keep = rq->minor == 1, upgrade = false;
-    uint32_t at = 0;
-    while (rq->at[HEADER_CONNECTION] && h1_next(rq, HEADER_CONNECTION, &at, &line)) {
+    for (uint32_t at = 0; h1_next(rq, HEADER_CONNECTION, &at, &line);) {
+        if (slice_is(line, "keep-alive")) { /* nearly all */
+            keep = true;
+            continue;
+        }
         while (list_next(&line, &token)) {
             close |= slice_eq_nocase(token, SLICE("close"));
             keep |= slice_eq_nocase(token, SLICE("keep-alive"));
@@ -308,7 +315,9 @@ static enum io finish(struct h1_request *rq, struct err *e)
 {
     if (!read_host(rq, e) || !read_framing(rq, e) || !read_expect(rq, e))
         return IO_FAIL;
-    read_connection(rq);
+    rq->keep_alive = rq->minor == 1;
+    if (rq->at[HEADER_CONNECTION])
+        read_connection(rq);
     return IO_OK;
 }
 

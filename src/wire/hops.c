@@ -102,7 +102,7 @@ static bool read_node(struct slice node, struct slice *ret)
     *ret = colon < 0 ? node : slice_first(node, (size_t)colon);
     if (!port_is_fine(slice_skip(node, ret->len)))
         return false;
-    bool hidden = ret->len > 1 && ret->ptr[0] == '_' && scan_all(*ret, CH_HOST);
+    bool hidden = ret->len > 1 && ret->ptr[0] == '_' && scan_all(*ret, CH_UNRESERVED);
     return hidden || slice_eq_nocase(*ret, SLICE("unknown")) || is_address(*ret, AF_INET);
 }
 

@@ -26,17 +26,30 @@ static size_t v6_len(struct slice s)
 static size_t name_len(struct slice s)
 {
     size_t n = 0;
-    for (; n < s.len && scan_is(s.ptr[n], CH_HOST); n++) {
-        if (s.ptr[n] == '.' && (n == 0 || s.ptr[n - 1] == '.'))
+    while (n < s.len && n <= NAME_MAX_BYTES) {
+        size_t label = n;
+        while (n < s.len && scan_is(s.ptr[n], CH_HOST))
+            n++;
+        if (n == label && (n == 0 || s.ptr[n] == '.'))
             return 0;
+        if (n == s.len || s.ptr[n] != '.')
+            break;
+        n++; /* a last dot is fine */
     }
     return n <= NAME_MAX_BYTES ? n : 0;
 }
 
 static bool port_is_valid(struct slice s)
 {
-    uint64_t port;
-    return s.len <= 5 && slice_to_u64(s, &port) && port >= 1 && port <= 65535;
+    unsigned port = 0;
+    if (s.len > 5)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (!scan_is(s.ptr[i], CH_DIGIT))
+            return false;
+        port = port * 10 + (unsigned)(s.ptr[i] - '0');
+    }
+    return port >= 1 && port <= 65535;
 }
 
 bool host_is_valid(struct slice host)

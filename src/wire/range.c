@@ -41,8 +41,8 @@ static bool touches(struct byte_range a, struct byte_range b)
     return a.first <= b.first + b.len && b.first <= a.first + a.len;
 }
 
-/* Adds r, swallowing every range that it touches, now or after having grown; the earliest of them
- * keeps the place. False when there is no room. */
+/* Adds r, swallowing every range that it touches; the earliest of them keeps the place. One pass is
+ * enough: what is there does not touch each other. False when there is no room. */
 static bool merge(struct byte_range to[RANGES_MAX], uint32_t *n, struct byte_range r)
 {
     uint32_t place = *n;
@@ -58,7 +58,6 @@ static bool merge(struct byte_range to[RANGES_MAX], uint32_t *n, struct byte_ran
         for (uint32_t j = i; j + 1 < *n; j++)
             to[j] = to[j + 1];
         *n -= 1;
-        i = 0;
     }
     if (*n == RANGES_MAX)
         return false;

@@ -22,7 +22,7 @@ const uint8_t scan_class[256] = {
     ['+'] = TOKEN_PUNCT,
     [','] = VISIBLE,
     ['-'] = ALNUM_FLAGS,
-    ['.'] = CH_TOKEN | CH_TARGET | CH_VALUE | CH_HOST | CH_UNRESERVED,
+    ['.'] = CH_TOKEN | CH_TARGET | CH_VALUE | CH_UNRESERVED,
     ['/'] = CH_TARGET | CH_VALUE,
     ROW('0', '9', ALNUM_FLAGS | CH_HEX | CH_DIGIT),
     ROW(':', '@', VISIBLE),

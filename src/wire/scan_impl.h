@@ -14,7 +14,7 @@ enum {
     CH_TOKEN = 1,  /* RFC 9110 tchar */
     CH_TARGET = 2, /* visible ASCII without '#' */
     CH_VALUE = 4,  /* tab, visible ASCII, space, bytes from 0x80 */
-    CH_HOST = 8,   /* letters, digits, '-', '.', '_' */
+    CH_HOST = 8,   /* letters, digits, '-', '_' */
     CH_HEX = 16,
     CH_DIGIT = 32,
     CH_PATH = 64,       /* needs no thought in a path: visible ASCII but '%', '/', '\', '.' */
@@ -92,9 +92,23 @@ static inline unsigned scan_name_mask(__m128i x)
     return ~(unsigned)_mm_movemask_epi8(fine) & 0xffff;
 }
 
+static inline unsigned scan_question_mask(__m128i x)
+{
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('?')));
+}
+
 #else
 #define SCAN_BLOCKS(p, begin, end, mask_of) (void)(begin)
 #endif
+
+/* The first '?', or the end. */
+static inline const char *scan_question(const char *p, const char *begin, const char *end)
+{
+    SCAN_BLOCKS(p, begin, end, scan_question_mask);
+    while (p < end && *p != '?')
+        p++;
+    return p;
+}
 
 /* The first byte that may not stand in a header value (so, rightly, the CR). */
 static inline const char *scan_value(const char *p, const char *begin, const char *end)
@@ -119,6 +133,15 @@ static inline const char *scan_plain_name(const char *p, const char *begin, cons
 /* The first byte that may not stand in a header name (so, rightly, the colon). */
 static inline const char *scan_name(const char *p, const char *begin, const char *end)
 {
+#ifdef SCAN_SSE2
+    /* Short names: the colon gives the length at once, what is before it is checked beside. */
+    if (end - p >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+        unsigned colon = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(':')));
+        if (colon && !(scan_name_mask(x) & (colon - 1) & ~colon))
+            return p + __builtin_ctz(colon);
+    }
+#endif
     p = scan_plain_name(p, begin, end);
     while (p < end && scan_is(*p, CH_TOKEN))
         p = scan_plain_name(p + 1, begin, end);

@@ -1,17 +1,9 @@
 /* Fuzzes the request head parser: whole against cut against the portable scanner, all must agree.
  */
-#define WIRE_PORTABLE
-#define h1_parse_request  h1_parse_request_portable
-#define h1_default_limits h1_default_limits_portable
-#include "wire/h1.c"
-#undef h1_parse_request
-#undef h1_default_limits
+#include "../unit/wire/h1_portable.h"
 
 #include <stdlib.h>
 
-extern const struct h1_limits h1_default_limits;
-enum io h1_parse_request(struct h1_request *rq, struct slice in, size_t *scanned,
-                         const struct h1_limits *limits, struct err *e);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define HEADERS 16

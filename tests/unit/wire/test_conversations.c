@@ -48,7 +48,7 @@ static const char *code_name(enum err_code code)
 
 static void tell(struct buf *story, const char *key, struct slice bytes)
 {
-    buf_printf(story, "%s ", key);
+    buf_printf(story, bytes.len ? "%s " : "%s", key);
     for (size_t i = 0; i < bytes.len; i++) {
         unsigned char c = (unsigned char)bytes.ptr[i];
         if (c < 0x20 || c >= 0x7f)
@@ -205,6 +205,14 @@ static void add_escaped(struct buf *to, struct slice s)
     }
 }
 
+static uint32_t take_number(struct slice *line)
+{
+    struct slice word;
+    uint64_t n;
+    must(slice_cut(line, ' ', &word) && slice_to_u64(word, &n) && n <= UINT32_MAX);
+    return (uint32_t)n;
+}
+
 static void read_command(struct script *sc, struct slice line)
 {
     struct slice word = {0};
@@ -212,8 +220,9 @@ static void read_command(struct script *sc, struct slice line)
         return;
     slice_cut(&line, ' ', &word);
     if (slice_is(word, "limits")) {
-        must(sscanf(line.ptr, "%u %u %u", &sc->limits.line_bytes, &sc->limits.head_bytes,
-                    &sc->limits.headers) == 3);
+        sc->limits.line_bytes = take_number(&line);
+        sc->limits.head_bytes = take_number(&line);
+        sc->limits.headers = take_number(&line);
         must(sc->limits.headers <= H1_HEADERS);
     } else if (slice_is(word, "expect")) {
         must(sc->n_expects < sizeof sc->expects / sizeof *sc->expects);
