@@ -131,7 +131,7 @@ static inline void ask_on(struct asked *a, struct web *w, struct loop *l, const 
     memset(a, 0, sizeof *a);
     arena_init(&a->arena, 1 << 20);
     a->h1.headers = a->headers;
-    struct h1_limits limits = {.line_bytes = 8192, .head_bytes = 16384, .headers = 32};
+    struct h1_limits limits = {.line_bytes = 16384, .head_bytes = 16384, .headers = 32};
     assert_int_equal(h1_parse_request(&a->h1, slice_from(head), &scanned, &limits, &a->error),
                      IO_OK);
     a->rq.h1 = &a->h1;
