@@ -60,8 +60,10 @@ int beneath_walk(int root, const char *rel, int flags)
 
 int beneath_open(int root, const char *rel, int flags)
 {
+    int all =
+        flags & O_PATH ? flags | O_CLOEXEC : flags | ALWAYS; /* it refuses what has no sense */
     struct open_how how = {
-        .flags = (uint64_t)(unsigned)(flags | ALWAYS),
+        .flags = (uint64_t)(unsigned)all,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     if (atomic_load_explicit(&has_no_openat2, memory_order_relaxed))
