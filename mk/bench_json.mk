@@ -1,4 +1,4 @@
-# make bench-json: how fast JSON is read, checked and written, in a release build.
+# How fast JSON is read, checked and written, in a release build: make bench-json.
 #
 # libyajl-dev and libjansson-dev are compared in the same run where pkg-config finds them.
 
@@ -14,5 +14,5 @@ bench-json: ## JSON: MB/s of parse, validate and write
 
 $(OUT)/bench_json: $(BENCH_JSON_SRCS) tests/bench/bench_json_peers.h $(LIB)
 	@echo "  BENCH $@"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(BENCH_JSON_FLAGS) $(BENCH_JSON_SRCS) $(LDFLAGS) $(LIB) $(LDLIBS) \
+	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(BENCH_JSON_FLAGS) $(BENCH_JSON_SRCS) $(LDFLAGS) $(LIB) $(LDLIBS) \
 		$(if $(BENCH_JSON_PEERS),$(shell pkg-config --cflags --libs $(BENCH_JSON_PEERS))) -o $@

@@ -11,7 +11,6 @@
 #include "base/map.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MANY_KEYS       16
@@ -26,8 +25,6 @@ struct parser {
     uint32_t len, cap;
     uint32_t open; /* 1 + index of the innermost open container; 0 = none */
     uint32_t depth, nodes, max_depth, max_nodes;
-    uint32_t *slots; /* of the table of keys */
-    size_t slots_cap;
     struct arena *arena;
     struct err *e;
 };
@@ -416,39 +413,29 @@ ALWAYS_INLINE bool check_few_keys(struct parser *p, uint32_t object, const bool 
     return true;
 }
 
-static bool clear_slots(struct parser *p, uint32_t n, size_t *ret_cap)
-{
-    size_t cap = 64;
-    while (cap < (size_t)n * 2)
-        cap *= 2;
-    if (cap > p->slots_cap) {
-        free(p->slots);
-        p->slots = malloc(cap * sizeof *p->slots);
-        p->slots_cap = p->slots ? cap : 0;
-        if (!p->slots)
-            return fail_memory(p);
-    }
-    memset(p->slots, 0, cap * sizeof *p->slots);
-    *ret_cap = cap;
-    return true;
-}
-
+/* A table of indices, open addressing, at most half full; the arena has it back afterwards. */
 static bool check_many_keys(struct parser *p, uint32_t object, bool keep)
 {
-    size_t cap = 0;
-    uint32_t n = p->tape[object].len, at = object + 1;
-    if (!clear_slots(p, n, &cap))
-        return false;
-    for (uint32_t i = 0; i < n; i++, at = key_after(p, at, keep)) {
+    size_t cap = 4 * MANY_KEYS;
+    uint32_t n = p->tape[object].len, at = object + 1, i = 0;
+    while (cap < (size_t)n * 2)
+        cap *= 2;
+    struct arena_mark mark = arena_mark(p->arena);
+    uint32_t *slots = arena_try_alloc(p->arena, cap * sizeof *slots);
+    if (!slots)
+        return fail_memory(p);
+    memset(slots, 0, cap * sizeof *slots);
+    for (; i < n; i++, at = key_after(p, at, keep)) {
         const struct json *key = &p->tape[at];
         size_t slot = (size_t)map_hash((struct slice){key->ptr, key->len}) & (cap - 1);
-        for (; p->slots[slot]; slot = (slot + 1) & (cap - 1)) {
-            if (same_key(&p->tape[p->slots[slot]], key))
-                return fail_duplicate(p, key);
-        }
-        p->slots[slot] = at;
+        while (slots[slot] && !same_key(&p->tape[slots[slot]], key))
+            slot = (slot + 1) & (cap - 1);
+        if (slots[slot])
+            break;
+        slots[slot] = at;
     }
-    return true;
+    arena_rewind(p->arena, mark);
+    return i == n || fail_duplicate(p, &p->tape[at]);
 }
 
 /* ---- containers and the loop ----------------------------------------------------------------- */
@@ -548,9 +535,7 @@ bool json_parse(struct json_doc *doc, struct arena *a, struct slice text,
     size_t guess = text.len / BYTES_PER_ENTRY + MIN_TAPE;
     if (!grow(&p, p.text, guess < FIRST_TAPE ? (uint32_t)guess : FIRST_TAPE))
         return false;
-    bool ok = run(&p, true);
-    free(p.slots);
-    if (!ok)
+    if (!run(&p, true))
         return false;
     arena_shrink(a, p.tape, p.cap * sizeof *p.tape, p.len * sizeof *p.tape);
     *doc = (struct json_doc){p.tape, p.len};
@@ -564,7 +549,6 @@ bool json_validate(struct slice text, const struct json_limits *limits, struct e
     arena_init(&scratch, SIZE_MAX / 4);
     struct parser p = {.arena = &scratch, .e = e, .tape = tape, .cap = CHECK_TAPE};
     bool ok = begin(&p, text, limits) && run(&p, false);
-    free(p.slots);
     arena_done(&scratch);
     return ok;
 }

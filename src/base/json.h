@@ -51,8 +51,8 @@ struct json_doc {
 /* ---- reading ---------------------------------------------------------------------------------
  * The tape lives in the arena and points into `text`: both must outlive it. `limits` may be NULL.
  * Fails with ERR_JSON and "line 3, column 7: expected ..., found ..." (columns count characters),
- * or ERR_BODY_TOO_LARGE when the arena's cap does not suffice (about 16 bytes per value, at worst
- * 20 times the text); *doc is untouched then. */
+ * or ERR_BODY_TOO_LARGE when the arena's cap does not suffice (commonly 3 times the text, at worst
+ * 30 times); *doc is untouched then. */
 bool json_parse(struct json_doc *doc, struct arena *a, struct slice text,
                 const struct json_limits *limits, struct err *e);
 

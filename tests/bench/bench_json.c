@@ -4,7 +4,7 @@
  * runs once for SLICE_NS of processor time, one after the other; the median counts. */
 #include "base/base.h"
 #include "base/json.h"
-#include "bench_json_peers.h"
+#include "bench/bench_json_peers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

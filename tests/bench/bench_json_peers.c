@@ -1,5 +1,5 @@
 /* Other JSON libraries to compare with; compiled with HAVE_YAJL, HAVE_JANSSON or neither. */
-#include "bench_json_peers.h"
+#include "bench/bench_json_peers.h"
 
 #include <stdlib.h>
 #include <string.h>

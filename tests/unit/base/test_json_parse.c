@@ -1,6 +1,6 @@
 /* The JSON parser and validator: what they accept, where they say it is wrong, their limits. */
 #include "base/json.h"
-#include "json_cases.h"
+#include "base/json_cases.h"
 #include "unit.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Everything test_json_parse.c demands, of the parser without SSE2. */
 #define fail parser_fail /* cmocka has one too */
-#include "json_portable.h"
+#include "base/json_portable.h"
 
-#include "test_json_parse.c"
+#include "base/test_json_parse.c"

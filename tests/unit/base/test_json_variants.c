@@ -1,6 +1,6 @@
 /* With and without SSE2 the same comes out, for many documents broken at random (fixed seed). */
 #define fail parser_fail /* cmocka has one too */
-#include "json_portable.h"
+#include "base/json_portable.h"
 #undef json_parse
 #undef json_validate
 #undef json_escape
