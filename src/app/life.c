@@ -258,6 +258,10 @@ int app_serve(const struct app_options *options)
 {
     struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
     struct err e;
+    if (options->dev && !app_build(options, true, &e)) {
+        fprintf(stderr, "dais: %s\n", e.msg);
+        return err_exit(e.code);
+    }
     mallopt(M_ARENA_MAX, 2); /* a few threads: more arenas only hold more memory */
     raise_limits();
     l.host = host_read(options);

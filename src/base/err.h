@@ -39,6 +39,7 @@
     X(ERR_UNAVAILABLE, 503, "unavailable", 11, "Not available just now")               \
     X(ERR_GATEWAY_TIMEOUT, 504, "gateway_timeout", 11, "The backend took too long")    \
     X(ERR_HTTP_VERSION, 505, "http_version", 1, "This HTTP version is unknown")        \
+    X(ERR_BUILD, 500, "build_failed", 5, "The build failed")                           \
     X(ERR_LOCKED, 503, "locked", 4, "Another dais holds the lock")                     \
     X(ERR_UNREACHABLE, 503, "unreachable", 6, "It could not be reached")               \
     X(ERR_IO, 500, "io", 11, "Reading or writing failed")

@@ -17,3 +17,14 @@ size_t utf8_length(struct slice s)
     bool beyond = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
     return overlong || beyond ? 0 : n;
 }
+
+bool utf8_is_valid(struct slice s)
+{
+    while (s.len) {
+        size_t n = utf8_length(s);
+        if (n == 0)
+            return false;
+        s = slice_skip(s, n);
+    }
+    return true;
+}

@@ -46,8 +46,9 @@ static bool need_root(struct reader *r, struct manifest *m)
     if (found != FOUND_NOTHING)
         report(r, pos, "`root` is `%.*s`, which is a file; name a folder", SHOWN(web->root.s));
     else if (web->build.s.len)
-        report(r, pos, "the folder `%.*s` does not exist yet; make it with the build: %.*s",
-               SHOWN(web->root.s), SHOWN(web->build.s));
+        problems_add(r->p, PROBLEM_WARNING, r->file, pos,
+                     "the folder `%.*s` does not exist yet; `dais build` makes it: %.*s",
+                     SHOWN(web->root.s), SHOWN(web->build.s));
     else
         report(r, pos, "the folder `%.*s` does not exist; make it or correct `root`",
                SHOWN(web->root.s));

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "base/utf8.h"
 
 /* How a step that may lack input ended. */
 enum io {
@@ -216,8 +217,6 @@ bool query_decode(struct slice raw, char *to, struct slice *ret, struct err *e) 
  * False: ERR_MALFORMED, or ERR_HEADERS_TOO_LARGE when the arena is full. */
 bool query_find(struct slice query, struct slice name, struct arena *a, struct slice *ret_value,
                 struct err *e) MUST_CHECK;
-
-bool utf8_is_valid(struct slice s); /* no overlong forms, no surrogates, at most U+10FFFF */
 
 /* ---- ranges and conditions (range.c, negotiate.c) ---------------------------------------------
  */
