@@ -155,6 +155,10 @@ void conn_next(struct conn *c)
     }
     if (c->state == CONN_SEND)
         conn_set_state(c, CONN_IDLE);
+    if (c->home->is_draining && c->state == CONN_IDLE && !(c->flow && c->flow->in.len)) {
+        linger(c); /* its answer was under way when the server began to stop */
+        return;
+    }
     watch_want(&c->watch, c->watch.events | WATCH_READ);
     if (!c->flow)
         return;

@@ -80,13 +80,15 @@ static void on_alarm(uv_timer_t *alarm)
     struct loop *l = container_of(container_of(alarm, struct wheel, alarm), struct loop, wheel);
     struct wheel *w = &l->wheel;
     int64_t now = loop_now_ms(l);
-    w->armed_ms = 0;
+    /* armed_ms stays set until all slots are looked at: it keeps timer_set from moving looked_ms
+     * over slots that this turn has yet to look at. */
     if (now - w->looked_ms > SPAN_MS) /* slept through a whole turn: each slot once is enough */
         w->looked_ms = now / WHEEL_STEP_MS * WHEEL_STEP_MS - SPAN_MS;
     while (w->looked_ms + WHEEL_STEP_MS <= now) {
         w->looked_ms += WHEEL_STEP_MS;
         look_at_slot(l, w->looked_ms);
     }
+    w->armed_ms = 0;
     for (int64_t at = w->looked_ms + WHEEL_STEP_MS; at <= w->looked_ms + SPAN_MS;
          at += WHEEL_STEP_MS) {
         if (!list_is_empty(slot_at(w, at))) {
