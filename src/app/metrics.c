@@ -69,6 +69,24 @@ static void lane_rows(struct buf *out, struct loops *loops)
                    (unsigned long long)lanes[i].done);
 }
 
+static void turns(struct buf *out, struct loops *loops)
+{
+    const char *name = "dais_loop_busy_seconds";
+    struct loop_lag lag;
+    uint64_t sum = 0;
+    loops_lag(loops, &lag);
+    head(out, name, "histogram", "How long a turn kept a loop busy: what an event may wait.");
+    for (int i = 0; i < LAG_BUCKETS; i++) {
+        sum += lag.buckets[i];
+        buf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", name, lag_bounds_us[i] / 1e6,
+                   (unsigned long long)sum);
+    }
+    sum += lag.buckets[LAG_BUCKETS];
+    buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name,
+               (unsigned long long)sum, name, (double)lag.sum_us / 1e6, name,
+               (unsigned long long)sum);
+}
+
 static uint64_t resident_bytes(void)
 {
     char text[128];
@@ -102,6 +120,7 @@ void metrics_text(struct life *l, struct arena *a, struct buf *out)
     one(out, "dais_received_bytes_total", "counter", "Bytes read from clients.", s.bytes_received);
     one(out, "dais_sent_bytes_total", "counter", "Bytes written to clients.", s.bytes_sent);
     lane_rows(out, l->loops);
+    turns(out, l->loops);
     one(out, "dais_reloads_total", "counter", "Reloads that took effect.",
         atomic_load(&l->reloads));
     one(out, "dais_reload_failures_total", "counter", "Reloads refused for errors in a manifest.",

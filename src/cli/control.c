@@ -1,4 +1,4 @@
-/* dais reload and dais debug: what is asked of the running server through its control socket. */
+/* The verbs reload and debug: what is asked of the running server through its control socket. */
 #include "app/app.h"
 #include "base/json.h"
 #include "cli/cli.h"
@@ -46,27 +46,37 @@ const struct verb verb_debug = {
 
 #define ANSWER_MAX (16u << 20)
 
-/* The socket's path may be longer than sun_path holds: through its folder's descriptor. */
-static int connect_unix(const char *path, struct err *e)
+/* Connects through the folder's descriptor: the path may be longer than sun_path holds. */
+static bool connect_in(int fd, const char *path, const char *slash)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
-    const char *slash = strrchr(path, '/');
-    must(slash);
-    char *dir = strndup(path, (size_t)(slash - path) + 1);
-    int dir_fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-    free(dir);
+    struct buf dir;
+    buf_init(&dir, 4096);
+    buf_add(&dir, (struct slice){path, (size_t)(slash - path) + 1});
+    int dir_fd = dir.full ? -1 : open(dir.data, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    buf_done(&dir);
+    if (dir_fd < 0)
+        return false;
     snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d/%s", dir_fd, slash + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool fine = connect(fd, (struct sockaddr *)&un, sizeof un) == 0;
+    close(dir_fd);
+    return fine;
+}
+
+static int connect_unix(const char *path, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
     const struct timeval patience = {.tv_sec = 30};
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    bool fine = dir_fd >= 0 && fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof un) == 0;
-    if (dir_fd >= 0)
-        close(dir_fd);
-    if (fine)
+    must(slash);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        err_set_sys(e, ERR_IO, "making a socket failed");
+        return -1;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (connect_in(fd, path, slash))
         return fd;
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     err_set(e, ERR_UNREACHABLE,
             "no running server was found at %s; start one with `dais serve`, or name its folder or "
             "--data",

@@ -42,6 +42,7 @@ static void on_before_sleep(uv_prepare_t *handle)
     if (l->log.len)
         log_flush(&l->log);
     run_retired(l);
+    lag_count(l);
 }
 
 static void on_wake(uv_async_t *handle)
@@ -65,6 +66,7 @@ static struct loop *loop_new(struct loops *all, unsigned index)
     buf_init(&l->log, 1 << 20);
     pthread_mutex_init(&l->posts_lock, NULL);
     must(uv_loop_init(&l->uv) == 0);
+    must(uv_loop_configure(&l->uv, UV_METRICS_IDLE_TIME) == 0);
     must(uv_prepare_init(&l->uv, &l->before_sleep) == 0);
     uv_prepare_start(&l->before_sleep, on_before_sleep);
     must(uv_async_init(&l->uv, &l->wake, on_wake) == 0);

@@ -32,6 +32,14 @@ int64_t loop_wall_s(struct loop *l);     /* wall clock, cached for the turn */
 struct buf *loop_log(struct loop *l);    /* log lines of this turn: log_add into it */
 bool loop_is_here(const struct loop *l); /* is this the loop's thread? */
 
+/* Turns by how long they kept the loop busy: what a new event may have had to wait. */
+#define LAG_BUCKETS 8
+extern const uint32_t lag_bounds_us[LAG_BUCKETS];
+struct loop_lag {
+    uint64_t buckets[LAG_BUCKETS + 1], sum_us;
+};
+void loops_lag(struct loops *ls, struct loop_lag *ret); /* all loops; from a worker */
+
 /* ---- posting work to a loop from any thread ----------------------------------------------------
  */
 

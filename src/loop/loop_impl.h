@@ -15,6 +15,10 @@ struct wheel {
     uv_timer_t alarm;
 };
 
+struct lag_clock {
+    uint64_t now_ns, slept_ns; /* at the last sleep */
+};
+
 struct retired {
     void (*fn)(void *);
     void *arg;
@@ -36,6 +40,8 @@ struct loop {
     pthread_mutex_t posts_lock;
     struct list posts;
     int64_t wall_s, wall_at_ms;
+    struct lag_clock lag_clock;
+    struct loop_lag lag;
 };
 
 struct lanes;
@@ -48,5 +54,6 @@ struct loops {
 };
 
 void loop_run_posts(struct loop *l);
+void lag_count(struct loop *l);
 void wheel_init(struct loop *l);
 void wheel_done(struct loop *l);
