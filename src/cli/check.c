@@ -1,4 +1,4 @@
-/* dais check: everything wrong with an app, or with several of one host, in one run. */
+/* The verb check: everything wrong with an app, or with several of one host, in one run. */
 #include "base/buf.h"
 #include "cli/cli.h"
 #include "manifest/manifest.h"

@@ -1,4 +1,4 @@
-/* dais help: the list of verbs, one verb, the keys of the manifest, the settings. */
+/* The verb help: the list of verbs, one verb, the keys of the manifest, the settings. */
 #include "base/buf.h"
 #include "base/nearest.h"
 #include "cli/cli.h"

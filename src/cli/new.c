@@ -1,4 +1,4 @@
-/* dais new: a small working app in a new folder. */
+/* The verb new: a small working app in a new folder. */
 #include "base/buf.h"
 #include "base/nearest.h"
 #include "cli/cli.h"
@@ -219,6 +219,11 @@ static int run(const struct args *args)
     printf("Made %s from the template %s:\n", path, t->name);
     for (size_t i = 0; i < t->n_files; i++)
         printf("  %s/%s\n", path, t->files[i].path);
-    printf("\nNext:\n  dais serve %s\n", path);
+    /* Quoted for the shell where it needs it; a quote inside is rare enough to be left to people.
+     */
+    bool plain = path[strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789/._-")] == '\0';
+    const char *quote = plain ? "" : "'";
+    printf("\nNext:\n  dais serve %s%s%s\n", quote, path, quote);
     return 0;
 }

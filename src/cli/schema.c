@@ -1,4 +1,4 @@
-/* dais schema: the JSON Schema of the manifest. */
+/* The verb schema: the JSON Schema of the manifest. */
 #include "base/buf.h"
 #include "cli/cli.h"
 #include "manifest/manifest.h"

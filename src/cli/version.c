@@ -1,4 +1,4 @@
-/* dais version: what this binary is. */
+/* The verb version: what this binary is. */
 #include "base/build.h"
 #include "cli/cli.h"
 

@@ -192,13 +192,6 @@ static bool cron_ok(struct slice s)
     return n == sizeof fields / sizeof *fields;
 }
 
-static bool secret_ok(struct slice s)
-{
-    if (s.len && (s.ptr[s.len - 1] == '?' || s.ptr[s.len - 1] == '*'))
-        s.len--;
-    return format_ok(FMT_VARIABLE, s);
-}
-
 static bool field_ok(struct slice s)
 {
     if (s.len && s.ptr[0] == '-')
@@ -224,80 +217,130 @@ static bool limit_ok(struct slice s)
            urlpath_ok(s);
 }
 
+static bool any_ok(struct slice s)
+{
+    (void)s;
+    return true;
+}
+
+static bool none_ok(struct slice s) /* only its words */
+{
+    (void)s;
+    return false;
+}
+
+static bool slug_ok(struct slice s)
+{
+    return name_of(s, LOWER, LOWER DIGITS "-", 40);
+}
+
+static bool name_ok(struct slice s)
+{
+    return name_of(s, LOWER, LOWER DIGITS "_-", 40);
+}
+
+static bool folder_ok(struct slice s)
+{
+    return s.len && s.len < 1024 && !has_control(s);
+}
+
+static bool prefix_ok(struct slice s)
+{
+    return urlpath_ok(s) && s.ptr[s.len - 1] == '/' && slice_index(s, '*') < 0;
+}
+
+/* `//host` would be an address without a scheme: an open door by mistake. */
+static bool target_ok(struct slice s)
+{
+    bool is_path = s.len && s.ptr[0] == '/' && !slice_starts(s, SLICE("//"));
+    return url_ok(s) || (is_path && !has_control(s) && slice_index(s, '\\') < 0);
+}
+
+static bool header_name_ok(struct slice s)
+{
+    static const char letters[] = LOWER UPPER DIGITS "!#$%&'*+.^_`|~-";
+    return name_of(s, letters, letters, 200);
+}
+
+static bool header_value_ok(struct slice s)
+{
+    return s.len < 8192 && !has_control(s);
+}
+
+static bool variable_ok(struct slice s)
+{
+    return name_of(s, LOWER UPPER "_", LOWER UPPER DIGITS "_", 200);
+}
+
+static bool secret_ok(struct slice s)
+{
+    if (s.len && (s.ptr[s.len - 1] == '?' || s.ptr[s.len - 1] == '*'))
+        s.len--;
+    return variable_ok(s);
+}
+
+static bool rule_ok(struct slice s)
+{
+    return s.len > 0 && s.len <= 4096;
+}
+
+static bool status_ok(struct slice s)
+{
+    uint64_t n;
+    return s.len == 3 && slice_to_u64(s, &n) && n >= 400 && n <= 599;
+}
+
 static bool event_ok(struct slice s)
 {
     ptrdiff_t dot = slice_rindex(s, '.');
-    return dot > 0 && format_ok(FMT_NAME, slice_first(s, (size_t)dot)) &&
+    return dot > 0 && name_ok(slice_first(s, (size_t)dot)) &&
            words_have("created updated deleted", slice_skip(s, (size_t)dot + 1));
+}
+
+static bool package_ok(struct slice s)
+{
+    return name_of(s, LOWER DIGITS, LOWER DIGITS "+.-", 100);
+}
+
+static bool command_ok(struct slice s)
+{
+    return s.len > 0;
 }
 
 bool format_ok(enum format format, struct slice s)
 {
-    uint64_t n;
-    switch (format) {
-    case FMT_STRING:
-        return true;
-    case FMT_SLUG:
-        return name_of(s, LOWER, LOWER DIGITS "-", 40);
-    case FMT_NAME:
-        return name_of(s, LOWER, LOWER DIGITS "_-", 40);
-    case FMT_PATH:
-    case FMT_GLOB:
-        return path_ok(s);
-    case FMT_FOLDER:
-        return s.len && s.len < 1024 && !has_control(s);
-    case FMT_URLPATH:
-        return urlpath_ok(s);
-    case FMT_PREFIX:
-        return urlpath_ok(s) && s.ptr[s.len - 1] == '/' && slice_index(s, '*') < 0;
-    case FMT_PATTERN:
-        return pattern_ok(s);
-    case FMT_TARGET:
-        /* `//host` would be an address without a scheme: an open door by mistake. */
-        return url_ok(s) || (s.len && s.ptr[0] == '/' && !slice_starts(s, SLICE("//")) &&
-                             !has_control(s) && slice_index(s, '\\') < 0);
-    case FMT_URL:
-        return url_ok(s);
-    case FMT_ORIGIN:
-        return origin_ok(s);
-    case FMT_HOSTNAME:
-        return hostname_ok(s);
-    case FMT_ADDRESS:
-        return address_ok(s);
-    case FMT_EMAIL:
-        return email_ok(s);
-    case FMT_CRON:
-        return cron_ok(s);
-    case FMT_HEADER_NAME:
-        return name_of(s, LOWER UPPER DIGITS "!#$%&'*+.^_`|~-",
-                       LOWER UPPER DIGITS "!#$%&'*+.^_`|~-", 200);
-    case FMT_HEADER_VALUE:
-        return s.len < 8192 && !has_control(s);
-    case FMT_VARIABLE:
-        return name_of(s, LOWER UPPER "_", LOWER UPPER DIGITS "_", 200);
-    case FMT_SECRET:
-        return secret_ok(s);
-    case FMT_FIELD:
-        return field_ok(s);
-    case FMT_MEDIA:
-        return media_ok(s);
-    case FMT_RULE:
-        return s.len > 0 && s.len <= 4096;
-    case FMT_LIMIT:
-        return limit_ok(s);
-    case FMT_STATUS:
-        return s.len == 3 && slice_to_u64(s, &n) && n >= 400 && n <= 599;
-    case FMT_EVENT:
-        return event_ok(s);
-    case FMT_PACKAGE:
-        return name_of(s, LOWER DIGITS, LOWER DIGITS "+.-", 100);
-    case FMT_COMMAND:
-        return s.len > 0;
-    case FMT_WORD:
-    case FORMAT_COUNT:
-        break;
-    }
-    return false;
+    static bool (*const checks[FORMAT_COUNT])(struct slice) = {
+        [FMT_STRING] = any_ok,
+        [FMT_WORD] = none_ok,
+        [FMT_SLUG] = slug_ok,
+        [FMT_NAME] = name_ok,
+        [FMT_PATH] = path_ok,
+        [FMT_FOLDER] = folder_ok,
+        [FMT_URLPATH] = urlpath_ok,
+        [FMT_PREFIX] = prefix_ok,
+        [FMT_PATTERN] = pattern_ok,
+        [FMT_TARGET] = target_ok,
+        [FMT_URL] = url_ok,
+        [FMT_ORIGIN] = origin_ok,
+        [FMT_HOSTNAME] = hostname_ok,
+        [FMT_ADDRESS] = address_ok,
+        [FMT_EMAIL] = email_ok,
+        [FMT_CRON] = cron_ok,
+        [FMT_HEADER_NAME] = header_name_ok,
+        [FMT_HEADER_VALUE] = header_value_ok,
+        [FMT_VARIABLE] = variable_ok,
+        [FMT_SECRET] = secret_ok,
+        [FMT_FIELD] = field_ok,
+        [FMT_GLOB] = path_ok,
+        [FMT_MEDIA] = media_ok,
+        [FMT_RULE] = rule_ok,
+        [FMT_LIMIT] = limit_ok,
+        [FMT_STATUS] = status_ok,
+        [FMT_EVENT] = event_ok,
+        [FMT_PACKAGE] = package_ok,
+        [FMT_COMMAND] = command_ok,
+    };
+    return checks[format](s);
 }
 
 /* ---- quantities

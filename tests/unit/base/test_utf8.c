@@ -1,0 +1,40 @@
+/* UTF-8: the edges of each length, and every malformed shape. */
+#include "unit.h"
+#include "base/utf8.h"
+
+static const struct {
+    struct slice bytes;
+    size_t want;
+} cases[] = {
+    {SLICE_INIT("a"), 1},
+    {SLICE_INIT("\0"), 1},
+    {SLICE_INIT("\x7f\xff"), 1},
+    {SLICE_INIT("\xc2\x80"), 2},
+    {SLICE_INIT("\xdf\xbf"), 2},
+    {SLICE_INIT("\xe0\xa0\x80"), 3},
+    {SLICE_INIT("\xed\x9f\xbf"), 3},
+    {SLICE_INIT("\xee\x80\x80"), 3},
+    {SLICE_INIT("\xf0\x90\x80\x80"), 4},
+    {SLICE_INIT("\xf4\x8f\xbf\xbf"), 4},
+    {SLICE_INIT("\x80"), 0},             /* no start */
+    {SLICE_INIT("\xc0\x80"), 0},         /* overlong */
+    {SLICE_INIT("\xc1\xbf"), 0},         /* overlong */
+    {SLICE_INIT("\xe0\x9f\xbf"), 0},     /* overlong */
+    {SLICE_INIT("\xf0\x8f\xbf\xbf"), 0}, /* overlong */
+    {SLICE_INIT("\xed\xa0\x80"), 0},     /* a surrogate */
+    {SLICE_INIT("\xf4\x90\x80\x80"), 0}, /* beyond U+10FFFF */
+    {SLICE_INIT("\xf5\x80\x80\x80"), 0},
+    {SLICE_INIT("\xff"), 0},
+    {SLICE_INIT("\xc2"), 0}, /* cut short */
+    {SLICE_INIT("\xe2\x82"), 0},
+    {SLICE_INIT("\xc2\x41"), 0},
+};
+
+static void test_lengths(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(utf8_length(cases[i].bytes), cases[i].want);
+}
+
+TESTS(cmocka_unit_test(test_lengths))
