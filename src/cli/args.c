@@ -23,21 +23,6 @@ const char *cli_style(FILE *to, enum cli_style style)
     return codes[style];
 }
 
-void cli_json_string(FILE *to, struct slice s)
-{
-    fputc('"', to);
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c == '"' || c == '\\')
-            fprintf(to, "\\%c", c);
-        else if (c < 0x20)
-            fprintf(to, "\\u%04x", c);
-        else
-            fputc(c, to);
-    }
-    fputc('"', to);
-}
-
 int cli_fail(const struct args *args, const struct err *e)
 {
     fprintf(stderr, "%sdais %s:%s %s\n", cli_style(stderr, STYLE_RED), args->verb->name,

@@ -1,5 +1,6 @@
 /* The verb check: everything wrong with an app, or with several of one host, in one run. */
 #include "base/buf.h"
+#include "base/json.h"
 #include "cli/cli.h"
 #include "manifest/manifest.h"
 
@@ -18,27 +19,61 @@ const struct verb verb_check = {
     .max_words = 200,
 };
 
-static void print_json(const struct site *site, const struct problems *p)
+static void write_problem(struct json_writer *w, const struct problem *it)
 {
     static const char *const kinds[] = {"error", "warning", "note"};
-    printf("{\"ok\":%s,\"errors\":%zu,\"apps\":[", p->n_errors ? "false" : "true", p->n_errors);
+    json_write_object(w);
+    json_write_key(w, SLICE("kind"));
+    json_write_cstr(w, kinds[it->kind]);
+    json_write_key(w, SLICE("file"));
+    json_write_str(w, it->file);
+    json_write_key(w, SLICE("line"));
+    json_write_u64(w, it->pos.line);
+    json_write_key(w, SLICE("col"));
+    json_write_u64(w, it->pos.col);
+    json_write_key(w, SLICE("text"));
+    json_write_str(w, it->text);
+    json_write_object_end(w);
+}
+
+static void write_result(struct json_writer *w, const struct site *site, const struct problems *p)
+{
+    json_write_object(w);
+    json_write_key(w, SLICE("ok"));
+    json_write_bool(w, p->n_errors == 0);
+    json_write_key(w, SLICE("errors"));
+    json_write_u64(w, p->n_errors);
+    json_write_key(w, SLICE("apps"));
+    json_write_array(w);
     for (size_t i = 0; i < site->n_apps; i++) {
-        printf("%s{\"app\":", i ? "," : "");
-        cli_json_string(stdout, site->apps[i]->slug.s);
-        printf(",\"file\":");
-        cli_json_string(stdout, site->apps[i]->file);
-        printf("}");
+        json_write_object(w);
+        json_write_key(w, SLICE("app"));
+        json_write_str(w, site->apps[i]->slug.s);
+        json_write_key(w, SLICE("file"));
+        json_write_str(w, site->apps[i]->file);
+        json_write_object_end(w);
     }
-    printf("],\"problems\":[");
-    for (size_t i = 0; i < p->n; i++) {
-        const struct problem *it = &p->items[i];
-        printf("%s\n{\"kind\":\"%s\",\"file\":", i ? "," : "", kinds[it->kind]);
-        cli_json_string(stdout, it->file);
-        printf(",\"line\":%u,\"col\":%u,\"text\":", it->pos.line, it->pos.col);
-        cli_json_string(stdout, it->text);
-        printf("}");
-    }
-    printf("],\"more\":%zu}\n", p->n_dropped);
+    json_write_array_end(w);
+    json_write_key(w, SLICE("problems"));
+    json_write_array(w);
+    for (size_t i = 0; i < p->n; i++)
+        write_problem(w, &p->items[i]);
+    json_write_array_end(w);
+    json_write_key(w, SLICE("more")); /* problems that are only counted */
+    json_write_u64(w, p->n_dropped);
+    json_write_object_end(w);
+}
+
+static void print_json(const struct site *site, const struct problems *p)
+{
+    struct buf out;
+    struct json_writer w;
+    buf_init(&out, 16u << 20);
+    json_writer_init(&w, &out, 0);
+    write_result(&w, site, p);
+    json_writer_done(&w);
+    printf("%s\n", out.data);
+    buf_done(&out);
 }
 
 static void print_text(const struct site *site, const struct problems *p)

@@ -60,6 +60,3 @@ void cli_print_verb(const struct verb *verb, FILE *to);
 /* Escape sequences, or "" where colours are not wanted: not a terminal, NO_COLOR, TERM=dumb. */
 enum cli_style { STYLE_OFF, STYLE_BOLD, STYLE_RED, STYLE_YELLOW, STYLE_GREEN, STYLE_DIM };
 const char *cli_style(FILE *to, enum cli_style style);
-
-/* A JSON string with its quotes. */
-void cli_json_string(FILE *to, struct slice s);

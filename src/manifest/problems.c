@@ -12,17 +12,18 @@ void problems_init(struct problems *p, struct arena *a)
     *p = (struct problems){.arena = a};
 }
 
-/* What was typed is repeated in the text, perhaps cut inside a character: nothing that would upset
- * a terminal or a reader of JSON may remain. */
-static void make_printable(char *text)
+/* What was typed is repeated, perhaps cut inside a character: nothing that would upset a terminal
+ * or a reader of JSON may remain. */
+static void add_printable(struct buf *to, struct slice s)
 {
-    struct slice rest = slice_from(text);
-    while (rest.len) {
-        size_t n = utf8_length(rest);
-        unsigned char first = (unsigned char)*rest.ptr;
+    while (s.len) {
+        size_t n = utf8_length(s);
+        unsigned char first = (unsigned char)*s.ptr;
         if (n == 0 || first < 0x20 || first == 0x7f)
-            text[rest.ptr - text] = '?';
-        rest = slice_skip(rest, n ? n : 1);
+            buf_add_char(to, '?');
+        else
+            buf_add(to, slice_first(s, n));
+        s = slice_skip(s, n ? n : 1);
     }
 }
 
@@ -36,14 +37,16 @@ void problems_add(struct problems *p, enum problem_kind kind, struct slice file,
     }
     if (!p->items)
         p->items = arena_zalloc(p->arena, PROBLEMS_MAX * sizeof *p->items);
-    char text[1024];
+    char raw[1024];
+    struct buf text;
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, args);
+    must(vsnprintf(raw, sizeof raw, fmt, args) >= 0);
     va_end(args);
-    must(n >= 0);
-    make_printable(text);
-    p->items[p->n++] = (struct problem){kind, file, pos, arena_dup(p->arena, slice_from(text))};
+    buf_init(&text, sizeof raw);
+    add_printable(&text, slice_from(raw));
+    p->items[p->n++] = (struct problem){kind, file, pos, arena_dup(p->arena, buf_slice(&text))};
+    buf_done(&text);
 }
 
 bool problems_has_errors(const struct problems *p)
@@ -86,7 +89,7 @@ void problems_print(const struct problems *p, struct buf *to)
     static const char *const words[] = {"", "warning: ", "note: "};
     for (size_t i = 0; i < p->n; i++) {
         const struct problem *it = &p->items[i];
-        buf_add(to, it->file);
+        add_printable(to, it->file);
         if (it->pos.line)
             buf_printf(to, ":%u:%u", it->pos.line, it->pos.col);
         buf_printf(to, ": %s", words[it->kind]);

@@ -79,6 +79,18 @@ def test_json(app):
     assert json.loads(dais("check", app(name="b"), "--json").stdout)["ok"] is True
 
 
+def test_json_stays_json_whatever_names_hold(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/\xff\x1b\"x"
+    os.mkdir(folder)
+    with open(folder + b"/dais.yaml", "wb") as to:
+        to.write("app: \"\\e\\\"\u00e9\"\n".encode())
+    done = subprocess.run([BIN, "check", "--json", folder], env=KNOWN, capture_output=True, timeout=SECONDS)
+    assert done.returncode == 1
+    assert "`app` is `?\"\u00e9`" in json.loads(done.stdout)["problems"][-1]["text"]
+    done = subprocess.run([BIN, "check", folder], env=KNOWN, capture_output=True, timeout=SECONDS)
+    assert b"\x1b" not in done.stdout
+
+
 def test_a_file_may_be_named_instead_of_its_folder(app):
     assert dais("check", app() / "dais.yaml").returncode == 0
 
