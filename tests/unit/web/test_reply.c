@@ -158,6 +158,12 @@ static void codings_have_their_own_etags(void **state)
         {"Accept-Encoding: br;q=0\r\n", NULL},
         {"Accept-Encoding: identity\r\n", NULL},
         {"Accept-Encoding: br\r\nRange: bytes=0-1\r\n", NULL},
+        {"Accept-Encoding: gzip, deflate, br, zstd\r\n", "br"},
+        {"Accept-Encoding: gzip,deflate\r\n", "gzip"},
+        {"Accept-Encoding: deflate, foo-br, brr, xgzip\r\n", NULL},
+        {"Accept-Encoding: GZIP\r\n", "gzip"},
+        {"Accept-Encoding: *\r\n", "br"},
+        {"Accept-Encoding: gzip;q=0, *\r\n", "br"},
     };
     static const char *const files[] = {"/style.css", "/large.txt"};
     char etags[2][sizeof rows / sizeof *rows][ETAG_MAX];
