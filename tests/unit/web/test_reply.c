@@ -173,7 +173,7 @@ static void codings_have_their_own_etags(void **state)
             get(&a, app, files[f], rows[i][0]);
             assert_header(&a, "Content-Encoding", rows[i][1]);
             assert_header(&a, "Vary", "Accept-Encoding");
-            strcpy(etags[f][i], header(&a, "ETag"));
+            keep_header(&a, "ETag", etags[f][i], ETAG_MAX);
             asked_done(&a);
         }
         assert_string_not_equal(etags[f][0], etags[f][1]);
@@ -205,8 +205,8 @@ static void conditions_on(struct app *app, const char *path)
     struct asked a;
     char etag[128], date[64];
     get(&a, app, path, "");
-    strcpy(etag, header(&a, "ETag"));
-    strcpy(date, header(&a, "Last-Modified"));
+    keep_header(&a, "ETag", etag, sizeof etag);
+    keep_header(&a, "Last-Modified", date, sizeof date);
     asked_done(&a);
     static const struct {
         const char *pattern;
