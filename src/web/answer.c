@@ -1,6 +1,8 @@
 /* Who owns a path, and what conditions and ranges make of the answer. */
 #include "web/answer_impl.h"
 
+#include <string.h>
+
 /* ---- paths
  * -------------------------------------------------------------------------------------- */
 
@@ -77,22 +79,40 @@ struct web_file *error_page_find(const struct web_rules *r, const struct web_tre
 /* ---- copies
  * ------------------------------------------------------------------------------------- */
 
+/* Which of br and gzip a list names, when it is as browsers send it: lower-case names without
+ * weights. False: it is not. This is asked for every file, and ten times as fast as the whole
+ * grammar. */
+static bool plain_codings(struct slice list, bool *ret_br, bool *ret_gzip)
+{
+    size_t from = 0;
+    *ret_br = *ret_gzip = false;
+    for (size_t i = 0; i <= list.len; i++) {
+        char c = i < list.len ? list.ptr[i] : ',';
+        if ((c >= 'a' && c <= 'z') || c == '-')
+            continue;
+        if (c != ',' && c != ' ')
+            return false;
+        *ret_br |= i - from == 2 && memcmp(list.ptr + from, "br", 2) == 0;
+        *ret_gzip |= i - from == 4 && memcmp(list.ptr + from, "gzip", 4) == 0;
+        from = i + 1;
+    }
+    return true;
+}
+
 const struct web_copy *copy_choose(const struct web_file *f, const struct h1_request *h1)
 {
     const struct web_copy *plain = file_copy(f, CODING_IDENTITY);
     const struct web_copy *br = file_copy(f, CODING_BR), *gz = file_copy(f, CODING_GZIP);
     if ((!br && !gz) || h1->at[HEADER_RANGE] || !h1->at[HEADER_ACCEPT_ENCODING])
         return plain;
+    struct slice list = h1_get(h1, HEADER_ACCEPT_ENCODING);
+    bool takes_br, takes_gzip;
+    if (plain_codings(list, &takes_br, &takes_gzip))
+        return br && takes_br ? br : gz && takes_gzip ? gz : plain;
     unsigned available = CODING_BIT(CODING_IDENTITY) | (br ? CODING_BIT(CODING_BR) : 0) |
                          (gz ? CODING_BIT(CODING_GZIP) : 0);
-    switch (coding_choose(h1_get(h1, HEADER_ACCEPT_ENCODING), available)) {
-    case CODING_BR:
-        return br;
-    case CODING_GZIP:
-        return gz;
-    default:
-        return plain;
-    }
+    enum coding coding = coding_choose(list, available);
+    return coding == CODING_BR ? br : coding == CODING_GZIP ? gz : plain;
 }
 
 /* ---- conditions

@@ -53,7 +53,7 @@ static inline const char *at(const struct app *app, const char *rel)
 static inline void app_init(struct app *app)
 {
     memset(app, 0, sizeof *app);
-    strcpy(app->dir, "/tmp/dais-web-XXXXXX");
+    memcpy(app->dir, "/tmp/dais-web-XXXXXX", sizeof "/tmp/dais-web-XXXXXX");
     assert_non_null(mkdtemp(app->dir));
     arena_init(&app->arena, 16 << 20);
     mkdir(at(app, "web"), 0755);
@@ -229,6 +229,15 @@ static inline const char *header(struct asked *a, const char *name)
         }
     }
     return NULL;
+}
+
+static inline void keep_header(struct asked *a, const char *name, char *to, size_t room)
+{
+    const char *value = header(a, name);
+    assert_non_null(value);
+    size_t n = strlen(value) + 1;
+    assert_true(n <= room);
+    memcpy(to, value, n);
 }
 
 static inline void assert_header(struct asked *a, const char *name, const char *want)

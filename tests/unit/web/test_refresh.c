@@ -58,14 +58,13 @@ static bool all_remember(struct world *w, int version)
 /* "7 7 7 7 ...": a mix of versions would show. */
 static int version_of(struct slice body)
 {
-    int first = atoi(body.ptr);
     struct slice word;
-    for (int n = 0; slice_cut(&body, ' ', &word); n++) {
-        uint64_t v;
-        if (word.len)
-            assert_true(slice_to_u64(word, &v) && (int)v == first);
+    uint64_t first = 0, v;
+    while (slice_cut(&body, ' ', &word)) {
+        assert_true(slice_to_u64(word, &v) && (!first || v == first));
+        first = v;
     }
-    return first;
+    return (int)first;
 }
 
 static void ask_again(struct post *p, struct loop *l)

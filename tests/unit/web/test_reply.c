@@ -158,6 +158,12 @@ static void codings_have_their_own_etags(void **state)
         {"Accept-Encoding: br;q=0\r\n", NULL},
         {"Accept-Encoding: identity\r\n", NULL},
         {"Accept-Encoding: br\r\nRange: bytes=0-1\r\n", NULL},
+        {"Accept-Encoding: gzip, deflate, br, zstd\r\n", "br"},
+        {"Accept-Encoding: gzip,deflate\r\n", "gzip"},
+        {"Accept-Encoding: deflate, foo-br, brr, xgzip\r\n", NULL},
+        {"Accept-Encoding: GZIP\r\n", "gzip"},
+        {"Accept-Encoding: *\r\n", "br"},
+        {"Accept-Encoding: gzip;q=0, *\r\n", "br"},
     };
     static const char *const files[] = {"/style.css", "/large.txt"};
     char etags[2][sizeof rows / sizeof *rows][ETAG_MAX];
@@ -167,7 +173,7 @@ static void codings_have_their_own_etags(void **state)
             get(&a, app, files[f], rows[i][0]);
             assert_header(&a, "Content-Encoding", rows[i][1]);
             assert_header(&a, "Vary", "Accept-Encoding");
-            strcpy(etags[f][i], header(&a, "ETag"));
+            keep_header(&a, "ETag", etags[f][i], ETAG_MAX);
             asked_done(&a);
         }
         assert_string_not_equal(etags[f][0], etags[f][1]);
@@ -199,8 +205,8 @@ static void conditions_on(struct app *app, const char *path)
     struct asked a;
     char etag[128], date[64];
     get(&a, app, path, "");
-    strcpy(etag, header(&a, "ETag"));
-    strcpy(date, header(&a, "Last-Modified"));
+    keep_header(&a, "ETag", etag, sizeof etag);
+    keep_header(&a, "Last-Modified", date, sizeof date);
     asked_done(&a);
     static const struct {
         const char *pattern;
