@@ -13,6 +13,7 @@ struct app {
     struct slice mount; /* "" or "/slug" */
     struct web *web;    /* NULL when the app has no web: */
     struct pairs env;   /* web.env.values, expanded */
+    bool is_built;      /* web.root was there when the manifests were read */
 };
 
 /* Immutable once it serves; replaced as a whole on reload. */
@@ -44,6 +45,8 @@ void host_stop(struct host *h);  /* loop 0: and ends; the host goes with its las
 /* Where an app is reached from outside, ending in '/': base is "http://127.0.0.1:8000". */
 struct slice app_url(const struct host *h, const struct app *app, struct slice base,
                      struct arena *a);
+
+bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 
 /* ---- the life of the server
  * ---------------------------------------------------------------------- */

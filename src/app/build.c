@@ -48,7 +48,7 @@ static bool run_shell(const char *command, const char *dir, char **env, int *ret
     return true;
 }
 
-static bool has_root(const struct app *app, struct arena *a)
+bool app_has_root(const struct app *app, struct arena *a)
 {
     struct stat st;
     const char *path = arena_printf(a, "%.*s/%.*s", SLICE_ARGS(app->manifest->dir),
@@ -82,7 +82,7 @@ bool app_build(const struct app_options *options, bool only_missing, struct err 
     bool fine = true;
     for (size_t i = 0; fine && i < h->n_apps; i++) {
         const struct app *app = &h->apps[i];
-        if (app->manifest->web.build.s.len && !(only_missing && has_root(app, &h->arena)))
+        if (app->manifest->web.build.s.len && !(only_missing && app->is_built))
             fine = build_one(h, app, e);
     }
     service_unref(&h->service);

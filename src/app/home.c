@@ -19,9 +19,9 @@ static struct template_row app_row(struct req *rq, const struct host *h, const s
 {
     const struct template_value values[] = {
         {"title", app->manifest->title.s},
-        {"description", SLICE("")},
+        {"description", app->manifest->description.s},
         {"href", app_url(h, app, SLICE(""), rq->arena)},
-        {"state", SLICE("ready")},
+        {"state", app->is_built ? SLICE("ready") : SLICE("not built")},
     };
     struct template_value *kept = arena_alloc(rq->arena, sizeof values);
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
@@ -32,12 +32,14 @@ static struct template_row app_row(struct req *rq, const struct host *h, const s
 static bool home(struct req *rq, struct err *e)
 {
     const struct host *h = rq->site;
+    struct slice title = h->site->host ? h->site->host->title.s : SLICE("Apps");
     struct template_row *rows = arena_alloc(rq->arena, h->n_apps * sizeof *rows);
     for (size_t i = 0; i < h->n_apps; i++)
         rows[i] = app_row(rq, h, &h->apps[i]);
-    const struct template_value values[] = {{"version", slice_from(build_version)}};
+    const struct template_value values[] = {{"version", slice_from(build_version)},
+                                            {"title", title}};
     const struct template_list lists[] = {{"apps", rows, h->n_apps}};
-    const struct template_data data = {values, 1, lists, 1};
+    const struct template_data data = {values, 2, lists, 1};
     struct buf page;
     (void)e;
     buf_init(&page, 1u << 20);

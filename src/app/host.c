@@ -203,6 +203,7 @@ static void place_apps(struct host *h)
     for (size_t i = 0; i < h->n_apps; i++) {
         h->apps[i].manifest = h->site->apps[i];
         h->apps[i].env = expand(h, &h->site->apps[i]->web.env.values);
+        h->apps[i].is_built = app_has_root(&h->apps[i], &h->arena);
         place_app(h, &h->apps[i]);
     }
 }

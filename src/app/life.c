@@ -32,10 +32,8 @@ static void raise_limits(void)
 
 static unsigned thread_count(const struct host *h)
 {
-    struct slice text;
     uint64_t n;
-    if (settings_find(&h->settings, SLICE("DAIS_THREADS"), &text) && slice_to_u64(text, &n) &&
-        n >= 1 && n <= 64)
+    if (slice_to_u64(settings_get(&h->settings, SET_THREADS), &n)) /* checked: 1 to 64 */
         return (unsigned)n;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     return cores < 1 ? 1 : cores > 16 ? 16 : (unsigned)cores;

@@ -304,6 +304,7 @@ struct manifest {
     struct slice file;       /* how problems name it */
     struct slice dir;        /* the app folder as given; "" when parsed from memory */
     struct text slug, title; /* title defaults to the slug */
+    struct text description; /* a sentence, or empty */
     struct text api; /* "/api/" or what `api:` says; "/dais/" where a backend route covers /api/ */
     struct texts hosts; /* lower-case host names this app answers at */
     struct tls_conf tls;
@@ -398,6 +399,7 @@ struct site *site_load(struct arena *a, const char *const *paths, size_t n_paths
     X(SET_PUBLIC_URL, "PUBLIC_URL")                       \
     X(SET_SECRET, "DAIS_SECRET")                          \
     X(SET_TRUSTED_PROXIES, "DAIS_TRUSTED_PROXIES")        \
+    X(SET_THREADS, "DAIS_THREADS")                        \
     X(SET_LOG, "DAIS_LOG")
 
 enum setting_id {

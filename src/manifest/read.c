@@ -275,7 +275,7 @@ static void read_list(struct reader *r, const struct field *f, const struct yaml
         return;
     }
     size_t n = one ? 1 : node->n;
-    if (n == 0 && (f->flags & REQUIRED))
+    if (n == 0 && (f->flags & REQUIRED) && !(f->flags & NONE_OK))
         report(r, node, "`%s` is empty; give it at least one value", f->name);
     char *items = arena_zalloc(r->a, n * f->item_size);
     const struct yaml_node *it = one ? node : node->first;

@@ -14,6 +14,7 @@ static bool is_smtp(struct slice s);
 static bool is_sender(struct slice s);
 static bool is_listen(struct slice s);
 static bool is_proxies(struct slice s);
+static bool is_threads(struct slice s);
 static bool is_log(struct slice s);
 
 struct setting_row {
@@ -77,11 +78,13 @@ static const struct setting_row rows[SETTING_COUNT] = {
     [SET_TRUSTED_PROXIES] =
         {"DAIS_TRUSTED_PROXIES", NULL,
          "Addresses or networks whose forwarding headers are believed, separated "
-         "by commas.",
+         "by commas; the words loopback and private name the usual ones.",
          is_proxies,
          "addresses such as 10.0.0.1 or networks such as 10.0.0.0/8, "
          "separated by commas",
          false},
+    [SET_THREADS] = {"DAIS_THREADS", NULL, "Threads that serve; as many as cores when not set.",
+                     is_threads, "a number from 1 to 64", false},
     [SET_LOG] =
         {"DAIS_LOG", "info",
          "The log: a level (debug, info, warn, error), json or text, and a file, separated by "
@@ -176,10 +179,17 @@ static bool is_proxies(struct slice s)
 {
     struct slice one;
     while (slice_cut(&s, ',', &one)) {
-        if (!is_network(slice_trim(one)))
+        one = slice_trim(one);
+        if (!slice_is(one, "loopback") && !slice_is(one, "private") && !is_network(one))
             return false;
     }
     return true;
+}
+
+static bool is_threads(struct slice s)
+{
+    uint64_t n;
+    return slice_to_u64(s, &n) && n >= 1 && n <= 64;
 }
 
 static bool is_log(struct slice s)

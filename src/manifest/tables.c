@@ -435,6 +435,8 @@ static const struct field manifest_fields[] = {
     {"app", TEXT(manifest, slug), .format = FMT_SLUG, .flags = REQUIRED,
      .doc = "The app's short name, used in paths and folders."},
     {"title", TEXT(manifest, title), .doc = "Its name for people; the short name when not given."},
+    {"description", TEXT(manifest, description),
+     .doc = "What it is, in one sentence; shown on the host's home page."},
     {"hosts", TEXTS(manifest, hosts), .format = FMT_HOSTNAME, .flags = ONE_OK,
      .doc = "Host names it answers at; without any it has a path of the host."},
     {"web", OBJECT(manifest, web, web_shape),
@@ -480,7 +482,7 @@ static const struct field host_limits_fields[] = {
 static const struct shape host_limits_shape = {SHAPE(host_limits, "limits", host_limits_fields)};
 
 static const struct field host_fields[] = {
-    {"apps", TEXTS(host_conf, apps), .format = FMT_FOLDER, .flags = REQUIRED | ONE_OK,
+    {"apps", TEXTS(host_conf, apps), .format = FMT_FOLDER, .flags = REQUIRED | ONE_OK | NONE_OK,
      .doc = "The folders of the apps, relative to host.yaml."},
     {"title", TEXT(host_conf, title), .def = "Apps", .doc = "The title of the home page."},
     {"listen", TEXTS(host_conf, listen), .format = FMT_ADDRESS, .flags = ONE_OK,

@@ -78,7 +78,8 @@ enum field_flag {
     LATER = 2,    /* read and checked, but this version does nothing with it yet */
     ONE_OK = 4,   /* one value may stand for a list of one */
     EMPTY_OK = 8, /* of texts: "" is fine */
-    UNSET_IS_MINUS_ONE = 16
+    UNSET_IS_MINUS_ONE = 16,
+    NONE_OK = 32 /* a required list may be without values */
 };
 
 struct field {
