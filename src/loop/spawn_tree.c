@@ -70,16 +70,18 @@ static bool read_stat(int proc, pid_t pid, uint64_t *fields, size_t n)
     if (read_text(proc, path, text, sizeof text) < 0)
         return false;
     const char *at = strrchr(text, ')');
-    for (size_t i = 0; at && i < n; i++) {
+    if (!at)
+        return false;
+    for (size_t i = 0; i < n; i++) {
         at = strchr(at, ' ');
         if (!at)
-            break;
+            return false;
         uint64_t v = 0;
         for (at++; *at >= '0' && *at <= '9'; at++)
             v = v * 10 + (uint64_t)(*at - '0');
         fields[i] = v;
     }
-    return at != NULL;
+    return true;
 }
 
 enum { STAT_STATE, STAT_PARENT, STAT_UTIME = 11, STAT_STIME, STAT_CUTIME, STAT_CSTIME, STAT_NEED };

@@ -45,6 +45,7 @@ static void environment_is_exact(void **state)
     assert_string_equal(out, "");
 }
 
+/* Signals 32 and 33 are glibc's own and cannot be set; make leaves them ignored. */
 static void surroundings(void **state)
 {
     char out[400];
@@ -52,11 +53,12 @@ static void surroundings(void **state)
         (struct process_opts){.cwd = "/usr",
                               .shell = "pwd; umask; ulimit -c; wc -c </dev/stdin; "
                                        "sed -n 's/^SigBlk:.*\\(0000000000000000\\)$/blk \\1/p;"
-                                       "s/^SigIgn:.*\\(0000000000000000\\)$/ign \\1/p;"
+                                       "s/^SigIgn:.*0000000[01]80*$/ign none/p;"
+                                       "s/^SigIgn:.*0000000000000000$/ign none/p;"
                                        "s/^NoNewPrivs:./nnp /p' /proc/self/status"},
         out, sizeof out);
     assert_string_equal(out, "/usr\n0022\n0\n0\nblk 0000000000000000\n"
-                             "ign 0000000000000000\nnnp 1\n");
+                             "ign none\nnnp 1\n");
     run(*state, (struct process_opts){.umask = 077, .nice = 5, .shell = "umask; nice"}, out,
         sizeof out);
     assert_string_equal(out, "0077\n5\n");
