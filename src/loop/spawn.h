@@ -2,7 +2,7 @@
  *
  * The second public header of loop/ (the other is loop.h): it knows no event loop. It gives file
  * descriptors to poll and functions that do not block, so loop/, tests and the command line can
- * all use it. docs/decisions/0004-processes.md says why it has this shape and what is guaranteed.
+ * all use it. docs/decisions/0005-processes.md says why it has this shape and what is guaranteed.
  *
  * A spawner is a small process forked before threads. For each command it forks a runner, which
  * starts the command, watches it, and ends only when no descendant of the command is left: after
