@@ -34,13 +34,28 @@ struct scan {
 /* ---- files
  * -------------------------------------------------------------------------------------- */
 
+/* A racy file whose facts are the same: only its bytes can tell. */
+static bool has_same_bytes(const struct scan *s, struct web_file *f)
+{
+    struct web_file *now = file_new(s->o->rules, s->root, f->path, &f->facts);
+    file_load(now, s->o->rules, s->tree->root_fds[s->root]);
+    const struct web_copy *old = file_copy(f, CODING_IDENTITY);
+    const struct web_copy *new = file_copy(now, CODING_IDENTITY);
+    bool same = old && new &&slice_eq(old->valid.etag, new->valid.etag);
+    if (same)
+        atomic_store(&f->racy, atomic_load(&now->racy));
+    file_unref(now);
+    return same;
+}
+
 static struct web_file *reuse(const struct scan *s, struct slice path,
                               const struct web_facts *facts)
 {
     const struct web_node *n = s->o->old ? tree_find(s->o->old, path) : NULL;
     if (!n || n->kind != NODE_FILE || n->file->root != s->root || !n->file->rel ||
-        !facts_eq(&n->file->facts, facts) || atomic_load(&n->file->racy) ||
-        !slice_eq(n->file->path, path))
+        !facts_eq(&n->file->facts, facts) || !slice_eq(n->file->path, path))
+        return NULL;
+    if (atomic_load(&n->file->racy) && !has_same_bytes(s, n->file))
         return NULL;
     return file_ref(n->file);
 }
