@@ -163,6 +163,7 @@ static void begin_drain(struct life *l)
         *c = (struct closing){.post.fn = on_close_doors, .life = l};
         loop_post(loops_get(l->loops, i), &c->post);
     }
+    host_stop(l->host); /* ends live-reload streams, which would hold the drain up */
     server_drain(l->server, on_drained, l);
 }
 
