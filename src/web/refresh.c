@@ -158,8 +158,8 @@ static void on_prepare_run(struct work *work)
         else
             file_load(f, &w->rules, p->tree->root_fds[f->root]);
     }
-    if (p->is_over)
-        malloc_trim(0); /* the compressors' tables were large */
+    if (p->compress)
+        malloc_trim(0); /* the compressors' tables are large and would stay */
 }
 
 static void on_prepare_done(struct work *work, struct loop *home);
