@@ -24,15 +24,19 @@ struct world {
     void (*act)(struct world *w); /* on its own thread */
     struct post start, stop;
     _Atomic int changes;
+    const char *failure; /* of act: told by the main thread */
 };
 
-static bool wait_for(bool (*is_true)(struct world *w, int arg), struct world *w, int arg)
+/* For act: remembers what never happened; false then. */
+static bool wait_for(bool (*is_true)(struct world *w, int arg), struct world *w, int arg,
+                     const char *what)
 {
     for (int i = 0; i < 2000; i++) {
         if (is_true(w, arg))
             return true;
         nanosleep(&(struct timespec){0, 5000000}, NULL);
     }
+    w->failure = what;
     return false;
 }
 
@@ -159,20 +163,24 @@ static void run_world(struct world *w, const char *web_yaml, bool without_inotif
     web_unref(web);
     loops_free(w->loops);
     app_done(&w->app);
+    if (w->failure)
+        fail_msg("%s never came", w->failure);
 }
 
 static void change_often(struct world *w)
 {
-    assert_true(wait_for(all_remember, w, 1));
+    if (!wait_for(all_remember, w, 1, "the first version in memory"))
+        return;
     for (int v = 2; v < 12; v++) {
         write_version(w, v);
-        if (!wait_for(all_remember, w, v))
-            fail_msg("version %d never came", v);
+        if (!wait_for(all_remember, w, v, "a new version"))
+            return;
     }
     unlink(at(&w->app, "web/version.txt"));
-    assert_true(wait_for(all_saw, w, -1));
+    if (!wait_for(all_saw, w, -1, "404"))
+        return;
     write_version(w, 20);
-    assert_true(wait_for(all_saw, w, 20));
+    wait_for(all_saw, w, 20, "the file after it was away");
 }
 
 static void requests_run_while_files_change(void **state)
@@ -194,10 +202,12 @@ static void requests_run_while_files_change(void **state)
 static void replace_folder(struct world *w)
 {
     char from[4096], to[4096];
-    assert_true(wait_for(all_saw, w, -1));
+    if (!wait_for(all_saw, w, -1, "404 without a folder"))
+        return;
     mkdir(at(&w->app, "web"), 0755); /* the build's first run */
     write_version(w, 1);
-    assert_true(wait_for(all_saw, w, 1));
+    if (!wait_for(all_saw, w, 1, "the folder that came"))
+        return;
     put_file(&w->app, "next/version.txt", SLICE("2 2 2 "));
     snprintf(from, sizeof from, "%s/web", w->app.dir);
     snprintf(to, sizeof to, "%s/before", w->app.dir);
@@ -205,10 +215,11 @@ static void replace_folder(struct world *w)
     snprintf(from, sizeof from, "%s/next", w->app.dir);
     snprintf(to, sizeof to, "%s/web", w->app.dir);
     assert_int_equal(rename(from, to), 0);
-    assert_true(wait_for(all_saw, w, 2));
+    if (!wait_for(all_saw, w, 2, "the folder renamed into place"))
+        return;
     put_file(&w->app, "web/sub/x.txt", SLICE("x")); /* a new folder in the new root */
     write_version(w, 3);
-    assert_true(wait_for(all_saw, w, 3));
+    wait_for(all_saw, w, 3, "a change in the new folder");
 }
 
 static void folders_may_come_and_be_replaced(void **state)
@@ -222,9 +233,10 @@ static void folders_may_come_and_be_replaced(void **state)
 
 static void change_twice(struct world *w)
 {
-    assert_true(wait_for(all_saw, w, 1));
+    if (!wait_for(all_saw, w, 1, "the first version"))
+        return;
     write_version(w, 2);
-    assert_true(wait_for(all_saw, w, 2));
+    wait_for(all_saw, w, 2, "a change found by looking");
 }
 
 static void changes_show_without_inotify(void **state)
