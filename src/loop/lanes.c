@@ -1,11 +1,12 @@
 /* Worker threads that serve several queues, each with its own limit of workers.
  *
- * A worker takes the oldest work of the first lane, in the order read, write, slow, that may use
- * one more worker. The write lane has one worker, so its work never overlaps; the slow lane has at
+ * A worker takes the oldest work of all lanes that may use one more worker, so that many reads
+ * starve nobody. The write lane has one worker, so its work never overlaps; the slow lane has at
  * most half, so that quick work always finds somebody. */
 #include "loop/loop_impl.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #define QUEUE_MAX 4096
 
@@ -20,7 +21,7 @@ struct lanes {
     pthread_cond_t more;
     struct lane_queue lanes[LANE_COUNT];
     pthread_t *threads;
-    unsigned n;
+    unsigned n, n_alive;
     bool stopping;
 };
 
@@ -30,14 +31,21 @@ static const char *const names[LANE_COUNT] = {
 #undef X
 };
 
+static int64_t oldest_ns(const struct lane_queue *q)
+{
+    return container_of(q->queue.next, struct work, link)->queued_ns;
+}
+
 static struct lane_queue *next_lane(struct lanes *ls)
 {
+    struct lane_queue *best = NULL;
     for (int i = 0; i < LANE_COUNT; i++) {
         struct lane_queue *q = &ls->lanes[i];
-        if (!list_is_empty(&q->queue) && q->running < q->workers_max)
-            return q;
+        if (!list_is_empty(&q->queue) && q->running < q->workers_max &&
+            (!best || oldest_ns(q) < oldest_ns(best)))
+            best = q;
     }
-    return NULL;
+    return best;
 }
 
 static bool is_empty(const struct lanes *ls)
@@ -93,6 +101,7 @@ static void *worker_main(void *arg)
         else
             pthread_cond_wait(&ls->more, &ls->lock);
     }
+    ls->n_alive--;
     pthread_mutex_unlock(&ls->lock);
     return NULL;
 }
@@ -112,13 +121,35 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     ls->lanes[LANE_SLOW].workers_max = workers / 2;
     all->lanes = ls;
     for (; ls->n < workers; ls->n++) {
+        pthread_mutex_lock(&ls->lock);
+        ls->n_alive++;
+        pthread_mutex_unlock(&ls->lock);
         if (pthread_create(&ls->threads[ls->n], NULL, worker_main, ls) != 0) {
             err_set(e, ERR_INTERNAL, "starting worker thread %u failed", ls->n + 1);
+            ls->n_alive--;
             lanes_stop(all);
             return false;
         }
     }
     return true;
+}
+
+/* A worker may wait for a visit to every loop, and what is done may post again: so posts are run
+ * here, in the loops' place, until the last worker has gone. */
+static void wait_for_workers(struct loops *all, struct lanes *ls)
+{
+    const struct timespec a_moment = {.tv_nsec = 1000000};
+    bool left = true;
+    while (left) {
+        pthread_mutex_lock(&ls->lock);
+        left = ls->n_alive > 0;
+        pthread_mutex_unlock(&ls->lock);
+        if (!loops_run_posts(all) && left)
+            nanosleep(&a_moment, NULL);
+    }
+    for (unsigned i = 0; i < ls->n; i++)
+        pthread_join(ls->threads[i], NULL);
+    loops_run_posts(all); /* all is delivered while its owners are there */
 }
 
 void lanes_stop(struct loops *all)
@@ -130,16 +161,12 @@ void lanes_stop(struct loops *all)
     ls->stopping = true;
     pthread_cond_broadcast(&ls->more);
     pthread_mutex_unlock(&ls->lock);
-    for (unsigned i = 0; i < ls->n; i++)
-        pthread_join(ls->threads[i], NULL);
+    wait_for_workers(all, ls);
+    all->lanes = NULL;
     pthread_cond_destroy(&ls->more);
     pthread_mutex_destroy(&ls->lock);
     free(ls->threads);
     free(ls);
-    all->lanes = NULL;
-    for (unsigned i = 0; i < all->n;
-         i++) /* what was done is delivered while its owners are there */
-        loop_run_posts(all->loops[i]);
 }
 
 bool lane_submit(struct loop *home, enum lane lane, struct work *w)

@@ -7,7 +7,7 @@
 /* ---- one turn -----------------------------------------------------------------------------------
  */
 
-void loop_run_posts(struct loop *l)
+static bool run_posts(struct loop *l)
 {
     struct list mine;
     list_init(&mine);
@@ -15,10 +15,24 @@ void loop_run_posts(struct loop *l)
     while (!list_is_empty(&l->posts))
         list_add(&mine, list_pop(&l->posts));
     pthread_mutex_unlock(&l->posts_lock);
+    bool any = !list_is_empty(&mine);
     for (struct list *link; (link = list_pop(&mine));) {
         struct post *p = container_of(link, struct post, link);
         p->fn(p, l);
     }
+    return any;
+}
+
+bool loops_run_posts(struct loops *ls)
+{
+    bool any = false, again;
+    do {
+        again = false;
+        for (unsigned i = 0; i < ls->n; i++)
+            again |= run_posts(ls->loops[i]);
+        any |= again;
+    } while (again);
+    return any;
 }
 
 /* What was retired while the list is emptied goes in the same pass: nothing of it is on the stack.
@@ -48,7 +62,7 @@ static void on_before_sleep(uv_prepare_t *handle)
 static void on_wake(uv_async_t *handle)
 {
     struct loop *l = container_of(handle, struct loop, wake);
-    loop_run_posts(l);
+    run_posts(l);
     if (atomic_load(&l->all->stopping))
         uv_stop(&l->uv);
 }
@@ -76,7 +90,6 @@ static struct loop *loop_new(struct loops *all, unsigned index)
 
 static void loop_free(struct loop *l)
 {
-    loop_run_posts(l); /* what was posted to a stopped loop still ends, so that nothing leaks */
     on_before_sleep(&l->before_sleep);
     wheel_done(l);
     uv_close((uv_handle_t *)&l->before_sleep, NULL);
@@ -105,6 +118,7 @@ struct loops *loops_new(unsigned n)
 void loops_free(struct loops *ls)
 {
     must(!ls->lanes);
+    loops_run_posts(ls); /* what was posted to a stopped loop still ends, so that nothing leaks */
     for (unsigned i = 0; i < ls->n; i++)
         loop_free(ls->loops[i]);
     free(ls->loops);
@@ -125,15 +139,16 @@ struct loop *loops_get(struct loops *ls, unsigned i)
 /* ---- running
  * ------------------------------------------------------------------------------------- */
 
+static _Thread_local const struct loop *here;
+
 static void *loop_main(void *arg)
 {
     struct loop *l = arg;
-    l->thread = pthread_self();
-    atomic_store(&l->is_running, true);
+    here = l;
     while (!atomic_load(&l->all->stopping))
         uv_run(&l->uv, UV_RUN_DEFAULT);
     on_before_sleep(&l->before_sleep); /* answers of the last turn still leave */
-    atomic_store(&l->is_running, false);
+    here = NULL;
     return NULL;
 }
 
@@ -144,6 +159,7 @@ void loops_run(struct loops *ls)
     loop_main(ls->loops[0]);
     for (unsigned i = 1; i < ls->n; i++)
         pthread_join(ls->loops[i]->thread, NULL);
+    loops_run_posts(ls); /* while what they speak of is there: the owners may go after this */
 }
 
 void loops_stop(struct loops *ls)
@@ -190,7 +206,7 @@ struct buf *loop_log(struct loop *l)
 
 bool loop_is_here(const struct loop *l)
 {
-    return pthread_equal(l->thread, pthread_self());
+    return l == here;
 }
 
 void loop_post(struct loop *l, struct post *p)

@@ -29,7 +29,6 @@ struct loop {
     unsigned index;
     struct loops *all;
     pthread_t thread;
-    _Atomic bool is_running;
     uv_prepare_t before_sleep;
     uv_async_t wake;
     struct list ticks;
@@ -53,7 +52,8 @@ struct loops {
     struct lanes *lanes;
 };
 
-void loop_run_posts(struct loop *l);
+/* Of all loops, posts of posts too; when the loops do not run. False: there were none. */
+bool loops_run_posts(struct loops *ls);
 void lag_count(struct loop *l);
 void wheel_init(struct loop *l);
 void wheel_done(struct loop *l);

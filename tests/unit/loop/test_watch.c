@@ -1,0 +1,148 @@
+/* Watching descriptors: opening, closing and changing what is wanted from inside callbacks. */
+#include "loop/loop.h"
+#include "unit.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct end {
+    struct watch watch;
+    int fd, other; /* other: the far end, ours to write to */
+    int ready, events;
+    struct end *also_close;
+    bool is_closed, stays;
+};
+
+static struct loops *loops;
+static int n_open;
+
+static void on_closed(struct watch *w)
+{
+    struct end *e = container_of(w, struct end, watch);
+    assert_false(e->is_closed);
+    e->is_closed = true;
+    close(e->other);
+    if (--n_open == 0)
+        loops_stop(loops);
+}
+
+static void close_end(struct end *e)
+{
+    watch_close(&e->watch, on_closed);
+    close(e->fd);
+    e->fd = -1;
+}
+
+static void on_ready(struct watch *w, int events)
+{
+    struct end *e = container_of(w, struct end, watch);
+    assert_true(e->fd >= 0); /* never called again once it is closed */
+    e->ready++;
+    e->events |= events;
+    if (e->stays && e->ready < 3)
+        return;
+    if (e->also_close && e->also_close->fd >= 0)
+        close_end(e->also_close);
+    close_end(e);
+}
+
+static void open_end(struct end *e, int wanted)
+{
+    struct err err;
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    *e = (struct end){.watch.on_ready = on_ready, .fd = pair[0], .other = pair[1]};
+    assert_true(watch_open(&e->watch, loops_get(loops, 0), e->fd, &err));
+    watch_want(&e->watch, wanted);
+    n_open++;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    loops = loops_new(1);
+    n_open = 0;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    loops_free(loops);
+    return 0;
+}
+
+static void a_callback_may_close_itself_and_another(void **state)
+{
+    struct end ends[2];
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        open_end(&ends[i], WATCH_READ);
+    ends[0].also_close = &ends[1]; /* both are ready in the same turn; one callback happens */
+    ends[1].also_close = &ends[0];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(write(ends[i].other, "x", 1), 1);
+    loops_run(loops);
+    assert_int_equal(ends[0].ready + ends[1].ready, 1);
+    assert_true(ends[0].is_closed && ends[1].is_closed);
+}
+
+static void only_what_is_wanted_is_told(void **state)
+{
+    struct end e;
+    (void)state;
+    open_end(&e, WATCH_WRITE);
+    assert_int_equal(write(e.other, "x", 1), 1);
+    loops_run(loops);
+    assert_int_equal(e.events, WATCH_WRITE);
+    stop(NULL);
+    start(NULL);
+    open_end(&e, 0);
+    watch_want(&e.watch, WATCH_READ | WATCH_WRITE);
+    watch_want(&e.watch, WATCH_READ);
+    e.stays = true;
+    assert_int_equal(write(e.other, "x", 1), 1);
+    loops_run(loops);
+    assert_int_equal(e.events, WATCH_READ);
+    assert_int_equal(e.ready, 3); /* told until it is read */
+}
+
+/* The descriptor of a closed watch may be reused in the same turn. */
+static struct end successor;
+
+static void on_ready_then_reopen(struct watch *w, int events)
+{
+    struct end *e = container_of(w, struct end, watch);
+    (void)events;
+    int was = e->fd;
+    close_end(e);
+    open_end(&successor, WATCH_READ);
+    assert_int_equal(successor.fd, was);
+    assert_int_equal(write(successor.other, "x", 1), 1);
+}
+
+static void a_number_may_be_used_again_at_once(void **state)
+{
+    struct end e;
+    (void)state;
+    open_end(&e, WATCH_READ);
+    e.watch.on_ready = on_ready_then_reopen;
+    assert_int_equal(write(e.other, "x", 1), 1);
+    loops_run(loops);
+    assert_int_equal(successor.ready, 1);
+}
+
+static void a_descriptor_that_cannot_be_watched_is_an_error(void **state)
+{
+    struct watch w = {0};
+    struct err e;
+    (void)state;
+    assert_false(watch_open(&w, loops_get(loops, 0), -1, &e));
+    assert_int_equal(e.code, ERR_IO);
+    assert_non_null(strstr(e.msg, "watching a descriptor failed"));
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, start, stop)
+TESTS(T(a_callback_may_close_itself_and_another), T(only_what_is_wanted_is_told),
+      T(a_number_may_be_used_again_at_once), T(a_descriptor_that_cannot_be_watched_is_an_error))
