@@ -77,7 +77,7 @@ extern const struct route health_routes[];
 extern const size_t n_health_routes;
 extern const struct route control_routes[];
 extern const size_t n_control_routes;
-extern const struct route home_route, missing_route, to_mount_route;
+extern const struct route home_route, missing_route, to_mount_route, whole_route;
 
 void metrics_text(struct life *l, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);

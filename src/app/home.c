@@ -12,6 +12,9 @@ static bool to_mount(struct req *rq, struct err *e);
 const struct route home_route = {.path = "/", .name = "home", .methods = ON_GET, .handle = home};
 const struct route missing_route = {
     .path = "/", .name = "missing", .methods = ON_ANY, .handle = missing};
+/* Only OPTIONS may have this target, and the server answers that itself from the methods. */
+const struct route whole_route = {
+    .path = "*", .name = "whole_server", .methods = ON_GET | ON_POST, .handle = missing};
 const struct route to_mount_route = {
     .path = "/", .name = "to_mount", .methods = ON_GET, .handle = to_mount};
 

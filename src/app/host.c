@@ -82,7 +82,7 @@ static const struct route *host_find(struct service *s, struct req *rq)
         return row ? row : &missing_route;
     }
     if (rq->path.ptr[0] != '/') /* OPTIONS * */
-        return &missing_route;
+        return &whole_route;
     if (rq->path.len <= LONGEST_OWN_PATH)
         row = router_find(h->router, rq);
     if (row)
