@@ -15,9 +15,9 @@ struct app_options {
 /* Serves until it is told to stop; returns the exit code. Prints every problem itself. */
 int app_serve(const struct app_options *options);
 
-/* Runs `web.build` of every app that has one (or only of those whose web.root is missing), one after
- * the other, with DAIS_BASE set to where the app will be reached. Output goes to the terminal.
- * Problems of the manifests are printed; false with the reason in *e. */
+/* Runs `web.build` of every app that has one (or only of those whose web.root is missing), one
+ * after the other, with DAIS_BASE set to where the app will be reached. Output goes to the
+ * terminal. Problems of the manifests are printed; false with the reason in *e. */
 bool app_build(const struct app_options *options, bool only_missing, struct err *e);
 
 /* Where the running server of these folders can be reached: its control socket's path. */

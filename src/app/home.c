@@ -18,12 +18,24 @@ const struct route whole_route = {
 const struct route to_mount_route = {
     .path = "/", .name = "to_mount", .methods = ON_GET, .handle = to_mount};
 
+/* An app with a name of its own is reached by the port that this page was reached by. */
+static struct slice port_of(const struct req *rq)
+{
+    uint16_t port = 0;
+    struct slice name;
+    if (rq->h1->host.len)
+        host_split(rq->h1->host, &name, &port);
+    if (port)
+        return arena_printf(rq->arena, ":%u", port);
+    return SLICE("");
+}
+
 static struct template_row app_row(struct req *rq, const struct host *h, const struct app *app)
 {
     const struct template_value values[] = {
         {"title", app->manifest->title.s},
         {"description", SLICE("")},
-        {"href", app_url(h, app, SLICE(""), rq->arena)},
+        {"href", app_url(h, app, SLICE(""), port_of(rq), rq->arena)},
         {"state", SLICE("ready")},
     };
     struct template_value *kept = arena_alloc(rq->arena, sizeof values);

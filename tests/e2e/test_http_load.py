@@ -8,7 +8,7 @@ import time
 
 from conftest import DAIS_BIN, Broken, Conn, wait_for
 from flood import flood
-from serving import cpu_ticks, resident_kb, serving, write_app
+from serving import cpu_ticks, open_files, resident_kb, serving, write_app
 
 SANITIZED = re.compile(r"debug|tsan").search(str(DAIS_BIN))
 
@@ -77,9 +77,9 @@ def test_without_descriptors_it_refuses_recovers_and_does_not_spin(tmp_path):
     assert server.proc.returncode == 0
 
 
-def is_served(conn):
+def is_served(conn, deadline=2):
     try:
-        return conn.request("/").read(deadline=2).status == 200
+        return conn.request("/").read(deadline=deadline).status == 200
     except (Broken, OSError):
         return False
 
@@ -99,3 +99,21 @@ def test_who_is_refused_is_told_to_come_back(tmp_path):
             assert answer.status == 503 and answer.get("retry-after") == "2"
             assert answer.get("connection") == "close" and conns[-1].at_end()
             assert conns[0].request("/").read().status == 200
+
+
+def test_when_accept_itself_fails_it_waits_instead_of_spinning(tmp_path):
+    with serving(write_app(tmp_path / "app")) as server:
+        server.fetch("/")
+        pid, old = server.proc.pid, resource.getrlimit(resource.RLIMIT_NOFILE)
+        room = open_files(pid) + 4
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (room, old[1]))
+        with contextlib.ExitStack() as stack:
+            conns = [stack.enter_context(contextlib.closing(Conn(server))) for _ in range(40)]
+            wait_for(lambda: "accepting paused" in server.stderr, "running out of descriptors")
+            ticks, begin = cpu_ticks(pid), time.monotonic()
+            wait_for(lambda: time.monotonic() - begin > 0.5, "half a second")
+            used = (cpu_ticks(pid) - ticks) / os.sysconf("SC_CLK_TCK")
+            assert used < 0.25, f"{used} s of processor time in half a second"
+            assert any(is_served(c, 0.5) for c in conns)
+        wait_for(lambda: recovered(server), "serving again")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
