@@ -33,18 +33,25 @@ struct host {
     bool dev, is_started;
 };
 
-/* Reads the manifests and settings and checks them. Problems are printed to standard error; NULL
- * when there is an error among them. One reference in host->service. */
+#define PROBLEM_BYTES (1u << 20)
+
+/* Reads the manifests and settings and checks them; NULL when there is an error among their
+ * problems, which are printed to standard error. One reference in host->service. */
 struct life;
 struct host *host_read(const struct app_options *options);
+/* The same with the problems as text, one a line. */
+struct host *host_try(const struct app_options *options, struct buf *problems);
+/* The data folder of these apps, broken manifests or not; false when its path is too long. */
+bool host_find_data(const struct app_options *options, char *to, size_t n);
 /* Opens the apps' files. What is passed outlives the host. */
 void host_open(struct host *h, struct life *life, struct loops *loops, struct web_budget *budget);
 void host_start(struct host *h); /* loop 0: background work begins */
 void host_stop(struct host *h);  /* loop 0: and ends; the host goes with its last request */
 
-/* Where an app is reached from outside, ending in '/': base is "http://127.0.0.1:8000". */
+/* Where an app is reached from outside, ending in '/'. base is "http://127.0.0.1:8000", or "" for a
+ * link on a page; port is ":8000", or "" where that goes without saying. */
 struct slice app_url(const struct host *h, const struct app *app, struct slice base,
-                     struct arena *a);
+                     struct slice port, struct arena *a);
 
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 
@@ -70,8 +77,9 @@ struct life {
 };
 
 struct life *life_of(const struct req *rq);
-/* Loop 0: reads everything again and serves that; on an error the old host goes on. */
-bool life_reload(struct life *l, struct err *e);
+/* Loop 0: reads everything again and serves that; with errors, which `problems` lists and the log
+ * has, the old host goes on. */
+bool life_reload(struct life *l, struct buf *problems);
 
 /* ---- tables of routes
  * ----------------------------------------------------------------------------- */
@@ -80,7 +88,7 @@ extern const struct route health_routes[];
 extern const size_t n_health_routes;
 extern const struct route control_routes[];
 extern const size_t n_control_routes;
-extern const struct route home_route, missing_route, to_mount_route;
+extern const struct route home_route, missing_route, to_mount_route, whole_route;
 
 void metrics_text(struct life *l, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);

@@ -2,9 +2,14 @@
 #include "app/app_impl.h"
 #include "base/build.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
-static void print_apps(const struct host *h, struct slice base, struct arena *a)
+struct place { /* where the first listener is */
+    struct slice base, port;
+};
+
+static void print_apps(const struct host *h, const struct place *at, struct arena *a)
 {
     int width = 4;
     for (size_t i = 0; i < h->n_apps; i++) {
@@ -12,39 +17,65 @@ static void print_apps(const struct host *h, struct slice base, struct arena *a)
         width = len > width ? len : width;
     }
     for (size_t i = 0; i < h->n_apps; i++) {
-        struct slice url = app_url(h, &h->apps[i], base, a);
+        struct slice url = app_url(h, &h->apps[i], at->base, at->port, a);
         printf("  %-*.*s  %.*s\n", width, SLICE_ARGS(h->apps[i].manifest->slug.s), SLICE_ARGS(url));
     }
 }
 
-static const char *local_only(const struct host *h)
+/* "http://127.0.0.1:8000", or "unix:/path:" with the path of the page behind it. */
+static struct place place_of(const struct listener *ln, struct arena *a)
 {
-    struct slice listen = settings_get(&h->settings, SET_LISTEN);
-    return slice_starts(listen, SLICE("127.")) || slice_starts(listen, SLICE("localhost"))
-               ? "this machine only; --listen 0.0.0.0:8000 opens it to the network"
-               : "the network";
+    struct address address;
+    char text[ADDRESS_TEXT_LEN];
+    listener_address(ln, &address);
+    address_text(&address, text);
+    if (address.sa.any.sa_family == AF_UNIX)
+        return (struct place){arena_printf(a, "%s:", text), SLICE("")};
+    uint16_t port = ntohs(address.sa.any.sa_family == AF_INET ? address.sa.v4.sin_port
+                                                              : address.sa.v6.sin6_port);
+    return (struct place){arena_printf(a, "http://%s", text),
+                          port == 80 ? SLICE("") : arena_printf(a, ":%u", port)};
+}
+
+/* Of the public listeners; the control socket's is the last. */
+static const char *reach(const struct life *l)
+{
+    bool all_unix = true, all_local = true;
+    for (size_t i = 0; i + 1 < l->n_listeners; i++) {
+        struct address address;
+        listener_address(l->listeners[i], &address);
+        all_unix &= address.sa.any.sa_family == AF_UNIX;
+        all_local &= address_is_loopback(&address);
+    }
+    if (all_unix)
+        return "this machine only, through its socket: a proxy's place";
+    return all_local ? "this machine only; --listen 0.0.0.0:8000 opens it to the network"
+                     : "the network: whoever can reach this machine";
+}
+
+static void print_head(const struct life *l, const struct host *h, struct arena *a)
+{
+    struct place at = place_of(l->listeners[0], a);
+    if (h->n_apps == 1)
+        printf("dais %s serves %.*s at %.*s\n\n", build_version,
+               SLICE_ARGS(h->apps[0].manifest->title.s),
+               SLICE_ARGS(app_url(h, &h->apps[0], at.base, at.port, a)));
+    else
+        printf("dais %s serves %zu apps at %.*s/\n\n", build_version, h->n_apps,
+               SLICE_ARGS(at.base));
+    print_apps(h, &at, a);
+    for (size_t i = 1; i + 1 < l->n_listeners; i++)
+        printf("  %s  %.*s/\n", i == 1 ? "also at" : "       ",
+               SLICE_ARGS(place_of(l->listeners[i], a).base));
 }
 
 void banner_print(const struct life *l, const struct host *h)
 {
     struct arena a;
-    struct address address;
-    char text[ADDRESS_TEXT_LEN];
     arena_init(&a, 1u << 20);
-    listener_address(l->listeners[0], &address);
-    address_text(&address, text);
-    struct slice base = slice_starts(slice_from(text), SLICE("unix:"))
-                            ? arena_dup(&a, slice_from(text))
-                            : arena_printf(&a, "http://%s", text);
-    if (h->n_apps > 1 || h->n_apps == 0)
-        printf("dais %s serves %zu app%s at %.*s/\n\n", build_version, h->n_apps,
-               h->n_apps == 1 ? "" : "s", SLICE_ARGS(base));
-    else
-        printf("dais %s serves %.*s at %.*s\n\n", build_version,
-               SLICE_ARGS(h->apps[0].manifest->title.s),
-               SLICE_ARGS(app_url(h, &h->apps[0], base, &a)));
-    print_apps(h, base, &a);
-    printf("\n  reachable from   %s\n", local_only(h));
+    print_head(l, h, &a);
+    arena_done(&a);
+    printf("\n  reachable from   %s\n", reach(l));
     printf("  data             %s\n", h->data_dir);
     printf("  database         none: no app here keeps documents\n");
     printf("  storage          none: no app here keeps files\n");
@@ -53,7 +84,6 @@ void banner_print(const struct life *l, const struct host *h)
     printf("  HTTPS            off: put a proxy before dais and name it in DAIS_TRUSTED_PROXIES\n");
     printf("  log              %s; DAIS_LOG sets level, format and file (dais help env)\n",
            h->log.path ? h->log.path : "standard error");
-    printf("\n  Ctrl+C stops; kill -HUP or `dais reload` reads the manifests again.\n\n");
+    printf("\n  Ctrl+C stops; `dais reload` (or kill -HUP) reads the manifests again.\n\n");
     fflush(stdout);
-    arena_done(&a);
 }

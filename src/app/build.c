@@ -10,8 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* The environment with DAIS_BASE in it. */
 static char **with_base(struct arena *a, struct slice mount)
 {

@@ -102,7 +102,7 @@ static bool debug_mem(struct req *rq, struct err *e)
 /* Reading manifests belongs to loop 0 (it swaps the host), asking to a worker that may wait. */
 struct reloading {
     struct life *life;
-    struct err error;
+    struct buf problems;
     bool fine;
 };
 
@@ -110,16 +110,20 @@ static void reload_here(struct loop *l, void *arg)
 {
     struct reloading *r = arg;
     if (loop_index(l) == 0)
-        r->fine = life_reload(r->life, &r->error);
+        r->fine = life_reload(r->life, &r->problems);
 }
 
 static bool reload(struct req *rq, struct err *e)
 {
     struct reloading r = {.life = life_of(rq)};
+    (void)e;
+    buf_init(&r.problems, PROBLEM_BYTES);
     loops_visit(r.life->loops, reload_here, &r);
     if (!r.fine) {
-        *e = r.error;
-        return false;
+        reply_text(rq, &r.problems);
+        rq->res.status = err_status(ERR_MANIFEST);
+        return true;
     }
+    buf_done(&r.problems);
     return reply_bytes(rq, 200, "application/json", SLICE("{\"reloaded\":true}"));
 }

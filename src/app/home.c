@@ -12,15 +12,30 @@ static bool to_mount(struct req *rq, struct err *e);
 const struct route home_route = {.path = "/", .name = "home", .methods = ON_GET, .handle = home};
 const struct route missing_route = {
     .path = "/", .name = "missing", .methods = ON_ANY, .handle = missing};
+/* Only OPTIONS may have this target, and the server answers that itself from the methods. */
+const struct route whole_route = {
+    .path = "*", .name = "whole_server", .methods = ON_GET | ON_POST, .handle = missing};
 const struct route to_mount_route = {
     .path = "/", .name = "to_mount", .methods = ON_GET, .handle = to_mount};
+
+/* An app with a name of its own is reached by the port that this page was reached by. */
+static struct slice port_of(const struct req *rq)
+{
+    uint16_t port = 0;
+    struct slice name;
+    if (rq->h1->host.len)
+        host_split(rq->h1->host, &name, &port);
+    if (port)
+        return arena_printf(rq->arena, ":%u", port);
+    return SLICE("");
+}
 
 static struct template_row app_row(struct req *rq, const struct host *h, const struct app *app)
 {
     const struct template_value values[] = {
         {"title", app->manifest->title.s},
         {"description", app->manifest->description.s},
-        {"href", app_url(h, app, SLICE(""), rq->arena)},
+        {"href", app_url(h, app, SLICE(""), port_of(rq), rq->arena)},
         {"state", app->is_built ? SLICE("ready") : SLICE("not built")},
     };
     struct template_value *kept = arena_alloc(rq->arena, sizeof values);

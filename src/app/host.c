@@ -82,7 +82,7 @@ static const struct route *host_find(struct service *s, struct req *rq)
         return row ? row : &missing_route;
     }
     if (rq->path.ptr[0] != '/') /* OPTIONS * */
-        return &missing_route;
+        return &whole_route;
     if (rq->path.len <= LONGEST_OWN_PATH)
         row = router_find(h->router, rq);
     if (row)
@@ -112,20 +112,6 @@ static void host_free(struct service *s)
     free(h);
 }
 
-/* Problems of the manifests and of the settings, as one list; false when one is an error. */
-static bool print_problems(struct problems *p)
-{
-    struct buf text;
-    if (p->n == 0)
-        return true;
-    buf_init(&text, 1u << 20);
-    problems_sort(p);
-    problems_print(p, &text);
-    fwrite(text.data, 1, text.len, stderr);
-    buf_done(&text);
-    return !problems_has_errors(p);
-}
-
 static void problem_of(struct problems *p, const struct err *e, const char *setting)
 {
     problems_add(p, PROBLEM_ERROR, slice_from(setting), (struct pos){0}, "%s", e->msg);
@@ -133,12 +119,14 @@ static void problem_of(struct problems *p, const struct err *e, const char *sett
 
 static void read_settings(struct host *h, const struct app_options *o, struct problems *p)
 {
-    extern char **environ;
     struct settings_sources from = {
         .dir = arena_cstr(&h->arena, h->site->dir),
         .environ_ = (const char *const *)environ,
         .flags = {[SET_LISTEN] = o->listen, [SET_DATA] = o->data},
     };
+    const struct host_conf *conf = h->site->host;
+    if (conf && conf->listen.n) /* PORT changes its port */
+        from.manifest[SET_LISTEN] = arena_cstr(&h->arena, conf->listen.items[0].s);
     struct err e;
     settings_load(&h->arena, &from, p, &h->settings);
     if (!log_conf_parse(settings_get(&h->settings, SET_LOG), &h->arena, &h->log, &e))
@@ -208,22 +196,29 @@ static void place_apps(struct host *h)
     }
 }
 
-struct host *host_read(const struct app_options *o)
+/* Everything that can be read, whatever is wrong with it. */
+static struct host *load(const struct app_options *o, struct problems *p)
 {
     struct host *h = mem_new(struct host);
-    struct problems p;
     h->service = (struct service){.refs = 1, .find = host_find, .free = host_free};
     arena_init(&h->arena, HOST_BYTES);
     map_init(&h->by_name);
     h->dev = o->dev;
-    problems_init(&p, &h->arena);
-    h->site = site_load(&h->arena, o->dirs, o->n_dirs, &p);
-    if (h->site) {
-        read_settings(h, o, &p);
-        h->data_dir = data_dir(h);
-        place_apps(h);
-    }
-    if (!print_problems(&p) || !h->site) {
+    problems_init(p, &h->arena);
+    h->site = site_load(&h->arena, o->dirs, o->n_dirs, p);
+    read_settings(h, o, p);
+    h->data_dir = data_dir(h);
+    place_apps(h);
+    return h;
+}
+
+struct host *host_try(const struct app_options *o, struct buf *problems)
+{
+    struct problems p;
+    struct host *h = load(o, &p);
+    problems_sort(&p);
+    problems_print(&p, problems);
+    if (problems_has_errors(&p)) {
         service_unref(&h->service);
         return NULL;
     }
@@ -233,6 +228,26 @@ struct host *host_read(const struct app_options *o)
     router_add(h->control, health_routes, n_health_routes);
     router_add(h->control, control_routes, n_control_routes);
     return h;
+}
+
+struct host *host_read(const struct app_options *o)
+{
+    struct buf problems;
+    buf_init(&problems, PROBLEM_BYTES);
+    struct host *h = host_try(o, &problems);
+    if (problems.len)
+        fwrite(problems.data, 1, problems.len, stderr);
+    buf_done(&problems);
+    return h;
+}
+
+bool host_find_data(const struct app_options *o, char *to, size_t n)
+{
+    struct problems ignored;
+    struct host *h = load(o, &ignored);
+    int len = snprintf(to, n, "%s", h->data_dir);
+    service_unref(&h->service);
+    return len >= 0 && (size_t)len < n;
 }
 
 /* ---- its life
@@ -285,12 +300,13 @@ void host_stop(struct host *h)
 }
 
 struct slice app_url(const struct host *h, const struct app *app, struct slice base,
-                     struct arena *a)
+                     struct slice port, struct arena *a)
 {
     size_t at = 0;
     for (struct map_entry *row; (row = map_next(&h->by_name, &at));) {
         if (row->value == app)
-            return arena_printf(a, "http://%.*s/", SLICE_ARGS(row->key));
+            return arena_printf(a, "%s//%.*s%.*s/", base.len ? "http:" : "", SLICE_ARGS(row->key),
+                                SLICE_ARGS(port));
     }
     return arena_printf(a, "%.*s%.*s/", SLICE_ARGS(base), SLICE_ARGS(app->mount));
 }

@@ -167,14 +167,23 @@ static void begin_drain(struct life *l)
     server_drain(l->server, on_drained, l);
 }
 
-bool life_reload(struct life *l, struct err *e)
+static void log_problems(struct slice text)
 {
-    struct host *h = host_read(&l->options);
+    struct slice line;
+    while (slice_cut(&text, '\n', &line)) {
+        if (line.len)
+            log_line(LOG_ERROR, "manifest", F_STR("problem", line));
+    }
+    log_line(LOG_ERROR, "reload refused: the manifests have errors; the old ones go on");
+}
+
+bool life_reload(struct life *l, struct buf *problems)
+{
+    struct host *h = host_try(&l->options, problems);
     if (!h) {
         atomic_fetch_add(&l->reload_failures, 1);
-        log_line(LOG_ERROR, "reload refused: the manifests have errors; the old ones go on");
-        return err_set(e, ERR_MANIFEST,
-                       "the manifests have errors (see the server's log); the old ones go on");
+        log_problems(buf_slice(problems));
+        return false;
     }
     struct host *old = l->host;
     host_open(h, l, l->loops, &l->budget);
@@ -192,9 +201,11 @@ bool life_reload(struct life *l, struct err *e)
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct life *l = handle->data;
-    struct err e;
     if (signum == SIGHUP) {
-        (void)life_reload(l, &e);
+        struct buf problems;
+        buf_init(&problems, PROBLEM_BYTES);
+        (void)life_reload(l, &problems);
+        buf_done(&problems);
         return;
     }
     l->exit_code = signum == SIGINT ? 130 : 0;
@@ -284,12 +295,10 @@ int app_serve(const struct app_options *options)
 
 bool app_control_path(const struct app_options *options, char *to, size_t n, struct err *e)
 {
-    struct host *h = host_read(options);
-    if (!h)
-        return err_set(e, ERR_MANIFEST, "the manifests have errors; `dais check` shows them");
-    int len = snprintf(to, n, "%s/" CONTROL_NAME, h->data_dir);
-    service_unref(&h->service);
-    if (len < 0 || (size_t)len >= n)
+    size_t room = sizeof "/" CONTROL_NAME;
+    must(n > room);
+    if (!host_find_data(options, to, n - room))
         return err_set(e, ERR_USAGE, "the path of the data folder is too long");
+    memcpy(to + strlen(to), "/" CONTROL_NAME, room);
     return true;
 }

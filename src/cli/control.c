@@ -101,7 +101,7 @@ static bool exchange(int fd, struct slice request, struct buf *answer, struct er
     }
 }
 
-/* The sentence of a problem+json, or the whole text when it is none. */
+/* The sentence of a problem+json. */
 static void set_problem(struct slice body, struct err *e)
 {
     struct arena a;
@@ -114,7 +114,7 @@ static void set_problem(struct slice body, struct err *e)
         if (found && json_type(found) == JSON_STRING)
             detail = json_str(found);
     }
-    err_set(e, ERR_MANIFEST, "%.*s", SLICE_ARGS(detail));
+    err_set(e, ERR_UNREACHABLE, "%.*s", SLICE_ARGS(detail));
     arena_done(&a);
 }
 
@@ -141,7 +141,11 @@ static bool ask(const char *method, const char *target, const struct app_options
     *ret_body = slice_skip(buf_slice(answer), (size_t)blank + 4);
     if (answer->data[9] == '2')
         return true;
-    set_problem(*ret_body, e);
+    struct slice head = slice_first(buf_slice(answer), (size_t)blank);
+    if (slice_search(head, SLICE("application/problem+json")) >= 0)
+        set_problem(*ret_body, e);
+    else /* the list of what is wrong in the manifests */
+        err_set(e, ERR_MANIFEST, "the manifests have errors; the server goes on with the old ones");
     return false;
 }
 
@@ -162,6 +166,8 @@ static int ask_and_print(const struct args *args, const char *method, const char
         fwrite(body.ptr, 1, body.len, stdout);
     else if (fine)
         printf("reloaded\n");
+    else if (e.code == ERR_MANIFEST)
+        fwrite(body.ptr, 1, body.len, stderr);
     buf_done(&answer);
     return fine ? 0 : cli_fail(args, &e);
 }

@@ -145,6 +145,14 @@ static void linger(struct conn *c)
     watch_want(&c->watch, WATCH_READ);
 }
 
+/* Nothing is owed any more, and nothing new can or may come. */
+static bool is_over(const struct conn *c)
+{
+    if (c->state == CONN_IDLE)
+        return c->has_ended || c->home->is_draining;
+    return c->state == CONN_HEAD && c->has_ended;
+}
+
 void conn_next(struct conn *c)
 {
     if (c->state == CONN_BODY || c->state == CONN_RUN)
@@ -155,16 +163,15 @@ void conn_next(struct conn *c)
     }
     if (c->state == CONN_SEND)
         conn_set_state(c, CONN_IDLE);
-    if (c->home->is_draining && c->state == CONN_IDLE && !(c->flow && c->flow->in.len)) {
-        linger(c); /* its answer was under way when the server began to stop */
-        return;
-    }
-    watch_want(&c->watch, c->watch.events | WATCH_READ);
-    if (!c->flow)
-        return;
-    if (c->state == CONN_IDLE && c->flow->in.len)
+    if (!c->has_ended)
+        watch_want(&c->watch, c->watch.events | WATCH_READ);
+    if (c->flow && c->state == CONN_IDLE && c->flow->in.len)
         feed(c, buf_slice(&c->flow->in), true);
-    else if (c->flow->in.len == 0 && !list_is_linked(&c->dirty))
+    if (c->is_closed || list_is_linked(&c->dirty))
+        return;
+    if (is_over(c))
+        linger(c);
+    else if (c->flow && c->flow->in.len == 0)
         release_flow(c);
 }
 
@@ -237,26 +244,40 @@ static void on_bytes(struct conn *c, struct slice bytes)
     }
 }
 
-/* While an answer is made or sent: keep a little, see the client leave, and otherwise let the
- * kernel's buffer fill up. */
-static void read_ahead(struct conn *c, enum io io, struct slice bytes)
+/* The client says no more. What it asked for it still gets, unless that has no end of its own. */
+static void on_end(struct conn *c)
 {
-    bool is_source = c->flow && c->flow->tail.kind == BODY_SOURCE;
-    if (io == IO_EOF && is_source) {
-        conn_close(c, "the client left");
+    const struct flow *f = c->flow;
+    bool is_owed = c->state == CONN_RUN || c->state == CONN_SEND || (f && f->out.len > f->sent);
+    bool is_endless = f && f->tail.kind == BODY_SOURCE;
+    if (!is_owed || is_endless || c->state == CONN_BODY || c->state == CONN_LINGER) {
+        conn_close(c, "the client closed");
         return;
     }
-    if (io == IO_OK)
-        buf_add(&conn_flow(c)->in, bytes);
-    if (io == IO_EOF || conn_flow(c)->in.len >= READ_BYTES)
-        watch_want(&c->watch, c->watch.events & ~WATCH_READ);
-    if (io == IO_EOF)
-        c->close_after = true;
+    c->has_ended = true;
+    watch_want(&c->watch, c->watch.events & ~WATCH_READ);
+}
+
+static bool is_answering(const struct conn *c)
+{
+    return c->state == CONN_RUN || c->state == CONN_SEND;
+}
+
+/* While an answer is made or sent: keep a little, see the client leave, and otherwise let the
+ * kernel's buffer fill up. */
+static bool has_read_ahead(struct conn *c)
+{
+    if (!is_answering(c) || !c->flow || c->flow->in.len < READ_BYTES)
+        return false;
+    watch_want(&c->watch, c->watch.events & ~WATCH_READ);
+    return true;
 }
 
 static void on_readable(struct conn *c)
 {
     size_t n = 0;
+    if (has_read_ahead(c))
+        return;
     enum io io = c->stream.ops->read(&c->stream, c->home->read_room, READ_BYTES, &n);
     struct slice bytes = {c->home->read_room, n};
     if (io == IO_MORE)
@@ -265,10 +286,10 @@ static void on_readable(struct conn *c)
         conn_close(c, "reading failed");
         return;
     }
-    if (c->state == CONN_RUN || c->state == CONN_SEND)
-        read_ahead(c, io, bytes);
-    else if (io == IO_EOF)
-        conn_close(c, "the client closed");
+    if (io == IO_EOF)
+        on_end(c);
+    else if (is_answering(c))
+        buf_add(&conn_flow(c)->in, bytes);
     else if (c->state != CONN_LINGER)
         on_bytes(c, bytes);
     else if ((c->scanned += (uint32_t)n) > LINGER_BYTES)

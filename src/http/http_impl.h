@@ -92,6 +92,7 @@ struct conn {
     uint32_t scanned; /* of a partial head */
     uint8_t state;
     bool is_peer_unix, close_after, is_closed;
+    bool has_ended; /* the client sends no more, but waits for answers */
     uint32_t requests;
     int64_t since_ms; /* when it was opened */
 };

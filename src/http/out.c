@@ -115,7 +115,7 @@ bool out_answer(struct conn *c, struct exchange *x)
     struct res *res = &x->rq.res;
     struct flow *f = conn_flow(c);
     must(f->tail.kind == BODY_NONE);
-    if (res->close || !x->h1.keep_alive || c->home->is_draining)
+    if (res->close || !x->h1.keep_alive || c->home->is_draining || (c->has_ended && f->in.len == 0))
         c->close_after = true;
     add_head(c, x, &f->out);
     if (has_body(x) && res->kind != BODY_NONE) {

@@ -3,7 +3,11 @@
 
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#define FILES_OWN   32 /* descriptors that are no connections */
+#define CONNS_LEAST 8
 
 void service_unref(struct service *s)
 {
@@ -31,6 +35,13 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value ? value : otherwise;
 }
 
+/* With room left for files, sockets of our own and what libraries open. */
+static unsigned conns_within(rlim_t descriptors)
+{
+    uint64_t all = descriptors > 1000000 ? 1000000 : descriptors, own = FILES_OWN + all / 10;
+    return all > own + CONNS_LEAST ? (unsigned)(all - own) : CONNS_LEAST;
+}
+
 static void fill_defaults(struct server_options *o)
 {
     struct rlimit files;
@@ -42,7 +53,7 @@ static void fill_defaults(struct server_options *o)
     if (!o->limits.head_bytes)
         o->limits = h1_default_limits;
     if (!o->conns_max && getrlimit(RLIMIT_NOFILE, &files) == 0)
-        o->conns_max = files.rlim_cur > 1000000 ? 1000000 : (unsigned)files.rlim_cur;
+        o->conns_max = conns_within(files.rlim_cur);
 }
 
 static void http_loop_init(struct http_loop *hl, struct server *s, unsigned i,
@@ -101,16 +112,26 @@ void server_free(struct server *s)
  * ------------------------------------------------------------------------------------------------
  */
 
+/* One small write that may fail: who is refused should know that it is not for good. */
+static void refuse(const struct front *front, int fd)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
+                                 "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    if (!front->filter)
+        (void)!send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+}
+
 void server_accept(void *user, struct listener *ln, struct loop *l, int fd,
                    const struct address *peer)
 {
     const struct front *front = user;
     struct http_loop *hl = &front->server->at[loop_index(l)];
     (void)ln;
-    /* Each loop takes its share, with room left for files. */
-    if (hl->n_open >= front->server->options.conns_max / front->server->n * 9 / 10) {
+    /* Each loop takes its share; the control socket is for finding out why it is so full. */
+    if (!front->is_control && hl->n_open >= front->server->options.conns_max / front->server->n) {
         hl->n_refused++;
-        close(fd);
+        refuse(front, fd);
         return;
     }
     conn_open(hl, front, fd, peer);

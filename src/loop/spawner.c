@@ -153,8 +153,10 @@ static bool is_live_runner(pid_t pid, void *state)
  * empty look at it is proof. By a scan of /proc it takes two. */
 static void sweep(struct spawner_state *s)
 {
-    if (tree_kill_children(is_live_runner, s) || tree_kill_children(is_live_runner, s))
-        return;
+    for (int look = 0; look < 2; look++) {
+        if (tree_kill_children(is_live_runner, s))
+            return;
+    }
     for (size_t i = 0; i < s->n_used; i++) {
         if (!s->wards[i].is_lost)
             continue;

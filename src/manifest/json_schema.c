@@ -119,6 +119,7 @@ static void value_keys(struct out *o, const struct field *f, enum kind kind);
 
 static void object_keys(struct out *o, const struct shape *shape)
 {
+    must(shape);
     pair(o, "type", "object");
     key(o, "additionalProperties");
     buf_add_str(o->to, "false");

@@ -210,7 +210,6 @@ static void load_host(struct arena *a, const char *path, struct problems *p, str
     site->host = host_load(a, path, p);
     if (!site->host)
         return;
-    site->dir = site->host->dir;
     const struct texts *apps = &site->host->apps;
     if (apps->n > APPS_MAX)
         fail(p, site->host->file, "%zu apps are listed; at most %d run on one host", apps->n,
@@ -235,13 +234,14 @@ struct site *site_load(struct arena *a, const char *const *paths, size_t n_paths
     site->dir = SLICE(".");
     if (n_paths == 0)
         paths = here, n_paths = 1;
-    if (n_paths == 1 && leads_to_host(a, paths[0])) {
+    bool is_host = n_paths == 1 && leads_to_host(a, paths[0]);
+    if (n_paths == 1) /* known even when nothing in it can be read */
+        locate(a, paths[0], is_host ? "host.yaml" : "dais.yaml", &site->dir);
+    if (is_host) {
         load_host(a, paths[0], p, site);
     } else {
         for (size_t i = 0; i < n_paths && i < APPS_MAX; i++)
             add_app(a, paths[i], p, site);
-        if (site->n_apps == 1)
-            site->dir = site->apps[0]->dir;
     }
     site_check(a, p, site);
     return site;

@@ -194,6 +194,7 @@ static enum io read_header(struct parse *p, const char **at)
 
 static enum io read_headers(struct parse *p, const char **at)
 {
+    must(*at); /* read_request_line left it behind the line */
     for (;;) {
         p->line = *at;
         if (p->end - *at >= 2 && (*at)[0] == '\r' && (*at)[1] == '\n') {

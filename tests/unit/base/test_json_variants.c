@@ -66,6 +66,7 @@ static void same_documents(const struct json_doc *x, const struct json_doc *y)
 {
     assert_int_equal(x->len, y->len);
     for (uint32_t i = 0; i < x->len; i++) {
+        must(x->nodes && y->nodes);
         const struct json *a = &x->nodes[i], *b = &y->nodes[i];
         assert_int_equal(a->type, b->type);
         assert_int_equal(a->flags, b->flags);

@@ -123,7 +123,8 @@ static void mistakes_in_a_template_fail_must(void **state)
 
 /* ---- the pages that dais brings along ------------------------------------------------------- */
 
-static const struct template_value home_values[] = {{"version", SLICE_INIT("0.1.0")}};
+static const struct template_value home_values[] = {{"version", SLICE_INIT("0.1.0")},
+                                                    {"title", SLICE_INIT("Apps")}};
 static const struct template_value home_row[] = {
     {"title", SLICE_INIT("Field Notes")},
     {"description", SLICE_INIT("Twelve trees.")},

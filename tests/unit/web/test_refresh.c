@@ -196,7 +196,8 @@ static void requests_run_while_files_change(void **state)
     }
     run_world(&w, "", false);
     assert_true(w.changes >= 12);
-    print_message("%llu requests\n", (unsigned long long)(w.clients[0].asked + w.clients[1].asked));
+    print_message("%llu requests\n",
+                  (unsigned long long)w.clients[0].asked + (unsigned long long)w.clients[1].asked);
 }
 
 static void replace_folder(struct world *w)
