@@ -155,7 +155,7 @@ def test_a_data_folder_that_may_not_be_written(app, tmp_path, run_dais):
     locked.mkdir()
     locked.chmod(0o500)
     if os.geteuid() == 0:
-        pytest.skip("root may write everywhere; --data /proc/dais above stands for it")
+        pytest.skip("optional: root may write everywhere; --data /proc/dais above stands for it")
     done = run_dais("serve", app, "--data", locked / "data")
     assert done.returncode == 11 and "choose another with --data" in done.stderr
 
