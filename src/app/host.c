@@ -14,7 +14,7 @@
 static struct app *app_of_localhost(const struct host *h, struct slice name)
 {
     const struct slice tail = SLICE(".localhost");
-    if (!slice_ends(name, tail))
+    if (name.len < tail.len || !slice_eq_nocase(slice_skip(name, name.len - tail.len), tail))
         return NULL;
     name.len -= tail.len;
     for (size_t i = 0; i < h->n_apps; i++) {
@@ -159,10 +159,20 @@ static struct pairs expand(struct host *h, const struct pairs *values)
     return out;
 }
 
+/* Host names are the same in any case. */
+static struct slice lower_case(struct arena *a, struct slice name)
+{
+    char *to = arena_alloc(a, name.len + 1);
+    for (size_t i = 0; i < name.len; i++)
+        to[i] = name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? (char)(name.ptr[i] | 0x20) : name.ptr[i];
+    to[name.len] = '\0';
+    return (struct slice){to, name.len};
+}
+
 static void name_app(struct host *h, struct app *app, const struct texts *names)
 {
     for (size_t i = 0; i < names->n; i++)
-        map_put(&h->by_name, names->items[i].s, app);
+        map_put(&h->by_name, lower_case(&h->arena, names->items[i].s), app);
 }
 
 /* Alone on the host an app is at "/" (or its base), else at its host names, else below /slug/. */
