@@ -50,8 +50,7 @@ void host_stop(struct host *h);  /* loop 0: and ends; the host goes with its las
 
 /* Where an app is reached from outside, ending in '/'. base is "http://127.0.0.1:8000", or "" for a
  * link on a page; port is ":8000", or "" where that goes without saying. */
-struct slice app_url(const struct host *h, const struct app *app, struct slice base,
-                     struct slice port, struct arena *a);
+struct slice app_url(const struct app *app, struct slice base, struct slice port, struct arena *a);
 
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 

@@ -17,7 +17,7 @@ static void print_apps(const struct host *h, const struct place *at, struct aren
         width = len > width ? len : width;
     }
     for (size_t i = 0; i < h->n_apps; i++) {
-        struct slice url = app_url(h, &h->apps[i], at->base, at->port, a);
+        struct slice url = app_url(&h->apps[i], at->base, at->port, a);
         printf("  %-*.*s  %.*s\n", width, SLICE_ARGS(h->apps[i].manifest->slug.s), SLICE_ARGS(url));
     }
 }
@@ -59,7 +59,7 @@ static void print_head(const struct life *l, const struct host *h, struct arena 
     if (h->n_apps == 1)
         printf("dais %s serves %.*s at %.*s\n\n", build_version,
                SLICE_ARGS(h->apps[0].manifest->title.s),
-               SLICE_ARGS(app_url(h, &h->apps[0], at.base, at.port, a)));
+               SLICE_ARGS(app_url(&h->apps[0], at.base, at.port, a)));
     else
         printf("dais %s serves %zu apps at %.*s/\n\n", build_version, h->n_apps,
                SLICE_ARGS(at.base));

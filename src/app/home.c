@@ -30,12 +30,12 @@ static struct slice port_of(const struct req *rq)
     return SLICE("");
 }
 
-static struct template_row app_row(struct req *rq, const struct host *h, const struct app *app)
+static struct template_row app_row(struct req *rq, const struct app *app)
 {
     const struct template_value values[] = {
         {"title", app->manifest->title.s},
         {"description", app->manifest->description.s},
-        {"href", app_url(h, app, SLICE(""), port_of(rq), rq->arena)},
+        {"href", app_url(app, SLICE(""), port_of(rq), rq->arena)},
         {"state", app->is_built ? SLICE("ready") : SLICE("not built")},
     };
     struct template_value *kept = arena_alloc(rq->arena, sizeof values);
@@ -50,7 +50,7 @@ static bool home(struct req *rq, struct err *e)
     struct slice title = h->site->host ? h->site->host->title.s : SLICE("Apps");
     struct template_row *rows = arena_alloc(rq->arena, h->n_apps * sizeof *rows);
     for (size_t i = 0; i < h->n_apps; i++)
-        rows[i] = app_row(rq, h, &h->apps[i]);
+        rows[i] = app_row(rq, &h->apps[i]);
     const struct template_value values[] = {{"version", slice_from(build_version)},
                                             {"title", title}};
     const struct template_list lists[] = {{"apps", rows, h->n_apps}};

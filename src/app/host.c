@@ -159,35 +159,13 @@ static struct pairs expand(struct host *h, const struct pairs *values)
     return out;
 }
 
-/* Host names are the same in any case. */
-static struct slice lower_case(struct arena *a, struct slice name)
-{
-    char *to = arena_alloc(a, name.len + 1);
-    for (size_t i = 0; i < name.len; i++)
-        to[i] = name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? (char)(name.ptr[i] | 0x20) : name.ptr[i];
-    to[name.len] = '\0';
-    return (struct slice){to, name.len};
-}
-
-static void name_app(struct host *h, struct app *app, const struct texts *names)
-{
-    for (size_t i = 0; i < names->n; i++)
-        map_put(&h->by_name, lower_case(&h->arena, names->items[i].s), app);
-}
-
 /* Alone on the host an app is at "/" (or its base), else at its host names, else below /slug/. */
 static void place_app(struct host *h, struct app *app)
 {
     const struct manifest *m = app->manifest;
     struct slice base = m->web.base.s;
-    name_app(h, app, &m->hosts);
-    if (h->site->host) {
-        for (size_t i = 0; i < h->site->host->hosts.n; i++) {
-            const struct host_names *row = &h->site->host->hosts.items[i];
-            if (slice_eq(row->app.s, m->slug.s))
-                name_app(h, app, &row->names);
-        }
-    }
+    for (size_t i = 0; i < m->hosts.n; i++)
+        map_put(&h->by_name, m->hosts.items[i].s, app);
     if (h->n_apps > 1)
         app->mount = arena_printf(&h->arena, "/%.*s", SLICE_ARGS(m->slug.s));
     else
@@ -309,14 +287,11 @@ void host_stop(struct host *h)
     h->is_started = false;
 }
 
-struct slice app_url(const struct host *h, const struct app *app, struct slice base,
-                     struct slice port, struct arena *a)
+struct slice app_url(const struct app *app, struct slice base, struct slice port, struct arena *a)
 {
-    size_t at = 0;
-    for (struct map_entry *row; (row = map_next(&h->by_name, &at));) {
-        if (row->value == app)
-            return arena_printf(a, "%s//%.*s%.*s/", base.len ? "http:" : "", SLICE_ARGS(row->key),
-                                SLICE_ARGS(port));
-    }
+    const struct texts *names = &app->manifest->hosts;
+    if (names->n)
+        return arena_printf(a, "%s//%.*s%.*s/", base.len ? "http:" : "",
+                            SLICE_ARGS(names->items[0].s), SLICE_ARGS(port));
     return arena_printf(a, "%.*s%.*s/", SLICE_ARGS(base), SLICE_ARGS(app->mount));
 }

@@ -4,6 +4,7 @@
 
 /* Fills what follows from other values: compiled patterns, sorted lists, the default of api. */
 void manifest_derive(struct arena *a, struct manifest *m);
+void names_lower(struct arena *a, struct texts *names); /* host names have no case */
 /* What two or more values say together. Looks at no file. */
 void manifest_check(struct reader *r, struct manifest *m);
 /* Whether the files it names are there. The only step that looks at the app's folder. */

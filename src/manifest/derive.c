@@ -69,7 +69,7 @@ static bool covers_api(const struct texts *routes)
     return false;
 }
 
-static void lower(struct arena *a, struct texts *names)
+void names_lower(struct arena *a, struct texts *names)
 {
     for (size_t i = 0; i < names->n; i++) {
         struct slice s = names->items[i].s;
@@ -84,7 +84,7 @@ static void lower(struct arena *a, struct texts *names)
 void manifest_derive(struct arena *a, struct manifest *m)
 {
     derive_web(a, &m->web);
-    lower(a, &m->hosts);
+    names_lower(a, &m->hosts);
     if (m->title.s.len == 0)
         m->title.s = m->slug.s;
     bool covered = covers_api(&m->backend.routes) || covers_api(&m->backend.static_first);

@@ -45,10 +45,12 @@ static void give_names(struct arena *a, struct problems *p, struct site *site)
     for (size_t i = 0; site->host && i < site->host->hosts.n; i++) {
         const struct host_names *row = &site->host->hosts.items[i];
         struct manifest *m = find_app(site, row->app.s);
-        if (m)
-            add_names(a, &m->hosts, &row->names);
-        else
+        if (!m) {
             unknown_app(p, site, &row->app);
+            continue;
+        }
+        add_names(a, &m->hosts, &row->names);
+        names_lower(a, &m->hosts);
     }
 }
 

@@ -17,6 +17,8 @@ static bool unix_parse(struct address *ret, struct slice path, struct err *e)
     if (path.len >= sizeof ret->path)
         return err_set(e, ERR_USAGE, "the path of the unix socket is longer than %zu bytes",
                        sizeof ret->path - 1);
+    if (slice_index(path, '\0') >= 0)
+        return err_set(e, ERR_USAGE, "the path of the unix socket holds a NUL byte");
     *ret = (struct address){.len = sizeof(struct sockaddr_un)};
     ret->sa.any.sa_family = AF_UNIX;
     memcpy(ret->path, path.ptr, path.len);
@@ -36,7 +38,7 @@ static bool host_parse(struct address *ret, struct slice host, uint16_t port, st
 {
     char text[INET6_ADDRSTRLEN];
     *ret = (struct address){0};
-    if (host.len >= sizeof text)
+    if (host.len >= sizeof text || slice_index(host, '\0') >= 0)
         return err_set(e, ERR_USAGE, "\"%.*s\" is not an IP address", SLICE_ARGS(host));
     memcpy(text, host.ptr, host.len);
     text[host.len] = '\0';
@@ -78,8 +80,8 @@ bool address_parse(struct address *ret, struct slice text, struct err *e)
     }
     if (text.len && text.ptr[0] == '[') {
         ptrdiff_t end = slice_search(text, SLICE("]:"));
-        if (end < 0)
-            return err_set(e, ERR_USAGE, "\"%.*s\" lacks a port; write [::1]:8000",
+        if (end < 2)
+            return err_set(e, ERR_USAGE, "\"%.*s\" lacks an address or a port; write [::1]:8000",
                            SLICE_ARGS(text));
         host = slice_first(slice_skip(text, 1), (size_t)end - 1);
         port_text = slice_skip(text, (size_t)end + 2);
@@ -130,14 +132,6 @@ bool ip_parse(struct ip *ret, struct slice text)
 {
     char cstr[INET6_ADDRSTRLEN];
     struct ip ip;
-    if (text.len && text.ptr[0] == '[') {
-        ptrdiff_t end = slice_index(text, ']');
-        if (end < 0)
-            return false;
-        text = slice_first(slice_skip(text, 1), (size_t)end - 1);
-    } else if (slice_index(text, ':') == slice_rindex(text, ':') && slice_index(text, ':') >= 0) {
-        text = slice_first(text, (size_t)slice_index(text, ':'));
-    }
     if (text.len == 0 || text.len >= sizeof cstr || memchr(text.ptr, '\0', text.len))
         return false;
     memcpy(cstr, text.ptr, text.len);

@@ -32,7 +32,7 @@ bool address_is_loopback(const struct address *a); /* or a unix socket */
 struct ip {
     unsigned char bytes[16];
 };
-bool ip_parse(struct ip *ret, struct slice text);    /* also "[::1]:80" and "1.2.3.4:80" */
+bool ip_parse(struct ip *ret, struct slice text);    /* bare: no brackets, no port */
 bool ip_of(struct ip *ret, const struct address *a); /* false for unix sockets */
 #define IP_TEXT_LEN INET6_ADDRSTRLEN
 void ip_text(const struct ip *ip, char to[IP_TEXT_LEN]);

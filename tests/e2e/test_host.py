@@ -73,6 +73,22 @@ def check_page_headers(answer):
     assert answer.get("cache-control") == "no-store"
 
 
+def test_the_home_page_lists_the_apps(host):
+    answer = host.fetch("/", host=f"127.0.0.1:{host.port}")
+    assert answer.status == 200
+    check_page_headers(answer)
+    page = Page(answer.body.decode())
+    links = [link for link in page.links if not link.startswith("data:")]
+    assert sorted(links) == sorted(["/shop/", "/blog/", f"//wiki.example.com:{host.port}/"])
+    for name in ("shop", "blog", "wiki"):
+        assert f"{name} & <b>sons</b>" in page.text
+    assert not page.tags & {"script", "iframe", "img", "form", "b"}
+    assert "http://" not in re.sub(r"http://www\.w3\.org/2000/svg", "", answer.body.decode())
+    head = host.fetch("/", method="HEAD", host=f"127.0.0.1:{host.port}")
+    assert head.get("content-length") == answer.get("content-length")
+    assert host.fetch("/", method="POST").status == 405
+
+
 def test_each_app_answers_below_its_path(host):
     for name in ("shop", "blog"):
         assert host.fetch(f"/{name}/").body == f"<h1>{name}</h1>\n".encode()
@@ -218,3 +234,11 @@ def test_an_app_with_a_name_is_listed_with_the_port(tmp_path):
         page = server.fetch("/", host="home.example:8443").body.decode()
         assert 'href="//shop.example.com:8443/"' in page
         assert 'href="//shop.example.com/"' in server.fetch("/", host="home.example").body.decode()
+
+
+def test_one_name_for_two_apps_is_refused_whatever_its_case(tmp_path, run_dais):
+    app(tmp_path, "shop"), app(tmp_path, "blog")
+    (tmp_path / "host.yaml").write_text(
+        "apps: [shop, blog]\nhosts: { shop: shop.example.com, blog: SHOP.example.com }\n")
+    done = run_dais("serve", tmp_path, "--listen", "127.0.0.1:0")
+    assert done.returncode == 1 and "`shop.example.com` belongs to" in done.stderr

@@ -102,18 +102,13 @@ static void bad_bytes_and_lengths(void **state)
 static void ips(void **state)
 {
     static const char *const rows[][2] = {
-        {"1.2.3.4", "1.2.3.4"},
-        {"1.2.3.4:80", "1.2.3.4"},
-        {"::1", "::1"},
-        {"[::1]", "::1"},
-        {"[::1]:80", "::1"},
-        {"2001:DB8::1", "2001:db8::1"},
-        {"::ffff:1.2.3.4", "1.2.3.4"},
-        {"::", "::"},
+        {"1.2.3.4", "1.2.3.4"},        {"::1", "::1"}, {"2001:DB8::1", "2001:db8::1"},
+        {"::ffff:1.2.3.4", "1.2.3.4"}, {"::", "::"},
     };
     static const char *const bad[] = {
-        "",        "1.2.3", "1.2.3.4.5",        "256.1.1.1", "01.2.3.4x", "unknown",
-        "_hidden", "[::1",  "1.2.3.4, 5.6.7.8", "::1%lo",    " 1.2.3.4",  "0x7f.1"};
+        "",         "1.2.3",   "1.2.3.4.5",  "256.1.1.1",        "01.2.3.4x",
+        "unknown",  "_hidden", "[::1]",      "1.2.3.4, 5.6.7.8", "::1%lo",
+        " 1.2.3.4", "0x7f.1",  "1.2.3.4:80", "[::1]:80"};
     struct ip ip;
     char text[IP_TEXT_LEN];
     (void)state;
@@ -198,7 +193,7 @@ static void a_trust_list_has_an_end(void **state)
     struct err e;
     (void)state;
     for (int i = 0; i < 65; i++)
-        snprintf(list + i * 8, 9, "1.1.1.%d%d,", i / 10 % 10, i % 10);
+        memcpy(list + i * 8, "1.1.1.1,", 9);
     assert_true(trust_parse(&t, (struct slice){list, 64 * 8}, &e));
     assert_int_equal(t.n, 64);
     assert_false(trust_parse(&t, (struct slice){list, 65 * 8}, &e));
@@ -230,7 +225,7 @@ static void clients(void **state)
         {"::/0", "10.0.0.1", "X-Forwarded-For: 6.6.6.6, 1.1.1.1\r\n", "6.6.6.6"},
         /* rubbish in the chain: nobody beyond it is believed */
         {"10.0.0.0/8", "10.0.0.1", "X-Forwarded-For: 1.1.1.1, rubbish, 10.0.0.2\r\n", "10.0.0.2"},
-        {"10.0.0.0/8", "10.0.0.1", "X-Forwarded-For: 1.1.1.1, , 10.0.0.2\r\n", "1.1.1.1"},
+        {"10.0.0.0/8", "10.0.0.1", "X-Forwarded-For: 1.1.1.1, , 10.0.0.2\r\n", "10.0.0.2"},
         {"10.0.0.0/8", "10.0.0.1", "X-Forwarded-For: unknown\r\n", "10.0.0.1"},
         {"10.0.0.0/8", "10.0.0.1", "X-Forwarded-For: 1.1.1.1:1234\r\n", "1.1.1.1"},
         {"10.0.0.0/8", "10.0.0.1", "X-Forwarded-For: [2001:db8::1]:99\r\n", "2001:db8::1"},
