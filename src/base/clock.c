@@ -23,6 +23,11 @@ int64_t clock_mono_ms(void)
     return now_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
+int64_t clock_cpu_ns(void)
+{
+    return now_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t clock_wall_ms(void)
 {
     return now_ns(CLOCK_REALTIME) / 1000000;

@@ -4,6 +4,7 @@
 
 int64_t clock_mono_ns(void);
 int64_t clock_mono_ms(void);
+int64_t clock_cpu_ns(void);  /* this thread's processor time */
 int64_t clock_wall_ms(void); /* since 1970, UTC */
 
 #define HTTP_DATE_LEN 29

@@ -74,11 +74,16 @@ static uint64_t us_of(struct timeval t)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
 }
 
-/* Which limit a signal stands for, unless something else ended it. */
-static enum process_reason reason_of(const struct runner *r)
+/* Which limit a signal or the sum of the whole tree stands for, unless something else ended it. A
+ * tree may be over between two looks at it, and each of its processes below the limit. */
+static enum process_reason reason_of(const struct runner *r, uint64_t cpu_us)
 {
-    if (r->reason != PROCESS_EXITED || !WIFSIGNALED(r->status))
+    if (r->reason != PROCESS_EXITED)
         return r->reason;
+    if (r->spec.cpu_s && cpu_us > r->spec.cpu_s * 1000000)
+        return PROCESS_OVER_CPU;
+    if (!WIFSIGNALED(r->status))
+        return PROCESS_EXITED;
     if (WTERMSIG(r->status) == SIGXCPU)
         return PROCESS_OVER_CPU;
     if (WTERMSIG(r->status) == SIGXFSZ)
@@ -92,7 +97,7 @@ static void tell_end(const struct runner *r)
     getrusage(RUSAGE_CHILDREN, &u);
     struct process_event ev = {
         .kind = EVENT_ENDED,
-        .reason = reason_of(r),
+        .reason = reason_of(r, us_of(u.ru_utime) + us_of(u.ru_stime)),
         .exit_code = WIFEXITED(r->status) ? WEXITSTATUS(r->status) : -1,
         .signal = WIFSIGNALED(r->status) ? WTERMSIG(r->status) : 0,
         .usage = {.wall_us = (uint64_t)(clock_mono_ns() - r->started_ns) / 1000,
@@ -215,7 +220,7 @@ static void obey(struct runner *r)
 static void measure(struct runner *r)
 {
     const struct run_spec *s = &r->spec;
-    int64_t before = clock_mono_ns();
+    int64_t before = clock_cpu_ns();
     struct tree_usage u = tree_usage();
     int64_t now = clock_mono_ns(), pause = MEASURE_SLOW_NS;
     if (s->memory_bytes && u.memory_bytes > s->memory_bytes)
@@ -225,7 +230,7 @@ static void measure(struct runner *r)
     if ((s->memory_bytes && u.memory_bytes > s->memory_bytes / 2) ||
         (s->cpu_s && u.cpu_us > s->cpu_s * 500000))
         pause = MEASURE_FAST_NS;
-    int64_t cost = (now - before) * MEASURE_COST;
+    int64_t cost = (clock_cpu_ns() - before) * MEASURE_COST;
     r->measure_ns = now + (cost > pause ? cost : pause);
 }
 

@@ -299,6 +299,11 @@ static void cpu_limit(void **state)
     o.shell = "(while :; do :; done) & (while :; do :; done) & (while :; do :; done) & wait";
     ev = run(*state, o, out, sizeof out);
     assert_int_equal(ev.reason, PROCESS_OVER_CPU);
+    /* nobody looked while it was over */
+    o.shell = "kill -STOP $PPID; (while :; do :; done) & (while :; do :; done) & wait; "
+              "exec kill -CONT $PPID";
+    ev = run(*state, o, out, sizeof out);
+    assert_int_equal(ev.reason, PROCESS_OVER_CPU);
 }
 
 static void file_limit(void **state)
