@@ -33,6 +33,11 @@ int64_t clock_wall_ms(void)
     return now_ns(CLOCK_REALTIME) / 1000000;
 }
 
+int64_t clock_wall_coarse_ms(void)
+{
+    return now_ns(CLOCK_REALTIME_COARSE) / 1000000;
+}
+
 static const char days[] = "SunMonTueWedThuFriSat";
 static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-static _Thread_local unsigned char pool[256];
+static _Thread_local unsigned char pool[4096];
 static _Thread_local size_t pool_left;
 
 static void fill(unsigned char *to, size_t n)
@@ -37,7 +37,7 @@ static void watch_forks(void)
 
 void random_bytes(void *to, size_t n)
 {
-    if (n > sizeof pool / 4) {
+    if (n > 64) {
         fill(to, n);
         return;
     }
@@ -55,7 +55,7 @@ void random_bytes(void *to, size_t n)
 void random_id(char to[ID_LEN + 1])
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
-    uint64_t ms = (uint64_t)clock_wall_ms(), noise;
+    uint64_t ms = (uint64_t)clock_wall_coarse_ms(), noise;
     random_bytes(&noise, sizeof noise);
     for (int i = 9; i >= 0; i--, ms >>= 5)
         to[i] = digits[ms & 31];

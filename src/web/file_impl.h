@@ -8,7 +8,7 @@
 
 #include <sys/stat.h>
 
-#define SMALL_MAX   (256u << 10) /* held in memory as it is */
+#define SMALL_MAX   (128u << 10) /* held in memory as it is */
 #define REWRITE_MAX (16u << 20)  /* rewritten, or compressed, in memory */
 
 /* What tells one content from another without reading it. */
