@@ -23,7 +23,6 @@ SERVERS = "dais,nginx,nginx-ofc,caddy"
 BINARY = "build/release/dais"
 DEFAULTS = (SERVERS, "1,2", BINARY)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-NO_APP = "serve {empty} --listen {listen}"
 
 
 @dataclass
@@ -34,7 +33,6 @@ class Options:
     seconds: int
     threads: tuple
     max_noise: float     # share of the machine others may use during a turn
-    no_app: str
     command: str
     file_limit: int
     pins: tuple          # (server core, client core), or () when there is only one core
@@ -63,8 +61,6 @@ def arguments():
         "NAME@2 is a second copy of NAME, to see the noise")
     add("--threads", default="1,2")
     add("--dais", default=BINARY, help="the binary to measure")
-    add("--no-app", default=NO_APP, help="how to start dais with nothing to serve; "
-        "{empty} is an empty folder, {host} one with a host.yaml without apps")
     add("--max-noise", type=float, default=20, help="a round is run again when other programs "
         "used more of the machine, in percent")
     add("--no-write", action="store_true", help="leave docs/BENCHMARKS.md alone")
@@ -81,7 +77,7 @@ def options_from(args):
         rounds=3 if args.quick else max(1, args.rounds),
         seconds=1 if args.quick else max(1, args.seconds),
         threads=tuple(int(n) for n in args.threads.split(",")),
-        max_noise=args.max_noise / 100, no_app=args.no_app, command=command,
+        max_noise=args.max_noise / 100, command=command,
         file_limit=procs.raise_file_limit(),
         pins=tuple(cores[:2]) if len(cores) > 1 else ())
 

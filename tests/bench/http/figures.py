@@ -1,7 +1,6 @@
 # The figures that are no load: memory with idle connections, memory and time at start, and a
 # normal client among slow ones.
 import contextlib
-import shlex
 import socket
 import statistics
 import subprocess
@@ -134,14 +133,12 @@ def start_time(name, plan, options, scratch):
 
 
 def no_app_memory(options, scratch):
-    """Memory of a host that has nothing to serve, started as --no-app says."""
+    """Memory of a host that has nothing to serve."""
     with tempfile.TemporaryDirectory(dir=scratch) as home:
         port = free_port()
-        empty = Path(home, "empty")
-        empty.mkdir()
         Path(home, "host.yaml").write_text("# A host without apps.\napps: []\n")
-        words = options.no_app.format(empty=empty, host=home, listen=f"127.0.0.1:{port}")
-        process = Process([options.binary, *shlex.split(words)], dais_environment(1), home)
+        command = [options.binary, "serve", home, "--listen", f"127.0.0.1:{port}"]
+        process = Process(command, dais_environment(1), home)
         try:
             wait_answer(process, port, 5)
             value = procs.resident_mb(process.family())
