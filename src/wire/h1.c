@@ -1,4 +1,5 @@
-/* The HTTP/1.1 request head: one strict pass over its lines, then the questions of framing.
+/* HTTP/1.1 heads, of requests and of responses: one strict pass over their lines, then the
+ * questions of framing.
  *
  * A fault is reported when its line is complete, so that the answer never depends on how the bytes
  * were cut; until then there is only "more". A head that trickles in is parsed again only when a
@@ -14,6 +15,7 @@ struct parse {
     const char *begin, *end; /* the bytes that may be looked at */
     const char *line;        /* the current one */
     bool cut;                /* there is more than head_bytes: what lacks is too large */
+    bool is_response;        /* only what frames it may stand but once */
     struct err *e;
 };
 
@@ -186,7 +188,7 @@ static enum io read_header(struct parse *p, const char **at)
     rq->headers[rq->n_headers++] = (struct h1_header){{name, name_len}, value, id};
     if (rq->at[id] == 0)
         rq->at[id] = (uint16_t)rq->n_headers;
-    else if (header_repeats[id] == ONCE)
+    else if (p->is_response ? id == HEADER_CONTENT_LENGTH : header_repeats[id] == ONCE)
         return stop(p, ERR_MALFORMED, "A header that may stand once is there twice.");
     *at = next;
     return IO_OK;
@@ -345,6 +347,13 @@ static enum io skip_empty_line(struct slice in, size_t *ret_n, struct err *e)
     return IO_OK;
 }
 
+/* A partial head is worth another pass only when a line feed came, or when no more will fit. */
+static bool is_worth_it(struct slice head, size_t was, bool cut)
+{
+    return was == 0 || cut ||
+           (was < head.len && memchr(head.ptr + was, '\n', head.len - was) != NULL);
+}
+
 static void clear(struct h1_request *rq)
 {
     rq->target = (struct slice){0};
@@ -364,7 +373,7 @@ enum io h1_parse_request(struct h1_request *rq, struct slice in, size_t *scanned
     bool cut = in.len >= limits->head_bytes;
     struct slice head = slice_first(in, limits->head_bytes);
     *scanned = head.len;
-    if (was > 0 && !cut && !(was < head.len && memchr(head.ptr + was, '\n', head.len - was)))
+    if (!is_worth_it(head, was, cut))
         return IO_MORE;
 
     clear(rq);
@@ -380,4 +389,71 @@ enum io h1_parse_request(struct h1_request *rq, struct slice in, size_t *scanned
         return done;
     rq->head_len = (size_t)(at - in.ptr);
     return finish(rq, e);
+}
+
+/* ---- responses --------------------------------------------------------------------------------
+ */
+
+/* "HTTP/1.1 200 OK" CR LF; the reason may be empty, and its space missing. */
+static enum io read_status_line(struct parse *p, struct h1_response *rs, const char **at)
+{
+    static const char why[] = "The answer does not start with HTTP/1.1 and a status.";
+    const char *line = *at, *end = p->end;
+    if (end - line < 14)
+        return stop(p, ERR_MALFORMED, why);
+    if (memcmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1') || line[8] != ' ')
+        return stop(p, ERR_MALFORMED, why);
+    const char *d = line + 9;
+    bool is_status =
+        d[0] >= '1' && d[0] <= '9' && scan_is(d[1], CH_DIGIT) && scan_is(d[2], CH_DIGIT);
+    if (!is_status || (d[3] != ' ' && d[3] != '\r'))
+        return stop(p, ERR_MALFORMED, why);
+    const char *next;
+    rs->reason = read_value(p, d + 3, &next);
+    if (!next)
+        return stop(p, ERR_MALFORMED, "The reason of the answer holds control characters.");
+    rs->status = (uint16_t)((d[0] - '0') * 100 + (d[1] - '0') * 10 + (d[2] - '0'));
+    rs->head.minor = (uint8_t)(line[7] - '0');
+    rs->head.target = SLICE(""); /* the first line is done: see stop() */
+    *at = next;
+    return IO_OK;
+}
+
+enum io h1_parse_response(struct h1_response *rs, struct slice in, size_t *scanned,
+                          const struct h1_limits *limits, struct err *e)
+{
+    struct h1_request *head = &rs->head;
+    bool cut = in.len >= limits->head_bytes;
+    struct slice bytes = slice_first(in, limits->head_bytes);
+    size_t was = *scanned;
+    *scanned = bytes.len;
+    if (bytes.len == 0 || !is_worth_it(bytes, was, cut))
+        return IO_MORE;
+    clear(head);
+    const char *at = bytes.ptr;
+    struct parse p = {.rq = head, .limits = limits, .begin = in.ptr, .end = bytes.ptr + bytes.len};
+    p.line = at;
+    p.cut = cut;
+    p.is_response = true;
+    p.e = e;
+    enum io done = read_status_line(&p, rs, &at);
+    if (done == IO_OK)
+        done = read_headers(&p, &at);
+    if (done != IO_OK)
+        return done;
+    head->head_len = (size_t)(at - in.ptr);
+    if (!read_framing(head, e))
+        return IO_FAIL;
+    read_connection(head);
+    return IO_OK;
+}
+
+enum h1_body h1_response_body(const struct h1_response *rs, enum http_method asked)
+{
+    int status = rs->status;
+    if (asked == METHOD_HEAD || status < 200 || status == 204 || status == 304)
+        return H1_BODY_NONE;
+    if (rs->head.chunked)
+        return H1_BODY_CHUNKED;
+    return rs->head.has_length ? H1_BODY_LENGTH : H1_BODY_CLOSE;
 }

@@ -155,6 +155,28 @@ bool list_has(struct slice list, struct slice token);
  * whole. False at the end. */
 bool list_next(struct slice *list, struct slice *ret_element);
 
+/* What a backend or another server answered. The lines below the first are those of a request, and
+ * so are the questions about them: h1_get(&rs.head, HEADER_X). What only a request has is empty. */
+struct h1_response {
+    uint16_t status;     /* 100 to 999 */
+    struct slice reason; /* may be empty */
+    struct h1_request head;
+};
+/* As h1_parse_request, for the head of an answer; the caller sets rs->head.headers. Only
+ * Content-Length must not repeat. Every failure means that the other side cannot be understood:
+ * ERR_MALFORMED, ERR_HEADERS_TOO_LARGE, ERR_URI_TOO_LONG (its first line) or ERR_NOT_IMPLEMENTED.
+ */
+enum io h1_parse_response(struct h1_response *rs, struct slice in, size_t *scanned,
+                          const struct h1_limits *limits, struct err *e) MUST_CHECK;
+
+enum h1_body {
+    H1_BODY_NONE,    /* HEAD, 1xx, 204, 304: nothing follows, whatever the headers say */
+    H1_BODY_LENGTH,  /* head.content_length bytes */
+    H1_BODY_CHUNKED, /* chunked_next says */
+    H1_BODY_CLOSE    /* all until the connection ends, which it must not be reused after */
+};
+enum h1_body h1_response_body(const struct h1_response *rs, enum http_method asked);
+
 /* ---- host names (host.c) ----------------------------------------------------------------------
  */
 
