@@ -30,7 +30,7 @@ void conn_set_state(struct conn *c, enum conn_state state)
         timer_set(&c->timer, hl->loop, o->head_ms);
     else if (state == CONN_IDLE)
         timer_set(&c->timer, hl->loop, o->idle_ms);
-    else if (state == CONN_RUN)
+    else if (state == CONN_RUN || state == CONN_WAIT)
         timer_off(&c->timer);
     else if (state == CONN_SEND)
         timer_set(&c->timer, hl->loop, o->write_ms);
@@ -119,6 +119,9 @@ void conn_close(struct conn *c, const char *why)
                  F_CSTR("state", conn_state_name(c->state)));
     if (c->exchange && c->state == CONN_RUN) {
         c->exchange->conn = NULL; /* the lane finishes it for nobody */
+    } else if (c->exchange && c->state == CONN_WAIT) {
+        release_flow(c); /* a source ends before its waiter */
+        later_drop(c);
     } else if (c->exchange) {
         exchange_put(hl, c->exchange);
     }
@@ -157,6 +160,8 @@ void conn_next(struct conn *c)
 {
     if (c->state == CONN_BODY || c->state == CONN_RUN)
         return; /* only an interim answer has left */
+    if (c->state == CONN_WAIT && !later_is_over(c))
+        return;
     if (c->close_after) {
         linger(c);
         return;
@@ -216,6 +221,8 @@ static void feed(struct conn *c, struct slice in, bool is_from_flow)
     while (go_on && in.len && !c->is_closed) {
         if (c->state == CONN_BODY)
             exchange_body(c, &in);
+        else if (c->state == CONN_WAIT)
+            go_on = later_body(c, &in);
         else if (c->state == CONN_IDLE || c->state == CONN_HEAD)
             go_on = feed_head(c, &in);
         else
@@ -228,6 +235,14 @@ static void feed(struct conn *c, struct slice in, bool is_from_flow)
     else if (in.len)
         buf_add(&conn_flow(c)->in, in);
     must(!c->flow || !c->flow->in.full);
+}
+
+void conn_resume(struct conn *c)
+{
+    if (c->flow && c->flow->in.len)
+        feed(c, buf_slice(&c->flow->in), true);
+    if (!c->is_closed && !c->has_ended)
+        watch_want(&c->watch, c->watch.events | WATCH_READ);
 }
 
 /* ---- events
@@ -248,6 +263,10 @@ static void on_bytes(struct conn *c, struct slice bytes)
 static void on_end(struct conn *c)
 {
     const struct flow *f = c->flow;
+    if (c->state == CONN_WAIT && later_on_end(c)) {
+        watch_want(&c->watch, c->watch.events & ~WATCH_READ);
+        return;
+    }
     bool is_owed = c->state == CONN_RUN || c->state == CONN_SEND || (f && f->out.len > f->sent);
     bool is_endless = f && f->tail.kind == BODY_SOURCE;
     if (!is_owed || is_endless || c->state == CONN_BODY || c->state == CONN_LINGER) {
@@ -267,7 +286,7 @@ static bool is_answering(const struct conn *c)
  * kernel's buffer fill up. */
 static bool has_read_ahead(struct conn *c)
 {
-    if (!is_answering(c) || !c->flow || c->flow->in.len < READ_BYTES)
+    if ((!is_answering(c) && c->state != CONN_WAIT) || !c->flow || c->flow->in.len < READ_BYTES)
         return false;
     watch_want(&c->watch, c->watch.events & ~WATCH_READ);
     return true;
@@ -309,10 +328,11 @@ static void on_ready(struct watch *w, int events)
 }
 
 /* A reader that takes nothing would leave the kernel holding our bytes for minutes. */
-static void reset_on_close(struct conn *c)
+void conn_reset(struct conn *c, const char *why)
 {
     const struct linger now = {.l_onoff = 1};
     setsockopt(c->stream.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    conn_close(c, why);
 }
 
 static void on_timer(struct timer *t, struct loop *l)
@@ -329,9 +349,11 @@ static void on_timer(struct timer *t, struct loop *l)
     } else if (c->state == CONN_BODY) {
         err_set(&e, ERR_TIMEOUT, "The request's body did not arrive in time.");
         exchange_refuse(c, c->exchange, &e);
+    } else if (c->state == CONN_WAIT) {
+        later_on_timer(c);
+    } else if (c->state == CONN_SEND) {
+        conn_reset(c, "timed out");
     } else {
-        if (c->state == CONN_SEND)
-            reset_on_close(c);
         conn_close(c, "timed out");
     }
 }

@@ -39,7 +39,7 @@ static void exchange_free(struct exchange *x)
 }
 
 /* What an answer holds that was never handed to the connection. */
-static void drop_answer(struct res *res)
+void exchange_drop_answer(struct res *res)
 {
     if (res->kind == BODY_SHARED)
         shared_unref(res->shared);
@@ -52,7 +52,7 @@ static void drop_answer(struct res *res)
 
 void exchange_put(struct http_loop *hl, struct exchange *x)
 {
-    drop_answer(&x->rq.res);
+    exchange_drop_answer(&x->rq.res);
     if (x->is_kept)
         service_unref(x->rq.service);
     if (hl->n_exchanges >= POOL_MAX) {
@@ -66,7 +66,9 @@ void exchange_put(struct http_loop *hl, struct exchange *x)
     memset(&x->rq, 0, sizeof x->rq);
     x->rq.res.head = head;
     x->is_kept = x->failed = false;
-    x->bytes_out = 0;
+    x->is_body_over = x->is_body_full = x->is_body_wanted = false;
+    x->is_answered = x->is_cut = x->is_end_told = false;
+    x->bytes_out = x->body_taken = 0;
     x->next = hl->exchanges;
     hl->exchanges = x;
     hl->n_exchanges++;
@@ -138,7 +140,7 @@ static bool read_path(struct exchange *x, struct err *e)
 }
 
 /* The bytes of the head are the loop's read buffer: whatever outlives this turn needs its own. */
-static void keep(struct exchange *x, struct slice head)
+void exchange_keep(struct exchange *x, struct slice head)
 {
     must(!x->is_kept);
     size_t scanned = 0;
@@ -161,7 +163,7 @@ static void keep(struct exchange *x, struct slice head)
 /* ---- running the handler
  * --------------------------------------------------------------------------------- */
 
-static void run_handler(struct exchange *x)
+void exchange_run(struct exchange *x)
 {
     must_context(x->rq.id, x->rq.route->name);
     x->failed = !x->rq.route->handle(&x->rq, &x->error);
@@ -170,7 +172,7 @@ static void run_handler(struct exchange *x)
 
 static void on_lane_run(struct work *w)
 {
-    run_handler(container_of(w, struct exchange, work));
+    exchange_run(container_of(w, struct exchange, work));
 }
 
 static void on_lane_done(struct work *w, struct loop *home)
@@ -189,12 +191,12 @@ static void run(struct exchange *x, struct slice head)
         [RUN_READ] = LANE_READ, [RUN_WRITE] = LANE_WRITE, [RUN_SLOW] = LANE_SLOW};
     struct conn *c = x->conn;
     if (x->rq.route->run == RUN_INLINE) {
-        run_handler(x);
+        exchange_run(x);
         exchange_finish(x);
         return;
     }
     if (!x->is_kept)
-        keep(x, head);
+        exchange_keep(x, head);
     x->work.run = on_lane_run;
     x->work.done = on_lane_done;
     c->exchange = x;
@@ -247,7 +249,7 @@ static bool is_method_right(struct exchange *x)
 }
 
 /* Answers without reading the body that may follow, so the connection cannot go on. */
-static void finish_early(struct exchange *x)
+void exchange_finish_early(struct exchange *x)
 {
     if (x->h1.chunked || x->h1.content_length > 0)
         x->rq.res.close = true;
@@ -275,8 +277,8 @@ void exchange_refuse(struct conn *c, struct exchange *x, const struct err *e)
 static void wait_for_body(struct exchange *x, struct slice head)
 {
     struct conn *c = x->conn;
-    keep(x, head);
-    buf_init(&x->body, x->rq.route->max_body);
+    exchange_keep(x, head);
+    buf_init(&x->body, (size_t)x->rq.max_body);
     if (x->h1.chunked)
         chunked_init(&x->chunked);
     c->exchange = x;
@@ -291,8 +293,8 @@ static void wait_for_body(struct exchange *x, struct slice head)
 static bool body_too_large(struct exchange *x)
 {
     x->failed = true;
-    return err_set(&x->error, ERR_BODY_TOO_LARGE, "The body may have at most %zu bytes.",
-                   x->rq.route->max_body);
+    return err_set(&x->error, ERR_BODY_TOO_LARGE, "The body may have at most %llu bytes.",
+                   (unsigned long long)x->rq.max_body);
 }
 
 void exchange_start(struct conn *c, struct exchange *x, struct slice head)
@@ -319,13 +321,17 @@ void exchange_start(struct conn *c, struct exchange *x, struct slice head)
     }
     rq->route = rq->service->find(rq->service, rq);
     must(rq->route);
+    if (!rq->max_body)
+        rq->max_body = rq->route->max_body;
     bool has_body = x->h1.chunked || x->h1.content_length > 0;
-    size_t max_body = rq->route->max_body;
+    uint64_t max_body = rq->max_body;
     if (!is_method_right(x)) {
-        finish_early(x);
+        exchange_finish_early(x);
     } else if (has_body && max_body && x->h1.content_length > max_body) {
         body_too_large(x);
-        finish_early(x);
+        exchange_finish_early(x);
+    } else if (rq->route->is_streamed && (max_body || !has_body)) {
+        later_start(c, x, head);
     } else if (has_body && max_body) {
         wait_for_body(x, head);
     } else {
@@ -386,7 +392,7 @@ void exchange_body(struct conn *c, struct slice *in)
 /* ---- after the handler
  * ---------------------------------------------------------------------------------------------- */
 
-static void log_request(struct exchange *x, int64_t us)
+void exchange_log(struct exchange *x, int64_t us)
 {
     struct req *rq = &x->rq;
     bool quiet = rq->route && rq->route->is_quiet && rq->res.status < 500;
@@ -417,7 +423,7 @@ static void answer_error(struct exchange *x)
 {
     struct res *res = &x->rq.res;
     bool keep_head = x->error.code == ERR_METHOD; /* Allow */
-    drop_answer(res);
+    exchange_drop_answer(res);
     res->prebuilt = (struct slice){0};
     if (!keep_head)
         buf_clear(&res->head);
@@ -440,7 +446,7 @@ void exchange_finish(struct exchange *x)
     c->requests++;
     bool is_handed_over = out_answer(c, x);
     stats_count(hl, x->rq.route, x->rq.res.status, us);
-    log_request(x, us);
+    exchange_log(x, us);
     conn_set_state(c, c->close_after || out_is_busy(c) ? CONN_SEND : CONN_IDLE);
     if (!is_handed_over)
         exchange_put(hl, x);

@@ -34,8 +34,9 @@ struct route {
     unsigned methods;
     bool (*handle)(struct req *rq, struct err *e);
     enum run run;
-    size_t max_body; /* 0: takes no body */
-    bool is_quiet;   /* no access log line at level info (health checks) */
+    size_t max_body;  /* 0: takes no body */
+    bool is_quiet;    /* no access log line at level info (health checks) */
+    bool is_streamed; /* RUN_INLINE, run when the head is there; see struct waiter */
 };
 
 /* A compiled set of tables: literal paths by hash, the others tried in order of the rows. */
@@ -72,7 +73,9 @@ struct res {
     struct source *source;
     int fd;
     uint64_t offset, length;
-    bool close; /* Connection: close after this answer */
+    bool close;     /* Connection: close after this answer */
+    bool is_sized;  /* BODY_SOURCE: `length` is known, so no chunks */
+    bool is_tunnel; /* BODY_SOURCE: 101, then raw bytes both ways */
 };
 
 #define REQ_PARAMS 4
@@ -84,7 +87,8 @@ struct req {
     struct slice query; /* raw, without '?' */
     struct slice host;  /* without the port, as sent */
     struct slice mount; /* "" or "/app": what was taken off the path */
-    struct slice body;  /* whole, once the handler runs */
+    struct slice body;  /* whole, once the handler runs; of a streamed route empty */
+    uint64_t max_body;  /* the route's, unless service.find says less or more */
     struct {
         struct slice name, value;
     } params[REQ_PARAMS];
@@ -136,6 +140,30 @@ struct source {
 };
 bool reply_source(struct req *rq, int status, const char *type, struct source *s);
 void source_wake(struct source *s);
+
+/* The source will give exactly `length` bytes; less cuts the connection. */
+bool reply_sized_source(struct req *rq, int status, uint64_t length, struct source *s);
+/* 101: what the source gives goes out as it is, what the client sends comes to the waiter as it is.
+ * The Upgrade header is the caller's. */
+bool reply_tunnel(struct req *rq, struct source *s);
+
+/* The handler of a streamed route that has to wait for something else on the loop (a backend)
+ * calls reply_later. The body then comes bit by bit, the answer when it is there, both at once if
+ * need be. All on the connection's loop. */
+struct waiter {
+    /* Takes off *in what it can; what it leaves comes again after waiter_want, and the client is
+     * not read until then. is_last: the body ends with *in (once all of that is taken). Not called
+     * for a request without a body. */
+    void (*body)(struct waiter *w, struct slice *in, bool is_last);
+    /* Once, always, and the last call: answered, or the client is gone. */
+    void (*close)(struct waiter *w);
+    struct exchange *exchange; /* the server's */
+};
+bool reply_later(struct req *rq, struct waiter *w);
+bool waiter_has_body(const struct waiter *w); /* does more of the body come? */
+void waiter_want(struct waiter *w);           /* body is welcome again; not from inside `body` */
+void waiter_answer(struct waiter *w); /* after exactly one reply_*, which may be reply_error */
+void waiter_cut(struct waiter *w);    /* closes the connection: half an answer is no answer */
 
 /* ---- the server -------------------------------------------------------------------------------
  */

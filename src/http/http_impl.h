@@ -33,8 +33,11 @@ struct exchange {
     struct conn *conn; /* NULL: it closed while a lane had the request */
     struct work work;
     struct err error; /* of a handler in a lane */
-    bool failed;      /* the handler returned false */
-    bool is_kept;     /* outlives this turn: owns its head's bytes and a reference to the service */
+    struct waiter *waiter;
+    uint64_t body_taken; /* by the waiter */
+    bool is_body_over, is_body_full, is_body_wanted, is_answered, is_cut, is_end_told;
+    bool failed;  /* the handler returned false */
+    bool is_kept; /* outlives this turn: owns its head's bytes and a reference to the service */
     uint64_t bytes_out;
     struct exchange *next; /* in the pool */
 };
@@ -51,7 +54,8 @@ struct tail { /* the body that follows the bytes of the flow, when it is not amo
     struct slice bytes;
     struct exchange *exchange; /* of a source or of bytes, which live in it */
     bool is_chunked;
-    bool is_dry; /* the source has nothing now and will wake us */
+    bool is_sized; /* a source of exactly `left` bytes more */
+    bool is_dry;   /* the source has nothing now and will wake us */
 };
 
 struct flow {
@@ -70,6 +74,7 @@ struct flow {
     X(HEAD, "head")     /* part of a head */                           \
     X(BODY, "body")     /* a request's body is coming */               \
     X(RUN, "run")       /* a lane has the request */                   \
+    X(WAIT, "wait")     /* a waiter has it: body in, answer out */     \
     X(SEND, "send")     /* an answer is on its way; nothing is read */ \
     X(LINGER, "linger") /* all sent, no more from us; waiting for the client to close */
 enum conn_state {
@@ -87,7 +92,7 @@ struct conn {
     struct http_loop *home;
     const struct front *front;
     struct flow *flow;         /* NULL when idle */
-    struct exchange *exchange; /* in BODY and RUN */
+    struct exchange *exchange; /* in BODY, RUN and WAIT */
     struct ip peer;
     uint32_t scanned; /* of a partial head */
     uint8_t state;
@@ -145,7 +150,9 @@ void conn_drain(struct conn *c); /* the server is stopping: an idle connection g
 void conn_pool_free(struct http_loop *hl);
 void conn_set_state(struct conn *c, enum conn_state state);
 void conn_mark_dirty(struct conn *c);
-void conn_next(struct conn *c); /* the answer has left: what comes now? */
+void conn_next(struct conn *c);                   /* the answer has left: what comes now? */
+void conn_resume(struct conn *c);                 /* what waits in the flow may be used now */
+void conn_reset(struct conn *c, const char *why); /* closes, and drops what the kernel holds */
 struct flow *conn_flow(struct conn *c);
 const char *conn_state_name(enum conn_state state);
 
@@ -160,6 +167,23 @@ void exchange_body(struct conn *c, struct slice *in);
 /* Answers with an error before or instead of a handler, then closes the connection. */
 void exchange_refuse(struct conn *c, struct exchange *x, const struct err *e);
 void exchange_finish(struct exchange *x);
+
+void exchange_drop_answer(struct res *res);                /* what of it was never handed over */
+void exchange_finish_early(struct exchange *x);            /* whatever of the body may still come */
+void exchange_keep(struct exchange *x, struct slice head); /* outlives this turn */
+void exchange_run(struct exchange *x);                     /* calls the handler */
+void exchange_log(struct exchange *x, int64_t us);
+
+/* later.c */
+/* The handler of a streamed route runs; it may answer at once. */
+void later_start(struct conn *c, struct exchange *x, struct slice head);
+/* Bytes of the body, or of a tunnel. Takes what the waiter took off *in; false: it has enough. */
+bool later_body(struct conn *c, struct slice *in);
+bool later_on_end(struct conn *c);   /* the client sends no more; true: that has a meaning */
+void later_on_timer(struct conn *c); /* it should have sent or taken something */
+bool later_is_over(struct conn *c);  /* all that was to be sent is: let go of the exchange */
+void later_drop(struct conn *c);     /* the connection closes */
+bool later_turn(struct conn *c);     /* what the waiter asked for; false: the connection is gone */
 
 /* out.c */
 /* Queues head and body; true when the body lives in the exchange, which is then the flow's. */

@@ -45,7 +45,11 @@ static bool has_body(const struct exchange *x)
 static void add_framing(struct conn *c, struct exchange *x, struct buf *out)
 {
     const struct res *res = &x->rq.res;
-    if (res->kind == BODY_SOURCE) {
+    if (res->is_tunnel) {
+        buf_add(out, SLICE("Connection: Upgrade\r\n"));
+        return;
+    }
+    if (res->kind == BODY_SOURCE && !res->is_sized) {
         if (x->h1.minor == 0)
             c->close_after = true; /* the end of the body is the end of the connection */
         else
@@ -86,8 +90,9 @@ static void set_tail(struct conn *c, struct exchange *x)
         .left = res->length,
         .source = res->source,
         .bytes = res->bytes,
-        .exchange = res->kind == BODY_SOURCE || res->kind == BODY_BYTES ? x : NULL,
-        .is_chunked = x->h1.minor > 0,
+        .exchange = (res->kind == BODY_SOURCE || res->kind == BODY_BYTES) && !x->waiter ? x : NULL,
+        .is_chunked = x->h1.minor > 0 && !res->is_sized && !res->is_tunnel,
+        .is_sized = res->is_sized,
     };
     if (res->kind == BODY_SOURCE)
         res->source->conn = c;
@@ -177,9 +182,17 @@ static bool pull_source(struct conn *c)
     while (io == IO_OK && piece.len < READ_BYTES)
         io = t->source->pull(t->source, &piece, READ_BYTES - piece.len);
     add_piece(f, buf_slice(&piece));
-    bool fits = !piece.full;
+    bool fits = !piece.full && (!t->is_sized || piece.len <= t->left);
+    if (t->is_sized && fits)
+        t->left -= piece.len;
+    if (c->exchange && c->exchange->waiter)
+        c->exchange->bytes_out += piece.len;
     buf_done(&piece);
     t->is_dry = io == IO_MORE;
+    if (fits && t->is_sized && t->left == 0)
+        io = IO_EOF;
+    if (io == IO_EOF && t->is_sized && t->left > 0)
+        return false; /* less than was promised */
     if (io == IO_EOF) {
         if (t->is_chunked)
             buf_add(&f->out, CHUNK_END);
@@ -307,6 +320,8 @@ void out_flush(struct conn *c)
 {
     size_t budget = FILE_TICK_BYTES;
     enum io io = IO_OK;
+    if (c->state == CONN_WAIT && !later_turn(c))
+        return;
     struct flow *f = c->flow;
     if (!f)
         return;

@@ -73,6 +73,22 @@ bool reply_source(struct req *rq, int status, const char *type, struct source *s
     return true;
 }
 
+bool reply_sized_source(struct req *rq, int status, uint64_t length, struct source *s)
+{
+    reply_source(rq, status, NULL, s);
+    rq->res.is_sized = true;
+    rq->res.length = length;
+    return true;
+}
+
+bool reply_tunnel(struct req *rq, struct source *s)
+{
+    reply_source(rq, 200, NULL, s);
+    rq->res.status = 101;
+    rq->res.is_tunnel = true;
+    return true;
+}
+
 bool reply_redirect(struct req *rq, int status, struct slice location)
 {
     reply_header(rq, "Location", location);

@@ -245,6 +245,7 @@ void rig_start(struct rig *r, const struct rig_options *o)
     make_pattern();
     r->router = router_new();
     router_add(r->router, rows, sizeof rows / sizeof *rows);
+    router_add(r->router, o->routes, o->n_routes);
     r->loops = loops_new(o->threads ? o->threads : 2);
     assert_true(lanes_start(r->loops, 2, &e));
     r->server = server_new(r->loops, &o->server, &r->service);

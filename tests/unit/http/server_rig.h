@@ -19,6 +19,8 @@ struct rig_options {
     struct server_options server;
     unsigned threads;
     bool filter; /* every byte of the wire is changed by a stream filter */
+    const struct route *routes; /* more of them */
+    size_t n_routes;
 };
 
 void rig_start(struct rig *r, const struct rig_options *o);

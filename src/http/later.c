@@ -1,0 +1,286 @@
+/* Requests whose handler waits for something else on the loop: body in and answer out, bit by bit.
+ *
+ * later_start     the head is there: the handler runs, and takes the request or answers at once
+ * later_body      bytes came: the waiter takes what it can; what it leaves waits in the flow
+ * waiter_answer   the answer's head is queued, its source is pulled like any other
+ * later_is_over   all of it has left
+ *
+ * What a waiter asks for happens at the end of the turn (later_turn), never under its own feet. */
+#include "http/http_impl.h"
+
+#include <sys/socket.h>
+
+#define STATUS_LEFT 499 /* in logs and metrics: the client left before its answer */
+
+static struct exchange *exchange_of(struct req *rq)
+{
+    return container_of(rq, struct exchange, rq);
+}
+
+static bool is_tunnel(const struct exchange *x)
+{
+    return x->is_answered && x->rq.res.is_tunnel;
+}
+
+/* ---- what waiters call ---------------------------------------------------------------------- */
+
+bool reply_later(struct req *rq, struct waiter *w)
+{
+    struct exchange *x = exchange_of(rq);
+    must(rq->route->is_streamed && !x->waiter && rq->res.status == 0);
+    x->waiter = w;
+    w->exchange = x;
+    return true;
+}
+
+bool waiter_has_body(const struct waiter *w)
+{
+    return !w->exchange->is_body_over;
+}
+
+void waiter_want(struct waiter *w)
+{
+    struct exchange *x = w->exchange;
+    if (!x->is_body_full)
+        return;
+    x->is_body_wanted = true;
+    conn_mark_dirty(x->conn);
+}
+
+void waiter_answer(struct waiter *w)
+{
+    struct exchange *x = w->exchange;
+    must(!x->is_answered && x->rq.res.status);
+    if (!x->is_body_over && !x->rq.res.is_tunnel)
+        x->rq.res.close = true; /* whether the rest comes is not for us to wait for */
+    out_answer(x->conn, x);
+    x->is_answered = true;
+    if (is_tunnel(x)) { /* what came early was waiting for this */
+        x->is_body_full = true;
+        waiter_want(w);
+    }
+}
+
+void waiter_cut(struct waiter *w)
+{
+    w->exchange->is_cut = true;
+    conn_mark_dirty(w->exchange->conn);
+}
+
+/* ---- the end of it -------------------------------------------------------------------------- */
+
+/* The waiter is told, after its source, and forgotten; the exchange is ours alone again. */
+static void let_go(struct conn *c, struct exchange *x)
+{
+    struct waiter *w = x->waiter;
+    c->exchange = NULL;
+    x->waiter = NULL;
+    exchange_drop_answer(&x->rq.res);
+    w->close(w);
+}
+
+static void count(struct conn *c, struct exchange *x)
+{
+    int64_t us = (clock_mono_ns() - x->rq.start_ns) / 1000;
+    stats_count(c->home, x->rq.route, x->rq.res.status, us);
+    exchange_log(x, us);
+}
+
+bool later_is_over(struct conn *c)
+{
+    struct exchange *x = c->exchange;
+    if (!x->is_answered)
+        return false; /* only an interim answer has left */
+    if (!x->is_body_over || is_tunnel(x))
+        c->close_after = true;
+    c->requests++;
+    count(c, x);
+    let_go(c, x);
+    exchange_put(c->home, x);
+    conn_set_state(c, CONN_SEND);
+    return true;
+}
+
+void later_drop(struct conn *c)
+{
+    struct exchange *x = c->exchange;
+    if (!x->is_answered)
+        x->rq.res.status = STATUS_LEFT;
+    count(c, x);
+    let_go(c, x);
+    exchange_put(c->home, x);
+}
+
+/* An error of the request itself, before anything was answered. */
+static void refuse(struct conn *c, const struct err *e)
+{
+    struct exchange *x = c->exchange;
+    if (x->is_answered) {
+        conn_close(c, e->msg);
+        return;
+    }
+    let_go(c, x);
+    exchange_refuse(c, x, e);
+}
+
+/* ---- the body ------------------------------------------------------------------------------- */
+
+/* A body may take body_ms without progress, and longer as a whole the larger it is. */
+static void set_body_timer(struct conn *c, const struct exchange *x)
+{
+    if (x->is_body_over || x->is_body_full)
+        timer_off(&c->timer);
+    else
+        timer_set(&c->timer, c->home->loop, c->home->server->options.body_ms);
+}
+
+static size_t offer(struct exchange *x, struct slice piece, bool is_last)
+{
+    size_t had = piece.len;
+    x->waiter->body(x->waiter, &piece, is_last);
+    must(piece.len <= had);
+    x->is_body_full = piece.len > 0;
+    x->body_taken += had - piece.len;
+    return had - piece.len;
+}
+
+static void take_counted(struct exchange *x, struct slice *in)
+{
+    uint64_t left = x->h1.content_length - x->body_taken;
+    struct slice piece = slice_first(*in, left < in->len ? (size_t)left : in->len);
+    *in = slice_skip(*in, offer(x, piece, piece.len == left));
+    x->is_body_over = x->body_taken == x->h1.content_length;
+}
+
+/* Steps the decoder over bytes it has seen already: what was not taken comes again. */
+static void redo(struct chunked *decoder, struct slice again)
+{
+    struct slice data;
+    struct err never;
+    while (again.len && chunked_next(decoder, &again, &data, &never) == IO_OK)
+        continue;
+    must(again.len == 0);
+}
+
+static enum io take_chunk(struct exchange *x, struct slice *in, struct err *e)
+{
+    struct chunked before = x->chunked;
+    struct slice all = *in, data;
+    enum io io = chunked_next(&x->chunked, in, &data, e);
+    if (io == IO_EOF) {
+        offer(x, SLICE(""), true);
+        x->is_body_over = true;
+    }
+    if (io != IO_OK)
+        return io;
+    if (data.len > x->rq.max_body - x->body_taken) {
+        err_set(e, ERR_BODY_TOO_LARGE, "The body may have at most %llu bytes.",
+                (unsigned long long)x->rq.max_body);
+        return IO_FAIL;
+    }
+    size_t taken = offer(x, data, false);
+    if (taken == data.len)
+        return IO_OK;
+    size_t used = (size_t)(data.ptr + taken - all.ptr);
+    x->chunked = before;
+    redo(&x->chunked, slice_first(all, used));
+    *in = slice_skip(all, used);
+    return IO_OK;
+}
+
+/* Raw, in a tunnel. */
+static void take_any(struct exchange *x, struct slice *in)
+{
+    *in = slice_skip(*in, offer(x, *in, false));
+}
+
+/* The end of a tunnel's bytes, once all of them are through. */
+static void tell_end(struct conn *c, struct exchange *x)
+{
+    bool is_through = !x->is_body_full && (!c->flow || c->flow->in.len == 0);
+    if (!c->has_ended || !is_tunnel(x) || x->is_end_told || !is_through)
+        return;
+    x->is_end_told = true;
+    offer(x, SLICE(""), true);
+}
+
+bool later_body(struct conn *c, struct slice *in)
+{
+    struct exchange *x = c->exchange;
+    struct err e;
+    if (x->is_body_full || (x->is_body_over && !is_tunnel(x)))
+        return false;
+    if (is_tunnel(x))
+        take_any(x, in);
+    else if (!x->h1.chunked)
+        take_counted(x, in);
+    else if (take_chunk(x, in, &e) == IO_FAIL) {
+        refuse(c, &e);
+        *in = slice_skip(*in, in->len);
+        return false;
+    }
+    set_body_timer(c, x);
+    return !x->is_body_full;
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+void later_start(struct conn *c, struct exchange *x, struct slice head)
+{
+    x->is_body_over = !x->h1.chunked && x->h1.content_length == 0;
+    if (x->h1.chunked)
+        chunked_init(&x->chunked);
+    exchange_keep(x, head);
+    c->exchange = x;
+    conn_set_state(c, CONN_WAIT);
+    exchange_run(x);
+    if (!x->waiter) {
+        exchange_finish_early(x);
+        return;
+    }
+    if (!x->is_body_over && x->h1.expect_continue && !x->is_answered) {
+        buf_add(&conn_flow(c)->out, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
+        conn_mark_dirty(c);
+    }
+    set_body_timer(c, x);
+}
+
+bool later_turn(struct conn *c)
+{
+    struct exchange *x = c->exchange;
+    if (x->is_cut) {
+        conn_close(c, "the answer broke off");
+        return false;
+    }
+    if (x->is_body_wanted) {
+        x->is_body_wanted = x->is_body_full = false;
+        set_body_timer(c, x);
+        conn_resume(c);
+        if (c->state == CONN_WAIT && !c->is_closed)
+            tell_end(c, x);
+    }
+    return !c->is_closed;
+}
+
+bool later_on_end(struct conn *c)
+{
+    if (!is_tunnel(c->exchange))
+        return false;
+    c->has_ended = true;
+    tell_end(c, c->exchange);
+    return true;
+}
+
+void later_on_timer(struct conn *c)
+{
+    const struct exchange *x = c->exchange;
+    struct err e;
+    if (c->watch.events & WATCH_WRITE) {
+        conn_reset(c, "the client takes nothing");
+        return;
+    }
+    if (x->is_body_over || x->is_body_full || is_tunnel(x))
+        return; /* the waiter has clocks of its own */
+    err_set(&e, ERR_TIMEOUT, "The request's body did not arrive in time.");
+    refuse(c, &e);
+}
