@@ -18,7 +18,7 @@ struct rig {
 struct rig_options {
     struct server_options server;
     unsigned threads;
-    bool filter; /* every byte of the wire is changed by a stream filter */
+    bool filter;                /* every byte of the wire is changed by a stream filter */
     const struct route *routes; /* more of them */
     size_t n_routes;
 };

@@ -95,7 +95,8 @@ static void mirror(struct waiter *w, struct slice *in, bool is_last)
     size_t room = s->kept.len < SIP ? SIP - s->kept.len : 0, n = in->len < room ? in->len : room;
     buf_add(&s->kept, slice_first(*in, n));
     *in = slice_skip(*in, n);
-    s->is_last = is_last && in->len == 0;
+    bool is_bye = slice_ends(buf_slice(&s->kept), SLICE("BYE"));
+    s->is_last = (is_last && in->len == 0) || is_bye;
     source_wake(&s->source);
 }
 
@@ -335,6 +336,21 @@ static void tunnels_carry_bytes(void **state)
     stop();
 }
 
+static void tunnels_end_from_inside(void **state)
+{
+    (void)state;
+    start();
+    struct client *c = client_open(&rig);
+    client_say(c,
+               "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+    assert_true(client_expect(c, "\r\n\r\n"));
+    client_say(c, "BYE");
+    client_read_all(c);
+    assert_memory_equal(c->data + c->len - 3, "BYE", 3);
+    client_close(c);
+    stop();
+}
+
 static void sizes_are_kept(void **state)
 {
     const char *body;
@@ -482,9 +498,10 @@ static int filtered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(bodies_are_sipped),   BOTH(chunks_are_sipped),    BOTH(answers_overlap_bodies),
-        BOTH(tunnels_carry_bytes), BOTH(sizes_are_kept),       BOTH(clients_leave),
-        BOTH(limits_and_faults),   BOTH(expectations_are_met), BOTH(drains_finish_them),
+        BOTH(bodies_are_sipped),   BOTH(chunks_are_sipped),       BOTH(answers_overlap_bodies),
+        BOTH(tunnels_carry_bytes), BOTH(tunnels_end_from_inside), BOTH(sizes_are_kept),
+        BOTH(clients_leave),       BOTH(limits_and_faults),       BOTH(expectations_are_met),
+        BOTH(drains_finish_them),
     };
     signal(SIGPIPE, SIG_IGN);
     log_setup(LOG_ERROR, LOG_TEXT, NULL);
