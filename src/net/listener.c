@@ -1,5 +1,5 @@
 /* Listening sockets: bind, accept in bounded bursts, pause when descriptors run out. */
-#include "net/net.h"
+#include "net/net_impl.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -101,7 +101,7 @@ static bool has_v6(void)
 }
 
 /* A path may be longer than sun_path: bind through the folder's descriptor. */
-static bool unix_address(const char *path, struct sockaddr_un *ret, int *ret_dir, struct err *e)
+bool unix_address(const char *path, struct sockaddr_un *ret, int *ret_dir, struct err *e)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;

@@ -27,6 +27,9 @@ struct address {
 bool address_parse(struct address *ret, struct slice text, struct err *e);
 void address_text(const struct address *a, char to[ADDRESS_TEXT_LEN]);
 bool address_is_loopback(const struct address *a); /* or a unix socket */
+/* A non-blocking socket on its way there: writable once it is connected, or not (SO_ERROR). -1:
+ * ERR_UNREACHABLE. */
+int address_connect(const struct address *a, struct err *e);
 
 /* An IP in 16 bytes, IPv4 mapped into IPv6: one form to compare, mask and print. */
 struct ip {
