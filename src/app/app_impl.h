@@ -1,6 +1,7 @@
 /* The inside of app/: the host (what is served) and the life of the server around it. */
 #pragma once
 #include "app/app.h"
+#include "edge/edge.h"
 #include "http/http.h"
 #include "manifest/manifest.h"
 #include "web/web.h"
@@ -10,10 +11,12 @@
 
 struct app {
     const struct manifest *manifest;
-    struct slice mount; /* "" or "/slug" */
-    struct web *web;    /* NULL when the app has no web: */
-    struct pairs env;   /* web.env.values, expanded */
-    bool is_built;      /* web.root was there when the manifests were read */
+    struct slice mount;       /* "" or "/slug" */
+    struct web *web;          /* NULL when the app has no web: */
+    struct edge *edge;        /* NULL without a backend */
+    struct slice backend_url; /* expanded; empty without one */
+    struct pairs env;         /* web.env.values, expanded */
+    bool is_built;            /* web.root was there when the manifests were read */
 };
 
 /* Immutable once it serves; replaced as a whole on reload. */

@@ -69,6 +69,9 @@ static const struct route *find_in_app(const struct host *h, struct app *app, st
     bool is_ours = slice_starts(rq->path, SLICE("/_/"));
     if (is_ours && !(h->dev && slice_starts(rq->path, SLICE("/_/dev/"))))
         return &missing_route;
+    const struct route *row = app->edge ? edge_find(app->edge, rq) : NULL;
+    if (row)
+        return row;
     return app->web ? web_find(app->web, rq) : &missing_route;
 }
 
@@ -103,8 +106,10 @@ static const struct route *host_find(struct service *s, struct req *rq)
 static void host_free(struct service *s)
 {
     struct host *h = container_of(s, struct host, service);
-    for (size_t i = 0; i < h->n_apps; i++)
+    for (size_t i = 0; i < h->n_apps; i++) {
+        edge_free(h->apps[i].edge);
         web_unref(h->apps[i].web);
+    }
     map_done(&h->by_name);
     router_free(h->router);
     router_free(h->control);
@@ -180,7 +185,19 @@ static void place_apps(struct host *h)
         h->apps[i].manifest = h->site->apps[i];
         h->apps[i].env = expand(h, &h->site->apps[i]->web.env.values);
         h->apps[i].is_built = app_has_root(&h->apps[i], &h->arena);
+        h->apps[i].backend_url =
+            settings_expand(&h->settings, h->site->apps[i]->backend.url.s, &h->arena);
         place_app(h, &h->apps[i]);
+    }
+}
+
+static void check_backends(struct host *h, struct problems *p)
+{
+    struct err e;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        const struct manifest *m = h->apps[i].manifest;
+        if (h->apps[i].backend_url.len && !edge_url_is_good(h->apps[i].backend_url, &e))
+            problems_add(p, PROBLEM_ERROR, m->file, m->backend.url.pos, "%s", e.msg);
     }
 }
 
@@ -197,6 +214,7 @@ static struct host *load(const struct app_options *o, struct problems *p)
     read_settings(h, o, p);
     h->data_dir = data_dir(h);
     place_apps(h);
+    check_backends(h, p);
     return h;
 }
 
@@ -247,25 +265,38 @@ static void on_files_changed(void *user)
     log_line(LOG_INFO, "files changed", F_STR("app", app->manifest->slug.s));
 }
 
+static void open_web(struct host *h, struct app *app, struct loops *loops,
+                     struct web_budget *budget)
+{
+    const struct web_options options = {
+        .conf = &app->manifest->web,
+        .dir = app->manifest->dir,
+        .mount = app->mount,
+        .env = &app->env,
+        .budget = budget,
+        .loops = loops,
+        .dev = h->dev,
+        .on_change = on_files_changed,
+        .user = app,
+    };
+    app->web = web_new(&options);
+}
+
 void host_open(struct host *h, struct life *life, struct loops *loops, struct web_budget *budget)
 {
     h->life = life;
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
-        if (!app->manifest->web.root.s.len)
-            continue;
-        const struct web_options options = {
-            .conf = &app->manifest->web,
-            .dir = app->manifest->dir,
-            .mount = app->mount,
-            .env = &app->env,
-            .budget = budget,
+        if (app->manifest->web.root.s.len)
+            open_web(h, app, loops, budget);
+        const struct edge_options options = {
+            .conf = &app->manifest->backend,
+            .url = app->backend_url,
+            .web = app->web,
             .loops = loops,
-            .dev = h->dev,
-            .on_change = on_files_changed,
-            .user = app,
         };
-        app->web = web_new(&options);
+        if (app->backend_url.len)
+            app->edge = edge_new(&options);
     }
 }
 

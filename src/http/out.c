@@ -124,7 +124,8 @@ bool out_answer(struct conn *c, struct exchange *x)
         c->close_after = true;
     add_head(c, x, &f->out);
     if (has_body(x) && res->kind != BODY_NONE) {
-        x->bytes_out = res->length;
+        if (res->kind != BODY_SOURCE) /* those are counted as they come */
+            x->bytes_out = res->length;
         if (is_small(res))
             add_small_body(res, &f->out);
         else

@@ -1,0 +1,117 @@
+/* Which paths are the backend's, and the connections to it. */
+#include "edge/edge_impl.h"
+
+#include <stdlib.h>
+
+/* ---- whose path is it? ---------------------------------------------------------------------- */
+
+/* "/api/" is all below it; "/health" is itself and all below "/health/". */
+static bool is_below(struct slice path, struct slice prefix)
+{
+    if (!slice_starts(path, prefix))
+        return false;
+    return path.len == prefix.len || prefix.ptr[prefix.len - 1] == '/' ||
+           path.ptr[prefix.len] == '/';
+}
+
+static size_t longest(const struct texts *prefixes, struct slice path)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < prefixes->n; i++) {
+        struct slice prefix = prefixes->items[i].s;
+        if (prefix.len > n && is_below(path, prefix))
+            n = prefix.len;
+    }
+    return n;
+}
+
+const struct route *edge_find(struct edge *g, struct req *rq)
+{
+    size_t always = longest(&g->conf->routes, rq->path);
+    size_t unless_file = longest(&g->conf->static_first, rq->path);
+    if (!always && !unless_file)
+        return NULL;
+    if (unless_file > always && g->web && web_has_file(g->web, rq->loop, rq->path))
+        return NULL;
+    rq->site = g;
+    rq->max_body = (uint64_t)g->conf->max_body_bytes;
+    return &proxy_route;
+}
+
+/* ---- where is it? --------------------------------------------------------------------------- */
+
+/* "http://127.0.0.1:9000", "http://localhost:9000/" */
+static bool read_url(struct address *ret, struct slice url, struct err *e)
+{
+    if (!slice_starts(url, SLICE("http://")))
+        return err_set(e, ERR_MANIFEST,
+                       "dais speaks plain HTTP to backends: `backend.url` starts with http://");
+    struct slice authority = slice_skip(url, 7);
+    if (authority.len && authority.ptr[authority.len - 1] == '/')
+        authority.len--;
+    char with_port[300];
+    bool has_port = slice_rindex(authority, ':') > slice_rindex(authority, ']');
+    int n = snprintf(with_port, sizeof with_port, "%.*s%s", SLICE_ARGS(authority),
+                     has_port ? "" : ":80");
+    if (n < 0 || (size_t)n >= sizeof with_port)
+        return err_set(e, ERR_MANIFEST, "`backend.url` is too long");
+    return address_parse(ret, (struct slice){with_port, (size_t)n}, e);
+}
+
+bool edge_url_is_good(struct slice url, struct err *e)
+{
+    struct address ignored;
+    return read_url(&ignored, url, e);
+}
+
+struct edge *edge_new(const struct edge_options *o)
+{
+    struct edge *g = mem_new(struct edge);
+    struct err never;
+    must(read_url(&g->address, o->url, &never));
+    g->conf = o->conf;
+    g->web = o->web;
+    g->loops = o->loops;
+    g->dials = mem_zalloc(loops_count(o->loops) * sizeof(struct dial *));
+    return g;
+}
+
+struct dial *edge_dial(struct edge *g, struct loop *l)
+{
+    struct dial **at = &g->dials[loop_index(l)];
+    if (!*at) {
+        const struct dial_options o = {.to = g->address};
+        *at = dial_new(l, &o);
+    }
+    return *at;
+}
+
+struct farewell {
+    struct post post;
+    struct dial *dial;
+};
+
+static void on_farewell(struct post *p, struct loop *l)
+{
+    struct farewell *f = container_of(p, struct farewell, post);
+    (void)l;
+    dial_free(f->dial);
+    free(f);
+}
+
+/* A dial ends on its own loop. */
+void edge_free(struct edge *g)
+{
+    if (!g)
+        return;
+    for (unsigned i = 0; i < loops_count(g->loops); i++) {
+        if (!g->dials[i])
+            continue;
+        struct farewell *f = mem_new(struct farewell);
+        f->dial = g->dials[i];
+        f->post.fn = on_farewell;
+        loop_post(loops_get(g->loops, i), &f->post);
+    }
+    free(g->dials);
+    free(g);
+}

@@ -1,0 +1,24 @@
+/* What the files of edge/ share. */
+#pragma once
+#include "edge/edge.h"
+
+struct edge {
+    const struct backend_conf *conf;
+    struct address address;
+    struct web *web;
+    struct loops *loops;
+    struct dial **dials; /* one per loop, made there on first use */
+};
+
+/* The dial of the loop it is called on. */
+struct dial *edge_dial(struct edge *g, struct loop *l);
+
+/* forward.c: heads, both ways; pure functions. */
+
+/* The head of the request to the backend, ready for the wire. */
+void forward_request(struct buf *to, const struct req *rq, const struct backend_conf *conf);
+/* The headers of the backend's answer that go to the client, as lines. */
+void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq);
+
+/* proxy.c */
+extern const struct route proxy_route;
