@@ -1,0 +1,386 @@
+# A backend behind dais: what reaches it, what comes back, and what neither side can make happen.
+import json
+import socket
+import threading
+
+import pytest
+
+from backend import backend, ok
+from conftest import Broken, Conn
+from serving import exchange, serving, write_app
+from test_http_hostile import CASES, HOST
+
+MANIFEST = "web: {{ root: web }}\nbackend: {{ url: \"{url}\", routes: [ {routes} ]{more} }}\n"
+
+
+def app(folder, url, routes="/api/", more="", files=None):
+    return write_app(folder, files, MANIFEST.format(url=url, routes=routes, more=more))
+
+
+@pytest.fixture(name="echo", scope="module")
+def fixture_echo(tmp_path_factory):
+    """A backend that tells what it got as JSON, behind one dais."""
+    def answer(request, _):
+        told = {"method": request.method, "target": request.target, "headers": request.headers,
+                "length": len(request.body), "sum": sum(request.body) % 65521}
+        return ok(json.dumps(told).encode(), b"Content-Type: application/json\r\n")
+    with backend(answer) as behind:
+        folder = app(tmp_path_factory.mktemp("echo") / "app", behind.url, "/api/, /health",
+                     ", static_first: [ /mixed/ ], strip: [ /api/cut/ ]",
+                     {"web/index.html": "<h1>home</h1>", "web/mixed/there.txt": "a file"})
+        with serving(folder) as server:
+            server.behind = behind
+            yield server
+
+
+def told(server, path, **options):
+    answer = server.fetch(path, **options)
+    assert answer.status == 200, answer
+    return answer.json()
+
+
+def header(told_headers, name):
+    values = [value for key, value in told_headers if key == name]
+    assert len(values) <= 1
+    return values[0] if values else None
+
+
+# ---- whose path is it? -------------------------------------------------------------------------
+@pytest.mark.parametrize("path, target", [
+    ("/api/x", "/api/x"), ("/api/", "/api/"), ("/api/x?a=1&b=%20", "/api/x?a=1&b=%20"),
+    ("/health", "/health"), ("/health/deep", "/health/deep"), ("/mixed/absent.txt", "/mixed/absent.txt"),
+    ("/api//x", "/api/x"), ("/api/./a/../x", "/api/x"), ("/api/%41", "/api/A"),
+    ("/x/../api/%2e%2e/api/x", "/api/x"), ("/api/caf%C3%A9", "/api/caf%C3%A9"),
+    ("/api/a;b", "/api/a;b"), ("/api/cut/here", "/here"), ("/api/cut/", "/"),
+])
+def test_the_backend_gets_its_paths_in_one_form(echo, path, target):
+    assert told(echo, path)["target"] == target
+
+
+@pytest.mark.parametrize("path, body", [
+    ("/", b"<h1>home</h1>"), ("/mixed/there.txt", b"a file"), ("/api", b"<h1>home</h1>"),
+    ("/healthy", b"<h1>home</h1>"),
+])
+def test_other_paths_stay_with_the_app(tmp_path, path, body):
+    with backend(lambda *_: ok(b"backend")) as behind:
+        folder = write_app(tmp_path / "app", {"web/index.html": "<h1>home</h1>", "web/mixed/there.txt": "a file"},
+                           f"web: {{ root: web, fallback: index.html }}\nbackend: {{ url: \"{behind.url}\","
+                           " routes: [ /api/, /health ], static_first: [ /mixed/ ] }\n")
+        with serving(folder) as server:
+            assert server.fetch(path).body == body
+        assert not behind.requests
+
+
+@pytest.mark.parametrize("path", ["/api/..%2fx", "/api/%00", "/api/%5cx", "/api/%c0%ae", "/../api/x", "/api/%ff"])
+def test_ambiguous_paths_reach_nobody(echo, path):
+    seen = len(echo.behind.requests)
+    assert echo.fetch(path).status == 400
+    assert len(echo.behind.requests) == seen
+
+
+# ---- what the backend is told ------------------------------------------------------------------
+def test_the_client_is_described_anew(echo):
+    lies = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example",
+            "X-Forwarded-Prefix": "/evil", "Forwarded": "for=6.6.6.6", "X-Real-IP": "6.6.6.6",
+            "X_Forwarded_For": "6.6.6.6", "X-Request-Id": "chosen", "Connection": "X-Secret, keep-alive",
+            "X-Secret": "1", "Keep-Alive": "1", "TE": "trailers", "Proxy-Connection": "x", "X-Kept": "yes"}
+    headers = told(echo, "/api/x", headers=lies, host="shop.example:81")["headers"]
+    assert header(headers, "x-forwarded-for") == "127.0.0.1"
+    assert header(headers, "x-real-ip") == "127.0.0.1"
+    assert header(headers, "x-forwarded-proto") == "http"
+    assert header(headers, "x-forwarded-host") == header(headers, "host") == "shop.example:81"
+    assert header(headers, "forwarded") == 'for=127.0.0.1;proto=http;host="shop.example:81"'
+    assert header(headers, "x-kept") == "yes"
+    assert header(headers, "x-request-id") not in (None, "chosen")
+    for name in ("x-forwarded-prefix", "x_forwarded_for", "x-secret", "keep-alive", "te", "connection",
+                 "proxy-connection", "upgrade"):
+        assert header(headers, name) is None, name
+
+
+def test_a_client_never_brings_its_identity(tmp_path):
+    with backend(lambda request, _: ok(str(request.all("x-user")).encode())) as behind:
+        folder = app(tmp_path / "app", behind.url, more=", identity: { header: X-User, value: \"{user.id}\" }")
+        with serving(folder) as server:
+            assert server.fetch("/api/", headers={"X-User": "root", "x-user": "root"}).body == b"[]"
+
+
+def test_methods_and_bodies_arrive(echo):
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
+        assert told(echo, "/api/x", method=method)["method"] == method
+    body = bytes(range(256)) * 4000
+    answer = told(echo, "/api/x", method="POST", body=body)
+    assert (answer["length"], answer["sum"]) == (len(body), sum(body) % 65521)
+    chunked = b"".join(b"%x\r\n%s\r\n" % (len(body[i:i + 1500]), body[i:i + 1500])
+                       for i in range(0, len(body), 1500)) + b"0\r\nX-Tail: 1\r\n\r\n"
+    raw = exchange(echo, [b"POST /api/x HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n" + HOST
+                          + b"\r\n", chunked])
+    answer = json.loads(raw.partition(b"\r\n\r\n")[2])
+    assert (answer["length"], answer["sum"]) == (len(body), sum(body) % 65521)
+
+
+def test_one_connection_serves_many(tmp_path):
+    with backend(lambda *_: ok()) as behind:
+        with serving(app(tmp_path / "app", behind.url), env={"DAIS_THREADS": "1"}) as server:
+            for _ in range(50):
+                assert server.fetch("/api/").body == b"ok"
+        assert behind.connections == 1 and len(behind.requests) == 50
+
+
+# ---- what comes back ---------------------------------------------------------------------------
+def test_answers_pass_as_they_are(tmp_path):
+    lines = (b"Content-Type: text/x-y\r\nX-Own: 1\r\nSet-Cookie: a=b; Path=/; HttpOnly\r\nSet-Cookie: c=d\r\n"
+             b"Location: /next\r\nETag: W/\"1\"\r\nServer: other\r\nDate: never\r\nKeep-Alive: 5\r\n"
+             b"Connection: X-Hop\r\nX-Hop: 1\r\nX-Request-Id: theirs\r\n")
+    with backend(lambda *_: ok(b"body", lines, b"418 Teapot")) as behind:
+        with serving(app(tmp_path / "app", behind.url)) as server:
+            answer = server.fetch("/api/")
+    assert (answer.status, answer.body) == (418, b"body")
+    assert answer.get("content-type") == "text/x-y" and answer.get("x-own") == "1"
+    assert answer.all("set-cookie") == ["a=b; Path=/; HttpOnly", "c=d"]
+    assert answer.get("location") == "/next" and answer.get("etag") == 'W/"1"'
+    assert answer.get("server") == "dais" and answer.get("date") != "never"
+    assert answer.get("x-request-id") != "theirs" and answer.get("x-hop") is None
+    assert answer.get("keep-alive") is None
+
+
+def test_below_a_mount_links_come_back_below_it(tmp_path):
+    def answer(request, _):
+        location = {"/api/path": b"/next", "/api/full": b"http://h.example/next", "/api/else": b"https://o.example/n",
+                    "/api/rel": b"next", "/api/net": b"//o.example/n"}[request.target]
+        return ok(request.get("x-forwarded-prefix").encode(),
+                  b"Location: " + location + b"\r\nSet-Cookie: a=b; path=/x\r\n", b"302 Found")
+    with backend(answer) as behind:
+        app(tmp_path / "one", behind.url)
+        write_app(tmp_path / "two")
+        (tmp_path / "host.yaml").write_text("apps: [ one, two ]\n")
+        with serving(tmp_path) as server:
+            found = {path: server.fetch(f"/one/api/{path}", host="h.example") for path in
+                     ("path", "full", "else", "rel", "net")}
+    assert found["path"].body == b"/one" and found["path"].get("set-cookie") == "a=b; path=/one/x"
+    assert {path: answer.get("location") for path, answer in found.items()} == {
+        "path": "/one/next", "full": "http://h.example/one/next", "else": "https://o.example/n",
+        "rel": "next", "net": "//o.example/n"}
+
+
+def test_heads_have_no_body(tmp_path):
+    def answer(request, _):
+        return {"/api/head": b"HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n",
+                "/api/none": b"HTTP/1.1 204 None\r\n\r\n",
+                "/api/same": b"HTTP/1.1 304 Same\r\nETag: \"1\"\r\n\r\n"}[request.target]
+    with backend(answer) as behind, serving(app(tmp_path / "app", behind.url)) as server, Conn(server) as conn:
+        head = conn.request("/api/head", "HEAD").read("HEAD")
+        assert (head.status, head.get("content-length"), head.body) == (200, "77", b"")
+        assert conn.request("/api/none").read().status == 204
+        same = conn.request("/api/same").read()
+        assert (same.status, same.get("etag"), same.body) == (304, '"1"', b"")
+
+
+def test_events_flow_as_they_happen(tmp_path):
+    step = threading.Semaphore(0)
+
+    def answer(_, sock):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        for i in range(3):
+            sock.sendall(b"data: %d\n\n" % i)
+            assert step.acquire(timeout=10)
+        return b"", "close"
+    with backend(answer) as behind, serving(app(tmp_path / "app", behind.url)) as server, Conn(server) as conn:
+        conn.sock.sendall(b"GET /api/ HTTP/1.1\r\n" + HOST + b"\r\n")
+        received = b""
+        for i in range(3):
+            while b"data: %d\n\n" % i not in received:
+                received += conn.sock.recv(65536)
+            step.release()
+        while not received.endswith(b"0\r\n\r\n"):
+            received += conn.sock.recv(65536)
+
+
+BROKEN = {
+    "nothing": b"", "garbage": b"hello\r\n\r\n", "half a head": b"HTTP/1.1 200 OK\r\nContent-",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "both framings": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+    "endless head": b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 30000, "a strange status": ok(status=b"799 What"),
+    "many headers": b"HTTP/1.1 200 OK\r\n" + b"".join(b"A%d: b\r\n" % i for i in range(500)) + b"\r\n",
+    "a protocol nobody asked for": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    "a folded header": b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_answers_are_502(tmp_path, name):
+    with backend(lambda *_: (BROKEN[name], "close")) as behind, \
+         serving(app(tmp_path / "app", behind.url)) as server:
+        answer = server.fetch("/api/", headers={"Accept": "application/json"})
+        assert answer.status == 502 and answer.json()["code"] == "bad_gateway"
+        assert b"127.0.0.1" not in answer.body
+        assert server.fetch("/").status == 200
+        assert server.fetch("/api/").status == 502 and behind.connections == 2
+
+
+@pytest.mark.parametrize("name, start", [
+    ("a length", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"),
+    ("chunks", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+    ("broken chunks", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"),
+])
+def test_half_an_answer_is_not_made_whole(tmp_path, name, start):
+    with backend(lambda *_: (start, "close")) as behind, serving(app(tmp_path / "app", behind.url)) as server:
+        with pytest.raises((Broken, ConnectionResetError)):
+            server.fetch("/api/")
+        assert server.fetch("/").status == 200, name
+
+
+def test_silence_is_504_and_absence_502(tmp_path):
+    gate = threading.Event()
+
+    def answer(*_):
+        gate.wait(20)
+        return b"", "close"
+    with backend(answer) as behind, \
+         serving(app(tmp_path / "app", behind.url, more=", timeout: 200ms")) as server:
+        assert server.fetch("/api/").status == 504
+        gate.set()
+    with serving(app(tmp_path / "app", behind.url)) as server:
+        assert server.fetch("/api/").status == 502
+
+
+# ---- limits and smuggling ----------------------------------------------------------------------
+def test_bodies_have_a_limit(tmp_path):
+    with backend(lambda *_: ok()) as behind, \
+         serving(app(tmp_path / "app", behind.url, more=", max_body: 10KB")) as server:
+        assert server.fetch("/api/", method="POST", body=b"x" * 10000).status == 200
+        assert server.fetch("/api/", method="POST", body=b"x" * 10241).status == 413
+        raw = exchange(server, [b"POST /api/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HOST + b"\r\n"]
+                       + [b"800\r\n" + b"x" * 2048 + b"\r\n"] * 6)
+        assert raw.startswith(b"HTTP/1.1 413 ")
+    assert len(behind.requests) == 1
+
+
+@pytest.fixture(name="whole", scope="module")
+def fixture_whole(tmp_path_factory):
+    with backend(lambda *_: ok()) as behind:
+        with serving(app(tmp_path_factory.mktemp("whole") / "app", behind.url, "/")) as server:
+            server.behind = behind
+            yield server
+
+
+BAD = [case[:3] for case in CASES if case[2] >= 400 and case[2] not in (404, 405)] + [
+    ("a chunk that overflows", b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n",
+     400),
+    ("a body beyond all limits", b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 9223372036854775807\r\n\r\nhello",
+     413),
+    ("a chunk that is longer", b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n",
+     400),
+]
+
+
+@pytest.mark.parametrize("name, raw, status", BAD, ids=[case[0] for case in BAD])
+def test_no_malformed_request_reaches_a_backend(whole, name, raw, status):
+    seen = len(whole.behind.requests)
+    received = exchange(whole, [raw, b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"], half_close=True)
+    assert received.startswith(b"HTTP/1.1 %d " % status), (name, received[:200])
+    assert len(whole.behind.requests) == seen
+
+
+# ---- upgrades ----------------------------------------------------------------------------------
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+           "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+
+
+def tunnel_answer(request, sock):
+    assert request.get("connection") == "Upgrade" and request.get("upgrade") == "websocket"
+    sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" + request.reader.left)
+    while data := sock.recv(65536):
+        sock.sendall(data)
+    return b"", "close"
+
+
+def open_tunnel(server, conn, headers=()):
+    lines = "".join(f"{name}: {value}\r\n" for name, value in [*UPGRADE.items(), *headers])
+    conn.sock.sendall(f"GET /api/ws HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n{lines}\r\n".encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += conn.sock.recv(1)
+    return head
+
+
+def test_tunnels_carry_bytes_both_ways(tmp_path):
+    with backend(tunnel_answer) as behind, serving(app(tmp_path / "app", behind.url)) as server, \
+         Conn(server) as conn:
+        head = open_tunnel(server, conn)
+        assert head.startswith(b"HTTP/1.1 101 ") and b"Upgrade: websocket\r\n" in head
+        assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+        data = bytes(range(256)) * 8000
+        writer = threading.Thread(target=lambda: (conn.sock.sendall(data), conn.sock.shutdown(socket.SHUT_WR)))
+        writer.start()
+        received = b""
+        while chunk := conn.sock.recv(65536):
+            received += chunk
+        writer.join()
+        assert received == data
+
+
+def test_tunnels_are_for_welcome_origins(tmp_path):
+    with backend(tunnel_answer) as behind, serving(app(tmp_path / "app", behind.url)) as server:
+        for origin, status in (("https://evil.example", 403), ("null", 403),
+                               (f"http://127.0.0.1:{server.port}", 101)):
+            with Conn(server) as conn:
+                assert open_tunnel(server, conn, [("Origin", origin)]).startswith(b"HTTP/1.1 %d " % status)
+    assert len(behind.requests) == 1
+
+
+def test_a_refused_upgrade_is_an_answer(tmp_path):
+    with backend(lambda *_: ok(b"no", status=b"426 Upgrade")) as behind, \
+         serving(app(tmp_path / "app", behind.url)) as server:
+        answer = server.fetch("/api/ws", headers=UPGRADE)
+        assert (answer.status, answer.body) == (426, b"no")
+
+
+# ---- endings -----------------------------------------------------------------------------------
+def test_a_client_that_leaves_is_left_at_the_backend_too(tmp_path):
+    gone = threading.Event()
+
+    def answer(_, sock):
+        if sock.recv(1) == b"":
+            gone.set()
+        return b"", "close"
+    with backend(answer) as behind, serving(app(tmp_path / "app", behind.url)) as server:
+        with Conn(server) as conn:
+            conn.sock.sendall(b"GET /api/ HTTP/1.1\r\n" + HOST + b"\r\n")
+            while not behind.requests:
+                threading.Event().wait(0.001)
+        assert gone.wait(10)
+
+
+def test_slow_readers_slow_the_backend(tmp_path):
+    sent = []
+
+    def answer(_, sock):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 300000000\r\n\r\n")
+        sock.settimeout(1)
+        try:
+            while sum(sent) < 300_000_000:
+                sent.append(sock.send(b"x" * 100_000))
+        except TimeoutError:
+            pass
+        return b"", "close"
+    with backend(answer) as behind, serving(app(tmp_path / "app", behind.url)) as server, Conn(server) as conn:
+        conn.sock.sendall(b"GET /api/ HTTP/1.1\r\n" + HOST + b"\r\n")
+        for thread in list(behind.threads)[1:]:
+            thread.join(20)
+        assert sum(sent) < 60_000_000  # what the kernels hold
+
+
+def test_reload_keeps_what_is_under_way(tmp_path, run_dais):
+    gate, arrived = threading.Event(), threading.Event()
+
+    def answer(*_):
+        arrived.set()
+        assert gate.wait(10)
+        return ok(b"late")
+    with backend(answer) as behind, serving(app(tmp_path / "app", behind.url)) as server, Conn(server) as conn:
+        conn.sock.sendall(b"GET /api/ HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert arrived.wait(10)
+        assert run_dais("reload", tmp_path / "app").returncode == 0
+        gate.set()
+        assert conn.read("GET").body == b"late"
