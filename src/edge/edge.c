@@ -5,8 +5,7 @@
 
 /* ---- whose path is it? ---------------------------------------------------------------------- */
 
-/* "/api/" is all below it; "/health" is itself and all below "/health/". */
-static bool is_below(struct slice path, struct slice prefix)
+bool edge_is_below(struct slice path, struct slice prefix)
 {
     if (!slice_starts(path, prefix))
         return false;
@@ -19,7 +18,7 @@ static size_t longest(const struct texts *prefixes, struct slice path)
     size_t n = 0;
     for (size_t i = 0; i < prefixes->n; i++) {
         struct slice prefix = prefixes->items[i].s;
-        if (prefix.len > n && is_below(path, prefix))
+        if (prefix.len > n && edge_is_below(path, prefix))
             n = prefix.len;
     }
     return n;

@@ -10,6 +10,8 @@ struct edge {
     struct dial **dials; /* one per loop, made there on first use */
 };
 
+/* "/api/" is all below it; "/health" is itself and all below "/health/". */
+bool edge_is_below(struct slice path, struct slice prefix);
 /* The dial of the loop it is called on. */
 struct dial *edge_dial(struct edge *g, struct loop *l);
 
@@ -19,6 +21,11 @@ struct dial *edge_dial(struct edge *g, struct loop *l);
 void forward_request(struct buf *to, const struct req *rq, const struct backend_conf *conf);
 /* The headers of the backend's answer that go to the client, as lines. */
 void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq);
+
+/* access.c */
+/* The rule for the longest prefix of backend.access that covers the path; "public" without one. */
+struct slice access_rule(const struct backend_conf *conf, struct slice path, enum http_method m);
+bool access_check(const struct req *rq, const struct backend_conf *conf, struct err *e);
 
 /* proxy.c */
 extern const struct route proxy_route;

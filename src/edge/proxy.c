@@ -156,6 +156,8 @@ static bool start(struct req *rq, struct err *e)
     struct edge *g = rq->site;
     const struct h1_request *h1 = rq->h1;
     struct buf head;
+    if (!access_check(rq, g->conf, e))
+        return false;
     if (h1->upgrade && !is_origin_welcome(rq, &g->conf->websocket.origins))
         return err_set(
             e, ERR_FORBIDDEN,

@@ -297,10 +297,10 @@ static const struct shape auth_shape = {SHAPE(auth_conf, "auth", auth_fields)};
 
 static const struct field websocket_fields[] = {
     {"idle", DURATION(websocket_conf, idle_ms), .def = "120s", .min = SECOND, .max = DAY,
-     .doc = "Silence after which a connection is closed."},
+     .flags = LATER, .doc = "Silence after which a connection is closed."},
     {"max_message", BYTES(websocket_conf, max_message_bytes), .def = "1MB", .min = 1, .max = TB,
-     .doc = "The largest message."},
-    {"max_session", BYTES(websocket_conf, max_session_bytes), .def = "0", .max = TB,
+     .flags = LATER, .doc = "The largest message."},
+    {"max_session", BYTES(websocket_conf, max_session_bytes), .def = "0", .max = TB, .flags = LATER,
      .doc = "The most bytes of one connection; 0 is no limit."},
     {"origins", TEXTS(websocket_conf, origins), .format = FMT_ORIGIN, .words = "* self",
      .def = "self", .flags = ONE_OK, .doc = "Whose pages may connect."},
@@ -311,7 +311,7 @@ static const struct field identity_fields[] = {
     {"header", TEXT(identity_conf, header), .format = FMT_HEADER_NAME, .flags = REQUIRED,
      .doc = "The header that tells the backend who is signed in."},
     {"value", TEXT(identity_conf, value), .format = FMT_HEADER_VALUE, .def = "{user.id}",
-     .doc = "Its value; {user.id}, {user.email} and {user.roles} are replaced."},
+     .flags = LATER, .doc = "Its value; {user.id}, {user.email} and {user.roles} are replaced."},
 };
 static const struct shape identity_shape = {SHAPE(identity_conf, "identity", identity_fields)};
 
@@ -339,17 +339,17 @@ static const struct shape health_shape = {SHAPE(health_conf, "health", health_fi
                                           .shorthand = "path"};
 
 static const struct field backend_fields[] = {
-    {"run", TEXT(backend_conf, run), .format = FMT_COMMAND,
+    {"run", TEXT(backend_conf, run), .format = FMT_COMMAND, .flags = LATER,
      .doc = "The command that starts the backend, which listens at $PORT or at $DAIS_SOCKET."},
     {"url", TEXT(backend_conf, url), .format = FMT_URL,
      .doc = "The address of a backend that something else runs; instead of run."},
-    {"setup", TEXT(backend_conf, setup), .format = FMT_COMMAND,
+    {"setup", TEXT(backend_conf, setup), .format = FMT_COMMAND, .flags = LATER,
      .doc = "A command run once per release, before the first start."},
-    {"packages", TEXTS(backend_conf, packages), .format = FMT_PACKAGE, .flags = ONE_OK,
+    {"packages", TEXTS(backend_conf, packages), .format = FMT_PACKAGE, .flags = ONE_OK | LATER,
      .doc = "Packages of the system it needs."},
-    {"env", MAP_OF(backend_conf, env, FMT_VARIABLE, K_TEXT, value), .flags = EMPTY_OK,
+    {"env", MAP_OF(backend_conf, env, FMT_VARIABLE, K_TEXT, value), .flags = LATER | EMPTY_OK,
      .doc = "Its environment; `$NAME` is replaced by a setting or a secret."},
-    {"secrets", TEXTS(backend_conf, secrets), .format = FMT_SECRET, .flags = ONE_OK,
+    {"secrets", TEXTS(backend_conf, secrets), .format = FMT_SECRET, .flags = ONE_OK | LATER,
      .doc = "The app's secrets it gets."},
     {"routes", TEXTS(backend_conf, routes), .format = FMT_URLPATH, .flags = ONE_OK,
      .doc = "The paths it answers; the longest one wins."},
@@ -361,17 +361,19 @@ static const struct field backend_fields[] = {
      .doc = "The longest wait for an answer to begin."},
     {"max_body", BYTES(backend_conf, max_body_bytes), .def = "100MB", .max = TB,
      .doc = "The largest request body."},
-    {"instances", INT(backend_conf, instances), .def = "1", .min = 1, .max = 64,
+    {"instances", INT(backend_conf, instances), .def = "1", .min = 1, .max = 64, .flags = LATER,
      .doc = "Processes at the same time."},
     {"sticky", TEXT(backend_conf, sticky), .format = FMT_WORD, .words = "none cookie",
-     .def = "none", .doc = "Whether a visitor stays with one instance."},
+     .def = "none", .flags = LATER, .doc = "Whether a visitor stays with one instance."},
     {"websocket", OBJECT(backend_conf, websocket, websocket_shape), .doc = "Limits of WebSockets."},
     {"identity", OBJECT(backend_conf, identity, identity_shape),
      .doc = "How the backend learns who is signed in."},
     {"access", MAP(backend_conf, access, FMT_URLPATH, access_shape),
-     .doc = "Who may use which paths; a path not listed is public."},
-    {"health", OBJECT(backend_conf, health, health_shape), .doc = "How it is watched."},
-    {"persist", TEXTS(backend_conf, persist), .format = FMT_PATH, .flags = ONE_OK,
+     .doc = "Who may use which paths; a path not listed is public. Without accounts, which this "
+            "version lacks, what is not public is denied."},
+    {"health", OBJECT(backend_conf, health, health_shape), .flags = LATER,
+     .doc = "How it is watched."},
+    {"persist", TEXTS(backend_conf, persist), .format = FMT_PATH, .flags = ONE_OK | LATER,
      .doc = "Folders and files it writes that must survive a deployment."},
 };
 static const struct shape backend_shape = {SHAPE(backend_conf, "backend", backend_fields)};
@@ -457,7 +459,7 @@ static const struct field manifest_fields[] = {
      .doc = "How often an account or an address may do something."},
     {"secrets", TEXTS(manifest, secrets), .format = FMT_SECRET, .flags = LATER | ONE_OK,
      .doc = "Variables that hold secrets; `?` marks one that may be missing."},
-    {"backend", OBJECT(manifest, backend, backend_shape), .flags = LATER,
+    {"backend", OBJECT(manifest, backend, backend_shape),
      .doc = "The app's own server, run or reached by dais."},
     {"cors", OBJECT(manifest, cors, cors_shape), .flags = LATER,
      .doc = "Which other sites' pages may call this app."},

@@ -336,6 +336,22 @@ def test_a_refused_upgrade_is_an_answer(tmp_path):
         assert (answer.status, answer.body) == (426, b"no")
 
 
+# ---- who may ------------------------------------------------------------------------------------
+def test_what_is_not_public_is_denied(tmp_path):
+    access = (', access: { "/api/": signed_in, "/api/open/": public, "/api/open/notes": { write: operator },'
+              ' "/api/never": nobody }')
+    with backend(lambda *_: ok()) as behind, \
+         serving(app(tmp_path / "app", behind.url, "/", access)) as server:
+        for path, method, status in (
+                ("/", "GET", 200), ("/elsewhere", "POST", 200), ("/api/", "GET", 401), ("/api/x", "POST", 401),
+                ("/api/open/", "POST", 200), ("/api/open/notes", "GET", 200), ("/api/open/notes", "POST", 401),
+                ("/api/open/notes/1", "DELETE", 401), ("/api/open/notesbook", "DELETE", 200),
+                ("/api/never", "GET", 403), ("/x/../api/x", "GET", 401), ("//api/x", "GET", 401),
+                ("/%61pi/x", "GET", 401), ("/api/open/../x", "GET", 401), ("/api/open/x", "PROPFIND", 200)):
+            assert server.fetch(path, method=method).status == status, (path, method)
+    assert len(behind.requests) == 6
+
+
 # ---- endings -----------------------------------------------------------------------------------
 def test_a_client_that_leaves_is_left_at_the_backend_too(tmp_path):
     gone = threading.Event()
