@@ -179,6 +179,7 @@ static void log_problems(struct slice text)
 
 bool life_reload(struct life *l, struct buf *problems)
 {
+    log_reopen(); /* errors or not: whoever renamed the file waits for a new one */
     struct host *h = host_try(&l->options, problems);
     if (!h) {
         atomic_fetch_add(&l->reload_failures, 1);
@@ -215,7 +216,6 @@ static void on_signal(uv_signal_t *handle, int signum)
 static void watch_signals(struct life *l)
 {
     static const int signums[] = {SIGINT, SIGTERM, SIGHUP};
-    signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < sizeof signums / sizeof *signums; i++) {
         must(uv_signal_init(loop_uv(loops_get(l->loops, 0)), &l->signals[i]) == 0);
         l->signals[i].data = l;
@@ -272,7 +272,8 @@ int app_serve(const struct app_options *options)
         fprintf(stderr, "dais: %s\n", e.msg);
         return err_exit(e.code);
     }
-    mallopt(M_ARENA_MAX, 2); /* a few threads: more arenas only hold more memory */
+    signal(SIGPIPE, SIG_IGN); /* a client or a reader of the log that goes is no reason to end */
+    mallopt(M_ARENA_MAX, 2);  /* a few threads: more arenas only hold more memory */
     raise_limits();
     l.host = host_read(options);
     if (!l.host)
