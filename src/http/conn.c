@@ -119,8 +119,10 @@ void conn_close(struct conn *c, const char *why)
                  F_CSTR("state", conn_state_name(c->state)));
     if (c->exchange && c->state == CONN_RUN) {
         c->exchange->conn = NULL; /* the lane finishes it for nobody */
-    } else if (c->exchange) {
-        exchange_put(hl, c->exchange);
+    } else if (c->exchange) {     /* part of its body was there */
+        c->exchange->conn = NULL;
+        c->exchange->rq.res.status = STATUS_GONE;
+        exchange_finish(c->exchange);
     }
     c->exchange = NULL;
     release_flow(c);

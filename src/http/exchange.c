@@ -432,16 +432,18 @@ void exchange_finish(struct exchange *x)
         answer_error(x);
     must(x->rq.res.status);
     int64_t us = (clock_mono_ns() - x->rq.start_ns) / 1000;
-    if (!c) { /* the client left while a lane worked */
-        exchange_put(hl, x);
-        return;
+    bool is_handed_over = false;
+    if (c) {
+        c->exchange = NULL;
+        c->requests++;
+        is_handed_over = out_answer(c, x);
+    } else if (x->rq.res.status < 500) {
+        x->rq.res.status = STATUS_GONE;
     }
-    c->exchange = NULL;
-    c->requests++;
-    bool is_handed_over = out_answer(c, x);
     stats_count(hl, x->rq.route, x->rq.res.status, us);
     log_request(x, us);
-    conn_set_state(c, c->close_after || out_is_busy(c) ? CONN_SEND : CONN_IDLE);
+    if (c)
+        conn_set_state(c, c->close_after || out_is_busy(c) ? CONN_SEND : CONN_IDLE);
     if (!is_handed_over)
         exchange_put(hl, x);
 }

@@ -17,7 +17,8 @@
 #define POOL_MAX        128u
 #define LINGER_MS       2000
 #define LINGER_BYTES    (256u << 10)
-#define BODY_MIN_RATE   16 /* bytes per ms that a body must keep up after body_ms */
+#define STATUS_GONE     499 /* the client left before its answer: only in the log and the figures */
+#define BODY_MIN_RATE   16  /* bytes per ms that a body must keep up after body_ms */
 
 /* ---- one request and its answer ----------------------------------------------------------------
  */
