@@ -237,7 +237,6 @@ static void feed(struct conn *c, struct slice in, bool is_from_flow)
 
 static void on_bytes(struct conn *c, struct slice bytes)
 {
-    c->home->bytes_in += bytes.len;
     if (c->flow && c->flow->in.len) {
         buf_add(&c->flow->in, bytes);
         feed(c, buf_slice(&c->flow->in), true);
@@ -282,6 +281,7 @@ static void on_readable(struct conn *c)
         return;
     enum io io = c->stream.ops->read(&c->stream, c->home->read_room, READ_BYTES, &n);
     struct slice bytes = {c->home->read_room, n};
+    c->home->bytes_in += n;
     if (io == IO_MORE)
         return;
     if (io == IO_FAIL) {
