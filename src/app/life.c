@@ -167,14 +167,13 @@ static void begin_drain(struct life *l)
     server_drain(l->server, on_drained, l);
 }
 
-static void log_problems(struct slice text)
+static void log_problems(enum log_level level, struct slice text)
 {
     struct slice line;
     while (slice_cut(&text, '\n', &line)) {
         if (line.len)
-            log_line(LOG_ERROR, "manifest", F_STR("problem", line));
+            log_line(level, "manifest", F_STR("problem", line));
     }
-    log_line(LOG_ERROR, "reload refused: the manifests have errors; the old ones go on");
 }
 
 bool life_reload(struct life *l, struct buf *problems)
@@ -183,9 +182,11 @@ bool life_reload(struct life *l, struct buf *problems)
     struct host *h = host_try(&l->options, problems);
     if (!h) {
         atomic_fetch_add(&l->reload_failures, 1);
-        log_problems(buf_slice(problems));
+        log_problems(LOG_ERROR, buf_slice(problems));
+        log_line(LOG_ERROR, "reload refused: the manifests have errors; the old ones go on");
         return false;
     }
+    log_problems(LOG_WARN, buf_slice(problems));
     struct host *old = l->host;
     host_open(h, l, l->loops, &l->budget);
     host_start(h);
@@ -264,6 +265,23 @@ static void close_all(struct life *l)
         close(l->lock_fd);
 }
 
+/* Errors are for whoever starts us; what does not keep us from serving goes into the log. */
+static bool read_host(struct life *l, struct err *e)
+{
+    struct buf problems;
+    buf_init(&problems, PROBLEM_BYTES);
+    l->host = host_try(&l->options, &problems);
+    bool fine = l->host && log_setup(l->host->log.level, l->host->log.format, l->host->log.path);
+    if (fine)
+        log_problems(LOG_WARN, buf_slice(&problems));
+    else if (problems.len)
+        fwrite(problems.data, 1, problems.len, stderr);
+    buf_done(&problems);
+    if (!l->host)
+        return err_set(e, ERR_MANIFEST, "the manifests have errors");
+    return fine || err_set(e, ERR_IO, "opening the log file %s failed", l->host->log.path);
+}
+
 int app_serve(const struct app_options *options)
 {
     struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
@@ -275,19 +293,11 @@ int app_serve(const struct app_options *options)
     signal(SIGPIPE, SIG_IGN); /* a client or a reader of the log that goes is no reason to end */
     mallopt(M_ARENA_MAX, 2);  /* a few threads: more arenas only hold more memory */
     raise_limits();
-    l.host = host_read(options);
-    if (!l.host)
-        return err_exit(ERR_MANIFEST);
-    if (!log_setup(l.host->log.level, l.host->log.format, l.host->log.path)) {
-        fprintf(stderr, "dais: opening the log file %s failed\n", l.host->log.path);
-        service_unref(&l.host->service);
-        return err_exit(ERR_IO);
-    }
-    bool opened = open_all(&l, &e);
-    if (opened) {
+    if (read_host(&l, &e) && open_all(&l, &e)) {
         serve(&l);
     } else {
-        fprintf(stderr, "dais: %s\n", e.msg);
+        if (l.host) /* else the list of its errors was printed */
+            fprintf(stderr, "dais: %s\n", e.msg);
         l.exit_code = err_exit(e.code);
     }
     close_all(&l);
