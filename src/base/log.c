@@ -305,7 +305,8 @@ static void put_lines(struct slice lines)
 static bool catch_up(void)
 {
     struct buf note;
-    buf_consume(&out.torn, out.torn.len - put(buf_slice(&out.torn)).len);
+    if (out.torn.len)
+        buf_consume(&out.torn, out.torn.len - put(buf_slice(&out.torn)).len);
     if (out.torn.len || out.lost == 0)
         return out.torn.len == 0;
     const struct log_field lines = F_INT("lines", out.lost);
