@@ -45,10 +45,8 @@ static bool debug_conns(struct req *rq, struct err *e)
 {
     struct buf text;
     (void)e;
-    buf_init(&text, 7u << 20);
+    buf_init(&text, 7u << 20); /* the first 70,000 */
     server_conns_text(rq->server, &text);
-    if (text.full)
-        buf_clear(&text);
     return reply_text(rq, &text);
 }
 

@@ -188,5 +188,5 @@ struct server_stats {
 };
 /* From a worker, never from a loop's thread. */
 void server_stats_read(struct server *s, struct arena *a, struct server_stats *ret);
-/* One line per connection: id, peer, state, age, bytes, request. */
+/* A heading, then a line per connection: loop, peer, state, age, requests, route. */
 void server_conns_text(struct server *s, struct buf *out);
