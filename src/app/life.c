@@ -108,7 +108,7 @@ static void make_server(struct life *l)
         .log_requests = true,
         .release = build_release,
     };
-    atomic_fetch_add(&l->host->service.refs, 1); /* the server's; ours stays with l->host */
+    service_ref(&l->host->service); /* the server's; ours stays with l->host */
     l->server = server_new(l->loops, &options, &l->host->service);
     l->front = (struct front){.server = l->server};
     l->control_front = (struct front){.server = l->server, .is_control = true};
@@ -188,7 +188,7 @@ bool life_reload(struct life *l, struct buf *problems)
     struct host *old = l->host;
     host_open(h, l, l->loops, &l->budget);
     host_start(h);
-    atomic_fetch_add(&h->service.refs, 1);
+    service_ref(&h->service);
     server_replace(l->server, &h->service);
     l->host = h;
     host_stop(old);
