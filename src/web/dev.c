@@ -45,10 +45,9 @@ static enum io on_pull(struct source *s, struct buf *to, size_t room)
 {
     struct listener_page *p = container_of(s, struct listener_page, source);
     size_t was = to->len;
+    (void)room;
     if (p->is_over)
         return IO_EOF;
-    if (room < 128)
-        return IO_MORE;
     if (!p->is_greeted)
         sse_add_retry(to, 500);
     p->is_greeted = true;

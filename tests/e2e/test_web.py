@@ -149,6 +149,17 @@ def test_ranges(site, path, content):
         assert conn.request("/").read().status == 200
 
 
+@pytest.mark.parametrize("end", [65000, 65300, 65340, 65400, 65450])
+def test_a_part_that_nearly_fills_the_buffer(site, end):
+    """No room is left for the next part's head then: it must wait, not hold up the server."""
+    with site.connect() as conn:
+        many = conn.request("/large.bin", headers={"Range": f"bytes=0-{end},90000-90009"}).read()
+        parts = many.body.split(b"--" + many.get("content-type").split("boundary=")[1].encode())
+        assert [p.split(b"\r\n\r\n", 1)[1][:-2] for p in parts[1:-1]] == \
+            [LARGE[:end + 1], LARGE[90000:90010]]
+    assert site.fetch("/").status == 200
+
+
 def test_a_file_cut_while_it_is_sent(make_app, dais):
     folder = make_app("demo", FILES, SITE)
     file = folder / "web" / "huge.bin"
