@@ -257,6 +257,7 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
         const struct web_options options = {
             .conf = &app->manifest->web,
             .dir = app->manifest->dir,
+            .owner = &h->service,
             .mount = app->mount,
             .env = &app->env,
             .budget = budget,
