@@ -77,7 +77,7 @@ struct life {
 
 struct life *life_of(const struct req *rq);
 /* Loop 0: reads everything again and serves that; with errors, which `problems` lists and the log
- * has, the old host goes on. */
+ * has, the old host goes on. False without problems: the server is stopping. */
 bool life_reload(struct life *l, struct buf *problems);
 
 /* ---- tables of routes

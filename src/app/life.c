@@ -179,6 +179,10 @@ static void log_problems(struct slice text)
 
 bool life_reload(struct life *l, struct buf *problems)
 {
+    if (atomic_load(&l->is_draining)) { /* nobody would stop the new host */
+        log_line(LOG_WARN, "reload refused: the server is stopping");
+        return false;
+    }
     struct host *h = host_try(&l->options, problems);
     if (!h) {
         atomic_fetch_add(&l->reload_failures, 1);

@@ -73,6 +73,20 @@ def test_a_second_signal_does_not_wait(app):
         log_has(server, "stopping at once")
 
 
+def test_who_stops_does_not_reload(app):
+    """The new host would be started after the last one was told to stop."""
+    with serving(app) as server, Conn(app / "data/dais.sock") as late:
+        late.send("POST /reload HTTP/1.1\r\nHost: localhost\r\n")
+        wait_for(lambda: "unix" in conns(server) and " head " in conns(server), "half a request")
+        server.proc.send_signal(signal.SIGTERM)
+        log_has(server, "finishing")
+        server.proc.send_signal(signal.SIGHUP)
+        log_has(server, "reload refused: the server is stopping")
+        answer = late.send("\r\n").read()
+        assert (answer.status, answer.get("connection")) == (503, "close")
+        assert server.proc.wait(5) == 0
+
+
 def test_ctrl_c_says_130(app):
     with serving(app) as server:
         server.expect_code = 130
