@@ -74,6 +74,7 @@ static bool on_events(struct req *rq, struct err *e)
     p->source.pull = on_pull;
     p->source.close = on_close;
     p->web = web_ref(rq->site);
+    p->is_over = atomic_load(&p->web->is_stopping); /* nobody would end it later */
     list_add(&web_seat(p->web, rq->loop)->listeners, &p->link);
     reply_header(rq, "Cache-Control", SLICE("no-store"));
     return reply_source(rq, 200, "text/event-stream", &p->source);
