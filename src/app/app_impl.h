@@ -61,9 +61,9 @@ struct life {
     struct app_options options;
     struct loops *loops;
     struct server *server;
-    struct host *host; /* loop 0's view; the server holds the reference */
-    struct web_budget budget;
-    struct listener **listeners; /* public ones, then the control socket's */
+    struct host *host;            /* loop 0's view; the server holds the reference */
+    struct web_budget budgets[2]; /* of this host and the next: both are there for a while */
+    struct listener **listeners;  /* public ones, then the control socket's */
     size_t n_listeners;
     struct front front, control_front;
     uv_signal_t signals[3];
@@ -76,6 +76,7 @@ struct life {
 };
 
 struct life *life_of(const struct req *rq);
+size_t life_file_bytes(struct life *l); /* contents of files held in memory; any thread */
 /* Loop 0: reads everything again and serves that; with errors, which `problems` lists and the log
  * has, the old host goes on. False without problems: the server is stopping. */
 bool life_reload(struct life *l, struct buf *problems);

@@ -94,8 +94,8 @@ static bool debug_mem(struct req *rq, struct err *e)
     server_stats_read(l->server, rq->arena, &s);
     buf_printf(&text, "heap in use:\t%8zu kB\nheap free:\t%8zu kB\nmapped:\t\t%8zu kB\n",
                heap.uordblks / 1024, heap.fordblks / 1024, heap.hblkhd / 1024);
-    buf_printf(&text, "static files:\t%8zu kB\nconnections:\t%8llu\n",
-               (size_t)atomic_load(&l->budget.used) / 1024, (unsigned long long)s.conns_open);
+    buf_printf(&text, "static files:\t%8zu kB\nconnections:\t%8llu\n", life_file_bytes(l) / 1024,
+               (unsigned long long)s.conns_open);
     return reply_text(rq, 200, &text);
 }
 

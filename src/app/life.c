@@ -122,7 +122,7 @@ static bool open_all(struct life *l, struct err *e)
     l->loops = loops_new(threads);
     if (!lanes_start(l->loops, threads < 2 ? 2 : threads, e))
         return false;
-    host_open(l->host, l, l->loops, &l->budget);
+    host_open(l->host, l, l->loops, &l->budgets[0]);
     make_server(l);
     return listen_public(l, e) && listen_control(l, e);
 }
@@ -167,6 +167,11 @@ static void begin_drain(struct life *l)
     server_drain(l->server, on_drained, l);
 }
 
+size_t life_file_bytes(struct life *l)
+{
+    return atomic_load(&l->budgets[0].used) + atomic_load(&l->budgets[1].used);
+}
+
 static void log_problems(struct slice text)
 {
     struct slice line;
@@ -190,7 +195,7 @@ bool life_reload(struct life *l, struct buf *problems)
         return false;
     }
     struct host *old = l->host;
-    host_open(h, l, l->loops, &l->budget);
+    host_open(h, l, l->loops, &l->budgets[(atomic_load(&l->reloads) + 1) % 2]);
     host_start(h);
     service_ref(&h->service);
     server_replace(l->server, &h->service);
