@@ -99,29 +99,15 @@ static bool debug_mem(struct req *rq, struct err *e)
     return reply_text(rq, 200, &text);
 }
 
-/* Reading manifests belongs to loop 0 (it swaps the host), asking to a worker that may wait. */
-struct reloading {
-    struct life *life;
-    struct buf problems;
-    bool fine;
-};
-
-static void reload_here(struct loop *l, void *arg)
-{
-    struct reloading *r = arg;
-    if (loop_index(l) == 0)
-        r->fine = life_reload(r->life, &r->problems);
-}
-
 static bool reload(struct req *rq, struct err *e)
 {
-    struct reloading r = {.life = life_of(rq)};
-    buf_init(&r.problems, PROBLEM_BYTES);
-    loops_visit(r.life->loops, reload_here, &r);
-    if (!r.fine && r.problems.len)
-        return reply_text(rq, err_status(ERR_MANIFEST), &r.problems);
-    buf_done(&r.problems);
-    if (!r.fine)
+    struct buf problems;
+    buf_init(&problems, PROBLEM_BYTES);
+    bool fine = life_reload(life_of(rq), &problems);
+    if (!fine && problems.len)
+        return reply_text(rq, err_status(ERR_MANIFEST), &problems);
+    buf_done(&problems);
+    if (!fine)
         return err_set(e, ERR_UNAVAILABLE, "The server is stopping; nothing was reloaded.");
     return reply_bytes(rq, 200, "application/json", SLICE("{\"reloaded\":true}"));
 }

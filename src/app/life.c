@@ -172,49 +172,11 @@ size_t life_file_bytes(struct life *l)
     return atomic_load(&l->budgets[0].used) + atomic_load(&l->budgets[1].used);
 }
 
-static void log_problems(struct slice text)
-{
-    struct slice line;
-    while (slice_cut(&text, '\n', &line)) {
-        if (line.len)
-            log_line(LOG_ERROR, "manifest", F_STR("problem", line));
-    }
-    log_line(LOG_ERROR, "reload refused: the manifests have errors; the old ones go on");
-}
-
-bool life_reload(struct life *l, struct buf *problems)
-{
-    if (atomic_load(&l->is_draining)) { /* nobody would stop the new host */
-        log_line(LOG_WARN, "reload refused: the server is stopping");
-        return false;
-    }
-    struct host *h = host_try(&l->options, problems);
-    if (!h) {
-        atomic_fetch_add(&l->reload_failures, 1);
-        log_problems(buf_slice(problems));
-        return false;
-    }
-    struct host *old = l->host;
-    host_open(h, l, l->loops, &l->budgets[(atomic_load(&l->reloads) + 1) % 2]);
-    host_start(h);
-    service_ref(&h->service);
-    server_replace(l->server, &h->service);
-    l->host = h;
-    host_stop(old);
-    service_unref(&old->service);
-    atomic_fetch_add(&l->reloads, 1);
-    log_line(LOG_INFO, "reloaded", F_INT("apps", h->n_apps));
-    return true;
-}
-
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct life *l = handle->data;
     if (signum == SIGHUP) {
-        struct buf problems;
-        buf_init(&problems, PROBLEM_BYTES);
-        (void)life_reload(l, &problems);
-        buf_done(&problems);
+        life_hangup(l);
         return;
     }
     l->exit_code = signum == SIGINT ? 130 : 0;
@@ -275,7 +237,10 @@ static void close_all(struct life *l)
 
 int app_serve(const struct app_options *options)
 {
-    struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
+    struct life l = {.options = *options,
+                     .lock_fd = -1,
+                     .started_ms = clock_mono_ms(),
+                     .reloading = PTHREAD_MUTEX_INITIALIZER};
     struct err e;
     if (options->dev && !app_build(options, true, &e)) {
         fprintf(stderr, "dais: %s\n", e.msg);
