@@ -256,7 +256,7 @@ static void on_end(struct conn *c)
 {
     const struct flow *f = c->flow;
     bool is_owed = c->state == CONN_RUN || c->state == CONN_SEND || (f && f->out.len > f->sent);
-    bool is_endless = f && f->tail.kind == BODY_SOURCE;
+    bool is_endless = f && f->tail.kind == BODY_SOURCE && f->tail.source->is_endless;
     if (!is_owed || is_endless || c->state == CONN_BODY || c->state == CONN_LINGER) {
         conn_close(c, "the client closed");
         return;

@@ -134,7 +134,8 @@ bool reply_error(struct req *rq, const struct err *e);
 struct source {
     enum io (*pull)(struct source *s, struct buf *to, size_t room);
     void (*close)(struct source *s); /* once, always: done, client gone, server stopping */
-    struct conn *conn;               /* the server's */
+    bool is_endless;   /* events: ends with the client, also when that only says no more */
+    struct conn *conn; /* the server's */
 };
 bool reply_source(struct req *rq, int status, const char *type, struct source *s);
 void source_wake(struct source *s);

@@ -73,6 +73,7 @@ static bool on_events(struct req *rq, struct err *e)
     (void)e;
     p->source.pull = on_pull;
     p->source.close = on_close;
+    p->source.is_endless = true;
     p->web = web_ref(rq->site);
     p->is_over = atomic_load(&p->web->is_stopping); /* nobody would end it later */
     list_add(&web_seat(p->web, rq->loop)->listeners, &p->link);

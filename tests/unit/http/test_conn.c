@@ -361,6 +361,22 @@ static void a_source_may_wake_itself(void **state)
     rig_stop(&rig);
 }
 
+static void who_sends_no_more_still_gets_a_stream_that_ends(void **state)
+{
+    struct counted service;
+    (void)state;
+    start_allowing(NULL, &service, 1000);
+    struct client *c = plain_client();
+    get(c, "/much");
+    read_up_to(c, 1000);
+    shutdown(c->fd, SHUT_WR);
+    settle();
+    atomic_store(&allowed, 1 << 30);
+    assert_true(client_expect(c, "\r\n0\r\n\r\n"));
+    client_close(c);
+    rig_stop(&rig);
+}
+
 static void an_empty_file_is_an_answer_like_others(void **state)
 {
     struct counted service;
@@ -398,6 +414,7 @@ int main(void)
         cmocka_unit_test(a_refused_body_lets_go_of_its_own_service),
         cmocka_unit_test(a_reset_ends_a_silent_stream),
         cmocka_unit_test(a_source_may_wake_itself),
+        cmocka_unit_test(who_sends_no_more_still_gets_a_stream_that_ends),
         cmocka_unit_test(an_empty_file_is_an_answer_like_others),
         cmocka_unit_test(every_loop_takes_at_least_one),
     };
