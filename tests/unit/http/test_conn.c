@@ -76,6 +76,10 @@ static const struct route more_rows[] = {
     {.path = "/wait", .name = "wait", .methods = ON_GET, .handle = wait_for_test, .run = RUN_SLOW},
 };
 
+#define MANY 100
+static struct route many_rows[MANY]; /* at /many/0 and so on, each with a name of its own */
+static char many_names[MANY][24];
+
 struct counted {
     struct service service;
     _Atomic int freed;
@@ -83,7 +87,11 @@ struct counted {
 
 static const struct route *find_more(struct service *s, struct req *rq)
 {
+    uint64_t n;
     (void)s;
+    if (slice_starts(rq->path, SLICE("/many/")) && slice_to_u64(slice_skip(rq->path, 6), &n) &&
+        n < MANY)
+        return &many_rows[n];
     for (size_t i = 0; i < sizeof more_rows / sizeof *more_rows; i++) {
         if (slice_is(rq->path, more_rows[i].path))
             return &more_rows[i];
@@ -391,6 +399,33 @@ static void an_empty_file_is_an_answer_like_others(void **state)
     rig_stop(&rig);
 }
 
+static void a_hundred_routes_have_room_in_the_figures(void **state)
+{
+    struct counted service;
+    struct server_stats stats;
+    struct arena a;
+    (void)state;
+    start(NULL, &service, 1);
+    struct client *c = client_open(&rig);
+    for (int i = 0; i < MANY; i++) {
+        char path[32];
+        snprintf(many_names[i], sizeof many_names[i], "route%d", i);
+        many_rows[i] =
+            (struct route){.path = "/", .name = many_names[i], .methods = ON_GET, .handle = hello};
+        snprintf(path, sizeof path, "/many/%d", i);
+        get(c, path);
+        assert_int_equal(client_answer(c, NULL, NULL), 200);
+    }
+    arena_init(&a, 4u << 20); /* half of what a request has */
+    server_stats_read(rig.server, &a, &stats);
+    assert_int_equal(stats.n_routes, MANY);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(stats.routes[i].by_status[100], 1);
+    arena_done(&a);
+    client_close(c);
+    rig_stop(&rig);
+}
+
 static void every_loop_takes_at_least_one(void **state)
 {
     const struct server_options o = {.conns_max = 1};
@@ -416,6 +451,7 @@ int main(void)
         cmocka_unit_test(a_source_may_wake_itself),
         cmocka_unit_test(who_sends_no_more_still_gets_a_stream_that_ends),
         cmocka_unit_test(an_empty_file_is_an_answer_like_others),
+        cmocka_unit_test(a_hundred_routes_have_room_in_the_figures),
         cmocka_unit_test(every_loop_takes_at_least_one),
     };
     signal(SIGPIPE, SIG_IGN);
