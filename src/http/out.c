@@ -331,8 +331,11 @@ void out_flush(struct conn *c)
         return;
     }
     if (io == IO_MORE) {
-        /* Only what the client takes gives it more time, not our looking again. */
-        if (budget < FILE_TICK_BYTES || !(c->watch.events & WATCH_WRITE))
+        /* Only what the client takes gives it more time, not our looking again; and none for the
+         * rest of a head or body. */
+        bool is_coming = c->state == CONN_HEAD || c->state == CONN_BODY;
+        bool is_taken = budget < FILE_TICK_BYTES || !(c->watch.events & WATCH_WRITE);
+        if (is_taken && !is_coming)
             timer_set(&c->timer, c->home->loop, c->home->server->options.write_ms);
         watch_want(&c->watch, c->watch.events | WATCH_WRITE);
         return;

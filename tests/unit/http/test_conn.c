@@ -275,6 +275,42 @@ static void a_reader_that_takes_nothing_is_cut(void **state)
     rig_stop(&rig);
 }
 
+static bool has_state(const char *state)
+{
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    server_conns_text(rig.server, &text);
+    bool has = slice_search(buf_slice(&text), slice_from(state)) >= 0;
+    buf_done(&text);
+    return has;
+}
+
+static void wait_for_state(const char *state)
+{
+    for (int i = 0; i < 600 && !has_state(state); i++)
+        poll(NULL, 0, 5);
+    assert_true(has_state(state));
+}
+
+/* Taking an earlier answer bit by bit buys no time for the rest of a head. */
+static void a_head_has_its_own_time(void **state)
+{
+    const struct server_options o = {.head_ms = 150};
+    struct counted service;
+    (void)state;
+    start_allowing(&o, &service, 100);
+    struct client *c = plain_client();
+    get(c, "/bytes");
+    read_up_to(c, 100);
+    client_say(c, "GET /hello HT");
+    wait_for_state(" head ");
+    atomic_fetch_add(&allowed, 100);
+    read_up_to(c, 200);
+    wait_for_state(" send "); /* that it took too long */
+    client_close(c);
+    rig_stop(&rig);
+}
+
 /* The time for writing an earlier answer is not the time a later handler may take. */
 static void a_handler_may_take_longer_than_a_write(void **state)
 {
@@ -445,6 +481,7 @@ int main(void)
         cmocka_unit_test(answers_taken_in_part_do_not_pile_up),
         cmocka_unit_test(a_long_stream_taken_in_part_stays_whole),
         cmocka_unit_test(a_reader_that_takes_nothing_is_cut),
+        cmocka_unit_test(a_head_has_its_own_time),
         cmocka_unit_test(a_handler_may_take_longer_than_a_write),
         cmocka_unit_test(a_refused_body_lets_go_of_its_own_service),
         cmocka_unit_test(a_reset_ends_a_silent_stream),
