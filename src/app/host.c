@@ -63,9 +63,19 @@ static bool is_mount_without_slash(const struct host *h, const struct req *rq)
     return false;
 }
 
+/* A page names its dev script below the app's mount, whatever name the app is reached by. */
+static void leave_mount_of_dev(const struct app *app, struct req *rq)
+{
+    struct slice rest = slice_skip(rq->path, app->mount.len);
+    if (slice_starts(rq->path, app->mount) && slice_starts(rest, SLICE("/_/dev/")))
+        rq->path = rest;
+}
+
 /* Inside an app: what is dais's below /_/, then its files. */
 static const struct route *find_in_app(const struct host *h, struct app *app, struct req *rq)
 {
+    if (h->dev)
+        leave_mount_of_dev(app, rq);
     bool is_ours = slice_starts(rq->path, SLICE("/_/"));
     if (is_ours && !(h->dev && slice_starts(rq->path, SLICE("/_/dev/"))))
         return &missing_route;
@@ -257,6 +267,7 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
         const struct web_options options = {
             .conf = &app->manifest->web,
             .dir = app->manifest->dir,
+            .owner = &h->service,
             .mount = app->mount,
             .env = &app->env,
             .budget = budget,

@@ -108,7 +108,7 @@ static void make_server(struct life *l)
         .log_requests = true,
         .release = build_release,
     };
-    atomic_fetch_add(&l->host->service.refs, 1); /* the server's; ours stays with l->host */
+    service_ref(&l->host->service); /* the server's; ours stays with l->host */
     l->server = server_new(l->loops, &options, &l->host->service);
     l->front = (struct front){.server = l->server};
     l->control_front = (struct front){.server = l->server, .is_control = true};
@@ -122,7 +122,7 @@ static bool open_all(struct life *l, struct err *e)
     l->loops = loops_new(threads);
     if (!lanes_start(l->loops, threads < 2 ? 2 : threads, e))
         return false;
-    host_open(l->host, l, l->loops, &l->budget);
+    host_open(l->host, l, l->loops, &l->budgets[0]);
     make_server(l);
     return listen_public(l, e) && listen_control(l, e);
 }
@@ -167,47 +167,16 @@ static void begin_drain(struct life *l)
     server_drain(l->server, on_drained, l);
 }
 
-static void log_problems(enum log_level level, struct slice text)
+size_t life_file_bytes(struct life *l)
 {
-    struct slice line;
-    while (slice_cut(&text, '\n', &line)) {
-        if (line.len)
-            log_line(level, "manifest", F_STR("problem", line));
-    }
-}
-
-bool life_reload(struct life *l, struct buf *problems)
-{
-    log_reopen(); /* errors or not: whoever renamed the file waits for a new one */
-    struct host *h = host_try(&l->options, problems);
-    if (!h) {
-        atomic_fetch_add(&l->reload_failures, 1);
-        log_problems(LOG_ERROR, buf_slice(problems));
-        log_line(LOG_ERROR, "reload refused: the manifests have errors; the old ones go on");
-        return false;
-    }
-    log_problems(LOG_WARN, buf_slice(problems));
-    struct host *old = l->host;
-    host_open(h, l, l->loops, &l->budget);
-    host_start(h);
-    atomic_fetch_add(&h->service.refs, 1);
-    server_replace(l->server, &h->service);
-    l->host = h;
-    host_stop(old);
-    service_unref(&old->service);
-    atomic_fetch_add(&l->reloads, 1);
-    log_line(LOG_INFO, "reloaded", F_INT("apps", h->n_apps));
-    return true;
+    return atomic_load(&l->budgets[0].used) + atomic_load(&l->budgets[1].used);
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct life *l = handle->data;
     if (signum == SIGHUP) {
-        struct buf problems;
-        buf_init(&problems, PROBLEM_BYTES);
-        (void)life_reload(l, &problems);
-        buf_done(&problems);
+        life_hangup(l);
         return;
     }
     l->exit_code = signum == SIGINT ? 130 : 0;
@@ -273,7 +242,7 @@ static bool read_host(struct life *l, struct err *e)
     l->host = host_try(&l->options, &problems);
     bool fine = l->host && log_setup(l->host->log.level, l->host->log.format, l->host->log.path);
     if (fine)
-        log_problems(LOG_WARN, buf_slice(&problems));
+        life_log_problems(LOG_WARN, buf_slice(&problems));
     else if (problems.len)
         fwrite(problems.data, 1, problems.len, stderr);
     buf_done(&problems);
@@ -284,7 +253,10 @@ static bool read_host(struct life *l, struct err *e)
 
 int app_serve(const struct app_options *options)
 {
-    struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
+    struct life l = {.options = *options,
+                     .lock_fd = -1,
+                     .started_ms = clock_mono_ms(),
+                     .reloading = PTHREAD_MUTEX_INITIALIZER};
     struct err e;
     if (options->dev && !app_build(options, true, &e)) {
         fprintf(stderr, "dais: %s\n", e.msg);

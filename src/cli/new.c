@@ -144,7 +144,9 @@ static int open_folder(const char *path, struct err *e)
     bool empty = true;
     for (struct dirent *it; (it = readdir(dir));)
         empty &= strcmp(it->d_name, ".") == 0 || strcmp(it->d_name, "..") == 0;
-    int keep = empty ? dup(fd) : -1;
+    int keep = empty ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (empty && keep < 0)
+        err_set_sys(e, ERR_IO, "%s cannot be used as a folder", path);
     closedir(dir);
     if (!empty)
         err_set(e, ERR_EXISTS, "%s holds files already; name a new or an empty folder", path);

@@ -157,8 +157,10 @@ static bool is_over(const struct conn *c)
 
 void conn_next(struct conn *c)
 {
+    if (c->state == CONN_RUN)
+        timer_off(&c->timer); /* it was for what has left now; a lane has no time-out */
     if (c->state == CONN_BODY || c->state == CONN_RUN)
-        return; /* only an interim answer has left */
+        return;
     if (c->close_after) {
         linger(c);
         return;
@@ -180,6 +182,13 @@ void conn_next(struct conn *c)
 /* ---- cutting bytes into requests
  * ------------------------------------------------------------------------- */
 
+static void refuse_head(struct conn *c, struct exchange *x, const struct err *e)
+{
+    memset(&x->h1, 0, sizeof x->h1);
+    x->h1.minor = 1;
+    exchange_refuse(c, x, e);
+}
+
 /* One head off the front of *in. False: more is needed, or the connection is done for. */
 static bool feed_head(struct conn *c, struct slice *in)
 {
@@ -199,9 +208,7 @@ static bool feed_head(struct conn *c, struct slice *in)
     c->scanned = 0;
     if (io == IO_FAIL) {
         *in = slice_skip(*in, in->len);
-        memset(&x->h1, 0, sizeof x->h1);
-        x->h1.minor = 1;
-        exchange_refuse(c, x, &e);
+        refuse_head(c, x, &e);
         return false;
     }
     struct slice head = slice_first(*in, x->h1.head_len);
@@ -250,7 +257,7 @@ static void on_end(struct conn *c)
 {
     const struct flow *f = c->flow;
     bool is_owed = c->state == CONN_RUN || c->state == CONN_SEND || (f && f->out.len > f->sent);
-    bool is_endless = f && f->tail.kind == BODY_SOURCE;
+    bool is_endless = f && f->tail.kind == BODY_SOURCE && f->tail.source->is_endless;
     if (!is_owed || is_endless || c->state == CONN_BODY || c->state == CONN_LINGER) {
         conn_close(c, "the client closed");
         return;
@@ -324,10 +331,7 @@ static void on_timer(struct timer *t, struct loop *l)
     (void)l;
     if (c->state == CONN_HEAD) {
         err_set(&e, ERR_TIMEOUT, "The request's head did not arrive in time.");
-        struct exchange *x = exchange_take(c->home);
-        memset(&x->h1, 0, sizeof x->h1);
-        x->h1.minor = 1;
-        exchange_refuse(c, x, &e);
+        refuse_head(c, exchange_take(c->home), &e);
     } else if (c->state == CONN_BODY) {
         err_set(&e, ERR_TIMEOUT, "The request's body did not arrive in time.");
         exchange_refuse(c, c->exchange, &e);

@@ -154,7 +154,7 @@ static void keep(struct exchange *x, struct slice head)
     for (unsigned i = 0; i < x->rq.n_params; i++)
         x->rq.params[i].value = arena_dup(&x->arena, x->rq.params[i].value);
     x->rq.query = x->h1.query;
-    atomic_fetch_add(&x->rq.service->refs, 1);
+    service_ref(x->rq.service);
     x->is_kept = true;
 }
 
@@ -254,18 +254,24 @@ static void finish_early(struct exchange *x)
     exchange_finish(x);
 }
 
+static void begin(struct conn *c, struct exchange *x)
+{
+    struct req *rq = &x->rq;
+    x->conn = c;
+    rq->start_ns = clock_mono_ns();
+    rq->h1 = &x->h1;
+    rq->arena = &x->arena;
+    rq->loop = c->home->loop;
+    rq->server = c->home->server;
+    rq->service = c->home->service;
+}
+
 void exchange_refuse(struct conn *c, struct exchange *x, const struct err *e)
 {
-    x->conn = c;
-    x->rq.loop = c->home->loop;
-    x->rq.server = c->home->server;
-    x->rq.service = c->home->service;
-    x->rq.arena = &x->arena;
-    x->rq.h1 = &x->h1;
+    if (!x->rq.service) /* it had no head; what began keeps the service it began with */
+        begin(c, x);
     if (!x->rq.id[0])
         random_id(x->rq.id);
-    if (!x->rq.start_ns)
-        x->rq.start_ns = clock_mono_ns();
     x->rq.res.close = true;
     x->failed = true;
     x->error = *e;
@@ -299,16 +305,10 @@ void exchange_start(struct conn *c, struct exchange *x, struct slice head)
 {
     struct req *rq = &x->rq;
     struct err e;
-    x->conn = c;
-    rq->start_ns = clock_mono_ns();
-    rq->h1 = &x->h1;
+    begin(c, x);
     rq->method = x->h1.method;
     rq->query = x->h1.query;
     rq->mount = SLICE("");
-    rq->arena = &x->arena;
-    rq->loop = c->home->loop;
-    rq->server = c->home->server;
-    rq->service = c->home->service;
     uint16_t port = 0;
     if (x->h1.host.len)
         host_split(x->h1.host, &rq->host, &port);

@@ -56,6 +56,7 @@ struct service {
     const struct route *(*find)(struct service *s, struct req *rq);
     void (*free)(struct service *s);
 };
+void service_ref(struct service *s);
 void service_unref(struct service *s);
 
 /* ---- a request ------------------------------------------------------------------------------- */
@@ -127,12 +128,14 @@ bool reply_redirect(struct req *rq, int status, struct slice location);
 bool reply_error(struct req *rq, const struct err *e);
 
 /* An answer made bit by bit: pulled when there is room, so a slow reader slows the producer.
- * pull adds at most `room` bytes: IO_OK (more later), IO_MORE (nothing now: source_wake when there
- * is), IO_EOF (that was all), IO_FAIL (cut the connection). All on the connection's loop. */
+ * pull adds at most `room` bytes (4 KB or more): IO_OK (something came, more later), IO_MORE
+ * (nothing more now: source_wake when there is), IO_EOF (that was all), IO_FAIL (cut the
+ * connection). All on the connection's loop. */
 struct source {
     enum io (*pull)(struct source *s, struct buf *to, size_t room);
     void (*close)(struct source *s); /* once, always: done, client gone, server stopping */
-    struct conn *conn;               /* the server's */
+    bool is_endless;   /* events: ends with the client, also when that only says no more */
+    struct conn *conn; /* the server's */
 };
 bool reply_source(struct req *rq, int status, const char *type, struct source *s);
 void source_wake(struct source *s);

@@ -12,6 +12,7 @@
 #define COPY_BYTES      4096u       /* bodies up to here are copied behind their head */
 #define OUT_BYTES       (64u << 10) /* answers waiting: above it no further request is parsed */
 #define OUT_MAX_BYTES   (1u << 20)
+#define PULL_LEAST      4096u /* room a source is asked to fill */
 #define FILE_TICK_BYTES (512u << 10)
 #define ARENA_BYTES     (8u << 20) /* of one request, its body aside */
 #define POOL_MAX        128u

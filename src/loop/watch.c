@@ -4,7 +4,13 @@
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct watch *w = container_of(handle, struct watch, poll);
-    w->on_ready(w, status < 0 ? WATCH_READ | WATCH_WRITE : events);
+    if (status < 0) { /* libuv stopped looking, but what was received may still be read */
+        int wanted = w->events;
+        w->events = 0;
+        watch_want(w, wanted);
+        events = WATCH_READ | WATCH_WRITE;
+    }
+    w->on_ready(w, events);
 }
 
 bool watch_open(struct watch *w, struct loop *l, int fd, struct err *e)

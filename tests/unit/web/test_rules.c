@@ -129,7 +129,7 @@ static void the_env_script_is_safe_text(void **state)
                    "PUBLIC_X: \"a\\\"b</script>\\n\\u2028\" } }\n");
     assert_string_equal(app.web->rules.script.ptr,
                         "export const env={\"PUBLIC_URL\":\"\",\"PUBLIC_X\":"
-                        "\"a\\\"b\\u003c/script\\u003e\\u000a\\u2028\"};\n");
+                        "\"a\\\"b\\u003c/script\\u003e\\n\\u2028\"};\n");
     app_done(&app);
 }
 
