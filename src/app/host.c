@@ -197,6 +197,7 @@ static struct host *load(const struct app_options *o, struct problems *p)
     read_settings(h, o, p);
     h->data_dir = data_dir(h);
     place_apps(h);
+    check_data_is_private(h, p);
     return h;
 }
 
