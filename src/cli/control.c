@@ -187,5 +187,5 @@ static int debug(const struct args *args)
         snprintf(target, sizeof target, "/debug/%s", kinds[i]);
         return ask_and_print(args, "GET", target, 1);
     }
-    return cli_usage_error(args, "\"%s\" is not known; choose conns, lanes or mem", args->words[0]);
+    return cli_usage_error(args, "`%s` is not known; choose conns, lanes or mem", args->words[0]);
 }

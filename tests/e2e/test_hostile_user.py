@@ -137,3 +137,109 @@ def test_a_location_is_always_a_correct_address(to, location, tmp_path):
     app = write_app(tmp_path / "demo", manifest=f"web: {{ redirects: {{ '/a/*': '{to}' }} }}\n")
     with serving(app) as server:
         assert server.fetch("/a/x%20y").get("location") == location
+
+
+# ---- what help promises ------------------------------------------------------------------------
+def test_help_env_says_which_settings_do_nothing_yet(run_dais):
+    entries = dict(re.findall(r"^([A-Z0-9_]+)\n((?:    .*\n)+)", run_dais("help", "env").stdout, re.M))
+    later = {name for name, text in entries.items() if "not used yet by this version" in text}
+    assert {"DATABASE_URL", "S3_BUCKET", "AWS_REGION", "REDIS_URL", "SMTP_URL", "DAIS_SECRET"} <= later
+    assert not later & {"DAIS_LISTEN", "PORT", "DAIS_DATA", "DAIS_LOG", "DAIS_THREADS",
+                        "DAIS_TRUSTED_PROXIES", "PUBLIC_URL"}
+
+
+@pytest.mark.parametrize("key", ["apps", "listen", "data", "limits.connections", "hosts"])
+def test_help_manifest_knows_the_keys_of_host_yaml(key, run_dais):
+    done = run_dais("help", "manifest", key)
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout.startswith("\n")
+    assert f"\n{key}\n" in "\n" + done.stdout.partition("In host.yaml:\n")[2]
+
+
+def test_values_are_called_what_they_are(run_dais):
+    text = run_dais("help", "manifest").stdout.partition("keys of host.yaml")[2]
+    assert "each value a host name, such as charts.example.com, or a list" in text
+    assert "a path of a folder" not in text.partition("\ntls.cert\n")[2]
+
+
+def test_every_error_code_stands_once_in_the_documents():
+    rows = re.findall(r"^\| `([a-z_]+)` \| \d", (ROOT / "docs/API.md").read_text(), re.M)
+    assert len(rows) > 20 and len(rows) == len(set(rows))
+
+
+def test_the_default_policy_of_the_documents_is_the_one_that_is_sent(tmp_path):
+    text = re.sub(r"\s+", " ", (ROOT / "docs/MANIFEST.md").read_text())
+    policy = re.search(r"`csp: default` is `([^`]+)`", text)[1]
+    app = write_app(tmp_path / "demo", manifest='web: { headers: { "/*": { csp: default } } }\n')
+    with serving(app) as server:
+        assert server.fetch("/").get("content-security-policy") == policy + "; frame-ancestors 'self'"
+
+
+# ---- commands ----------------------------------------------------------------------------------
+def test_a_build_without_a_command_says_so(tmp_path, run_dais):
+    done = run_dais("build", write_app(tmp_path / "demo"))
+    assert done.returncode == 0 and "demo has no web.build: nothing to build" in done.stdout
+
+
+@pytest.mark.parametrize("args, says", [
+    (["--", "-x"], "dais serve ./-x\n"), (["it's"], "dais serve 'it'\\''s'\n"), (["a b"], "dais serve 'a b'\n")],
+    ids=["dash", "quote", "space"])
+def test_the_next_command_of_new_can_be_pasted(args, says, tmp_path, run_dais):
+    done = run_dais("new", *args, cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.endswith(says), done.stdout
+
+
+@pytest.mark.parametrize("name", ["", "bad\nname", "\x1b[31mred"])
+def test_new_refuses_names_nobody_can_type(name, tmp_path, run_dais):
+    done = run_dais("new", name, cwd=tmp_path)
+    assert done.returncode == 1 and "\x1b" not in done.stderr and not list(tmp_path.iterdir())
+    assert "is not a name for a folder" in done.stderr
+
+
+def test_the_reason_survives_a_long_name(tmp_path, run_dais):
+    done = run_dais("new", "a" * 300, cwd=tmp_path)
+    assert done.returncode != 0 and "File name too long" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_a_root_nobody_may_read_is_not_called_missing(tmp_path, run_dais):
+    app = write_app(tmp_path / "demo", {"web/404.html": "x"},
+                    "web: { root: web, errors: { 404: 404.html } }\n")
+    (app / "web").chmod(0)
+    for folder in (app, *app.parents[:3]):
+        folder.chmod(0o755)
+    done = run_dais("check", app, user=65534, group=65534)
+    assert done.returncode == 1 and "the folder `web` cannot be read: Permission denied" in done.stderr + done.stdout
+
+
+# ---- several apps ------------------------------------------------------------------------------
+def test_an_app_with_names_of_its_own_shares_no_origin(tmp_path, run_dais):
+    """Else what `dais check` says of shared origins is wrong, and so are the paths of its build."""
+    for name in ("one", "two"):
+        write_app(tmp_path / name, {"web/index.html": name}, 'web: { build: echo "base=$DAIS_BASE" }\n')
+    (tmp_path / "host.yaml").write_text("apps: [one, two]\nhosts: { two: two.example }\n")
+    built = run_dais("build", tmp_path).stdout
+    assert re.findall("^base=(.*)$", built, re.M) == ["/one/", "/"]
+    with serving(tmp_path) as server:
+        assert server.fetch("/", host="two.example").body == b"two"
+        assert server.fetch("/", host="two.localhost").body == b"two"
+        assert server.fetch("/one/").body == b"one"
+        assert server.fetch("/two/").status == server.fetch("/two").status == 404
+        assert b"Apps" in server.fetch("/").body
+
+
+def test_a_dot_at_the_end_of_a_host_name_changes_nothing(tmp_path):
+    for name in ("one", "two"):
+        write_app(tmp_path / name, {"web/index.html": name})
+    (tmp_path / "host.yaml").write_text("apps: [one, two]\nhosts: { two: two.example }\n")
+    with serving(tmp_path) as server:
+        assert server.fetch("/", host="two.example.").body == b"two"
+        assert server.fetch("/", host="TWO.example.:80").body == b"two"
+
+
+def test_the_banner_names_a_socket_as_it_can_be_used(tmp_path):
+    app, path = write_app(tmp_path / "demo"), f"/tmp/dais-test-{os.getpid()}.sock"
+    with serving(app, listen=f"unix:{path}", ready=False) as server:
+        wait_for(lambda: "Ctrl+C" in server.stdout, "the banner")
+        assert re.search(rf"serves demo at unix:{path}$", server.stdout, re.M), server.stdout
+        assert fetch(path, "/").status == 200
