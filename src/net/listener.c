@@ -119,9 +119,13 @@ static bool unix_address(const char *path, struct sockaddr_un *ret, int *ret_dir
     return true;
 }
 
-/* A socket file that nobody answers is left over from a crash and goes. */
+/* A socket file that nobody answers is left over from a crash and goes. Connecting to any other
+ * file is refused too, and that one stays. */
 static bool unix_is_stale(const struct sockaddr_un *un)
 {
+    struct stat st;
+    if (lstat(un->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) != 0 &&
                  errno == ECONNREFUSED;
