@@ -137,6 +137,8 @@ static void read_settings(struct host *h, const struct app_options *o, struct pr
         from.manifest[SET_LISTEN] = arena_cstr(&h->arena, conf->listen.items[0].s);
     struct err e;
     settings_load(&h->arena, &from, p, &h->settings);
+    if (problems_has_errors(p)) /* it checked them */
+        return;
     if (!log_conf_parse(settings_get(&h->settings, SET_LOG), &h->arena, &h->log, &e))
         problem_of(p, &e, "DAIS_LOG");
     if (!trust_parse(&h->trust, settings_get(&h->settings, SET_TRUSTED_PROXIES), &e))

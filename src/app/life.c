@@ -278,7 +278,8 @@ int app_serve(const struct app_options *options)
     if (!l.host)
         return err_exit(ERR_MANIFEST);
     if (!log_setup(l.host->log.level, l.host->log.format, l.host->log.path)) {
-        fprintf(stderr, "dais: opening the log file %s failed\n", l.host->log.path);
+        fprintf(stderr, "dais: opening the log file %s failed: %s\n", l.host->log.path,
+                strerror(errno));
         service_unref(&l.host->service);
         return err_exit(ERR_IO);
     }

@@ -274,7 +274,7 @@ static bool read_secret(const struct settings *s, struct slice path, struct prob
                         struct slice *ret)
 {
     struct slice text;
-    if (!text_file_read(s->arena, arena_cstr(s->arena, path), p, &text))
+    if (!text_file_read(s->arena, arena_cstr(s->arena, path), "", p, &text))
         return false;
     while (text.len && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
         text.len--;
@@ -351,7 +351,7 @@ static void load_dotenv(struct settings *s, struct problems *p)
     struct slice path = path_join(s->arena, s->dir, SLICE(".env")), text;
     if (!path_exists(path.ptr)) /* the usual case */
         return;
-    if (text_file_read(s->arena, path.ptr, p, &text))
+    if (text_file_read(s->arena, path.ptr, "", p, &text))
         s->dotenv = dotenv_parse(s->arena, text, path.ptr, p);
 }
 

@@ -243,3 +243,44 @@ def test_the_banner_names_a_socket_as_it_can_be_used(tmp_path):
         wait_for(lambda: "Ctrl+C" in server.stdout, "the banner")
         assert re.search(rf"serves demo at unix:{path}$", server.stdout, re.M), server.stdout
         assert fetch(path, "/").status == 200
+
+
+# ---- settings ----------------------------------------------------------------------------------
+@pytest.mark.parametrize("make", [lambda p: p.write_text("precious"), lambda p: p.symlink_to("/dev/null"),
+                                  os.mkfifo], ids=["file", "link", "pipe"])
+def test_listening_never_deletes_what_is_no_socket(make, tmp_path, run_dais):
+    app, path = write_app(tmp_path / "demo"), tmp_path / "file"
+    make(path)
+    before = os.lstat(path)
+    done = run_dais("serve", app, "--listen", f"unix:{path}")
+    assert done.returncode != 0 and str(path) in done.stderr
+    assert os.lstat(path).st_ino == before.st_ino and os.lstat(path).st_mode == before.st_mode
+
+
+def test_an_env_file_may_start_with_a_byte_order_mark(tmp_path, run_dais):
+    app = write_app(tmp_path / "demo", {".env": b"\xef\xbb\xbfPORT=1\r\n", "web/index.html": "hi"})
+    said, code = check(run_dais, app)
+    assert code == 0, said
+    done = run_dais("help", "env", cwd=app)
+    assert "now:     1 (from .env line 1)" in done.stdout
+
+
+def test_an_env_file_that_is_not_utf8_is_told(tmp_path, run_dais):
+    app = write_app(tmp_path / "demo", {".env": b"A=ok\nB=\xff\n", "web/index.html": "hi"})
+    said, code = check(run_dais, app)
+    assert code == 1 and ".env:2:1: this is not UTF-8" in said, said
+
+
+@pytest.mark.parametrize("name, value, says", [
+    ("DAIS_SECRET_FILE", "/nope", "/nope: there is no such file\n"),
+    ("DAIS_LOG", "json,/nope/x.log", "/nope/x.log failed: No such file or directory"),
+])
+def test_a_file_of_a_setting_that_cannot_be_opened(name, value, says, tmp_path, run_dais):
+    done = run_dais("serve", write_app(tmp_path / "demo"), env={name: value})
+    assert done.returncode != 0 and says in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("name", ["DAIS_LOG", "DAIS_TRUSTED_PROXIES"])
+def test_a_wrong_setting_is_told_once(name, tmp_path, run_dais):
+    done = run_dais("serve", write_app(tmp_path / "demo"), env={name: "1.2.3"})
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
