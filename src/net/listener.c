@@ -41,6 +41,13 @@ static bool bind_failed(const struct address *a, struct err *e)
     char text[ADDRESS_TEXT_LEN];
     int why = errno;
     address_text(a, text);
+    struct stat st;
+    if (why == EADDRINUSE && a->sa.any.sa_family == AF_UNIX && lstat(a->path, &st) == 0 &&
+        !S_ISSOCK(st.st_mode))
+        return err_set(e, ERR_IO,
+                       "%s is there already and is no socket; remove it, or choose another path "
+                       "with --listen",
+                       a->path);
     if (why == EADDRINUSE)
         return err_set(e, ERR_IO,
                        "%s is in use by another program; stop it, or choose another address with "

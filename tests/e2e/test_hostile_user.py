@@ -284,3 +284,44 @@ def test_a_file_of_a_setting_that_cannot_be_opened(name, value, says, tmp_path, 
 def test_a_wrong_setting_is_told_once(name, tmp_path, run_dais):
     done = run_dais("serve", write_app(tmp_path / "demo"), env={name: "1.2.3"})
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+# ---- promises of the documents -----------------------------------------------------------------
+def test_an_error_page_that_is_never_shown_is_told(tmp_path, run_dais):
+    app = write_app(tmp_path / "demo", {"web/404.html": "lost", "web/500.html": "oops"},
+                    "web: { errors: { 404: 404.html, 500: 500.html } }\n")
+    said, code = check(run_dais, app)
+    assert code == 0 and re.search(r"dais\.yaml:2:\d+: warning: .*only the page for 404", said), said
+    assert said.count("warning") == 1
+
+
+def test_every_metric_is_in_the_documents(tmp_path):
+    known = re.findall(r"`((?:dais|process)_[a-z_]+)", (ROOT / "docs/API.md").read_text())
+    with serving(write_app(tmp_path / "demo")) as server:
+        text = server.fetch("/metrics").body.decode()
+    assert set(re.findall(r"^# TYPE (\w+)", text, re.M)) == set(known)
+
+
+@pytest.mark.parametrize("flag", ["--data", "--listen"])
+@pytest.mark.parametrize("has_equals", [False, True])
+def test_an_empty_value_of_a_flag_is_no_value(flag, has_equals, tmp_path, run_dais):
+    args = [flag + "="] if has_equals else [flag, ""]
+    done = run_dais("serve", write_app(tmp_path / "demo"), *args)
+    assert done.returncode == 1 and f"{flag} needs a value" in done.stderr, done.stderr
+
+
+def test_a_file_in_the_way_of_a_socket_is_called_that(tmp_path, run_dais):
+    app, path = write_app(tmp_path / "demo"), tmp_path / "file"
+    path.write_text("precious")
+    done = run_dais("serve", app, "--listen", f"unix:{path}")
+    assert f"{path} is there already and is no socket" in done.stderr, done.stderr
+
+
+def test_the_home_page_shows_addresses_as_people_write_them(tmp_path):
+    for name in ("one", "two"):
+        write_app(tmp_path / name)
+    (tmp_path / "host.yaml").write_text("apps: [one, two]\nhosts: { two: two.example }\n")
+    with serving(tmp_path) as server:
+        page = server.fetch("/", host="home.example").body.decode()
+    assert 'href="//two.example/"' in page
+    assert "<code>two.example/</code>" in page and "<code>/one/</code>" in page

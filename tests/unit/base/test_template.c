@@ -129,6 +129,7 @@ static const struct template_value home_row[] = {
     {"title", SLICE_INIT("Field Notes")},
     {"description", SLICE_INIT("Twelve trees.")},
     {"href", SLICE_INIT("/field-notes/")},
+    {"where", SLICE_INIT("/field-notes/")},
     {"state", SLICE_INIT("ready")},
 };
 static const struct template_row home_rows[] = {{home_row, COUNT(home_row)}};
