@@ -52,8 +52,9 @@ static void fill_defaults(struct server_options *o)
     o->drain_ms = or_default(o->drain_ms, 30000);
     if (!o->limits.head_bytes)
         o->limits = h1_default_limits;
-    if (!o->conns_max && getrlimit(RLIMIT_NOFILE, &files) == 0)
-        o->conns_max = conns_within(files.rlim_cur);
+    unsigned most = getrlimit(RLIMIT_NOFILE, &files) == 0 ? conns_within(files.rlim_cur) : 0;
+    if (most && (!o->conns_max || o->conns_max > most))
+        o->conns_max = most;
 }
 
 static void http_loop_init(struct http_loop *hl, struct server *s, unsigned i,
