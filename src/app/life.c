@@ -103,7 +103,9 @@ static bool listen_control(struct life *l, struct err *e)
 
 static void make_server(struct life *l)
 {
+    const struct host_conf *conf = l->host->site->host;
     const struct server_options options = {
+        .conns_max = conf ? (unsigned)conf->limits.connections : 0,
         .trust = l->host->trust,
         .log_requests = true,
         .release = build_release,

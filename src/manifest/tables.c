@@ -474,10 +474,11 @@ const struct shape manifest_shape = {.name = "dais.yaml",
                                      .pos_offset = NO_POS};
 
 static const struct field host_limits_fields[] = {
-    {"connections", INT(host_limits, connections), .def = "20000", .min = 16, .max = 10000000,
-     .doc = "Connections at the same time; further ones wait."},
+    {"connections", INT(host_limits, connections), .min = 16, .max = 10000000,
+     .doc = "Connections at the same time, shared out among the threads; further ones get 503. As "
+            "many as descriptors allow when not given."},
     {"max_body", BYTES(host_limits, max_body_bytes), .def = "100MB", .min = 1024, .max = TB,
-     .doc = "The largest request body of any app."},
+     .flags = LATER, .doc = "The largest request body of any app."},
 };
 static const struct shape host_limits_shape = {SHAPE(host_limits, "limits", host_limits_fields)};
 

@@ -325,3 +325,29 @@ def test_the_home_page_shows_addresses_as_people_write_them(tmp_path):
         page = server.fetch("/", host="home.example").body.decode()
     assert 'href="//two.example/"' in page
     assert "<code>two.example/</code>" in page and "<code>/one/</code>" in page
+
+
+def test_the_limit_of_connections_of_host_yaml_holds(tmp_path):
+    write_app(tmp_path / "demo")
+    (tmp_path / "host.yaml").write_text("apps: [demo]\nlimits: { connections: 16 }\n")
+    with serving(tmp_path, env={"DAIS_THREADS": "1"}) as server:
+        wait_for(lambda: b"dais_connections_open 1\n" in server.fetch("/metrics").body, "no other connection")
+        held = [Conn(server) for _ in range(16)]
+        for conn in held:
+            assert conn.request("/").read().status == 200
+        with Conn(server) as late:
+            assert late.read().status == 503
+        for conn in held:
+            conn.close()
+        wait_for(lambda: server.fetch("/").status == 200, "room for one more")
+
+
+def test_limits_that_do_nothing_yet_are_told(tmp_path, run_dais):
+    write_app(tmp_path / "demo")
+    (tmp_path / "host.yaml").write_text("apps: [demo]\nlimits: { max_body: 1MB }\n")
+    said, code = check(run_dais, tmp_path)
+    assert code == 0 and "warning: `max_body` is checked but not served yet" in said, said
+
+
+def test_reload_says_what_only_a_restart_changes(run_dais):
+    assert "restart" in run_dais("help", "reload").stdout
