@@ -54,6 +54,9 @@ void host_stop(struct host *h);  /* loop 0: and ends; the host goes with its las
  * link on a page; port is ":8000", or "" where that goes without saying. */
 struct slice app_url(const struct app *app, struct slice base, struct slice port, struct arena *a);
 
+/* Says so when a served folder holds the data folder. */
+void check_data_is_private(struct host *h, struct problems *p);
+
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 
 /* ---- the life of the server

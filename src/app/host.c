@@ -27,6 +27,8 @@ static struct app *app_of_localhost(const struct host *h, struct slice name)
 static struct app *app_of_name(const struct host *h, struct slice name)
 {
     char lower[256];
+    if (slice_ends(name, SLICE("."))) /* the root of all names, which may be written */
+        name.len--;
     if (h->by_name.len == 0 || name.len > sizeof lower)
         return app_of_localhost(h, name);
     for (size_t i = 0; i < name.len; i++) {
@@ -37,12 +39,18 @@ static struct app *app_of_name(const struct host *h, struct slice name)
     return app ? app : app_of_localhost(h, name);
 }
 
+/* Such an app answers nowhere else: below a path it would share an origin with the others. */
+static bool has_own_names(const struct host *h, const struct app *app)
+{
+    return h->n_apps > 1 && app->manifest->hosts.n;
+}
+
 /* "/slug/rest" belongs to the app mounted there, which sees "/rest". */
 static struct app *app_of_mount(const struct host *h, struct req *rq)
 {
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
-        if (!slice_starts(rq->path, app->mount))
+        if (has_own_names(h, app) || !slice_starts(rq->path, app->mount))
             continue;
         struct slice rest = slice_skip(rq->path, app->mount.len);
         if (rest.len && rest.ptr[0] == '/') {
@@ -139,6 +147,8 @@ static void read_settings(struct host *h, const struct app_options *o, struct pr
         from.manifest[SET_LISTEN] = arena_cstr(&h->arena, conf->listen.items[0].s);
     struct err e;
     settings_load(&h->arena, &from, p, &h->settings);
+    if (problems_has_errors(p)) /* it checked them */
+        return;
     if (!log_conf_parse(settings_get(&h->settings, SET_LOG), &h->arena, &h->log, &e))
         problem_of(p, &e, "DAIS_LOG");
     if (!trust_parse(&h->trust, settings_get(&h->settings, SET_TRUSTED_PROXIES), &e))
@@ -176,7 +186,9 @@ static void place_app(struct host *h, struct app *app)
     struct slice base = m->web.base.s;
     for (size_t i = 0; i < m->hosts.n; i++)
         map_put(&h->by_name, m->hosts.items[i].s, app);
-    if (h->n_apps > 1)
+    if (has_own_names(h, app))
+        app->mount = SLICE("");
+    else if (h->n_apps > 1)
         app->mount = arena_printf(&h->arena, "/%.*s", SLICE_ARGS(m->slug.s));
     else
         app->mount = base.len > 1 ? slice_first(base, base.len - 1) : SLICE("");
@@ -207,6 +219,7 @@ static struct host *load(const struct app_options *o, struct problems *p)
     read_settings(h, o, p);
     h->data_dir = data_dir(h);
     place_apps(h);
+    check_data_is_private(h, p);
     return h;
 }
 

@@ -103,7 +103,9 @@ static bool listen_control(struct life *l, struct err *e)
 
 static void make_server(struct life *l)
 {
+    const struct host_conf *conf = l->host->site->host;
     const struct server_options options = {
+        .conns_max = conf ? (unsigned)conf->limits.connections : 0,
         .trust = l->host->trust,
         .log_requests = true,
         .release = build_release,
@@ -248,7 +250,7 @@ static bool read_host(struct life *l, struct err *e)
     buf_done(&problems);
     if (!l->host)
         return err_set(e, ERR_MANIFEST, "the manifests have errors");
-    return fine || err_set(e, ERR_IO, "opening the log file %s failed", l->host->log.path);
+    return fine || err_set_sys(e, ERR_IO, "opening the log file %s failed", l->host->log.path);
 }
 
 int app_serve(const struct app_options *options)

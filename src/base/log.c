@@ -62,7 +62,7 @@ bool log_setup(enum log_level level, enum log_format format, const char *path)
     int fd;
     if (path && *path) {
         if (strlen(path) >= sizeof out.path - 4)
-            return false;
+            return errno = ENAMETOOLONG, false;
         memcpy(out.path, path, strlen(path) + 1);
         fd = open_file();
         if (fd < 0) {

@@ -147,7 +147,7 @@ struct server;
 struct server_options {
     uint32_t head_ms, body_ms, idle_ms, write_ms, drain_ms; /* 0 = 10 s, 60 s, 75 s, 60 s, 30 s */
     struct h1_limits limits;
-    unsigned conns_max; /* 0 = by the descriptor limit */
+    unsigned conns_max; /* 0 = as many as descriptors allow, which is never exceeded */
     struct trust trust;
     bool log_requests;
     const char *release; /* X-Release */

@@ -57,8 +57,9 @@ static void fill_defaults(struct server_options *o, unsigned loops)
     o->drain_ms = or_default(o->drain_ms, 30000);
     if (!o->limits.head_bytes)
         o->limits = h1_default_limits;
-    if (!o->conns_max && getrlimit(RLIMIT_NOFILE, &files) == 0)
-        o->conns_max = conns_within(files.rlim_cur);
+    unsigned most = getrlimit(RLIMIT_NOFILE, &files) == 0 ? conns_within(files.rlim_cur) : 0;
+    if (most && (!o->conns_max || o->conns_max > most))
+        o->conns_max = most;
     if (o->conns_max < loops) /* each takes its share: one at least */
         o->conns_max = loops;
 }

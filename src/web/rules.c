@@ -225,11 +225,11 @@ static void add_target(struct buf *to, struct slice target, struct slice splat)
     buf_add(to, slice_first(target, fixed));
     ptrdiff_t at;
     while ((at = slice_search(rest, SLICE(":splat"))) >= 0) {
-        buf_add(to, slice_first(rest, (size_t)at));
+        address_encode(to, slice_first(rest, (size_t)at));
         path_encode(to, splat);
         rest = slice_skip(rest, (size_t)at + 6);
     }
-    buf_add(to, rest);
+    address_encode(to, rest);
     size_t slashes = 0;
     while (!fixed && was + slashes < to->len && to->data[was + slashes] == '/')
         slashes++;
@@ -259,7 +259,7 @@ bool rules_redirect(const struct web_rules *r, struct slice path, struct slice m
             buf_add(&b, mount);
         add_target(&b, target, splat);
         add_query(&b, target, query);
-        buf_add(&b, fragment);
+        address_encode(&b, fragment);
         *ret_location = finish(&b, a);
         *ret_status = (int)row->status;
         return ret_location->len > 0;
