@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 static void feed(struct conn *c, struct slice in, bool is_from_flow);
+static void read_pending(struct conn *c);
 
 const char *conn_state_name(enum conn_state state)
 {
@@ -169,6 +170,7 @@ void conn_next(struct conn *c)
         watch_want(&c->watch, c->watch.events | WATCH_READ);
     if (c->flow && c->state == CONN_IDLE && c->flow->in.len)
         feed(c, buf_slice(&c->flow->in), true);
+    read_pending(c);
     if (c->is_closed || list_is_linked(&c->dirty))
         return;
     if (is_over(c))
@@ -298,14 +300,21 @@ static void on_readable(struct conn *c)
         conn_close(c, "the client would not stop sending");
 }
 
+/* What a filter holds shows on no descriptor. */
+static void read_pending(struct conn *c)
+{
+    bool (*has_pending)(const struct stream *) = c->stream.ops->has_pending;
+    while (has_pending && !c->is_closed && (c->watch.events & WATCH_READ) &&
+           has_pending(&c->stream))
+        on_readable(c);
+}
+
 static void on_ready(struct watch *w, int events)
 {
     struct conn *c = container_of(w, struct conn, watch);
     if (events & WATCH_READ)
         on_readable(c);
-    while (!c->is_closed && c->stream.ops->has_pending && c->stream.ops->has_pending(&c->stream) &&
-           (c->watch.events & WATCH_READ))
-        on_readable(c);
+    read_pending(c);
     if ((events & WATCH_WRITE) && !c->is_closed)
         conn_mark_dirty(c);
 }
