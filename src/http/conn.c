@@ -153,12 +153,12 @@ static bool is_over(const struct conn *c)
 {
     if (c->state == CONN_IDLE)
         return c->has_ended || c->home->is_draining;
-    return c->state == CONN_HEAD && c->has_ended;
+    return (c->state == CONN_HEAD || c->state == CONN_BODY) && c->has_ended;
 }
 
 void conn_next(struct conn *c)
 {
-    if (c->state == CONN_BODY || c->state == CONN_RUN)
+    if (c->state == CONN_RUN || (c->state == CONN_BODY && !c->has_ended))
         return; /* only an interim answer has left */
     if (c->close_after) {
         linger(c);
@@ -253,7 +253,7 @@ static void on_end(struct conn *c)
     const struct flow *f = c->flow;
     bool is_owed = c->state == CONN_RUN || c->state == CONN_SEND || (f && f->out.len > f->sent);
     bool is_endless = f && f->tail.kind == BODY_SOURCE;
-    if (!is_owed || is_endless || c->state == CONN_BODY || c->state == CONN_LINGER) {
+    if (!is_owed || is_endless || c->state == CONN_LINGER) {
         conn_close(c, "the client closed");
         return;
     }

@@ -15,6 +15,7 @@ static struct {
     struct fault_plan plan;
     unsigned opened, open, happened;
     size_t bytes_read;
+    bool has_ended;
 } faults = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 struct faulty {
@@ -33,6 +34,7 @@ void faults_plan(const struct fault_plan *plan)
     faults.plan = *plan;
     faults.opened = faults.happened = 0;
     faults.bytes_read = 0;
+    faults.has_ended = false;
     pthread_mutex_unlock(&faults.lock);
 }
 
@@ -61,6 +63,14 @@ void faults_wait_read(size_t n)
     pthread_mutex_lock(&faults.lock);
     while (faults.bytes_read < n)
         wait_for_change("the server has not read on");
+    pthread_mutex_unlock(&faults.lock);
+}
+
+void faults_wait_end(void)
+{
+    pthread_mutex_lock(&faults.lock);
+    while (!faults.has_ended)
+        wait_for_change("the server has not seen the client's end");
     pthread_mutex_unlock(&faults.lock);
 }
 
@@ -107,10 +117,11 @@ static enum io meddle(struct faulty *f, enum side side, size_t *n)
     return f->broken[side] = p->fault == FAULT_FAIL ? IO_FAIL : IO_EOF;
 }
 
-static void note_read(size_t n)
+static void note_read(size_t n, enum io io)
 {
     pthread_mutex_lock(&faults.lock);
     faults.bytes_read += n;
+    faults.has_ended |= io == IO_EOF;
     pthread_cond_broadcast(&faults.changed);
     pthread_mutex_unlock(&faults.lock);
 }
@@ -143,8 +154,7 @@ static enum io faulty_read(struct stream *s, char *to, size_t n, size_t *ret_n)
     enum io io = meddle(f, READS, &n);
     if (io == IO_OK)
         io = f->held ? read_held(f, to, n, ret_n) : f->inner.ops->read(&f->inner, to, n, ret_n);
-    if (io == IO_OK)
-        note_read(*ret_n);
+    note_read(io == IO_OK ? *ret_n : 0, io);
     return io;
 }
 

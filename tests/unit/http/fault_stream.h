@@ -28,3 +28,4 @@ bool faults_wrap(struct stream *s); /* for the rig's `wrap` */
 unsigned faults_wait_closed(void);
 /* Waits until the server has read n bytes since faults_plan. */
 void faults_wait_read(size_t n);
+void faults_wait_end(void); /* until a read came to the client's end */
