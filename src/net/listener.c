@@ -119,10 +119,14 @@ static bool unix_address(const char *path, struct sockaddr_un *ret, int *ret_dir
     return true;
 }
 
-/* A socket file that nobody answers is left over from a crash and goes. */
+/* A socket file that nobody answers is left over from a crash and goes. Any other file refuses to
+ * be connected to just the same, but is not ours. */
 static bool unix_is_stale(const struct sockaddr_un *un)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat st;
+    if (lstat(un->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); /* busy: EAGAIN */
     bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) != 0 &&
                  errno == ECONNREFUSED;
     if (fd >= 0)
