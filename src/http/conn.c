@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 static void feed(struct conn *c, struct slice in, bool is_from_flow);
+static void read_pending(struct conn *c);
 
 const char *conn_state_name(enum conn_state state)
 {
@@ -152,15 +153,15 @@ static bool is_over(const struct conn *c)
 {
     if (c->state == CONN_IDLE)
         return c->has_ended || c->home->is_draining;
-    return c->state == CONN_HEAD && c->has_ended;
+    return (c->state == CONN_HEAD || c->state == CONN_BODY) && c->has_ended;
 }
 
 void conn_next(struct conn *c)
 {
     if (c->state == CONN_RUN)
         timer_off(&c->timer); /* it was for what has left now; a lane has no time-out */
-    if (c->state == CONN_BODY || c->state == CONN_RUN)
-        return;
+    if (c->state == CONN_RUN || (c->state == CONN_BODY && !c->has_ended))
+        return; /* only an interim answer has left */
     if (c->close_after) {
         linger(c);
         return;
@@ -171,6 +172,7 @@ void conn_next(struct conn *c)
         watch_want(&c->watch, c->watch.events | WATCH_READ);
     if (c->flow && c->state == CONN_IDLE && c->flow->in.len)
         feed(c, buf_slice(&c->flow->in), true);
+    read_pending(c);
     if (c->is_closed || list_is_linked(&c->dirty))
         return;
     if (is_over(c))
@@ -258,7 +260,7 @@ static void on_end(struct conn *c)
     const struct flow *f = c->flow;
     bool is_owed = c->state == CONN_RUN || c->state == CONN_SEND || (f && f->out.len > f->sent);
     bool is_endless = f && f->tail.kind == BODY_SOURCE && f->tail.source->is_endless;
-    if (!is_owed || is_endless || c->state == CONN_BODY || c->state == CONN_LINGER) {
+    if (!is_owed || is_endless || c->state == CONN_LINGER) {
         conn_close(c, "the client closed");
         return;
     }
@@ -305,14 +307,21 @@ static void on_readable(struct conn *c)
         conn_close(c, "the client would not stop sending");
 }
 
+/* What a filter holds shows on no descriptor. */
+static void read_pending(struct conn *c)
+{
+    bool (*has_pending)(const struct stream *) = c->stream.ops->has_pending;
+    while (has_pending && !c->is_closed && (c->watch.events & WATCH_READ) &&
+           has_pending(&c->stream))
+        on_readable(c);
+}
+
 static void on_ready(struct watch *w, int events)
 {
     struct conn *c = container_of(w, struct conn, watch);
     if (events & WATCH_READ)
         on_readable(c);
-    while (!c->is_closed && c->stream.ops->has_pending && c->stream.ops->has_pending(&c->stream) &&
-           (c->watch.events & WATCH_READ))
-        on_readable(c);
+    read_pending(c);
     if ((events & WATCH_WRITE) && !c->is_closed)
         conn_mark_dirty(c);
 }

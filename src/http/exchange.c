@@ -190,6 +190,8 @@ static void run(struct exchange *x, struct slice head)
     struct conn *c = x->conn;
     if (x->rq.route->run == RUN_INLINE) {
         run_handler(x);
+        if (x->rq.res.kind == BODY_SOURCE && !x->failed && !x->is_kept)
+            keep(x, head);
         exchange_finish(x);
         return;
     }

@@ -130,7 +130,8 @@ bool reply_error(struct req *rq, const struct err *e);
 /* An answer made bit by bit: pulled when there is room, so a slow reader slows the producer.
  * pull adds at most `room` bytes (4 KB or more): IO_OK (something came, more later), IO_MORE
  * (nothing more now: source_wake when there is), IO_EOF (that was all), IO_FAIL (cut the
- * connection). All on the connection's loop. */
+ * connection). All on the connection's loop. The request and its service stay until close; slices
+ * of its head that an inline handler took do not: ask the request again. */
 struct source {
     enum io (*pull)(struct source *s, struct buf *to, size_t room);
     void (*close)(struct source *s); /* once, always: done, client gone, server stopping */

@@ -1,10 +1,12 @@
 /* Watching one descriptor. */
 #include "loop/loop_impl.h"
 
+/* libuv stops asking after an error, but bytes that came before it may be left to read: the owner
+ * is told until it has seen the error itself. */
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct watch *w = container_of(handle, struct watch, poll);
-    if (status < 0) { /* libuv stopped looking, but what was received may still be read */
+    if (status < 0) {
         int wanted = w->events;
         w->events = 0;
         watch_want(w, wanted);
