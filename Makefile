@@ -58,8 +58,8 @@ C_FILES   := $(wildcard src/*/*.[ch] src/*/*/*.[ch] tests/unit/*.h tests/unit/*/
 AR        := $(if $(filter release,$(MODE)),gcc-ar,ar)
 
 .PHONY: all help debug release coverage tsan deps deps-test deps-bench print-packages web run test \
-	test-quick test-programs unit fuzz fuzz-replay e2e check lint lint-cppcheck lint-tidy lint-clang \
-	format bench clean FORCE coverage-report
+	test-quick test-programs unit tsan-unit tsan-run fuzz fuzz-replay e2e check lint lint-cppcheck \
+	lint-tidy lint-clang format bench clean FORCE coverage-report
 .DELETE_ON_ERROR:
 # Test objects stay; a bare .SECONDARY would stop make from seeing that a stamp file is missing.
 .PRECIOUS: $(OUT)/tests/%.o $(OUT)/fuzz/%.o
@@ -158,6 +158,13 @@ test-programs: $(UNIT_BINS) $(FUZZ_BINS)
 
 unit: $(UNIT_BINS) ## unit tests and wire conversations
 	@tools/run-tests unit $(UNIT_BINS)
+
+TSAN_TESTS := loop/test_lanes loop/test_loop loop/test_watch net/test_listener http/test_server \
+	http/test_random http/test_reload web/test_refresh
+tsan-unit: ## the threaded unit tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory MODE=tsan tsan-run
+tsan-run: $(TSAN_TESTS:%=$(OUT)/tests/%)
+	@tools/run-tests tsan $^
 
 fuzz-replay: $(FUZZ_BINS) ## every corpus through its target
 	@tools/run-tests fuzz-replay $(foreach bin,$(FUZZ_BINS),"$(bin) tests/fuzz/corpus/$(bin:$(OUT)/fuzz/fuzz_%=%)")

@@ -6,6 +6,8 @@
 #include "manifest/manifest.h"
 #include "web/web.h"
 
+#include <pthread.h>
+
 /* ---- a host: all apps of one reading of the manifests ------------------------------------------
  */
 
@@ -46,7 +48,7 @@ struct host *host_read(const struct app_options *options);
 struct host *host_try(const struct app_options *options, struct buf *problems);
 /* The data folder of these apps, broken manifests or not; false when its path is too long. */
 bool host_find_data(const struct app_options *options, char *to, size_t n);
-/* Opens the apps' files. What is passed outlives the host. */
+/* Opens the apps' files; takes as long as it takes. What is passed outlives the host. */
 void host_open(struct host *h, struct life *life, struct loops *loops, struct web_budget *budget);
 void host_start(struct host *h); /* loop 0: background work begins */
 void host_stop(struct host *h);  /* loop 0: and ends; the host goes with its last request */
@@ -54,6 +56,9 @@ void host_stop(struct host *h);  /* loop 0: and ends; the host goes with its las
 /* Where an app is reached from outside, ending in '/'. base is "http://127.0.0.1:8000", or "" for a
  * link on a page; port is ":8000", or "" where that goes without saying. */
 struct slice app_url(const struct app *app, struct slice base, struct slice port, struct arena *a);
+
+/* Says so when a served folder holds the data folder. */
+void check_data_is_private(struct host *h, struct problems *p);
 
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 
@@ -64,24 +69,28 @@ struct life {
     struct app_options options;
     struct loops *loops;
     struct server *server;
-    struct host *host; /* loop 0's view; the server holds the reference */
-    struct web_budget budget;
-    struct listener **listeners; /* public ones, then the control socket's */
+    struct host *host;            /* loop 0's view; the server holds the reference */
+    struct web_budget budgets[2]; /* of this host and the next: both are there for a while */
+    struct listener **listeners;  /* public ones, then the control socket's */
     size_t n_listeners;
     struct front front, control_front;
     uv_signal_t signals[3];
     size_t n_signals;
     int lock_fd;
     int64_t started_ms;
+    pthread_mutex_t reloading; /* by one worker at a time */
     _Atomic bool is_draining;
     _Atomic uint64_t reloads, reload_failures;
     int exit_code;
 };
 
 struct life *life_of(const struct req *rq);
-/* Loop 0: reads everything again and serves that; with errors, which `problems` lists and the log
- * has, the old host goes on. */
+size_t life_file_bytes(struct life *l); /* contents of files held in memory; any thread */
+/* From a worker: reads everything again and serves that. With errors, which `problems` lists and
+ * the log has, the old host goes on. False without problems: the server is stopping. */
 bool life_reload(struct life *l, struct buf *problems);
+void life_log_problems(enum log_level level, struct slice text); /* a log line for each of theirs */
+void life_hangup(struct life *l); /* loop 0: the same, by a worker; only the log tells */
 
 /* ---- tables of routes
  * ----------------------------------------------------------------------------- */

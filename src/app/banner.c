@@ -9,6 +9,12 @@ struct place { /* where the first listener is */
     struct slice base, port;
 };
 
+/* A socket without a path behind it is named as it is. */
+static struct slice shown(struct slice url)
+{
+    return slice_ends(url, SLICE(":/")) ? slice_first(url, url.len - 2) : url;
+}
+
 static void print_apps(const struct host *h, const struct place *at, struct arena *a)
 {
     int width = 4;
@@ -17,7 +23,7 @@ static void print_apps(const struct host *h, const struct place *at, struct aren
         width = len > width ? len : width;
     }
     for (size_t i = 0; i < h->n_apps; i++) {
-        struct slice url = app_url(&h->apps[i], at->base, at->port, a);
+        struct slice url = shown(app_url(&h->apps[i], at->base, at->port, a));
         printf("  %-*.*s  %.*s\n", width, SLICE_ARGS(h->apps[i].manifest->slug.s), SLICE_ARGS(url));
     }
 }
@@ -59,14 +65,15 @@ static void print_head(const struct life *l, const struct host *h, struct arena 
     if (h->n_apps == 1)
         printf("dais %s serves %.*s at %.*s\n\n", build_version,
                SLICE_ARGS(h->apps[0].manifest->title.s),
-               SLICE_ARGS(app_url(&h->apps[0], at.base, at.port, a)));
+               SLICE_ARGS(shown(app_url(&h->apps[0], at.base, at.port, a))));
     else
-        printf("dais %s serves %zu apps at %.*s/\n\n", build_version, h->n_apps,
-               SLICE_ARGS(at.base));
+        printf("dais %s serves %zu apps at %.*s\n\n", build_version, h->n_apps,
+               SLICE_ARGS(shown(arena_printf(a, "%.*s/", SLICE_ARGS(at.base)))));
     print_apps(h, &at, a);
     for (size_t i = 1; i + 1 < l->n_listeners; i++)
-        printf("  %s  %.*s/\n", i == 1 ? "also at" : "       ",
-               SLICE_ARGS(place_of(l->listeners[i], a).base));
+        printf("  %s  %.*s\n", i == 1 ? "also at" : "       ",
+               SLICE_ARGS(
+                   shown(arena_printf(a, "%.*s/", SLICE_ARGS(place_of(l->listeners[i], a).base)))));
 }
 
 void banner_print(const struct life *l, const struct host *h)

@@ -80,7 +80,9 @@ bool app_build(const struct app_options *options, bool only_missing, struct err 
     bool fine = true;
     for (size_t i = 0; fine && i < h->n_apps; i++) {
         const struct app *app = &h->apps[i];
-        if (app->manifest->web.build.s.len && !(only_missing && app->is_built))
+        if (!app->manifest->web.build.s.len && !only_missing)
+            printf("%.*s has no web.build: nothing to build\n", SLICE_ARGS(app->manifest->slug.s));
+        else if (app->manifest->web.build.s.len && !(only_missing && app->is_built))
             fine = build_one(h, app, e);
     }
     service_unref(&h->service);

@@ -34,22 +34,20 @@ const struct route control_routes[] = {
 };
 const size_t n_control_routes = sizeof control_routes / sizeof *control_routes;
 
-static bool reply_text(struct req *rq, struct buf *text)
+static bool reply_text(struct req *rq, int status, struct buf *text)
 {
     struct slice body = arena_dup(rq->arena, buf_slice(text));
     buf_done(text);
-    return reply_bytes(rq, 200, "text/plain; charset=utf-8", body);
+    return reply_bytes(rq, status, "text/plain; charset=utf-8", body);
 }
 
 static bool debug_conns(struct req *rq, struct err *e)
 {
     struct buf text;
     (void)e;
-    buf_init(&text, 7u << 20);
+    buf_init(&text, 7u << 20); /* the first 70,000 */
     server_conns_text(rq->server, &text);
-    if (text.full)
-        buf_clear(&text);
-    return reply_text(rq, &text);
+    return reply_text(rq, 200, &text);
 }
 
 static bool debug_lanes(struct req *rq, struct err *e)
@@ -70,7 +68,7 @@ static bool debug_lanes(struct req *rq, struct err *e)
                    (unsigned long long)s->refused, (unsigned long long)(s->wait_ns / done / 1000),
                    (unsigned long long)(s->run_ns / done / 1000));
     }
-    return reply_text(rq, &text);
+    return reply_text(rq, 200, &text);
 }
 
 static bool debug_mem(struct req *rq, struct err *e)
@@ -94,36 +92,20 @@ static bool debug_mem(struct req *rq, struct err *e)
     server_stats_read(l->server, rq->arena, &s);
     buf_printf(&text, "heap in use:\t%8zu kB\nheap free:\t%8zu kB\nmapped:\t\t%8zu kB\n",
                heap.uordblks / 1024, heap.fordblks / 1024, heap.hblkhd / 1024);
-    buf_printf(&text, "static files:\t%8zu kB\nconnections:\t%8llu\n",
-               (size_t)atomic_load(&l->budget.used) / 1024, (unsigned long long)s.conns_open);
-    return reply_text(rq, &text);
-}
-
-/* Reading manifests belongs to loop 0 (it swaps the host), asking to a worker that may wait. */
-struct reloading {
-    struct life *life;
-    struct buf problems;
-    bool fine;
-};
-
-static void reload_here(struct loop *l, void *arg)
-{
-    struct reloading *r = arg;
-    if (loop_index(l) == 0)
-        r->fine = life_reload(r->life, &r->problems);
+    buf_printf(&text, "static files:\t%8zu kB\nconnections:\t%8llu\n", life_file_bytes(l) / 1024,
+               (unsigned long long)s.conns_open);
+    return reply_text(rq, 200, &text);
 }
 
 static bool reload(struct req *rq, struct err *e)
 {
-    struct reloading r = {.life = life_of(rq)};
-    (void)e;
-    buf_init(&r.problems, PROBLEM_BYTES);
-    loops_visit(r.life->loops, reload_here, &r);
-    if (!r.fine) {
-        reply_text(rq, &r.problems);
-        rq->res.status = err_status(ERR_MANIFEST);
-        return true;
-    }
-    buf_done(&r.problems);
+    struct buf problems;
+    buf_init(&problems, PROBLEM_BYTES);
+    bool fine = life_reload(life_of(rq), &problems);
+    if (!fine && problems.len)
+        return reply_text(rq, err_status(ERR_MANIFEST), &problems);
+    buf_done(&problems);
+    if (!fine)
+        return err_set(e, ERR_UNAVAILABLE, "The server is stopping; nothing was reloaded.");
     return reply_bytes(rq, 200, "application/json", SLICE("{\"reloaded\":true}"));
 }

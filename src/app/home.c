@@ -32,10 +32,12 @@ static struct slice port_of(const struct req *rq)
 
 static struct template_row app_row(struct req *rq, const struct app *app)
 {
+    struct slice href = app_url(app, SLICE(""), port_of(rq), rq->arena);
     const struct template_value values[] = {
         {"title", app->manifest->title.s},
         {"description", app->manifest->description.s},
-        {"href", app_url(app, SLICE(""), port_of(rq), rq->arena)},
+        {"href", href},
+        {"where", slice_skip(href, slice_starts(href, SLICE("//")) ? 2 : 0)},
         {"state", app->is_built ? SLICE("ready") : SLICE("not built")},
     };
     struct template_value *kept = arena_alloc(rq->arena, sizeof values);

@@ -27,6 +27,8 @@ static struct app *app_of_localhost(const struct host *h, struct slice name)
 static struct app *app_of_name(const struct host *h, struct slice name)
 {
     char lower[256];
+    if (slice_ends(name, SLICE("."))) /* the root of all names, which may be written */
+        name.len--;
     if (h->by_name.len == 0 || name.len > sizeof lower)
         return app_of_localhost(h, name);
     for (size_t i = 0; i < name.len; i++) {
@@ -37,12 +39,18 @@ static struct app *app_of_name(const struct host *h, struct slice name)
     return app ? app : app_of_localhost(h, name);
 }
 
+/* Such an app answers nowhere else: below a path it would share an origin with the others. */
+static bool has_own_names(const struct host *h, const struct app *app)
+{
+    return h->n_apps > 1 && app->manifest->hosts.n;
+}
+
 /* "/slug/rest" belongs to the app mounted there, which sees "/rest". */
 static struct app *app_of_mount(const struct host *h, struct req *rq)
 {
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
-        if (!slice_starts(rq->path, app->mount))
+        if (has_own_names(h, app) || !slice_starts(rq->path, app->mount))
             continue;
         struct slice rest = slice_skip(rq->path, app->mount.len);
         if (rest.len && rest.ptr[0] == '/') {
@@ -63,9 +71,19 @@ static bool is_mount_without_slash(const struct host *h, const struct req *rq)
     return false;
 }
 
+/* A page names its dev script below the app's mount, whatever name the app is reached by. */
+static void leave_mount_of_dev(const struct app *app, struct req *rq)
+{
+    struct slice rest = slice_skip(rq->path, app->mount.len);
+    if (slice_starts(rq->path, app->mount) && slice_starts(rest, SLICE("/_/dev/")))
+        rq->path = rest;
+}
+
 /* Inside an app: what is dais's below /_/, then its files. */
 static const struct route *find_in_app(const struct host *h, struct app *app, struct req *rq)
 {
+    if (h->dev)
+        leave_mount_of_dev(app, rq);
     bool is_ours = slice_starts(rq->path, SLICE("/_/"));
     if (is_ours && !(h->dev && slice_starts(rq->path, SLICE("/_/dev/"))))
         return &missing_route;
@@ -134,6 +152,8 @@ static void read_settings(struct host *h, const struct app_options *o, struct pr
         from.manifest[SET_LISTEN] = arena_cstr(&h->arena, conf->listen.items[0].s);
     struct err e;
     settings_load(&h->arena, &from, p, &h->settings);
+    if (problems_has_errors(p)) /* it checked them */
+        return;
     if (!log_conf_parse(settings_get(&h->settings, SET_LOG), &h->arena, &h->log, &e))
         problem_of(p, &e, "DAIS_LOG");
     if (!trust_parse(&h->trust, settings_get(&h->settings, SET_TRUSTED_PROXIES), &e))
@@ -171,7 +191,9 @@ static void place_app(struct host *h, struct app *app)
     struct slice base = m->web.base.s;
     for (size_t i = 0; i < m->hosts.n; i++)
         map_put(&h->by_name, m->hosts.items[i].s, app);
-    if (h->n_apps > 1)
+    if (has_own_names(h, app))
+        app->mount = SLICE("");
+    else if (h->n_apps > 1)
         app->mount = arena_printf(&h->arena, "/%.*s", SLICE_ARGS(m->slug.s));
     else
         app->mount = base.len > 1 ? slice_first(base, base.len - 1) : SLICE("");
@@ -215,6 +237,7 @@ static struct host *load(const struct app_options *o, struct problems *p)
     h->data_dir = data_dir(h);
     place_apps(h);
     check_backends(h, p);
+    check_data_is_private(h, p);
     return h;
 }
 
@@ -271,6 +294,7 @@ static void open_web(struct host *h, struct app *app, struct loops *loops,
     const struct web_options options = {
         .conf = &app->manifest->web,
         .dir = app->manifest->dir,
+        .owner = &h->service,
         .mount = app->mount,
         .env = &app->env,
         .budget = budget,

@@ -103,12 +103,14 @@ static bool listen_control(struct life *l, struct err *e)
 
 static void make_server(struct life *l)
 {
+    const struct host_conf *conf = l->host->site->host;
     const struct server_options options = {
+        .conns_max = conf ? (unsigned)conf->limits.connections : 0,
         .trust = l->host->trust,
         .log_requests = true,
         .release = build_release,
     };
-    atomic_fetch_add(&l->host->service.refs, 1); /* the server's; ours stays with l->host */
+    service_ref(&l->host->service); /* the server's; ours stays with l->host */
     l->server = server_new(l->loops, &options, &l->host->service);
     l->front = (struct front){.server = l->server};
     l->control_front = (struct front){.server = l->server, .is_control = true};
@@ -122,7 +124,7 @@ static bool open_all(struct life *l, struct err *e)
     l->loops = loops_new(threads);
     if (!lanes_start(l->loops, threads < 2 ? 2 : threads, e))
         return false;
-    host_open(l->host, l, l->loops, &l->budget);
+    host_open(l->host, l, l->loops, &l->budgets[0]);
     make_server(l);
     return listen_public(l, e) && listen_control(l, e);
 }
@@ -167,45 +169,16 @@ static void begin_drain(struct life *l)
     server_drain(l->server, on_drained, l);
 }
 
-static void log_problems(struct slice text)
+size_t life_file_bytes(struct life *l)
 {
-    struct slice line;
-    while (slice_cut(&text, '\n', &line)) {
-        if (line.len)
-            log_line(LOG_ERROR, "manifest", F_STR("problem", line));
-    }
-    log_line(LOG_ERROR, "reload refused: the manifests have errors; the old ones go on");
-}
-
-bool life_reload(struct life *l, struct buf *problems)
-{
-    struct host *h = host_try(&l->options, problems);
-    if (!h) {
-        atomic_fetch_add(&l->reload_failures, 1);
-        log_problems(buf_slice(problems));
-        return false;
-    }
-    struct host *old = l->host;
-    host_open(h, l, l->loops, &l->budget);
-    host_start(h);
-    atomic_fetch_add(&h->service.refs, 1);
-    server_replace(l->server, &h->service);
-    l->host = h;
-    host_stop(old);
-    service_unref(&old->service);
-    atomic_fetch_add(&l->reloads, 1);
-    log_line(LOG_INFO, "reloaded", F_INT("apps", h->n_apps));
-    return true;
+    return atomic_load(&l->budgets[0].used) + atomic_load(&l->budgets[1].used);
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct life *l = handle->data;
     if (signum == SIGHUP) {
-        struct buf problems;
-        buf_init(&problems, PROBLEM_BYTES);
-        (void)life_reload(l, &problems);
-        buf_done(&problems);
+        life_hangup(l);
         return;
     }
     l->exit_code = signum == SIGINT ? 130 : 0;
@@ -215,7 +188,6 @@ static void on_signal(uv_signal_t *handle, int signum)
 static void watch_signals(struct life *l)
 {
     static const int signums[] = {SIGINT, SIGTERM, SIGHUP};
-    signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < sizeof signums / sizeof *signums; i++) {
         must(uv_signal_init(loop_uv(loops_get(l->loops, 0)), &l->signals[i]) == 0);
         l->signals[i].data = l;
@@ -264,29 +236,42 @@ static void close_all(struct life *l)
         close(l->lock_fd);
 }
 
+/* Errors are for whoever starts us; what does not keep us from serving goes into the log. */
+static bool read_host(struct life *l, struct err *e)
+{
+    struct buf problems;
+    buf_init(&problems, PROBLEM_BYTES);
+    l->host = host_try(&l->options, &problems);
+    bool fine = l->host && log_setup(l->host->log.level, l->host->log.format, l->host->log.path);
+    if (fine)
+        life_log_problems(LOG_WARN, buf_slice(&problems));
+    else if (problems.len)
+        fwrite(problems.data, 1, problems.len, stderr);
+    buf_done(&problems);
+    if (!l->host)
+        return err_set(e, ERR_MANIFEST, "the manifests have errors");
+    return fine || err_set_sys(e, ERR_IO, "opening the log file %s failed", l->host->log.path);
+}
+
 int app_serve(const struct app_options *options)
 {
-    struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
+    struct life l = {.options = *options,
+                     .lock_fd = -1,
+                     .started_ms = clock_mono_ms(),
+                     .reloading = PTHREAD_MUTEX_INITIALIZER};
     struct err e;
     if (options->dev && !app_build(options, true, &e)) {
         fprintf(stderr, "dais: %s\n", e.msg);
         return err_exit(e.code);
     }
-    mallopt(M_ARENA_MAX, 2); /* a few threads: more arenas only hold more memory */
+    signal(SIGPIPE, SIG_IGN); /* a client or a reader of the log that goes is no reason to end */
+    mallopt(M_ARENA_MAX, 2);  /* a few threads: more arenas only hold more memory */
     raise_limits();
-    l.host = host_read(options);
-    if (!l.host)
-        return err_exit(ERR_MANIFEST);
-    if (!log_setup(l.host->log.level, l.host->log.format, l.host->log.path)) {
-        fprintf(stderr, "dais: opening the log file %s failed\n", l.host->log.path);
-        service_unref(&l.host->service);
-        return err_exit(ERR_IO);
-    }
-    bool opened = open_all(&l, &e);
-    if (opened) {
+    if (read_host(&l, &e) && open_all(&l, &e)) {
         serve(&l);
     } else {
-        fprintf(stderr, "dais: %s\n", e.msg);
+        if (l.host) /* else the list of its errors was printed */
+            fprintf(stderr, "dais: %s\n", e.msg);
         l.exit_code = err_exit(e.code);
     }
     close_all(&l);

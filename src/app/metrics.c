@@ -126,6 +126,6 @@ void metrics_text(struct life *l, struct arena *a, struct buf *out)
     one(out, "dais_reload_failures_total", "counter", "Reloads refused for errors in a manifest.",
         atomic_load(&l->reload_failures));
     one(out, "dais_static_memory_bytes", "gauge", "File contents held in memory.",
-        atomic_load(&l->budget.used));
+        life_file_bytes(l));
     one(out, "process_resident_memory_bytes", "gauge", "Memory in use.", resident_bytes());
 }

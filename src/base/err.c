@@ -27,9 +27,11 @@ bool err_set_at(struct err *e, enum err_code code, int sys_errno, const char *wh
     va_end(args);
     if (n < 0)
         text[0] = '\0';
-    if (sys_errno && n >= 0 && (size_t)n < sizeof text) {
-        char why[96];
-        snprintf(text + n, sizeof text - (size_t)n, ": %s", strerror_r(sys_errno, why, sizeof why));
+    if (sys_errno && n >= 0) { /* the reason is worth more than the end of a long name */
+        char room[80], why[100];
+        int len = snprintf(why, sizeof why, ": %s", strerror_r(sys_errno, room, sizeof room));
+        size_t last = sizeof text - (size_t)len - 1;
+        snprintf(text + ((size_t)n < last ? (size_t)n : last), (size_t)len + 1, "%s", why);
     }
     /* Formatted aside first: the arguments may point into e->msg. */
     *e = (struct err){.code = code, .sys_errno = sys_errno, .where = where};

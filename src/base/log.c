@@ -1,4 +1,4 @@
-/* Writing log lines: one buffer, one write per line, so that threads never mix. */
+/* Writing log lines: whole ones, in turn, and never waiting long for whoever reads them. */
 #include "base/log.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -7,11 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,14 +23,20 @@
 #define ROTATE_BYTES       (10 * 1024 * 1024)
 #define ROTATE_KEEP        5
 #define ROTATE_CHECK_BYTES (64 * 1024) /* how often the size is looked at */
+#define PATIENCE_MS        100         /* for a reader that takes nothing; then lines are lost */
 
 static struct {
     enum log_level level;
     bool json, color;
     char path[512]; /* empty = standard error */
-    _Atomic int fd;
-    pthread_mutex_t rotating;
-} out = {.level = LOG_INFO, .fd = 2, .rotating = PTHREAD_MUTEX_INITIALIZER};
+    int fd;
+    bool is_socket;
+    pthread_mutex_t lock; /* of writing, and of all below */
+    struct buf torn;      /* the end of a line that was begun */
+    bool is_stuck;        /* the reader was waited for already */
+    uint64_t lost, written;
+} out = {
+    .level = LOG_INFO, .fd = 2, .lock = PTHREAD_MUTEX_INITIALIZER, .torn = {.max = LINE_MAX_BYTES}};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *const level_colors[] = {"\033[2m", "", "\033[33m", "\033[31m"};
@@ -38,12 +46,23 @@ static int open_file(void)
     return open(out.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
+/* Pipes and terminals are opened once more: not to block is then ours alone, and not also of those
+ * who share the descriptor. */
+static int open_stderr(const struct stat *st)
+{
+    if (!S_ISFIFO(st->st_mode) && !S_ISCHR(st->st_mode))
+        return STDERR_FILENO;
+    int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd < 0 ? STDERR_FILENO : fd;
+}
+
 bool log_setup(enum log_level level, enum log_format format, const char *path)
 {
-    int fd = STDERR_FILENO;
+    struct stat st = {0};
+    int fd;
     if (path && *path) {
         if (strlen(path) >= sizeof out.path - 4)
-            return false;
+            return errno = ENAMETOOLONG, false;
         memcpy(out.path, path, strlen(path) + 1);
         fd = open_file();
         if (fd < 0) {
@@ -52,10 +71,13 @@ bool log_setup(enum log_level level, enum log_format format, const char *path)
         }
     } else {
         out.path[0] = '\0';
+        (void)fstat(STDERR_FILENO, &st);
+        fd = open_stderr(&st);
     }
     if (out.fd != STDERR_FILENO)
         close(out.fd);
     out.fd = fd;
+    out.is_socket = S_ISSOCK(st.st_mode);
     out.level = level;
     bool terminal = isatty(out.fd);
     out.json = format == LOG_JSON || (format == LOG_AUTO && !terminal);
@@ -175,28 +197,40 @@ static const struct style {
 } json_style = {json_head, json_field, ",\"cut\":true", "}\n", "}\n"},
   text_style = {text_head, text_field, " cut=true", "\n", "\033[0m\n"};
 
-/* path.4 -> path.5, ... path -> path.1, then a new file under the same descriptor number. */
+/* A new file under the same descriptor number. */
+static void begin_file(void)
+{
+    int fd = open_file();
+    if (fd >= 0) {
+        (void)dup3(fd, out.fd, O_CLOEXEC);
+        close(fd);
+    }
+}
+
+/* path.4 -> path.5, ... path -> path.1 */
 static void rotate(void)
 {
     struct stat st;
-    pthread_mutex_lock(&out.rotating);
-    if (fstat(out.fd, &st) == 0 && st.st_size >= ROTATE_BYTES) {
-        char from[sizeof out.path + 16], to[sizeof out.path + 16];
-        for (int i = ROTATE_KEEP; i > 0; i--) {
-            snprintf(to, sizeof to, "%s.%d", out.path, i);
-            if (i > 1)
-                snprintf(from, sizeof from, "%s.%d", out.path, i - 1);
-            else
-                snprintf(from, sizeof from, "%s", out.path);
-            (void)rename(from, to);
-        }
-        int fd = open_file();
-        if (fd >= 0) {
-            (void)dup3(fd, out.fd, O_CLOEXEC);
-            close(fd);
-        }
+    if (fstat(out.fd, &st) != 0 || st.st_size < ROTATE_BYTES)
+        return;
+    char from[sizeof out.path + 16], to[sizeof out.path + 16];
+    for (int i = ROTATE_KEEP; i > 0; i--) {
+        snprintf(to, sizeof to, "%s.%d", out.path, i);
+        if (i > 1)
+            snprintf(from, sizeof from, "%s.%d", out.path, i - 1);
+        else
+            snprintf(from, sizeof from, "%s", out.path);
+        (void)rename(from, to);
     }
-    pthread_mutex_unlock(&out.rotating);
+    begin_file();
+}
+
+void log_reopen(void)
+{
+    pthread_mutex_lock(&out.lock);
+    if (out.path[0])
+        begin_file();
+    pthread_mutex_unlock(&out.lock);
 }
 
 void log_add(struct buf *to, enum log_level level, const char *msg, const struct log_field *fields,
@@ -222,21 +256,82 @@ void log_add(struct buf *to, enum log_level level, const char *msg, const struct
         buf_truncate(to, start);
 }
 
+/* ---- writing, with the lock held
+ * ----------------------------------------------------------------------------- */
+
+static bool reader_wakes(void)
+{
+    struct pollfd p = {.fd = out.fd, .events = POLLOUT};
+    out.is_stuck = out.is_stuck || poll(&p, 1, PATIENCE_MS) == 0;
+    return !out.is_stuck;
+}
+
+/* What could not be written; there is nowhere to complain to. */
+static struct slice put(struct slice rest)
+{
+    while (rest.len) {
+        ssize_t n = out.is_socket ? send(out.fd, rest.ptr, rest.len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                  : write(out.fd, rest.ptr, rest.len);
+        if (n > 0)
+            rest = slice_skip(rest, (size_t)n);
+        else if (n == 0 || (errno != EINTR && (errno != EAGAIN || !reader_wakes())))
+            return rest;
+    }
+    out.is_stuck = false;
+    return rest;
+}
+
+static void lose(struct slice lines)
+{
+    struct slice line;
+    while (slice_cut(&lines, '\n', &line))
+        out.lost++;
+}
+
+/* The end of a line that was begun is kept for the next time. */
+static void put_lines(struct slice lines)
+{
+    struct slice rest = put(lines), end;
+    bool is_torn = rest.len && rest.len < lines.len && rest.ptr[-1] != '\n';
+    if (is_torn && slice_cut(&rest, '\n', &end)) {
+        buf_add(&out.torn, end);
+        buf_add_char(&out.torn, '\n');
+    }
+    lose(rest);
+    out.written += lines.len;
+}
+
+/* What is owed from times when nothing could be written. False: they are not over. */
+static bool catch_up(void)
+{
+    struct buf note;
+    if (out.torn.len)
+        buf_consume(&out.torn, out.torn.len - put(buf_slice(&out.torn)).len);
+    if (out.torn.len || out.lost == 0)
+        return out.torn.len == 0;
+    const struct log_field lines = F_INT("lines", out.lost);
+    uint64_t lost = out.lost;
+    out.lost = 0;
+    buf_init(&note, LINE_MAX_BYTES);
+    log_add(&note, LOG_WARN, "log lines were lost: they could not be written", &lines, 1);
+    put_lines(buf_slice(&note));
+    buf_done(&note);
+    if (out.lost)
+        out.lost = lost;
+    return out.lost == 0 && out.torn.len == 0;
+}
+
 void log_flush(struct buf *lines)
 {
-    static _Atomic uint64_t written;
-    struct slice rest = buf_slice(lines);
-    while (rest.len) {
-        ssize_t n = write(out.fd, rest.ptr, rest.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break; /* nowhere to complain to: the lines are lost */
-        rest = slice_skip(rest, (size_t)n);
-    }
-    uint64_t before = atomic_fetch_add(&written, lines->len);
-    if (out.path[0] && (before + lines->len) / ROTATE_CHECK_BYTES != before / ROTATE_CHECK_BYTES)
+    pthread_mutex_lock(&out.lock);
+    uint64_t before = out.written;
+    if (catch_up())
+        put_lines(buf_slice(lines));
+    else
+        lose(buf_slice(lines));
+    if (out.path[0] && out.written / ROTATE_CHECK_BYTES != before / ROTATE_CHECK_BYTES)
         rotate();
+    pthread_mutex_unlock(&out.lock);
     buf_clear(lines);
 }
 

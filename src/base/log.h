@@ -1,7 +1,9 @@
 /* Structured log lines: text on a terminal, JSON lines otherwise, to standard error or a file.
  *
  * A line has a level, a message and named fields. Never a body, a token or a query string: what may
- * hold a secret is not passed in. Any thread may log; a line is one write.
+ * hold a secret is not passed in. Any thread may log; lines never mix.
+ * A reader that takes nothing is waited for 100 ms, once; then lines are lost until it does again,
+ * and a line says how many.
  * No value can end a line, pose as another field or drive a terminal; a JSON line is valid JSON
  * whatever bytes its values have. Values are cut at 1 KB; fields beyond 8 KB give way to "cut". */
 #pragma once
@@ -27,6 +29,7 @@ struct log_field {
  * at 10 MB, five kept. */
 bool log_setup(enum log_level level, enum log_format format, const char *path);
 bool log_is_on(enum log_level level);
+void log_reopen(void); /* the file, which may have been renamed; nothing otherwise */
 
 /* log_line(LOG_INFO, "listening", F_CSTR("address", a), F_INT("port", p)); */
 #define log_line(level, msg, ...)                                                         \

@@ -128,6 +128,8 @@ static int read_flag(struct args *args, int argc, const char *const *argv, int *
             return cli_usage_error(args, "%s needs a value: %s %s", f->name, f->name, f->value);
         value = argv[++*at];
     }
+    if (f->value && !*value)
+        return cli_usage_error(args, "%s needs a value: %s %s", f->name, f->name, f->value);
     args->values[f - args->verb->flags] = f->value ? value : "";
     return 0;
 }

@@ -25,7 +25,8 @@ const struct verb verb_reload = {
     .summary = "Make the running server read its manifests again.",
     .usage = "[DIR...] [--data DIR]",
     .help = "No request is lost: those under way finish with the old manifests. When the new ones\n"
-            "have errors the server says so and goes on with the old.\n",
+            "have errors the server says so and goes on with the old. Addresses, the data folder,\n"
+            "threads, connections and the log stay as they are until a restart.\n",
     .run = reload,
     .flags = {DATA_FLAG},
     .max_words = APP_DIRS_MAX,
@@ -187,5 +188,5 @@ static int debug(const struct args *args)
         snprintf(target, sizeof target, "/debug/%s", kinds[i]);
         return ask_and_print(args, "GET", target, 1);
     }
-    return cli_usage_error(args, "\"%s\" is not known; choose conns, lanes or mem", args->words[0]);
+    return cli_usage_error(args, "`%s` is not known; choose conns, lanes or mem", args->words[0]);
 }

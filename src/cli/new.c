@@ -1,6 +1,7 @@
 /* The verb new: a small working app in a new folder. */
 #include "base/buf.h"
 #include "base/nearest.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/templates.h"
 
@@ -144,7 +145,9 @@ static int open_folder(const char *path, struct err *e)
     bool empty = true;
     for (struct dirent *it; (it = readdir(dir));)
         empty &= strcmp(it->d_name, ".") == 0 || strcmp(it->d_name, "..") == 0;
-    int keep = empty ? dup(fd) : -1;
+    int keep = empty ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (empty && keep < 0)
+        err_set_sys(e, ERR_IO, "%s cannot be used as a folder", path);
     closedir(dir);
     if (!empty)
         err_set(e, ERR_EXISTS, "%s holds files already; name a new or an empty folder", path);
@@ -202,6 +205,28 @@ static int unknown_template(const struct args *args, const char *name)
     return err_exit(ERR_USAGE);
 }
 
+/* A name that a person can type and a terminal can show. */
+static bool is_typable(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if ((unsigned char)name.ptr[i] < 0x20 || name.ptr[i] == 0x7f)
+            return false;
+    }
+    return name.len > 0 && utf8_is_valid(name);
+}
+
+/* Quoted for the shell where it needs it; one that looks like a flag becomes a path. */
+static void print_word(const char *word)
+{
+    bool plain = word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789/._-")] == '\0';
+    const char *quote = plain ? "" : "'";
+    printf("%s%s", quote, *word == '-' ? "./" : "");
+    for (; *word; word++)
+        printf(*word == '\'' ? "'\\''" : "%c", *word);
+    printf("%s\n", quote);
+}
+
 static int run(const struct args *args)
 {
     const char *name = args_flag(args, "--template");
@@ -214,16 +239,15 @@ static int run(const struct args *args)
         return cli_usage_error(args, "name the folder to make");
     struct err e = {0};
     const char *path = args->words[0];
+    if (!is_typable(slice_from(path)))
+        return cli_usage_error(args, "this is not a name for a folder; use letters that can be "
+                                     "typed, such as my-app");
     if (!make_app(t, path, &e))
         return cli_fail(args, &e);
     printf("Made %s from the template %s:\n", path, t->name);
     for (size_t i = 0; i < t->n_files; i++)
         printf("  %s/%s\n", path, t->files[i].path);
-    /* Quoted for the shell where it needs it; a quote inside is rare enough to be left to people.
-     */
-    bool plain = path[strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                   "0123456789/._-")] == '\0';
-    const char *quote = plain ? "" : "'";
-    printf("\nNext:\n  dais serve %s%s%s\n", quote, path, quote);
+    printf("\nNext:\n  dais serve ");
+    print_word(path);
     return 0;
 }

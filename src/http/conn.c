@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 static void feed(struct conn *c, struct slice in, bool is_from_flow);
+static void read_pending(struct conn *c);
 
 const char *conn_state_name(enum conn_state state)
 {
@@ -122,8 +123,10 @@ void conn_close(struct conn *c, const char *why)
     } else if (c->exchange && c->state == CONN_WAIT) {
         release_flow(c); /* a source ends before its waiter */
         later_drop(c);
-    } else if (c->exchange) {
-        exchange_put(hl, c->exchange);
+    } else if (c->exchange) { /* part of its body was there */
+        c->exchange->conn = NULL;
+        c->exchange->rq.res.status = STATUS_GONE;
+        exchange_finish(c->exchange);
     }
     c->exchange = NULL;
     release_flow(c);
@@ -153,12 +156,14 @@ static bool is_over(const struct conn *c)
 {
     if (c->state == CONN_IDLE)
         return c->has_ended || c->home->is_draining;
-    return c->state == CONN_HEAD && c->has_ended;
+    return (c->state == CONN_HEAD || c->state == CONN_BODY) && c->has_ended;
 }
 
 void conn_next(struct conn *c)
 {
-    if (c->state == CONN_BODY || c->state == CONN_RUN)
+    if (c->state == CONN_RUN)
+        timer_off(&c->timer); /* it was for what has left now; a lane has no time-out */
+    if (c->state == CONN_RUN || (c->state == CONN_BODY && !c->has_ended))
         return; /* only an interim answer has left */
     if (c->state == CONN_WAIT && !later_is_over(c))
         return;
@@ -172,6 +177,7 @@ void conn_next(struct conn *c)
         watch_want(&c->watch, c->watch.events | WATCH_READ);
     if (c->flow && c->state == CONN_IDLE && c->flow->in.len)
         feed(c, buf_slice(&c->flow->in), true);
+    read_pending(c);
     if (c->is_closed || list_is_linked(&c->dirty))
         return;
     if (is_over(c))
@@ -182,6 +188,13 @@ void conn_next(struct conn *c)
 
 /* ---- cutting bytes into requests
  * ------------------------------------------------------------------------- */
+
+static void refuse_head(struct conn *c, struct exchange *x, const struct err *e)
+{
+    memset(&x->h1, 0, sizeof x->h1);
+    x->h1.minor = 1;
+    exchange_refuse(c, x, e);
+}
 
 /* One head off the front of *in. False: more is needed, or the connection is done for. */
 static bool feed_head(struct conn *c, struct slice *in)
@@ -202,9 +215,7 @@ static bool feed_head(struct conn *c, struct slice *in)
     c->scanned = 0;
     if (io == IO_FAIL) {
         *in = slice_skip(*in, in->len);
-        memset(&x->h1, 0, sizeof x->h1);
-        x->h1.minor = 1;
-        exchange_refuse(c, x, &e);
+        refuse_head(c, x, &e);
         return false;
     }
     struct slice head = slice_first(*in, x->h1.head_len);
@@ -250,7 +261,6 @@ void conn_resume(struct conn *c)
 
 static void on_bytes(struct conn *c, struct slice bytes)
 {
-    c->home->bytes_in += bytes.len;
     if (c->flow && c->flow->in.len) {
         buf_add(&c->flow->in, bytes);
         feed(c, buf_slice(&c->flow->in), true);
@@ -263,13 +273,16 @@ static void on_bytes(struct conn *c, struct slice bytes)
 static void on_end(struct conn *c)
 {
     const struct flow *f = c->flow;
-    if (c->state == CONN_WAIT && later_on_end(c)) {
-        watch_want(&c->watch, c->watch.events & ~WATCH_READ);
+    if (c->state == CONN_WAIT) { /* who waits for an answer and hangs up wants none */
+        if (later_on_end(c))
+            watch_want(&c->watch, c->watch.events & ~WATCH_READ);
+        else
+            conn_close(c, "the client closed");
         return;
     }
     bool is_owed = c->state == CONN_RUN || c->state == CONN_SEND || (f && f->out.len > f->sent);
-    bool is_endless = f && f->tail.kind == BODY_SOURCE;
-    if (!is_owed || is_endless || c->state == CONN_BODY || c->state == CONN_LINGER) {
+    bool is_endless = f && f->tail.kind == BODY_SOURCE && f->tail.source->is_endless;
+    if (!is_owed || is_endless || c->state == CONN_LINGER) {
         conn_close(c, "the client closed");
         return;
     }
@@ -299,6 +312,7 @@ static void on_readable(struct conn *c)
         return;
     enum io io = c->stream.ops->read(&c->stream, c->home->read_room, READ_BYTES, &n);
     struct slice bytes = {c->home->read_room, n};
+    c->home->bytes_in += n;
     if (io == IO_MORE)
         return;
     if (io == IO_FAIL) {
@@ -315,14 +329,21 @@ static void on_readable(struct conn *c)
         conn_close(c, "the client would not stop sending");
 }
 
+/* What a filter holds shows on no descriptor. */
+static void read_pending(struct conn *c)
+{
+    bool (*has_pending)(const struct stream *) = c->stream.ops->has_pending;
+    while (has_pending && !c->is_closed && (c->watch.events & WATCH_READ) &&
+           has_pending(&c->stream))
+        on_readable(c);
+}
+
 static void on_ready(struct watch *w, int events)
 {
     struct conn *c = container_of(w, struct conn, watch);
     if (events & WATCH_READ)
         on_readable(c);
-    while (!c->is_closed && c->stream.ops->has_pending && c->stream.ops->has_pending(&c->stream) &&
-           (c->watch.events & WATCH_READ))
-        on_readable(c);
+    read_pending(c);
     if ((events & WATCH_WRITE) && !c->is_closed)
         conn_mark_dirty(c);
 }
@@ -342,10 +363,7 @@ static void on_timer(struct timer *t, struct loop *l)
     (void)l;
     if (c->state == CONN_HEAD) {
         err_set(&e, ERR_TIMEOUT, "The request's head did not arrive in time.");
-        struct exchange *x = exchange_take(c->home);
-        memset(&x->h1, 0, sizeof x->h1);
-        x->h1.minor = 1;
-        exchange_refuse(c, x, &e);
+        refuse_head(c, exchange_take(c->home), &e);
     } else if (c->state == CONN_BODY) {
         err_set(&e, ERR_TIMEOUT, "The request's body did not arrive in time.");
         exchange_refuse(c, c->exchange, &e);

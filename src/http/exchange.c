@@ -156,7 +156,7 @@ void exchange_keep(struct exchange *x, struct slice head)
     for (unsigned i = 0; i < x->rq.n_params; i++)
         x->rq.params[i].value = arena_dup(&x->arena, x->rq.params[i].value);
     x->rq.query = x->h1.query;
-    atomic_fetch_add(&x->rq.service->refs, 1);
+    service_ref(x->rq.service);
     x->is_kept = true;
 }
 
@@ -192,6 +192,8 @@ static void run(struct exchange *x, struct slice head)
     struct conn *c = x->conn;
     if (x->rq.route->run == RUN_INLINE) {
         exchange_run(x);
+        if (x->rq.res.kind == BODY_SOURCE && !x->failed && !x->is_kept)
+            exchange_keep(x, head);
         exchange_finish(x);
         return;
     }
@@ -256,18 +258,24 @@ void exchange_finish_early(struct exchange *x)
     exchange_finish(x);
 }
 
+static void begin(struct conn *c, struct exchange *x)
+{
+    struct req *rq = &x->rq;
+    x->conn = c;
+    rq->start_ns = clock_mono_ns();
+    rq->h1 = &x->h1;
+    rq->arena = &x->arena;
+    rq->loop = c->home->loop;
+    rq->server = c->home->server;
+    rq->service = c->home->service;
+}
+
 void exchange_refuse(struct conn *c, struct exchange *x, const struct err *e)
 {
-    x->conn = c;
-    x->rq.loop = c->home->loop;
-    x->rq.server = c->home->server;
-    x->rq.service = c->home->service;
-    x->rq.arena = &x->arena;
-    x->rq.h1 = &x->h1;
+    if (!x->rq.service) /* it had no head; what began keeps the service it began with */
+        begin(c, x);
     if (!x->rq.id[0])
         random_id(x->rq.id);
-    if (!x->rq.start_ns)
-        x->rq.start_ns = clock_mono_ns();
     x->rq.res.close = true;
     x->failed = true;
     x->error = *e;
@@ -301,16 +309,10 @@ void exchange_start(struct conn *c, struct exchange *x, struct slice head)
 {
     struct req *rq = &x->rq;
     struct err e;
-    x->conn = c;
-    rq->start_ns = clock_mono_ns();
-    rq->h1 = &x->h1;
+    begin(c, x);
     rq->method = x->h1.method;
     rq->query = x->h1.query;
     rq->mount = SLICE("");
-    rq->arena = &x->arena;
-    rq->loop = c->home->loop;
-    rq->server = c->home->server;
-    rq->service = c->home->service;
     uint16_t port = 0;
     if (x->h1.host.len)
         host_split(x->h1.host, &rq->host, &port);
@@ -438,16 +440,18 @@ void exchange_finish(struct exchange *x)
         answer_error(x);
     must(x->rq.res.status);
     int64_t us = (clock_mono_ns() - x->rq.start_ns) / 1000;
-    if (!c) { /* the client left while a lane worked */
-        exchange_put(hl, x);
-        return;
+    bool is_handed_over = false;
+    if (c) {
+        c->exchange = NULL;
+        c->requests++;
+        is_handed_over = out_answer(c, x);
+    } else if (x->rq.res.status < 500) {
+        x->rq.res.status = STATUS_GONE;
     }
-    c->exchange = NULL;
-    c->requests++;
-    bool is_handed_over = out_answer(c, x);
     stats_count(hl, x->rq.route, x->rq.res.status, us);
     exchange_log(x, us);
-    conn_set_state(c, c->close_after || out_is_busy(c) ? CONN_SEND : CONN_IDLE);
+    if (c)
+        conn_set_state(c, c->close_after || out_is_busy(c) ? CONN_SEND : CONN_IDLE);
     if (!is_handed_over)
         exchange_put(hl, x);
 }

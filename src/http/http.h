@@ -57,6 +57,7 @@ struct service {
     const struct route *(*find)(struct service *s, struct req *rq);
     void (*free)(struct service *s);
 };
+void service_ref(struct service *s);
 void service_unref(struct service *s);
 
 /* ---- a request ------------------------------------------------------------------------------- */
@@ -131,12 +132,15 @@ bool reply_redirect(struct req *rq, int status, struct slice location);
 bool reply_error(struct req *rq, const struct err *e);
 
 /* An answer made bit by bit: pulled when there is room, so a slow reader slows the producer.
- * pull adds at most `room` bytes: IO_OK (more later), IO_MORE (nothing now: source_wake when there
- * is), IO_EOF (that was all), IO_FAIL (cut the connection). All on the connection's loop. */
+ * pull adds at most `room` bytes (4 KB or more): IO_OK (something came, more later), IO_MORE
+ * (nothing more now: source_wake when there is), IO_EOF (that was all), IO_FAIL (cut the
+ * connection). All on the connection's loop. The request and its service stay until close; slices
+ * of its head that an inline handler took do not: ask the request again. */
 struct source {
     enum io (*pull)(struct source *s, struct buf *to, size_t room);
     void (*close)(struct source *s); /* once, always: done, client gone, server stopping */
-    struct conn *conn;               /* the server's */
+    bool is_endless;   /* events: ends with the client, also when that only says no more */
+    struct conn *conn; /* the server's */
 };
 bool reply_source(struct req *rq, int status, const char *type, struct source *s);
 void source_wake(struct source *s);
@@ -172,7 +176,7 @@ struct server;
 struct server_options {
     uint32_t head_ms, body_ms, idle_ms, write_ms, drain_ms; /* 0 = 10 s, 60 s, 75 s, 60 s, 30 s */
     struct h1_limits limits;
-    unsigned conns_max; /* 0 = by the descriptor limit */
+    unsigned conns_max; /* 0 = as many as descriptors allow, which is never exceeded */
     struct trust trust;
     bool log_requests;
     const char *release; /* X-Release */
@@ -216,5 +220,5 @@ struct server_stats {
 };
 /* From a worker, never from a loop's thread. */
 void server_stats_read(struct server *s, struct arena *a, struct server_stats *ret);
-/* One line per connection: id, peer, state, age, bytes, request. */
+/* A heading, then a line per connection: loop, peer, state, age, requests, route. */
 void server_conns_text(struct server *s, struct buf *out);

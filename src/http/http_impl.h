@@ -12,12 +12,14 @@
 #define COPY_BYTES      4096u       /* bodies up to here are copied behind their head */
 #define OUT_BYTES       (64u << 10) /* answers waiting: above it no further request is parsed */
 #define OUT_MAX_BYTES   (1u << 20)
+#define PULL_LEAST      4096u /* room a source is asked to fill */
 #define FILE_TICK_BYTES (512u << 10)
 #define ARENA_BYTES     (8u << 20) /* of one request, its body aside */
 #define POOL_MAX        128u
 #define LINGER_MS       2000
 #define LINGER_BYTES    (256u << 10)
-#define BODY_MIN_RATE   16 /* bytes per ms that a body must keep up after body_ms */
+#define STATUS_GONE     499 /* the client left before its answer: only in the log and the figures */
+#define BODY_MIN_RATE   16  /* bytes per ms that a body must keep up after body_ms */
 
 /* ---- one request and its answer ----------------------------------------------------------------
  */

@@ -10,8 +10,6 @@
 
 #include <sys/socket.h>
 
-#define STATUS_LEFT 499 /* in logs and metrics: the client left before its answer */
-
 static struct exchange *exchange_of(struct req *rq)
 {
     return container_of(rq, struct exchange, rq);
@@ -105,7 +103,7 @@ void later_drop(struct conn *c)
 {
     struct exchange *x = c->exchange;
     if (!x->is_answered)
-        x->rq.res.status = STATUS_LEFT;
+        x->rq.res.status = STATUS_GONE;
     count(c, x);
     let_go(c, x);
     exchange_put(c->home, x);

@@ -36,10 +36,16 @@ static struct slice common_lines(struct http_loop *hl)
     return (struct slice){hl->common, hl->common_len};
 }
 
+static bool may_have_body(int status)
+{
+    return status != 204 && status != 304;
+}
+
 static bool has_body(const struct exchange *x)
 {
-    int status = x->rq.res.status;
-    return x->rq.method != METHOD_HEAD && status != 204 && status != 304;
+    const struct res *res = &x->rq.res;
+    bool is_empty = res->kind == BODY_NONE || (res->kind != BODY_SOURCE && res->length == 0);
+    return x->rq.method != METHOD_HEAD && may_have_body(res->status) && !is_empty;
 }
 
 static void add_framing(struct conn *c, struct exchange *x, struct buf *out)
@@ -49,12 +55,12 @@ static void add_framing(struct conn *c, struct exchange *x, struct buf *out)
         buf_add(out, SLICE("Connection: Upgrade\r\n"));
         return;
     }
-    if (res->kind == BODY_SOURCE && !res->is_sized) {
+    if (may_have_body(res->status) && res->kind == BODY_SOURCE && !res->is_sized) {
         if (x->h1.minor == 0)
             c->close_after = true; /* the end of the body is the end of the connection */
         else
             buf_add(out, SLICE("Transfer-Encoding: chunked\r\n"));
-    } else if (res->status != 204 && res->status != 304) {
+    } else if (may_have_body(res->status)) {
         buf_add(out, SLICE("Content-Length: "));
         buf_add_u64(out, res->length);
         buf_add(out, SLICE("\r\n"));
@@ -123,7 +129,7 @@ bool out_answer(struct conn *c, struct exchange *x)
     if (res->close || !x->h1.keep_alive || c->home->is_draining || (c->has_ended && f->in.len == 0))
         c->close_after = true;
     add_head(c, x, &f->out);
-    if (has_body(x) && res->kind != BODY_NONE) {
+    if (has_body(x)) {
         if (res->kind != BODY_SOURCE) /* those are counted as they come */
             x->bytes_out = res->length;
         if (is_small(res))
@@ -180,8 +186,10 @@ static bool pull_source(struct conn *c)
     struct buf piece;
     enum io io = IO_OK;
     buf_init(&piece, 2 * READ_BYTES);
-    while (io == IO_OK && piece.len < READ_BYTES)
+    while (io == IO_OK && piece.len <= READ_BYTES - PULL_LEAST) {
+        t->is_dry = true; /* unless it wakes us while it looks */
         io = t->source->pull(t->source, &piece, READ_BYTES - piece.len);
+    }
     add_piece(f, buf_slice(&piece));
     bool fits = !piece.full && (!t->is_sized || piece.len <= t->left);
     if (t->is_sized && fits)
@@ -189,7 +197,7 @@ static bool pull_source(struct conn *c)
     if (c->exchange && c->exchange->waiter)
         c->exchange->bytes_out += piece.len;
     buf_done(&piece);
-    t->is_dry = io == IO_MORE;
+    t->is_dry &= io == IO_MORE;
     if (fits && t->is_sized && t->left == 0)
         io = IO_EOF;
     if (io == IO_EOF && t->is_sized && t->left > 0)
@@ -254,8 +262,8 @@ static enum io send_bytes(struct conn *c, size_t *ret_n)
         return io;
     size_t of_bytes = sent < rest ? sent : rest;
     f->sent += of_bytes;
-    if (f->sent == f->out.len) {
-        buf_clear(&f->out);
+    if (f->sent == f->out.len || f->sent >= OUT_BYTES) { /* a slow reader may never take all */
+        buf_consume(&f->out, f->sent);
         f->sent = 0;
     }
     if (sent > of_bytes)
@@ -339,8 +347,13 @@ void out_flush(struct conn *c)
         return;
     }
     if (io == IO_MORE) {
+        /* Only what the client takes gives it more time, not our looking again; and none for the
+         * rest of a head or body. */
+        bool is_coming = c->state == CONN_HEAD || c->state == CONN_BODY;
+        bool is_taken = budget < FILE_TICK_BYTES || !(c->watch.events & WATCH_WRITE);
+        if (is_taken && !is_coming)
+            timer_set(&c->timer, c->home->loop, c->home->server->options.write_ms);
         watch_want(&c->watch, c->watch.events | WATCH_WRITE);
-        timer_set(&c->timer, c->home->loop, c->home->server->options.write_ms);
         return;
     }
     if (c->watch.events & WATCH_WRITE)

@@ -16,7 +16,6 @@ void reply_prebuilt(struct req *rq, struct slice lines)
     rq->res.prebuilt = lines;
 }
 
-/* A second answer replaces the first: what that held is let go. */
 static struct res *fresh(struct req *rq, int status)
 {
     struct res *res = &rq->res;

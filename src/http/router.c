@@ -32,6 +32,16 @@ static bool is_pattern(const char *path)
     return strchr(path, '{') || (len >= 2 && strcmp(path + len - 2, "/*") == 0);
 }
 
+static unsigned count_params(const char *path)
+{
+    unsigned n = 0;
+    while ((path = strstr(path, "/{"))) {
+        path += 2;
+        n++;
+    }
+    return n;
+}
+
 void router_add(struct router *r, const struct route *rows, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -42,6 +52,7 @@ void router_add(struct router *r, const struct route *rows, size_t n)
             must(!was); /* two rows of one path: merge their methods */
             continue;
         }
+        must(count_params(rows[i].path) <= REQ_PARAMS);
         if (r->n == r->cap) {
             r->cap = r->cap ? r->cap * 2 : 16;
             r->patterns = mem_realloc(r->patterns, r->cap * sizeof *r->patterns);
@@ -54,7 +65,6 @@ static bool take_param(struct req *rq, struct slice name, struct slice value)
 {
     if (value.len == 0)
         return false;
-    must(rq->n_params < REQ_PARAMS);
     rq->params[rq->n_params].name = name;
     rq->params[rq->n_params++].value = value;
     return true;
@@ -82,10 +92,13 @@ static bool matches(const char *pattern, struct req *rq)
 const struct route *router_find(const struct router *r, struct req *rq)
 {
     const struct route *row = map_find(&r->literal, rq->path);
+    rq->n_params = 0;
     for (size_t i = 0; !row && i < r->n; i++) {
         if (matches(r->patterns[i]->path, rq))
             row = r->patterns[i];
     }
+    if (!row)
+        rq->n_params = 0; /* of a row that did not match to its end */
     return row;
 }
 

@@ -9,6 +9,11 @@
 #define FILES_OWN   32 /* descriptors that are no connections */
 #define CONNS_LEAST 8
 
+void service_ref(struct service *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+}
+
 void service_unref(struct service *s)
 {
     if (s && atomic_fetch_sub(&s->refs, 1) == 1)
@@ -42,7 +47,7 @@ static unsigned conns_within(rlim_t descriptors)
     return all > own + CONNS_LEAST ? (unsigned)(all - own) : CONNS_LEAST;
 }
 
-static void fill_defaults(struct server_options *o)
+static void fill_defaults(struct server_options *o, unsigned loops)
 {
     struct rlimit files;
     o->head_ms = or_default(o->head_ms, 10000);
@@ -52,8 +57,11 @@ static void fill_defaults(struct server_options *o)
     o->drain_ms = or_default(o->drain_ms, 30000);
     if (!o->limits.head_bytes)
         o->limits = h1_default_limits;
-    if (!o->conns_max && getrlimit(RLIMIT_NOFILE, &files) == 0)
-        o->conns_max = conns_within(files.rlim_cur);
+    unsigned most = getrlimit(RLIMIT_NOFILE, &files) == 0 ? conns_within(files.rlim_cur) : 0;
+    if (most && (!o->conns_max || o->conns_max > most))
+        o->conns_max = most;
+    if (o->conns_max < loops) /* each takes its share: one at least */
+        o->conns_max = loops;
 }
 
 static void http_loop_init(struct http_loop *hl, struct server *s, unsigned i,
@@ -65,7 +73,7 @@ static void http_loop_init(struct http_loop *hl, struct server *s, unsigned i,
     list_init(&hl->conns);
     list_init(&hl->dirty);
     hl->service = service;
-    atomic_fetch_add(&service->refs, 1);
+    service_ref(service);
     hl->tick.fn = on_tick;
     loop_add_tick(hl->loop, &hl->tick);
 }
@@ -75,9 +83,9 @@ struct server *server_new(struct loops *ls, const struct server_options *options
 {
     struct server *s = mem_new(struct server);
     s->options = *options;
-    fill_defaults(&s->options);
     s->loops = ls;
     s->n = loops_count(ls);
+    fill_defaults(&s->options, s->n);
     s->at = mem_zalloc(s->n * sizeof *s->at);
     for (unsigned i = 0; i < s->n; i++)
         http_loop_init(&s->at[i], s, i, service);
@@ -165,7 +173,7 @@ void server_replace(struct server *s, struct service *service)
     for (unsigned i = 0; i < s->n; i++) {
         struct replacement *r = mem_new(struct replacement);
         *r = (struct replacement){.post.fn = on_replace, .server = s, .service = service};
-        atomic_fetch_add(&service->refs, 1);
+        service_ref(service);
         loop_post(s->at[i].loop, &r->post);
     }
     service_unref(service);

@@ -72,9 +72,11 @@ static struct route_stats *row_for(struct reading *r, const char *name)
         if (slice_eq(slice_from(s->routes[i].route), slice_from(name)))
             return &s->routes[i];
     }
-    size_t bytes = s->n_routes * sizeof *s->routes;
-    s->routes = arena_try_grow(r->arena, s->routes, bytes, bytes + sizeof *s->routes);
-    must(s->routes);
+    size_t n = s->n_routes, bytes = n * sizeof *s->routes;
+    if ((n & (n - 1)) == 0) { /* doubled at 1, 2, 4, ...: a row is large, and so is each move */
+        s->routes = arena_try_grow(r->arena, s->routes, bytes, n ? 2 * bytes : sizeof *s->routes);
+        must(s->routes);
+    }
     s->routes[s->n_routes] = (struct route_stats){.route = name};
     return &s->routes[s->n_routes++];
 }

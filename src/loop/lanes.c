@@ -121,12 +121,12 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     ls->lanes[LANE_SLOW].workers_max = workers / 2;
     all->lanes = ls;
     for (; ls->n < workers; ls->n++) {
-        pthread_mutex_lock(&ls->lock);
-        ls->n_alive++;
+        pthread_mutex_lock(&ls->lock); /* a worker that has begun waits until it is counted */
+        bool fine = pthread_create(&ls->threads[ls->n], NULL, worker_main, ls) == 0;
+        ls->n_alive += fine;
         pthread_mutex_unlock(&ls->lock);
-        if (pthread_create(&ls->threads[ls->n], NULL, worker_main, ls) != 0) {
+        if (!fine) {
             err_set(e, ERR_INTERNAL, "starting worker thread %u failed", ls->n + 1);
-            ls->n_alive--;
             lanes_stop(all);
             return false;
         }

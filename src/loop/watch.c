@@ -1,10 +1,18 @@
 /* Watching one descriptor. */
 #include "loop/loop_impl.h"
 
+/* libuv stops asking after an error, but bytes that came before it may be left to read: the owner
+ * is told until it has seen the error itself. */
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct watch *w = container_of(handle, struct watch, poll);
-    w->on_ready(w, status < 0 ? WATCH_READ | WATCH_WRITE : events);
+    if (status < 0) {
+        int wanted = w->events;
+        w->events = 0;
+        watch_want(w, wanted);
+        events = WATCH_READ | WATCH_WRITE;
+    }
+    w->on_ready(w, events);
 }
 
 bool watch_open(struct watch *w, struct loop *l, int fd, struct err *e)

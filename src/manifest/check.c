@@ -46,6 +46,43 @@ static void not_reserved(struct reader *r, const struct text *path)
                SHOWN(path->s));
 }
 
+/* Paths are compared when their escapes are resolved, so one that is written is never met. */
+static void no_escape(struct reader *r, const struct text *path)
+{
+    static const char hex[] = "0123456789ABCDEFabcdef";
+    for (size_t i = 0; i + 2 < path->s.len; i++) {
+        const char *at = path->s.ptr + i;
+        if (at[0] == '%' && at[1] && strchr(hex, at[1]) && at[2] && strchr(hex, at[2])) {
+            problems_add(r->p, PROBLEM_WARNING, r->file, path->pos,
+                         "`%.*s` matches only what is typed as %%25%.2s; write `%.3s` as the "
+                         "character it stands for",
+                         SHOWN(path->s), at + 1, at);
+            return;
+        }
+    }
+}
+
+static void check_path(struct reader *r, const struct text *path)
+{
+    not_reserved(r, path);
+    no_escape(r, path);
+}
+
+static void check_extra(struct reader *r, const struct pairs *extra)
+{
+    for (size_t i = 0; i < extra->n; i++) {
+        const struct text *name = &extra->items[i].key;
+        if (header_is_given(name->s))
+            report(r, name->pos, "dais sets `%.*s` itself; remove it", SHOWN(name->s));
+        for (size_t j = 0; j < i; j++) {
+            if (slice_eq_nocase(name->s, extra->items[j].key.s))
+                report(r, name->pos,
+                       "`%.*s` stands here for the second time, first in line %u; keep one of them",
+                       SHOWN(name->s), extra->items[j].key.pos.line);
+        }
+    }
+}
+
 static void check_redirect(struct reader *r, const struct redirect *it)
 {
     bool splat = slice_search(it->to.s, SLICE(":splat")) >= 0;
@@ -63,7 +100,7 @@ static void check_redirect(struct reader *r, const struct redirect *it)
         report(r, it->to.pos,
                "`%.*s` redirects to itself for ever; choose a path it does not match",
                SHOWN(it->from.text.s));
-    not_reserved(r, &it->from.text);
+    check_path(r, &it->from.text);
 }
 
 static void check_web(struct reader *r, struct manifest *m)
@@ -71,11 +108,18 @@ static void check_web(struct reader *r, struct manifest *m)
     for (size_t i = 0; i < m->web.redirects.n; i++)
         check_redirect(r, &m->web.redirects.items[i]);
     for (size_t i = 0; i < m->web.mounts.n; i++)
-        not_reserved(r, &m->web.mounts.items[i].prefix);
+        check_path(r, &m->web.mounts.items[i].prefix);
     for (size_t i = 0; i < m->web.pages.n; i++)
-        not_reserved(r, &m->web.pages.items[i].pattern.text);
-    not_reserved(r, &m->web.env.path);
+        check_path(r, &m->web.pages.items[i].pattern.text);
+    for (size_t i = 0; i < m->web.errors.n; i++) {
+        if (m->web.errors.items[i].status != 404)
+            problems_add(r->p, PROBLEM_WARNING, r->file, m->web.errors.items[i].key.pos,
+                         "only the page for 404 is served by this version");
+    }
+    check_path(r, &m->web.env.path);
     for (size_t i = 0; i < m->web.headers.n; i++) {
+        no_escape(r, &m->web.headers.items[i].pattern.text);
+        check_extra(r, &m->web.headers.items[i].extra);
         const struct texts *who = &m->web.headers.items[i].frame_ancestors;
         for (size_t j = 0; who->n > 1 && j < who->n; j++) {
             if (words_have("* none", who->items[j].s))
@@ -246,10 +290,51 @@ static bool next_variable(struct slice *s, struct slice *ret)
     }
 }
 
+/* Text that is shown to people, in a terminal too. */
+static void check_shown(struct reader *r, struct manifest *m)
+{
+    const struct {
+        const char *key;
+        const struct text *text;
+    } shown[] = {{"title", &m->title}, {"description", &m->description}};
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        struct slice s = shown[i].text->s;
+        size_t n = 0;
+        while (n < s.len && ((unsigned char)s.ptr[n] >= 0x20 || s.ptr[n] == '\n') &&
+               s.ptr[n] != 0x7f)
+            n++;
+        if (n < s.len)
+            report(r, shown[i].text->pos, "`%s` holds a control character; remove it",
+                   shown[i].key);
+    }
+}
+
+/* "${" without a name or its end would stay as it is. */
+static void check_braces(struct reader *r, const struct text *value)
+{
+    struct slice rest = value->s;
+    for (ptrdiff_t at; (at = slice_index(rest, '$')) >= 0;) {
+        rest = slice_skip(rest, (size_t)at + 1);
+        if (slice_starts(rest, SLICE("$"))) {
+            rest = slice_skip(rest, 1);
+        } else if (slice_starts(rest, SLICE("{"))) {
+            ptrdiff_t end = slice_index(rest, '}');
+            if (end < 0 ||
+                !format_ok(FMT_VARIABLE, slice_skip(slice_first(rest, (size_t)end), 1))) {
+                report(r, value->pos,
+                       "`${` needs a name and a `}`, such as ${NAME}; write `$${` for the "
+                       "characters themselves");
+                return;
+            }
+        }
+    }
+}
+
 static void check_values(struct reader *r, const struct manifest *m, const struct pairs *env)
 {
     for (size_t i = 0; i < env->n; i++) {
         struct slice rest = env->items[i].value.s, name;
+        check_braces(r, &env->items[i].value);
         while (next_variable(&rest, &name)) {
             if (!words_have(GIVEN, name) && !setting_is_known(name) && !secret_is_declared(m, name))
                 report(r, env->items[i].value.pos,
@@ -265,6 +350,7 @@ static void check_public_values(struct reader *r, const struct pairs *env)
 {
     for (size_t i = 0; i < env->n; i++) {
         struct slice rest = env->items[i].value.s, name;
+        check_braces(r, &env->items[i].value);
         while (next_variable(&rest, &name)) {
             bool is_public = slice_starts(name, SLICE("PUBLIC_"));
             if (!is_public)
@@ -307,7 +393,7 @@ void manifest_check(struct reader *r, struct manifest *m)
 {
     static void (*const checks[])(struct reader *, struct manifest *) = {
         check_web,     check_backend, check_cors,   check_collections, check_jobs,
-        check_publish, check_env,     check_deploy, check_tls,
+        check_publish, check_env,     check_deploy, check_tls,         check_shown,
     };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](r, m);

@@ -12,8 +12,10 @@ void manifest_check_files(struct reader *r, struct manifest *m);
 /* Several apps of one host: same names, shared origins. Adds host.yaml's names to the apps'. */
 void site_check(struct arena *a, struct problems *p, struct site *site);
 
-/* A regular file of at most 1 MB; anything else is a problem at once, never a wait. */
-bool text_file_read(struct arena *a, const char *path, struct problems *p, struct slice *ret);
+/* A regular file of at most 1 MB; anything else is a problem at once, never a wait. The hint
+ * follows the sentence that the file is not there. */
+bool text_file_read(struct arena *a, const char *path, const char *hint, struct problems *p,
+                    struct slice *ret);
 bool path_exists(const char *path);
 struct slice path_join(struct arena *a, struct slice dir, struct slice path);
 bool setting_is_known(struct slice name);

@@ -119,8 +119,8 @@ static const char *default_of(const struct field *f)
 
 static void text_row(struct walk *w, const struct place *at, const struct field *f, int depth)
 {
-    buf_printf(w->to, "%s%s\n    %s%s\n    ", depth == 0 ? "\n" : "", at->shown, f->doc,
-               f->flags & LATER ? " (Checked, but not served yet by this version.)" : "");
+    buf_printf(w->to, "%s%s\n    %s%s\n    ", depth == 0 && w->to->len ? "\n" : "", at->shown,
+               f->doc, f->flags & LATER ? " (Checked, but not served yet by this version.)" : "");
     add_type(f, w->to);
     if (f->kind != K_OBJECT && f->kind != K_MAP)
         buf_printf(w->to, "; %s%s", f->flags & REQUIRED ? "" : "default ", default_of(f));
@@ -134,10 +134,13 @@ void manifest_help(struct buf *to, const char *key)
         buf_add_str(to, "The keys of dais.yaml, each with what it may be and its default.\n"
                         "`dais help manifest KEY` shows one of them, such as web.headers.\n");
     walk_from(&w, &manifest_shape);
-    if (key)
-        return;
-    buf_add_str(to, "\nThe keys of host.yaml, for several apps on one host.\n");
+    size_t before = to->len;
+    buf_add_str(to, key ? "\nIn host.yaml:\n" + !before
+                        : "\nThe keys of host.yaml, for several apps on one host.\n");
+    size_t rows = w.rows;
     walk_from(&w, &host_shape);
+    if (w.rows == rows)
+        to->len = before;
 }
 
 static void no_row(struct walk *w, const struct place *at, const struct field *f, int depth)
@@ -149,6 +152,7 @@ bool manifest_has_key(const char *key)
 {
     struct walk w = {.row = no_row, .key = key};
     walk_from(&w, &manifest_shape);
+    walk_from(&w, &host_shape);
     return w.rows > 0;
 }
 

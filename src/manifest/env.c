@@ -1,5 +1,6 @@
 /* The strict reader of .env files. */
 #include "manifest/tables_impl.h"
+#include "base/utf8.h"
 
 #define DOTENV_MAX 500
 #define VALUE_MAX  (64u << 10)
@@ -126,6 +127,11 @@ static bool read_line(struct dotenv *d, struct pair *to)
     if (value.full)
         ok = fail(d, "the value is longer than 64 KB; put it into a file and name it by NAME_FILE");
     buf_done(&value);
+    if (ok && !utf8_is_valid(to->value.s)) {
+        problems_add(d->p, PROBLEM_ERROR, d->file, to->key.pos,
+                     "this is not UTF-8; save the file as UTF-8 text");
+        ok = false;
+    }
     return ok;
 }
 
@@ -158,6 +164,8 @@ struct pairs dotenv_parse(struct arena *a, struct slice text, const char *file, 
                        .start = text,
                        .line = 1};
     struct pairs all = {arena_zalloc(a, DOTENV_MAX * sizeof *all.items), 0};
+    if (slice_starts(text, SLICE("\xef\xbb\xbf"))) /* Windows' editors write it */
+        d.rest = d.start = slice_skip(text, 3);
     if (slice_index(text, '\0') >= 0) {
         fail(&d, "this is a binary file (it holds a zero byte); .env is text");
         return all;

@@ -1,6 +1,8 @@
 /* Whether the files and folders a manifest names are there. */
 #include "manifest/check_impl.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +16,16 @@ struct slice path_join(struct arena *a, struct slice dir, struct slice path)
         return arena_dup(a, path);
     const char *slash = slice_ends(dir, SLICE("/")) ? "" : "/";
     return arena_printf(a, "%.*s%s%.*s", SLICE_ARGS(dir), slash, SLICE_ARGS(path));
+}
+
+static bool is_readable(struct reader *r, struct slice dir, const struct text *folder)
+{
+    const char *path = path_join(r->a, dir, folder->s).ptr;
+    if (access(path, R_OK | X_OK) == 0)
+        return true;
+    report(r, folder->pos, "the folder `%.*s` cannot be read: %s", SHOWN(folder->s),
+           strerror(errno));
+    return false;
 }
 
 static enum found look(struct reader *r, struct slice dir, struct slice path)
@@ -63,8 +75,10 @@ static void check_web_files(struct reader *r, struct manifest *m)
         if (folder->pos.line && look(r, m->dir, folder->s) != FOUND_FOLDER)
             report(r, folder->pos, "the folder `%.*s` does not exist; make it or correct the path",
                    SHOWN(folder->s));
+        else if (folder->pos.line)
+            (void)is_readable(r, m->dir, folder);
     }
-    if (!need_root(r, m))
+    if (!need_root(r, m) || !is_readable(r, m->dir, &web->root))
         return;
     struct slice root = path_join(r->a, m->dir, web->root.s);
     need_file(r, root, &web->fallback, "the fallback");

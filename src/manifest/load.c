@@ -45,14 +45,15 @@ static bool read_all(int fd, struct arena *a, size_t size, struct slice *ret)
 }
 
 /* O_NONBLOCK, because opening a FIFO for reading waits for a writer. */
-bool text_file_read(struct arena *a, const char *path, struct problems *p, struct slice *ret)
+bool text_file_read(struct arena *a, const char *path, const char *hint, struct problems *p,
+                    struct slice *ret)
 {
     struct slice name = arena_dup(a, slice_from(path));
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     struct stat st;
     bool ok = false;
     if (fd < 0 && errno == ENOENT)
-        fail(p, name, "there is no such file; `dais new DIR` makes an app");
+        fail(p, name, "there is no such file%s", hint);
     else if (fd < 0 || fstat(fd, &st) != 0)
         fail(p, name, "it cannot be opened: %s", strerror(errno));
     else if (check_kind(&st, name, p)) {
@@ -118,6 +119,8 @@ struct host_conf *host_parse(struct arena *a, struct slice text, const char *fil
     return read_shape(&r, &host_shape, text, host) ? host : NULL;
 }
 
+#define NEW_HINT "; `dais new DIR` makes an app"
+
 /* ---- from a path
  * ------------------------------------------------------------------------------------ */
 
@@ -162,7 +165,7 @@ struct manifest *manifest_load(struct arena *a, const char *path, struct problem
 {
     struct slice dir, text;
     const char *file = locate(a, path, "dais.yaml", &dir);
-    if (!text_file_read(a, file, p, &text))
+    if (!text_file_read(a, file, NEW_HINT, p, &text))
         return NULL;
     struct reader r = {a, p, arena_dup(a, slice_from(file))};
     struct manifest *m = parse(&r, text);
@@ -177,7 +180,7 @@ struct host_conf *host_load(struct arena *a, const char *path, struct problems *
 {
     struct slice dir, text;
     const char *file = locate(a, path, "host.yaml", &dir);
-    if (!text_file_read(a, file, p, &text))
+    if (!text_file_read(a, file, NEW_HINT, p, &text))
         return NULL;
     struct host_conf *host = host_parse(a, text, file, p);
     if (host)

@@ -86,6 +86,9 @@ struct path_pattern {
 /* ret_splat (may be NULL) is what the `*` stood for; empty for an exact pattern. */
 bool pattern_matches(const struct path_pattern *p, struct slice path, struct slice *ret_splat);
 
+/* Headers that `extra` never sets, because dais gives every answer its own. */
+bool header_is_given(struct slice name);
+
 /* ---- dais.yaml: web ------------------------------------------------------------------------ */
 
 struct redirect {
@@ -307,6 +310,7 @@ struct manifest {
     struct text description; /* a sentence, or empty */
     struct text api; /* "/api/" or what `api:` says; "/dais/" where a backend route covers /api/ */
     struct texts hosts; /* lower-case host names this app answers at */
+    size_t n_own_hosts; /* of them, those of dais.yaml; host.yaml's follow */
     struct tls_conf tls;
     struct web_conf web;
     LIST_OF(struct collection) collections;

@@ -81,10 +81,12 @@ void field_expects(const struct field *f, enum kind kind, struct buf *to)
         [K_MAP] = "a map, `key: value` on a line each",
         [K_TEXTS] = "a field or a list of fields",
     };
-    switch (kind) {
+    bool names = kind == K_TEXTS && f->format == FMT_HOSTNAME;
+    switch (names ? K_TEXT : kind) {
     case K_TEXT:
     case K_PATTERN:
         expects_text(f, to);
+        buf_add_str(to, names ? ", or a list" : "");
         return;
     case K_INT:
         expects_number(f, to);

@@ -79,7 +79,8 @@ static void check_hosts(struct problems *p, const struct site *site)
             struct manifest *other = name->s.len ? map_put(&names, name->s, m) : NULL;
             if (!other)
                 continue;
-            problems_add(p, PROBLEM_ERROR, m->file, name->pos,
+            problems_add(p, PROBLEM_ERROR, j < m->n_own_hosts ? m->file : site->host->file,
+                         name->pos,
                          "the host name `%.*s` belongs to `%.*s` already; remove it from one of "
                          "them",
                          SHOWN(name->s), SHOWN(other->slug.s));
@@ -111,6 +112,8 @@ static void note_shared_origin(struct problems *p, const struct site *site)
 
 void site_check(struct arena *a, struct problems *p, struct site *site)
 {
+    for (size_t i = 0; i < site->n_apps; i++)
+        site->apps[i]->n_own_hosts = site->apps[i]->hosts.n;
     give_names(a, p, site);
     check_slugs(p, site);
     check_hosts(p, site);

@@ -115,7 +115,7 @@ static const struct field web_fields[] = {
      .doc = "Header profiles per path; the most specific path that sets a key wins, the defaults "
             "come last."},
     {"errors", MAP_OF(web_conf, errors, FMT_STATUS, K_TEXT, file), .format = FMT_PATH,
-     .doc = "Own error pages: status and file in root."},
+     .doc = "Own error pages: status and file in root; only the one for 404 is served yet."},
     {"pages", MAP_OF(web_conf, pages, FMT_PATTERN, K_TEXT, file), .format = FMT_PATH,
      .doc = "Paths answered with one file of root when no file of that name exists."},
     {"env", OBJECT(web_conf, env, web_env_shape),
@@ -476,10 +476,11 @@ const struct shape manifest_shape = {.name = "dais.yaml",
                                      .pos_offset = NO_POS};
 
 static const struct field host_limits_fields[] = {
-    {"connections", INT(host_limits, connections), .def = "20000", .min = 16, .max = 10000000,
-     .doc = "Connections at the same time; further ones wait."},
+    {"connections", INT(host_limits, connections), .min = 16, .max = 10000000,
+     .doc = "Connections at the same time, shared out among the threads; further ones get 503. As "
+            "many as descriptors allow when not given."},
     {"max_body", BYTES(host_limits, max_body_bytes), .def = "100MB", .min = 1024, .max = TB,
-     .doc = "The largest request body of any app."},
+     .flags = LATER, .doc = "The largest request body of any app."},
 };
 static const struct shape host_limits_shape = {SHAPE(host_limits, "limits", host_limits_fields)};
 

@@ -30,7 +30,7 @@ enum kind {
       "a name of lower-case letters, digits, `_` and `-`, at most 40, starting with a letter",     \
       "^[a-z][a-z0-9_-]{0,39}$")                                                                   \
     X(FMT_PATH, "a path inside the app folder, such as web/dist", "^[^/]")                         \
-    X(FMT_FOLDER, "a path of a folder, which may lead outside the app folder", "^.")               \
+    X(FMT_FOLDER, "a path, which may lead outside the app folder", "^.")                           \
     X(FMT_URLPATH, "a path of the site, such as /docs/a", "^/")                                    \
     X(FMT_PREFIX, "a path that starts and ends with a slash, such as /docs/", "^/(.*/)?$")         \
     X(FMT_PATTERN, "a path, or the start of one followed by `*`, such as /docs/*", "^/[^*]*[*]?$") \

@@ -253,13 +253,29 @@ static bool prefix_ok(struct slice s)
 static bool target_ok(struct slice s)
 {
     bool is_path = s.len && s.ptr[0] == '/' && !slice_starts(s, SLICE("//"));
-    return url_ok(s) || (is_path && !has_control(s) && slice_index(s, '\\') < 0);
+    return s.len < 2048 && (url_ok(s) || (is_path && !has_control(s) && slice_index(s, '\\') < 0));
 }
 
 static bool header_name_ok(struct slice s)
 {
     static const char letters[] = LOWER UPPER DIGITS "!#$%&'*+.^_`|~-";
     return name_of(s, letters, letters, 200);
+}
+
+/* They describe the file or the connection. */
+#define GIVEN_HEADERS                                                                          \
+    "accept-ranges age connection content-encoding content-length content-range content-type " \
+    "date etag keep-alive last-modified location server te trailer transfer-encoding upgrade " \
+    "vary x-content-type-options x-release x-request-id"
+
+bool header_is_given(struct slice name)
+{
+    const char *words = GIVEN_HEADERS;
+    for (struct slice word; words_next(&words, &word);) {
+        if (slice_eq_nocase(word, name))
+            return true;
+    }
+    return false;
 }
 
 static bool header_value_ok(struct slice s)

@@ -41,6 +41,13 @@ static bool bind_failed(const struct address *a, struct err *e)
     char text[ADDRESS_TEXT_LEN];
     int why = errno;
     address_text(a, text);
+    struct stat st;
+    if (why == EADDRINUSE && a->sa.any.sa_family == AF_UNIX && lstat(a->path, &st) == 0 &&
+        !S_ISSOCK(st.st_mode))
+        return err_set(e, ERR_IO,
+                       "%s is there already and is no socket; remove it, or choose another path "
+                       "with --listen",
+                       a->path);
     if (why == EADDRINUSE)
         return err_set(e, ERR_IO,
                        "%s is in use by another program; stop it, or choose another address with "
@@ -119,10 +126,14 @@ bool unix_address(const char *path, struct sockaddr_un *ret, int *ret_dir, struc
     return true;
 }
 
-/* A socket file that nobody answers is left over from a crash and goes. */
+/* A socket file that nobody answers is left over from a crash and goes. Connecting to any other
+ * file is refused too, and that one stays. */
 static bool unix_is_stale(const struct sockaddr_un *un)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat st;
+    if (lstat(un->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); /* busy: EAGAIN */
     bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) != 0 &&
                  errno == ECONNREFUSED;
     if (fd >= 0)

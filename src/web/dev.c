@@ -45,10 +45,9 @@ static enum io on_pull(struct source *s, struct buf *to, size_t room)
 {
     struct listener_page *p = container_of(s, struct listener_page, source);
     size_t was = to->len;
+    (void)room;
     if (p->is_over)
         return IO_EOF;
-    if (room < 128)
-        return IO_MORE;
     if (!p->is_greeted)
         sse_add_retry(to, 500);
     p->is_greeted = true;
@@ -74,7 +73,9 @@ static bool on_events(struct req *rq, struct err *e)
     (void)e;
     p->source.pull = on_pull;
     p->source.close = on_close;
+    p->source.is_endless = true;
     p->web = web_ref(rq->site);
+    p->is_over = atomic_load(&p->web->is_stopping); /* nobody would end it later */
     list_add(&web_seat(p->web, rq->loop)->listeners, &p->link);
     reply_header(rq, "Cache-Control", SLICE("no-store"));
     return reply_source(rq, 200, "text/event-stream", &p->source);

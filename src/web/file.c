@@ -185,7 +185,9 @@ static bool copy_publish(struct web_file *f, const struct web_rules *r, struct w
     c->coding = h->coding;
     c->charged = charged;
     buf_done(&head);
-    atomic_store_explicit(&f->copies[h->coding], c, memory_order_release);
+    struct web_copy *none = NULL; /* two workers may prepare a file that two trees hold */
+    if (!atomic_compare_exchange_strong(&f->copies[h->coding], &none, c))
+        copy_free(c, f->budget);
     return true;
 }
 

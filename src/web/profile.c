@@ -9,31 +9,6 @@
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; " \
     "object-src 'none'; base-uri 'self'"
 
-/* Headers that describe the file or the connection; `extra` never sets them. */
-static const char *const ours[] = {
-    "accept-ranges",
-    "age",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "content-type",
-    "date",
-    "etag",
-    "keep-alive",
-    "last-modified",
-    "location",
-    "server",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "vary",
-    "x-content-type-options",
-    "x-release",
-    "x-request-id",
-};
-
 /* The rows that apply where row `first` is the first to match, most specific first. */
 struct chain {
     const struct web_conf *conf;
@@ -131,15 +106,6 @@ static void add_csp(struct buf *to, const struct chain *c)
     buf_done(&b);
 }
 
-static bool is_ours(struct slice name)
-{
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (slice_eq_nocase(name, slice_from(ours[i])))
-            return true;
-    }
-    return slice_eq_nocase(name, SLICE("cache-control"));
-}
-
 /* Did a more specific row, or an earlier pair of this one, set it already? */
 static bool is_repeated(const struct chain *c, const struct pair *p)
 {
@@ -161,7 +127,8 @@ static void add_extra(struct buf *to, const struct chain *c)
     for (const struct header_profile *row; (row = chain_next(c, &at));) {
         for (size_t i = 0; i < row->extra.n; i++) {
             const struct pair *p = &row->extra.items[i];
-            if (is_ours(p->key.s) || is_repeated(c, p) || !p->value.s.len)
+            if (header_is_given(p->key.s) || slice_eq_nocase(p->key.s, SLICE("cache-control")) ||
+                is_repeated(c, p) || !p->value.s.len)
                 continue;
             if (!h1_add_header(to, p->key.s, p->value.s))
                 log_line(LOG_WARN, "a header was left out", F_STR("header", p->key.s));

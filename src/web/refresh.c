@@ -13,6 +13,26 @@ static struct loop *home_of(const struct web *w)
     return loops_get(w->options.loops, 0);
 }
 
+/* ---- work in a lane: it keeps the web, and who owns what the web reads
+ * ----------------------------------------------------------------------- */
+
+static bool lane_begin(struct web *w, struct work *work)
+{
+    if (!lane_submit(home_of(w), LANE_SLOW, work))
+        return false;
+    web_ref(w);
+    if (w->options.owner)
+        service_ref(w->options.owner);
+    return true;
+}
+
+static void lane_end(struct web *w)
+{
+    struct service *owner = w->options.owner;
+    web_unref(w);
+    service_unref(owner);
+}
+
 /* ---- bringing a tree to the loops
  * --------------------------------------------------------------- */
 
@@ -111,7 +131,7 @@ static void on_rebuild_done(struct work *work, struct loop *home)
         if (w->rebuild.again)
             rebuild_start(w);
     }
-    web_unref(w);
+    lane_end(w);
 }
 
 void rebuild_start(struct web *w)
@@ -125,13 +145,10 @@ void rebuild_start(struct web *w)
     r->work.run = on_rebuild_run;
     r->work.done = on_rebuild_done;
     r->old = tree_ref(w->tree);
-    r->is_busy = true;
-    web_ref(w);
-    if (!lane_submit(home_of(w), LANE_SLOW, &r->work)) {
-        r->is_busy = false;
+    r->is_busy = lane_begin(w, &r->work);
+    if (!r->is_busy) {
         tree_unref(r->old);
-        watch_rebuilt(w); /* looks again later */
-        web_unref(w);
+        watch_again(w);
     }
 }
 
@@ -169,10 +186,8 @@ static void submit(struct web *w)
     struct prepare *p = &w->prepare;
     p->work.run = on_prepare_run;
     p->work.done = on_prepare_done;
-    p->is_busy = lane_submit(home_of(w), LANE_SLOW, &p->work);
-    if (p->is_busy)
-        web_ref(w);
-    else
+    p->is_busy = lane_begin(w, &p->work);
+    if (!p->is_busy)
         timer_set(&p->retry, home_of(w), RETRY_MS);
 }
 
@@ -197,7 +212,7 @@ static void on_prepare_done(struct work *work, struct loop *home)
         else if (!p->is_over)
             submit(w);
     }
-    web_unref(w);
+    lane_end(w);
 }
 
 static void on_retry(struct timer *t, struct loop *l)

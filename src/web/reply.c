@@ -3,6 +3,7 @@
 #include "web/parts_impl.h"
 #include "web/web_impl.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 static bool on_read(struct req *rq, struct err *e);
@@ -137,6 +138,17 @@ static bool reply_found(struct req *rq, const struct web_query *q, const struct 
     }
 }
 
+/* A root replaced by a rename, before its folders were read again: the old one may be gone. */
+static int open_in_new_root(const struct web *w, const struct web_file *file, struct stat *ret)
+{
+    int root = open(w->rules.roots[file->root].folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return -1;
+    int fd = beneath_open_file(root, file->rel, ret);
+    close(root);
+    return fd;
+}
+
 /* Opens the file as it is now: head and body speak of the same bytes, whatever the tree says. */
 static bool open_found(struct req *rq, struct web *w, struct web_file *file, struct found *ret)
 {
@@ -144,6 +156,8 @@ static bool open_found(struct req *rq, struct web *w, struct web_file *file, str
     char first[16], *etag = arena_alloc(rq->arena, ETAG_MAX);
     int root = web_seat(w, rq->loop)->tree->root_fds[file->root];
     ret->fd = file->rel ? beneath_open_file(root, file->rel, &st) : -1;
+    if (ret->fd < 0 && file->rel)
+        ret->fd = open_in_new_root(w, file, &st);
     if (ret->fd < 0)
         return false;
     struct web_facts facts = facts_of(&st);

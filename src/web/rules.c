@@ -1,5 +1,6 @@
 /* What `web:` says, compiled: folders, redirects, rewrites and the env script. */
 #include "web/rules_impl.h"
+#include "base/json.h"
 #include "web/profile_impl.h"
 
 #include <string.h>
@@ -28,28 +29,6 @@ static void add_roots(struct web_rules *r, const struct web_options *o)
         (struct web_root){SLICE("/"), folder_of(&r->arena, o->dir, conf->root.s)};
 }
 
-/* A JSON string that is also safe in a script tag and in JavaScript of any age. */
-static void add_json(struct buf *to, struct slice s)
-{
-    buf_add_char(to, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c == 0xe2 && i + 2 < s.len && (unsigned char)s.ptr[i + 1] == 0x80 &&
-            ((unsigned char)s.ptr[i + 2] & 0xfe) == 0xa8) {
-            buf_printf(to, "\\u20%02x", (unsigned char)s.ptr[i + 2] - 0x80);
-            i += 2;
-        } else if (c == '"' || c == '\\') {
-            buf_add_char(to, '\\');
-            buf_add_char(to, (char)c);
-        } else if (c < 0x20 || c == '<' || c == '>' || c == 0x7f) {
-            buf_printf(to, "\\u%04x", c);
-        } else {
-            buf_add_char(to, (char)c);
-        }
-    }
-    buf_add_char(to, '"');
-}
-
 static struct slice make_script(struct arena *a, const struct pairs *values)
 {
     struct buf b;
@@ -58,9 +37,9 @@ static struct slice make_script(struct arena *a, const struct pairs *values)
     for (size_t i = 0; i < values->n; i++) {
         if (i)
             buf_add_char(&b, ',');
-        add_json(&b, values->items[i].key.s);
+        json_escape(&b, values->items[i].key.s, JSON_FOR_HTML);
         buf_add_char(&b, ':');
-        add_json(&b, values->items[i].value.s);
+        json_escape(&b, values->items[i].value.s, JSON_FOR_HTML);
     }
     buf_add(&b, SLICE("};\n"));
     struct slice text = arena_dup(a, buf_slice(&b));
@@ -246,11 +225,11 @@ static void add_target(struct buf *to, struct slice target, struct slice splat)
     buf_add(to, slice_first(target, fixed));
     ptrdiff_t at;
     while ((at = slice_search(rest, SLICE(":splat"))) >= 0) {
-        buf_add(to, slice_first(rest, (size_t)at));
+        address_encode(to, slice_first(rest, (size_t)at));
         path_encode(to, splat);
         rest = slice_skip(rest, (size_t)at + 6);
     }
-    buf_add(to, rest);
+    address_encode(to, rest);
     size_t slashes = 0;
     while (!fixed && was + slashes < to->len && to->data[was + slashes] == '/')
         slashes++;
@@ -280,7 +259,7 @@ bool rules_redirect(const struct web_rules *r, struct slice path, struct slice m
             buf_add(&b, mount);
         add_target(&b, target, splat);
         add_query(&b, target, query);
-        buf_add(&b, fragment);
+        address_encode(&b, fragment);
         *ret_location = finish(&b, a);
         *ret_status = (int)row->status;
         return ret_location->len > 0;

@@ -116,13 +116,16 @@ static void add_folder(struct scan *s, const char *rel, int parent, const struct
         (struct folder){mem_strdup(rel), parent, depth, st->st_dev, st->st_ino};
 }
 
-/* Dot names are never served, but for .well-known in the root. Names no request can spell (paths
- * are UTF-8 without control characters and backslashes) are left out. */
+/* Dot names are never served, but for .well-known in the root; nor are the manifests there. Names
+ * no request can spell (paths are UTF-8 without control characters and backslashes) are left out.
+ */
 static bool is_servable(const char *name, bool in_root)
 {
     struct slice s = slice_from(name);
     if (name[0] == '.')
         return in_root && slice_is(s, ".well-known");
+    if (in_root && (slice_is(s, "dais.yaml") || slice_is(s, "host.yaml")))
+        return false;
     for (size_t i = 0; i < s.len; i++) {
         if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f || s.ptr[i] == '\\')
             return false;

@@ -103,6 +103,11 @@ void watch_rebuilt(struct web *w)
     poll_later(w->watch);
 }
 
+void watch_again(struct web *w)
+{
+    timer_set(&w->watch->poll, loops_get(w->options.loops, 0), POLL_MS);
+}
+
 void watch_stop(struct web *w)
 {
     struct web_watch *ww = w->watch;

@@ -75,6 +75,7 @@ void web_unref(struct web *w)
     for (unsigned i = 0; i < w->n_seats; i++)
         tree_unref(w->seats[i].tree);
     tree_unref(w->tree);
+    tree_unref(w->prepare.tree); /* stopped while it waited for room in the lane */
     if (w->inotify >= 0)
         close(w->inotify);
     rules_done(&w->rules);

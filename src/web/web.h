@@ -23,9 +23,10 @@ struct web_budget {
 };
 
 struct web_options {
-    const struct web_conf *conf; /* must outlive the web, with the arena it is in */
+    const struct web_conf *conf; /* lives until web_stop, and as long as `owner` */
     struct slice dir;            /* the app folder; empty: the current one */
     struct slice mount;          /* "" or "/app": where pages find their /_/dev/ script */
+    struct service *owner;       /* of conf: kept while a lane reads it; NULL: conf outlives all */
     const struct pairs *env;     /* web.env.values, expanded; NULL: as written */
     struct web_budget *budget;   /* must outlive the web; NULL: one of its own */
     struct loops *loops;         /* NULL: one loop, nothing in the background (tests, benchmarks) */

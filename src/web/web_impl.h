@@ -49,6 +49,7 @@ int watch_inotify(void); /* -1 when there is none */
 void watch_start(struct web *w);
 void watch_stop(struct web *w);
 void watch_rebuilt(struct web *w); /* a new look was taken */
+void watch_again(struct web *w);   /* it could not be taken: once more, later */
 
 /* refresh.c, loop 0. */
 void rebuild_start(struct web *w);

@@ -102,6 +102,23 @@ void path_encode(struct buf *to, struct slice path)
     encode(to, path, CH_UNRESERVED, "/!$&'()*+,;=:@");
 }
 
+static bool is_escape(struct slice s)
+{
+    static const char hex[] = "0123456789ABCDEFabcdef";
+    return s.len > 2 && s.ptr[1] && s.ptr[2] && strchr(hex, s.ptr[1]) && strchr(hex, s.ptr[2]);
+}
+
+void address_encode(struct buf *to, struct slice address)
+{
+    for (size_t i = 0; i < address.len; i++) {
+        struct slice rest = slice_skip(address, i);
+        if (*rest.ptr == '%' && is_escape(rest))
+            buf_add_char(to, '%');
+        else
+            encode(to, slice_first(rest, 1), CH_UNRESERVED, "/?#[]@!$&'()*+,;=:");
+    }
+}
+
 void percent_encode(struct buf *to, struct slice text)
 {
     encode(to, text, CH_UNRESERVED, "");

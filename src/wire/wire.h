@@ -226,6 +226,8 @@ bool path_normalise(struct slice raw, char *to, struct slice *ret, struct err *e
 /* Escapes a normalised path for Location or a request line; a round trip through
  * path_normalise gives it back. */
 void path_encode(struct buf *to, struct slice path);
+/* Escapes what no address may hold and leaves its structure and its escapes as they are. */
+void address_encode(struct buf *to, struct slice address);
 /* Escapes everything but letters, digits and -._~ (one segment or one query value). */
 void percent_encode(struct buf *to, struct slice text);
 

@@ -73,6 +73,20 @@ def test_a_second_signal_does_not_wait(app):
         log_has(server, "stopping at once")
 
 
+def test_who_stops_does_not_reload(app):
+    """The new host would be started after the last one was told to stop."""
+    with serving(app) as server, Conn(app / "data/dais.sock") as late:
+        late.send("POST /reload HTTP/1.1\r\nHost: localhost\r\n")
+        wait_for(lambda: "unix" in conns(server) and " head " in conns(server), "half a request")
+        server.proc.send_signal(signal.SIGTERM)
+        log_has(server, "finishing")
+        server.proc.send_signal(signal.SIGHUP)
+        log_has(server, "reload refused: the server is stopping")
+        answer = late.send("\r\n").read()
+        assert (answer.status, answer.get("connection")) == (503, "close")
+        assert server.proc.wait(5) == 0
+
+
 def test_ctrl_c_says_130(app):
     with serving(app) as server:
         server.expect_code = 130
@@ -286,6 +300,32 @@ def test_thirty_reloads_lose_no_request(app, run_dais):
         assert all(hammer.end() > 20 for hammer in hammers)
         text = server.fetch("/metrics").body.decode()
         assert "dais_reloads_total 30\n" in text and "dais_reload_failures_total 0\n" in text
+
+
+@pytest.mark.parametrize("how", ["command", "signal"])
+def test_a_long_reload_holds_nobody_up(app, how):
+    """Reading folders takes as long as it takes; the one loop there is answers all the while."""
+    rewrite = "web: { root: web, rewrite: [ { files: '*.js', from: x, to: y } ] }\n"
+    (app / "dais.yaml").write_text(f"app: app\n{rewrite}")
+    for name in "abc":
+        (app / "web" / f"{name}.js").write_text(" " * (12 << 20))
+    with serving(app, env={"DAIS_THREADS": "1"}) as server, server.connect() as conn:
+        began, longest, over = time.monotonic(), 0, False
+        if how == "signal":
+            server.proc.send_signal(signal.SIGHUP)
+        else:
+            control = Conn(app / "data/dais.sock").request("/reload", "POST")
+        while not over:
+            asked = time.monotonic()
+            assert conn.request("/healthz").read().status == 200
+            longest = max(longest, time.monotonic() - asked)
+            over = '"msg":"reloaded"' in server.stderr
+            assert asked < began + 30
+        whole = time.monotonic() - began
+        assert longest < whole / 3, f"{longest:.3f} s of {whole:.3f} s"
+        if how == "command":
+            assert control.read("POST").status == 200
+            control.close()
 
 
 def where(server):

@@ -3,6 +3,7 @@ import gzip
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -149,6 +150,17 @@ def test_ranges(site, path, content):
         assert conn.request("/").read().status == 200
 
 
+@pytest.mark.parametrize("end", [65000, 65300, 65340, 65400, 65450])
+def test_a_part_that_nearly_fills_the_buffer(site, end):
+    """No room is left for the next part's head then: it must wait, not hold up the server."""
+    with site.connect() as conn:
+        many = conn.request("/large.bin", headers={"Range": f"bytes=0-{end},90000-90009"}).read()
+        parts = many.body.split(b"--" + many.get("content-type").split("boundary=")[1].encode())
+        assert [p.split(b"\r\n\r\n", 1)[1][:-2] for p in parts[1:-1]] == \
+            [LARGE[:end + 1], LARGE[90000:90010]]
+    assert site.fetch("/").status == 200
+
+
 def test_a_file_cut_while_it_is_sent(make_app, dais):
     folder = make_app("demo", FILES, SITE)
     file = folder / "web" / "huge.bin"
@@ -241,3 +253,35 @@ def test_a_thousand_requests_while_files_change(make_app, dais):
                 replace(folder / "web" / "text.txt", f"{n // 50:02d}" * 500)
             body = conn.request("/text.txt").read().body
             assert body == TEXT.encode() or body == body[:2] * 500
+
+
+def test_a_page_that_listens_late_does_not_hold_up_the_end(make_app, dais):
+    server = dais(make_app("one", FILES, SITE), "--dev")
+    with server.connect() as late:
+        late.send("GET /_/dev/events HTTP/1.1\r\nHost: a\r\n")
+        server.proc.send_signal(signal.SIGTERM)
+        wait_for(lambda: "finishing" in server.stderr, "the drain")
+        late.send("\r\n")
+        assert server.proc.wait(8) == 0
+
+
+def test_the_script_of_a_page_reached_by_the_apps_name(make_app, dais):
+    server = dais(make_app("one", FILES, SITE), make_app("two", FILES, SITE), "--dev")
+    for host in ("localhost", "two.localhost"):
+        page = server.fetch("/two/" if host == "localhost" else "/", host=host).body.decode()
+        script = re.search('<script src="([^"]*)">', page)[1]
+        answer = server.fetch(script, host=host)
+        assert (answer.status, answer.get("content-type")) == (200, "text/javascript; charset=utf-8")
+        assert server.fetch(script, method="POST", host=host).status == 405
+
+
+def test_a_reload_has_room_to_rewrite_again(make_app, dais):
+    """Both hosts' files are in memory for a moment: more than one host's share."""
+    large = "fetch('http://127.0.0.1:8000/api')" + " " * (14 << 20)
+    folder = make_app("one", {**FILES, **{f"web/{n}.js": large for n in "abc"}}, SITE)
+    server = dais(folder)
+    for _ in range(3):
+        for name in "abc":
+            start = server.fetch(f"/{name}.js", headers={"Range": "bytes=0-10"}).body
+            assert start == b"fetch('/api"
+        assert fetch(folder / "data/dais.sock", "/reload", "POST").status == 200

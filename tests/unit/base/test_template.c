@@ -126,9 +126,8 @@ static void mistakes_in_a_template_fail_must(void **state)
 static const struct template_value home_values[] = {{"version", SLICE_INIT("0.1.0")},
                                                     {"title", SLICE_INIT("Apps")}};
 static const struct template_value home_row[] = {
-    {"title", SLICE_INIT("Field Notes")},
-    {"description", SLICE_INIT("Twelve trees.")},
-    {"href", SLICE_INIT("/field-notes/")},
+    {"title", SLICE_INIT("Field Notes")},  {"description", SLICE_INIT("Twelve trees.")},
+    {"href", SLICE_INIT("/field-notes/")}, {"where", SLICE_INIT("/field-notes/")},
     {"state", SLICE_INIT("ready")},
 };
 static const struct template_row home_rows[] = {{home_row, COUNT(home_row)}};

@@ -1,5 +1,6 @@
 /* The server rig: routes that try every kind of answer, and blocking clients with deadlines. */
 #include "server_rig.h"
+#include "http/http_impl.h"
 #include "unit.h"
 
 #include <arpa/inet.h>
@@ -115,6 +116,80 @@ static bool silent(struct req *rq, struct err *e)
     return true;
 }
 
+/* Ten events, each made by a turn of its own: the source is dry in between and wakes itself. */
+struct events {
+    struct source source;
+    struct post post;
+    unsigned n;
+    bool is_posted, is_closed;
+};
+
+static void on_event_due(struct post *p, struct loop *l)
+{
+    struct events *ev = container_of(p, struct events, post);
+    (void)l;
+    ev->is_posted = false;
+    if (ev->is_closed)
+        free(ev);
+    else
+        source_wake(&ev->source);
+}
+
+static enum io events_pull(struct source *s, struct buf *to, size_t room)
+{
+    struct events *ev = container_of(s, struct events, source);
+    (void)room;
+    buf_printf(to, "data: %u\n\n", ev->n);
+    if (++ev->n == 10)
+        return IO_EOF;
+    ev->is_posted = true;
+    loop_post(s->conn->home->loop, &ev->post);
+    return IO_MORE;
+}
+
+static void events_close(struct source *s)
+{
+    struct events *ev = container_of(s, struct events, source);
+    sources_open--;
+    ev->is_closed = true;
+    if (!ev->is_posted)
+        free(ev);
+}
+
+static bool events(struct req *rq, struct err *e)
+{
+    struct events *ev = mem_new(struct events);
+    (void)e;
+    *ev = (struct events){.source = {.pull = events_pull, .close = events_close},
+                          .post.fn = on_event_due};
+    sources_open++;
+    return reply_source(rq, 200, "text/event-stream", &ev->source);
+}
+
+/* A lane is held up until the test opens the gate. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_open;
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+void gate_set(bool is_open)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.is_open = is_open;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static bool gated(struct req *rq, struct err *e)
+{
+    pthread_mutex_lock(&gate.lock);
+    while (!gate.is_open)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+    return show(rq, e);
+}
+
 static const struct route rows[] = {
     {.path = "/hello", .name = "hello", .methods = ON_GET, .handle = hello},
     {.path = "/echo", .name = "echo", .methods = ON_POST, .handle = echo, .max_body = 100000},
@@ -125,12 +200,14 @@ static const struct route rows[] = {
      .run = RUN_READ,
      .max_body = 2 << 20},
     {.path = "/slow/{id}", .name = "slow", .methods = ON_GET, .handle = show, .run = RUN_SLOW},
+    {.path = "/gate/{id}", .name = "gate", .methods = ON_GET, .handle = gated, .run = RUN_SLOW},
     {.path = "/show/{id}", .name = "show", .methods = ON_GET, .handle = show},
     {.path = "/tree/*", .name = "tree", .methods = ON_GET, .handle = show},
     {.path = "/fail", .name = "fail", .methods = ON_GET, .handle = failing},
     {.path = "/big", .name = "big", .methods = ON_GET, .handle = big},
     {.path = "/file", .name = "file", .methods = ON_GET, .handle = file},
     {.path = "/stream", .name = "stream", .methods = ON_GET, .handle = stream},
+    {.path = "/events", .name = "events", .methods = ON_GET, .handle = events},
     {.path = "/silent", .name = "silent", .methods = ON_GET, .handle = silent},
 };
 
@@ -249,7 +326,8 @@ void rig_start(struct rig *r, const struct rig_options *o)
     r->loops = loops_new(o->threads ? o->threads : 2);
     assert_true(lanes_start(r->loops, 2, &e));
     r->server = server_new(r->loops, &o->server, &r->service);
-    r->front = (struct front){.server = r->server, .filter = o->filter ? wrap : NULL};
+    r->front = (struct front){.server = r->server, .filter = o->filter ? wrap : o->wrap};
+    r->changes_bytes = o->filter;
     const struct listen_options options = {.on_accept = server_accept, .user = &r->front};
     assert_true(address_parse(&a, SLICE("127.0.0.1:0"), &e));
     r->listener = listener_open(r->loops, &a, &options, &e);
@@ -301,7 +379,7 @@ struct client *client_open(struct rig *r)
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(r->port)};
     inet_pton(AF_INET, "127.0.0.1", &a.sin_addr);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    c->filter = r->front.filter != NULL;
+    c->filter = r->changes_bytes;
     assert_int_equal(connect(c->fd, (struct sockaddr *)&a, sizeof a), 0);
     return c;
 }

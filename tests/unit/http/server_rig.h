@@ -10,6 +10,7 @@ struct rig {
     struct front front;
     pthread_t thread;
     uint16_t port;
+    bool changes_bytes; /* the filter does, so clients change them back */
     struct service service;
     struct router *router;
     int file_fd; /* 1 MB of pattern */
@@ -18,14 +19,16 @@ struct rig {
 struct rig_options {
     struct server_options server;
     unsigned threads;
-    bool filter;                /* every byte of the wire is changed by a stream filter */
-    const struct route *routes; /* more of them */
+    bool filter;                    /* every byte of the wire is changed by a stream filter */
+    bool (*wrap)(struct stream *s); /* the test's own filter, which keeps the bytes */
+    const struct route *routes;     /* more of them */
     size_t n_routes;
 };
 
 void rig_start(struct rig *r, const struct rig_options *o);
 void rig_stop(struct rig *r);  /* stops at once */
 void rig_drain(struct rig *r); /* stops gracefully, waits */
+void gate_set(bool is_open);   /* closed at first: GET /gate/ID waits in its lane for it */
 
 /* A client connection; with the rig's filter it changes bytes back. */
 struct client {

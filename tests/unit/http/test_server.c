@@ -289,6 +289,35 @@ static void a_reader_that_stops_is_cut(void **state)
     rig_stop(&rig);
 }
 
+/* Requests of all routes that ended so. */
+static uint64_t count_of(int status)
+{
+    struct server_stats stats;
+    struct arena a;
+    uint64_t n = 0;
+    arena_init(&a, 1u << 20);
+    server_stats_read(rig.server, &a, &stats);
+    for (size_t i = 0; i < stats.n_routes; i++)
+        n += stats.routes[i].by_status[status - 100];
+    arena_done(&a);
+    return n;
+}
+
+static void who_leaves_in_its_body_is_counted(void **state)
+{
+    const struct timespec a_moment = {.tv_nsec = 1000000};
+    (void)state;
+    start(NULL);
+    struct client *c = client_open(&rig);
+    client_say(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
+    client_close(c);
+    for (int i = 0; i < 5000 && count_of(499) == 0; i++)
+        nanosleep(&a_moment, NULL);
+    assert_int_equal(count_of(499), 1);
+    assert_int_equal(count_of(200), 0);
+    rig_stop(&rig);
+}
+
 static void drain_finishes_what_was_asked(void **state)
 {
     (void)state;
@@ -346,6 +375,7 @@ int main(void)
         BOTH(bad_requests_close),
         BOTH(slow_clients_time_out),
         BOTH(a_reader_that_stops_is_cut),
+        BOTH(who_leaves_in_its_body_is_counted),
         BOTH(drain_finishes_what_was_asked),
     };
     signal(SIGPIPE, SIG_IGN);

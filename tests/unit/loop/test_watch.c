@@ -2,6 +2,7 @@
 #include "loop/loop.h"
 #include "unit.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -143,6 +144,70 @@ static void a_descriptor_that_cannot_be_watched_is_an_error(void **state)
     assert_non_null(strstr(e.msg, "watching a descriptor failed"));
 }
 
+/* ---- a connection that is reset with bytes left in it ---------------------------------------- */
+
+static struct timer patience;
+static int bytes_seen;
+static bool is_too_late;
+
+static void on_too_late(struct timer *t, struct loop *l)
+{
+    (void)t;
+    (void)l;
+    is_too_late = true;
+    loops_stop(loops);
+}
+
+static void on_ready_take_one(struct watch *w, int events)
+{
+    struct end *e = container_of(w, struct end, watch);
+    char c;
+    (void)events;
+    if (recv(e->fd, &c, 1, 0) == 1) {
+        bytes_seen++;
+        return;
+    }
+    timer_off(&patience);
+    close_end(e);
+}
+
+/* Returns our end; the other one has sent three bytes and then reset the connection. */
+static int reset_connection(void)
+{
+    const struct linger now = {.l_onoff = 1};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int door = socket(AF_INET, SOCK_STREAM, 0), far = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(door, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(door, 1), 0);
+    assert_int_equal(getsockname(door, (struct sockaddr *)&a, &len), 0);
+    assert_int_equal(connect(far, (struct sockaddr *)&a, sizeof a), 0);
+    int fd = accept4(door, NULL, NULL, SOCK_NONBLOCK);
+    assert_int_equal(send(far, "abc", 3, 0), 3);
+    setsockopt(far, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(far);
+    close(door);
+    return fd;
+}
+
+static void an_error_is_told_until_it_is_seen(void **state)
+{
+    struct err err;
+    struct loop *l = loops_get(loops, 0);
+    struct end e = {.watch.on_ready = on_ready_take_one, .fd = reset_connection(), .other = dup(0)};
+    (void)state;
+    assert_true(watch_open(&e.watch, l, e.fd, &err));
+    watch_want(&e.watch, WATCH_READ);
+    n_open++;
+    patience.fn = on_too_late;
+    timer_set(&patience, l, 5000);
+    loops_run(loops);
+    assert_false(is_too_late);
+    assert_int_equal(bytes_seen, 3);
+    assert_true(e.is_closed);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, start, stop)
 TESTS(T(a_callback_may_close_itself_and_another), T(only_what_is_wanted_is_told),
-      T(a_number_may_be_used_again_at_once), T(a_descriptor_that_cannot_be_watched_is_an_error))
+      T(a_number_may_be_used_again_at_once), T(a_descriptor_that_cannot_be_watched_is_an_error),
+      T(an_error_is_told_until_it_is_seen))

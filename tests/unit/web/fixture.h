@@ -243,7 +243,7 @@ static inline void keep_header(struct asked *a, const char *name, char *to, size
 static inline void assert_header(struct asked *a, const char *name, const char *want)
 {
     const char *got = header(a, name);
-    if (!got != !want || (got && strcmp(got, want) != 0))
+    if (got && want ? strcmp(got, want) != 0 : got != want)
         fail_msg("%s is \"%s\", not \"%s\"", name, got ? got : "absent", want ? want : "absent");
 }
 

@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <time.h>
 
 #define LOOPS 2
@@ -266,7 +267,149 @@ static void stopping_early_leaks_nothing(void **state)
     run_world(&w, "", false);
 }
 
+/* ---- a lane that is full or late
+ * ----------------------------------------------------------------- */
+
+#define QUEUE_MAX 4096
+
+static sem_t lane_may_go_on;
+
+static void wait_there(struct work *work)
+{
+    (void)work;
+    sem_wait(&lane_may_go_on);
+    sem_post(&lane_may_go_on); /* open from then on */
+}
+
+static void forget(struct work *work, struct loop *home)
+{
+    (void)home;
+    free(work);
+}
+
+/* One loop that does not run, one slow worker that waits, and a web. */
+static void open_late(struct world *w, struct service *owner, size_t n_works)
+{
+    struct err e;
+    sem_init(&lane_may_go_on, 0, 0);
+    app_init(&w->app);
+    write_version(w, 1);
+    w->loops = loops_new(1);
+    assert_true(lanes_start(w->loops, 2, &e));
+    for (size_t i = 0; i < n_works; i++) {
+        struct work *work = mem_new(struct work);
+        work->run = wait_there;
+        work->done = forget;
+        while (!lane_submit(loops_get(w->loops, 0), LANE_SLOW, work))
+            nanosleep(&(struct timespec){0, 1000000}, NULL); /* one is about to be taken */
+    }
+    struct web_options o =
+        app_options(&w->app, "  rewrite: [ { files: \"*.txt\", from: a, to: b } ]\n");
+    o.loops = w->loops;
+    o.owner = owner;
+    w->app.web = web_new(&o);
+    web_start(w->app.web);
+}
+
+static void close_late(struct world *w)
+{
+    lanes_stop(w->loops);
+    loops_free(w->loops);
+    w->app.web = NULL;
+    app_done(&w->app);
+}
+
+struct owner {
+    struct service service;
+    struct world *world;
+};
+
+/* As a host does with its last reference. */
+static void free_owner(struct service *s)
+{
+    struct app *app = &container_of(s, struct owner, service)->world->app;
+    web_unref(app->web);
+    app->web = NULL;
+    arena_done(&app->arena);
+}
+
+static void work_under_way_keeps_what_it_reads(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    struct owner owner = {.service = {.refs = 1, .free = free_owner}, .world = &w};
+    open_late(&w, &owner.service, 1);
+    write_version(&w, 2);
+    web_refresh(w.app.web);
+    web_stop(w.app.web);
+    service_unref(&owner.service);
+    assert_int_equal(atomic_load(&owner.service.refs), 2); /* preparing, reading again */
+    sem_post(&lane_may_go_on);
+    close_late(&w);
+    assert_int_equal(atomic_load(&owner.service.refs), 0);
+}
+
+static void a_full_lane_leaks_nothing(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    open_late(&w, NULL, QUEUE_MAX + 1);
+    web_stop(w.app.web);
+    web_unref(w.app.web);
+    sem_post(&lane_may_go_on);
+    close_late(&w);
+}
+
+struct witness {
+    struct timer timer;
+    struct world *world;
+    uint64_t refused; /* before the change */
+    int looks;
+};
+
+static uint64_t refused(struct world *w)
+{
+    struct lane_stats stats[LANE_COUNT];
+    lanes_stats(w->loops, stats);
+    return stats[LANE_SLOW].refused;
+}
+
+static void on_witness(struct timer *t, struct loop *l)
+{
+    struct witness *witness = container_of(t, struct witness, timer);
+    struct world *w = witness->world;
+    struct web_stats web;
+    web_stats(w->app.web, &web);
+    if (refused(w) > witness->refused) /* the look after the change */
+        sem_post(&lane_may_go_on);
+    if (web.swaps || ++witness->looks == 200)
+        loops_stop(w->loops);
+    timer_set(t, l, 50);
+}
+
+static void a_change_that_finds_the_lane_full_is_not_forgotten(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    struct witness witness = {.timer.fn = on_witness, .world = &w};
+    struct web_stats web;
+    open_late(&w, NULL, QUEUE_MAX + 1);
+    witness.refused = refused(&w);
+    write_version(&w, 2);
+    timer_set(&witness.timer, loops_get(w.loops, 0), 1);
+    loops_run(w.loops);
+    web_stats(w.app.web, &web);
+    assert_int_equal(web.swaps, 1);
+    timer_off(&witness.timer);
+    web_stop(w.app.web);
+    web_unref(w.app.web);
+    close_late(&w);
+}
+
 TESTS(cmocka_unit_test(requests_run_while_files_change),
       cmocka_unit_test(folders_may_come_and_be_replaced),
       cmocka_unit_test(changes_show_without_inotify),
-      cmocka_unit_test(stopping_early_leaks_nothing))
+      cmocka_unit_test(stopping_early_leaks_nothing),
+      cmocka_unit_test(work_under_way_keeps_what_it_reads),
+      cmocka_unit_test(a_full_lane_leaks_nothing),
+      cmocka_unit_test(a_change_that_finds_the_lane_full_is_not_forgotten))

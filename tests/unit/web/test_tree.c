@@ -1,6 +1,7 @@
 /* Tests of reading folders into a tree: hostile contents, reuse, limits, links, the budget. */
 #include "fixture.h"
 
+#include <pthread.h>
 #include <time.h>
 
 static bool has(struct app *app, const char *path)
@@ -251,8 +252,49 @@ static void many_files(void **state)
     app_done(&app);
 }
 
+struct loading {
+    struct web_file *file;
+    const struct web *web;
+    pthread_barrier_t *together;
+};
+
+static void *load_one(void *arg)
+{
+    const struct loading *loading = arg;
+    const struct web *w = loading->web;
+    pthread_barrier_wait(loading->together);
+    file_load(loading->file, &w->rules, w->tree->root_fds[loading->file->root]);
+    return NULL;
+}
+
+/* Preparing and reading the folders again meet at a file that both trees hold. */
+static void two_workers_may_load_one_file(void **state)
+{
+    (void)state;
+    struct app app;
+    pthread_barrier_t together;
+    app_init(&app);
+    PUT(&app, "web/a.txt", "some text");
+    app_open(&app, "");
+    const struct web_file *known = tree_find(app.web->tree, SLICE("/a.txt"))->file;
+    pthread_barrier_init(&together, NULL, 2);
+    for (int i = 0; i < 300; i++) {
+        struct web_file *f = file_new(&app.web->rules, known->root, SLICE("/a.txt"), &known->facts);
+        struct loading loading = {f, app.web, &together};
+        pthread_t other;
+        assert_int_equal(pthread_create(&other, NULL, load_one, &loading), 0);
+        load_one(&loading);
+        pthread_join(other, NULL);
+        file_unref(f);
+        assert_int_equal(atomic_load(&app.web->options.budget->used), 0);
+    }
+    pthread_barrier_destroy(&together);
+    app_done(&app);
+}
+
 TESTS(cmocka_unit_test(odd_entries_are_left_out), cmocka_unit_test(folders_have_an_index),
       cmocka_unit_test(unchanged_files_are_taken_over),
       cmocka_unit_test(a_file_read_too_soon_is_read_again),
       cmocka_unit_test(a_replaced_root_is_another_one), cmocka_unit_test(limits_hold),
-      cmocka_unit_test(the_budget_holds), cmocka_unit_test(many_files))
+      cmocka_unit_test(the_budget_holds), cmocka_unit_test(many_files),
+      cmocka_unit_test(two_workers_may_load_one_file))
