@@ -151,7 +151,7 @@ web: ## install and build the front ends that have a package.json
 run: deps ## install, build, serve the example apps, print their URL
 	@tools/web
 	@$(MAKE) --no-print-directory release
-	@build/release/dais serve apps
+	@trap : INT; build/release/dais serve apps || exit $$(($$? == 130 ? 0 : $$?)) # Ctrl+C ends it
 
 # ---- tests ------------------------------------------------------------------------------------
 test-programs: $(UNIT_BINS) $(FUZZ_BINS)
