@@ -5,14 +5,16 @@
 
 MODE ?= debug
 OUT  := build/$(MODE)
-CC   ?= gcc
+ifeq ($(origin CC),default) # make's own is cc
+CC   := gcc
+endif
 
 # ---- packages: the one list of what Debian must provide -------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libuv1-dev libyaml-dev libbrotli-dev zlib1g-dev \
 	binutils ca-certificates
 WEB_PACKAGES   := nodejs npm
-TEST_PACKAGES  := libcmocka-dev clang clang-format-14 clang-tidy cppcheck python3 python3-pytest \
-	python3-yaml chromium chromium-driver python3-selenium brotli git
+TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang-tidy cppcheck \
+	python3 python3-pytest python3-yaml chromium chromium-driver python3-selenium brotli git
 BENCH_PACKAGES := wrk nginx-light caddy
 
 # ---- flags ------------------------------------------------------------------------------------
@@ -104,6 +106,7 @@ $(OUT)/base/build.o: $(OUT)/gen/build_info.h
 
 # Other flags: rebuild all. Another set of files (one was deleted): make the archive anew.
 $(OUT)/.flags: FORCE
+	@test -n '$(STATIC)' || { echo "packages are missing: make deps installs what building needs" >&2; exit 1; }
 	@mkdir -p $(@D)
 	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' > $@.$$$$ && \
 		{ cmp -s $@.$$$$ $@ && rm -f $@.$$$$ || mv $@.$$$$ $@; }
@@ -150,8 +153,8 @@ web: ## install and build the front ends that have a package.json
 # A new make reads pkg-config anew: at first the packages it asks for were not there yet.
 run: deps ## install, build, serve the example apps, print their URL
 	@tools/web
-	@$(MAKE) --no-print-directory release
-	@build/release/dais serve apps
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$$(nproc)) release
+	@trap : INT; build/release/dais serve apps || exit $$(($$? == 130 ? 0 : $$?)) # Ctrl+C ends it
 
 # ---- tests ------------------------------------------------------------------------------------
 test-programs: $(UNIT_BINS) $(FUZZ_BINS)

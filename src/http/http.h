@@ -100,8 +100,9 @@ struct req {
     struct arena *arena; /* lives until the answer is on its way */
     const struct route *route;
     struct service *service;
-    void *site;        /* what service.find wants its handler to have */
-    struct loop *loop; /* the connection's */
+    void *site;               /* what service.find wants its handler to have */
+    struct slice page_script; /* of this origin: what the page of an error loads; empty: nothing */
+    struct loop *loop;        /* the connection's */
     struct server *server;
     struct res res;
     int64_t start_ns;

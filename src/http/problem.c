@@ -6,6 +6,10 @@
 
 #include <stdio.h>
 
+#define CSP                                                                           \
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; " \
+    "form-action 'none'; frame-ancestors 'self'"
+
 static struct slice problem_json(struct req *rq, const struct err *e, int status)
 {
     struct buf b;
@@ -56,6 +60,11 @@ static struct slice problem_page(struct req *rq, const struct err *e, int status
     struct buf page;
     buf_init(&page, 64u << 10);
     template_render(&page, embedded_get("error.html"), &data);
+    if (rq->page_script.len) {
+        buf_add(&page, SLICE("<script src=\""));
+        template_escape(&page, rq->page_script);
+        buf_add(&page, SLICE("\"></script>\n"));
+    }
     struct slice text = arena_dup(rq->arena, buf_slice(&page));
     buf_done(&page);
     return text;
@@ -83,7 +92,7 @@ bool reply_error(struct req *rq, const struct err *e)
         return reply_bytes(rq, status, "application/problem+json", problem_json(rq, e, status));
     reply_header(rq, "Vary", SLICE("Accept"));
     reply_header(rq, "Content-Security-Policy",
-                 SLICE("default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-                       "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"));
+                 rq->page_script.len ? SLICE(CSP "; script-src 'self'; connect-src 'self'")
+                                     : SLICE(CSP));
     return reply_bytes(rq, status, "text/html; charset=utf-8", problem_page(rq, e, status));
 }

@@ -135,8 +135,9 @@ void manifest_help(struct buf *to, const char *key)
                         "`dais help manifest KEY` shows one of them, such as web.headers.\n");
     walk_from(&w, &manifest_shape);
     size_t before = to->len;
-    buf_add_str(to, key ? "\nIn host.yaml:\n" + !before
-                        : "\nThe keys of host.yaml, for several apps on one host.\n");
+    buf_add_str(to, before ? "\n" : "");
+    buf_add_str(to,
+                key ? "In host.yaml:\n" : "The keys of host.yaml, for several apps on one host.\n");
     size_t rows = w.rows;
     walk_from(&w, &host_shape);
     if (w.rows == rows)

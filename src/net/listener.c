@@ -51,7 +51,7 @@ static bool bind_failed(const struct address *a, struct err *e)
     if (why == EADDRINUSE)
         return err_set(e, ERR_IO,
                        "%s is in use by another program; stop it, or choose another address with "
-                       "--listen",
+                       "--listen or DAIS_LISTEN",
                        text);
     if (why == EACCES)
         return err_set(e, ERR_IO,

@@ -11,11 +11,12 @@ static const struct route rows[] = {
     {"/_/dev/reload.js", "web_dev", ON_GET, on_script, .run = RUN_INLINE, .is_quiet = true},
 };
 
-/* A server that comes back was restarted: the page may be an old one. */
+/* `seen` says how old the page may be: files may change again before its stream is open. A server
+ * that comes back was restarted: the page may be an old one. */
 static const char script[] =
     "(() => {\n"
     "  const base = document.currentScript.src.replace(/reload\\.js.*$/, '');\n"
-    "  const events = new EventSource(base + 'events');\n"
+    "  const events = new EventSource(base + 'events?seen=%llu');\n"
     "  let lost = false;\n"
     "  events.onopen = () => { if (lost) location.reload(); };\n"
     "  events.onerror = () => { lost = true; };\n"
@@ -67,6 +68,15 @@ static void on_close(struct source *s)
     free(p);
 }
 
+static bool is_behind(const struct req *rq, const struct web_seat *seat)
+{
+    struct slice value;
+    uint64_t seen;
+    struct err ignored;
+    return query_find(rq->query, SLICE("seen"), rq->arena, &value, &ignored) && value.ptr &&
+           slice_to_u64(value, &seen) && seen < seat->swaps;
+}
+
 static bool on_events(struct req *rq, struct err *e)
 {
     struct listener_page *p = mem_new(struct listener_page);
@@ -76,17 +86,21 @@ static bool on_events(struct req *rq, struct err *e)
     p->source.is_endless = true;
     p->web = web_ref(rq->site);
     p->is_over = atomic_load(&p->web->is_stopping); /* nobody would end it later */
-    list_add(&web_seat(p->web, rq->loop)->listeners, &p->link);
+    struct web_seat *seat = web_seat(p->web, rq->loop);
+    if (is_behind(rq, seat))
+        p->pending = TREE_OTHER;
+    list_add(&seat->listeners, &p->link);
     reply_header(rq, "Cache-Control", SLICE("no-store"));
     return reply_source(rq, 200, "text/event-stream", &p->source);
 }
 
 static bool on_script(struct req *rq, struct err *e)
 {
+    const struct web_seat *seat = web_seat(rq->site, rq->loop);
     (void)e;
     reply_header(rq, "Cache-Control", SLICE("no-store"));
     return reply_bytes(rq, 200, "text/javascript; charset=utf-8",
-                       (struct slice){script, sizeof script - 1});
+                       arena_printf(rq->arena, script, (unsigned long long)seat->swaps));
 }
 
 const struct route *dev_find(struct req *rq)

@@ -40,6 +40,7 @@ struct delivery {
     struct post post;
     struct web *web;
     struct web_tree *tree; /* NULL: the end */
+    uint64_t swaps;
     enum tree_change change;
 };
 
@@ -56,6 +57,7 @@ static void on_delivery(struct post *p, struct loop *l)
     if (d->tree) {
         loop_retire(l, retire_tree, seat->tree);
         seat->tree = d->tree;
+        seat->swaps = d->swaps;
         dev_notify(seat, d->change);
     } else {
         dev_close(seat);
@@ -71,6 +73,7 @@ static void deliver(struct web *w, struct web_tree *tree, enum tree_change chang
         d->post.fn = on_delivery;
         d->web = web_ref(w);
         d->tree = tree ? tree_ref(tree) : NULL;
+        d->swaps = w->swaps;
         d->change = change;
         loop_post(loops_get(w->options.loops, i), &d->post);
     }

@@ -23,6 +23,7 @@ static struct web_query query_of(const struct req *rq)
 const struct route *web_find(struct web *w, struct req *rq)
 {
     rq->site = w;
+    rq->page_script = w->rules.dev_script;
     if (w->rules.dev && slice_starts(rq->path, SLICE("/_/dev/"))) {
         const struct route *row = dev_find(rq);
         if (row)

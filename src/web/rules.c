@@ -51,7 +51,8 @@ void rules_init(struct web_rules *r, const struct web_options *o)
 {
     *r = (struct web_rules){.conf = o->conf, .budget = o->budget, .dev = o->dev};
     arena_init(&r->arena, 8 << 20);
-    r->mount = arena_dup(&r->arena, o->mount);
+    if (o->dev)
+        r->dev_script = arena_printf(&r->arena, "%.*s/_/dev/reload.js", SLICE_ARGS(o->mount));
     add_roots(r, o);
     r->profiles = profiles_make(&r->arena, o->conf, &r->n_profiles);
     if (o->conf->env.path.s.len)
@@ -152,7 +153,7 @@ static void add_dev_script(const struct web_rules *r, struct slice html, struct 
 {
     size_t at = script_place(html);
     buf_add(out, slice_first(html, at));
-    buf_printf(out, "<script src=\"%.*s/_/dev/reload.js\"></script>", SLICE_ARGS(r->mount));
+    buf_printf(out, "<script src=\"%.*s\"></script>", SLICE_ARGS(r->dev_script));
     buf_add(out, slice_skip(html, at));
 }
 

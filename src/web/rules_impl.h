@@ -21,8 +21,8 @@ struct web_rules {
     size_t n_profiles;
     struct web_root *roots; /* mounts, longest prefix first; the last one is web.root */
     size_t n_roots;
-    struct slice script; /* text of web.env.path; ptr NULL: none */
-    struct slice mount;
+    struct slice script;     /* text of web.env.path; ptr NULL: none */
+    struct slice dev_script; /* address of the script in each page of dev; empty: none */
     struct web_budget *budget;
     bool dev;
 };

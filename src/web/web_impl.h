@@ -7,6 +7,7 @@
 /* What belongs to one loop: only its thread touches it once requests are served. */
 struct web_seat {
     struct web_tree *tree; /* one reference */
+    uint64_t swaps;        /* which tree that is: so many came before it */
     struct list listeners; /* live-reload streams of pages open on this loop */
 } __attribute__((aligned(64)));
 

@@ -60,21 +60,37 @@ def first_url(process: subprocess.Popen, seconds: float) -> str:
             return found.group()
 
 
+def start(folder: pathlib.Path, data: pathlib.Path, *flags: str, port: int = 0):
+    """A dais that serves the folder, and its address."""
+    process = subprocess.Popen(
+        [DAIS, "serve", str(folder), "--listen", f"127.0.0.1:{port}", "--data", str(data), *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        return process, first_url(process, seconds=20)
+    except BaseException:
+        stop(process)
+        raise
+
+
+def stop(process: subprocess.Popen) -> int:
+    """Its exit code; an open page does not hold it up."""
+    process.terminate()
+    try:
+        return process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
 @contextlib.contextmanager
 def serving(folder: pathlib.Path, data: pathlib.Path):
     """The address of a dais that serves the folder on a free port, until the block ends."""
-    process = subprocess.Popen(
-        [DAIS, "serve", str(folder), "--listen", "127.0.0.1:0", "--data", str(data)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process, url = start(folder, data)
     try:
-        yield first_url(process, seconds=20)
+        yield url
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +122,8 @@ def clean_page(driver, origin: str):
     browser = Browser(driver, origin)
     yield browser
     assert browser.problems() == []
-    browser.js("localStorage.clear()")
+    driver.execute_cdp_cmd("Storage.clearDataForOrigin",
+                           {"origin": browser.origin, "storageTypes": "local_storage"})
 
 
 @pytest.fixture

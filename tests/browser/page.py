@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from selenium import webdriver
+from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
@@ -38,12 +39,15 @@ class Browser:
         self.expected: set[str] = set()
         self.found: list[str] = []
         self.seen: dict[str, str] = {}
+        self.answered: set[str] = set()
         self.size("desk")
         self.scheme("light")
 
     # ---- where we are -------------------------------------------------------------------------
 
     def open(self, path: str) -> None:
+        self._read_log()
+        self.answered.clear()
         self.driver.get(self.origin + path)
 
     def open_missing(self, path: str) -> None:
@@ -91,9 +95,15 @@ class Browser:
     def wait(self, condition: str, seconds: float = 5) -> None:
         """Until the JavaScript expression is true; fails with what it was."""
         deadline = time.monotonic() + seconds
-        while not self.js(f"return Boolean({condition})"):
+        while not self._holds(condition):
             assert time.monotonic() < deadline, f"never came true at {self.path()}: {condition}"
             time.sleep(0.02)
+
+    def _holds(self, condition: str) -> bool:
+        try:
+            return self.js(f"return Boolean({condition})")
+        except JavascriptException:  # the page went away while it was asked
+            return False
 
     # ---- how it looks -------------------------------------------------------------------------
 
@@ -132,13 +142,24 @@ class Browser:
 
     def problems(self) -> list[str]:
         """Console errors, failed requests and requests to other origins since the last call."""
-        for entry in self.driver.get_log("performance"):
-            self._read_network(json.loads(entry["message"])["message"])
+        self._read_log()
         for entry in self.driver.get_log("browser"):
             if entry["level"] == "SEVERE" and not self._is_expected(entry["message"]):
                 self.found.append(f"console: {entry['message']}")
         found, self.found = self.found, []
         return found
+
+    def wait_answered(self, path: str, seconds: float = 5) -> None:
+        """Until the head of an answer came from an address that starts so, since this page was opened by `open`."""
+        deadline = time.monotonic() + seconds
+        while not any(url.startswith(self.origin + path) for url in self.answered):
+            assert time.monotonic() < deadline, f"nothing came from {path}"
+            self._read_log()
+            time.sleep(0.02)
+
+    def _read_log(self) -> None:
+        for entry in self.driver.get_log("performance"):
+            self._read_network(json.loads(entry["message"])["message"])
 
     def _is_expected(self, message: str) -> bool:
         return any(message.startswith(f"{url} ") for url in self.expected)
@@ -154,8 +175,10 @@ class Browser:
                 self.found.append(f"other origin: {url}")
         elif method == "Network.responseReceived":
             response = params["response"]
+            self.answered.add(response["url"])
             if response["status"] >= 400 and response["url"] not in self.expected:
                 self.found.append(f"status {response['status']}: {response['url']}")
         elif method == "Network.loadingFailed" and not params.get("canceled"):
             url = self.seen.get(params["requestId"], "?")
-            self.found.append(f"failed: {url} {params.get('errorText')}")
+            if url not in self.expected:
+                self.found.append(f"failed: {url} {params.get('errorText')}")

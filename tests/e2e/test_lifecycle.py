@@ -126,7 +126,7 @@ def test_a_busy_port_is_named(app, tmp_path, run_dais):
                         "--listen", f"127.0.0.1:{server.port}")
         assert done.returncode == 11
         assert done.stderr == (f"dais: 127.0.0.1:{server.port} is in use by another program; stop it, "
-                               "or choose another address with --listen\n")
+                               "or choose another address with --listen or DAIS_LISTEN\n")
         assert all(server.fetch("/").status == 200 for _ in range(20))
 
 

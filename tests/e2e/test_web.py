@@ -233,6 +233,26 @@ def test_live_reload(make_app, dais):
         assert time.monotonic() - began < 5
 
 
+def test_a_change_between_the_page_and_its_stream_is_not_missed(make_app, dais):
+    folder = make_app("demo", FILES, SITE)
+    server = dais(folder, "--dev")
+    stream = "/_/dev/" + re.search(r"events\?seen=\d+", server.fetch("/_/dev/reload.js").body.decode())[0]
+    with server.connect() as conn:
+        conn.request(stream)
+        events(conn, rb"retry: 500")
+        replace(folder / "web" / "index.html", "<h1>new</h1>")
+        events(conn, rb"event: reload\n")
+    with server.connect() as conn:  # asks again with what it had seen
+        conn.request(stream)
+        events(conn, rb"event: reload\n")
+    now = re.search(r"events\?seen=\d+", server.fetch("/_/dev/reload.js").body.decode())[0]
+    with server.connect() as conn:
+        conn.request("/_/dev/" + now)
+        events(conn, rb"retry: 500\n\n\r\n\Z")  # and nothing to reload
+        replace(folder / "web" / "index.html", "<h1>newer</h1>")
+        events(conn, rb"event: reload\n")
+
+
 def test_two_apps(make_app, dais):
     server = dais(make_app("one", FILES, SITE), make_app("two", FILES, SITE), "--dev")
     folder = server.fetch("/one/sub?q=1")

@@ -2,6 +2,8 @@
 import pathlib
 import subprocess
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -43,7 +45,10 @@ def test_missing_hardening_is_named(tmp_path):
 
 def test_a_program_that_needs_more_than_its_libraries_is_refused(tmp_path):
     body = 'int main(void) { if (access("/etc/passwd", R_OK)) abort(); puts("dais 0"); return 0; }\n'
-    assert "not ok empty-root" in run("tools/check-release", program(tmp_path, body, *HARD)).stdout
+    done = run("tools/check-release", program(tmp_path, body, *HARD))
+    if "skip empty-root" in done.stdout:
+        pytest.skip("optional: this user may not change the root folder")
+    assert "not ok empty-root" in done.stdout
 
 
 SERVER = """int main(void) {
