@@ -57,7 +57,7 @@ def test_the_examples_of_the_contract_pass(name):
     assert lines[-1] == f"ok {name}"
     assert lines[:-1], "features that have not landed warn"
     for line in lines[:-1]:
-        assert re.search(r"dais\.yaml:\d+:1: warning: `\w+` is checked but not served yet", line), line
+        assert re.search(r"dais\.yaml:\d+:\d+: warning: `\w+` is checked but not served yet", line), line
     assert len(set(lines)) == len(lines), "one warning for each"
 
 
