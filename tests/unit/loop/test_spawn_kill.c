@@ -34,6 +34,27 @@ static struct process *grow(struct fixture *f, const char *shell, int size)
     return p;
 }
 
+static bool is_stopped(pid_t pid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    text[read_all(path, text, sizeof text - 1)] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end && strncmp(name_end, ") T", 3) == 0;
+}
+
+/* The command has stopped itself, so it has done all that comes before. */
+static struct process *grow_stopped(struct fixture *f, const char *shell)
+{
+    struct process_event ev;
+    struct process *p = begin(f, &(struct process_opts){.env = f->env, .shell = shell}, &ev);
+    int64_t until = clock_mono_ms() + BOUND_MS;
+    while (!is_stopped(ev.pid) && clock_mono_ms() < until)
+        pause_us(500);
+    assert_true(is_stopped(ev.pid));
+    return p;
+}
+
 /* ---- cancel ------------------------------------------------------------------------------- */
 
 static void cancel_kills_the_tree(void **state)
@@ -69,11 +90,11 @@ static void cancel_with_grace(void **state)
 static void stopped_ones(void **state)
 {
     struct fixture *f = *state;
-    struct process *p = grow(f, "sleep 1000 & kill -STOP $! $$", 2);
+    struct process *p = grow_stopped(f, "sleep 1000 & kill -STOP $! $$");
     assert_true(process_cancel(p, 0, NULL));
     end_and_measure(f, p, "cancel of stopped processes");
     /* With grace a stopped process is woken to hear its SIGTERM. */
-    p = grow(f, "trap 'exit 6' TERM; kill -STOP $$; sleep 1000", 1);
+    p = grow_stopped(f, "trap 'exit 6' TERM; kill -STOP $$; sleep 1000");
     assert_true(process_cancel(p, BOUND_MS, NULL));
     assert_int_equal(end_and_measure(f, p, "cancel of a stopped one that obeys").exit_code, 6);
 }
