@@ -60,6 +60,12 @@ struct slice app_url(const struct app *app, struct slice base, struct slice port
 /* Says so when a served folder holds the data folder. */
 void check_data_is_private(struct host *h, struct problems *p);
 
+/* The values of a manifest with settings in place of their names; in the host's arena. */
+struct pairs host_expand(struct host *h, const struct pairs *values);
+
+/* The app's edge, if it has a backend: at an address, or run here. */
+void backend_open(struct host *h, struct app *app, struct life *life);
+
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 
 /* ---- the life of the server
@@ -67,6 +73,7 @@ bool app_has_root(const struct app *app, struct arena *a); /* is web.root there?
 
 struct life {
     struct app_options options;
+    struct spawner *spawner; /* forked before there were threads */
     struct loops *loops;
     struct server *server;
     struct host *host;            /* loop 0's view; the server holds the reference */

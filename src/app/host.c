@@ -173,7 +173,7 @@ static const char *data_dir(struct host *h)
     return arena_printf(&h->arena, "%.*s/%.*s", SLICE_ARGS(h->site->dir), SLICE_ARGS(name)).ptr;
 }
 
-static struct pairs expand(struct host *h, const struct pairs *values)
+struct pairs host_expand(struct host *h, const struct pairs *values)
 {
     struct pairs out = {.n = values->n};
     out.items = arena_alloc(&h->arena, values->n * sizeof *out.items);
@@ -205,7 +205,7 @@ static void place_apps(struct host *h)
     h->apps = arena_zalloc(&h->arena, h->n_apps * sizeof *h->apps);
     for (size_t i = 0; i < h->n_apps; i++) {
         h->apps[i].manifest = h->site->apps[i];
-        h->apps[i].env = expand(h, &h->site->apps[i]->web.env.values);
+        h->apps[i].env = host_expand(h, &h->site->apps[i]->web.env.values);
         h->apps[i].is_built = app_has_root(&h->apps[i], &h->arena);
         h->apps[i].backend_url =
             settings_expand(&h->settings, h->site->apps[i]->backend.url.s, &h->arena);
@@ -313,14 +313,7 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
         struct app *app = &h->apps[i];
         if (app->manifest->web.root.s.len)
             open_web(h, app, loops, budget);
-        const struct edge_options options = {
-            .conf = &app->manifest->backend,
-            .url = app->backend_url,
-            .web = app->web,
-            .loops = loops,
-        };
-        if (app->backend_url.len)
-            app->edge = edge_new(&options);
+        backend_open(h, app, life);
     }
 }
 
@@ -329,6 +322,8 @@ void host_start(struct host *h)
     for (size_t i = 0; i < h->n_apps; i++) {
         if (h->apps[i].web)
             web_start(h->apps[i].web);
+        if (h->apps[i].edge)
+            edge_start(h->apps[i].edge);
     }
     h->is_started = true;
 }

@@ -120,6 +120,9 @@ static bool open_all(struct life *l, struct err *e)
 {
     if (!take_data(l, e))
         return false;
+    l->spawner = spawner_open(e);
+    if (!l->spawner)
+        return false;
     unsigned threads = thread_count(l->host);
     l->loops = loops_new(threads);
     if (!lanes_start(l->loops, threads < 2 ? 2 : threads, e))
@@ -229,6 +232,8 @@ static void close_all(struct life *l)
         service_unref(&l->host->service);
     if (l->loops)
         loops_free(l->loops);
+    if (l->spawner)
+        spawner_close(l->spawner);
     for (size_t i = 0; i < l->n_listeners; i++)
         listener_free(l->listeners[i]);
     free(l->listeners);

@@ -67,12 +67,27 @@ struct edge *edge_new(const struct edge_options *o)
 {
     struct edge *g = mem_new(struct edge);
     struct err never;
-    must(read_url(&g->address, o->url, &never));
+    if (o->backend)
+        g->address = *backend_address(o->backend);
+    else
+        must(read_url(&g->address, o->url, &never));
+    g->backend = o->backend;
     g->conf = o->conf;
     g->web = o->web;
     g->loops = o->loops;
     g->dials = mem_zalloc(loops_count(o->loops) * sizeof(struct dial *));
     return g;
+}
+
+void edge_start(struct edge *g)
+{
+    if (g->backend)
+        backend_start(g->backend);
+}
+
+struct backend *edge_backend(const struct edge *g)
+{
+    return g->backend;
 }
 
 struct dial *edge_dial(struct edge *g, struct loop *l)
@@ -111,6 +126,7 @@ void edge_free(struct edge *g)
         f->post.fn = on_farewell;
         loop_post(loops_get(g->loops, i), &f->post);
     }
+    backend_unref(g->backend);
     free(g->dials);
     free(g);
 }

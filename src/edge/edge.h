@@ -1,11 +1,13 @@
 /* An app's own backend behind dais: which paths are its, and the way there and back.
  *
- * The backend speaks HTTP/1.1 at an address (`backend.url`). A request for one of its routes is
+ * The backend speaks HTTP/1.1, at an address (`backend.url`) or as a process of ours
+ * (`backend.run`), for which requests wait while it starts. A request for one of its routes is
  * forwarded with its path normalised as for every other door, hop-by-hop headers taken off and
  * those about the client built anew; bodies stream both ways with bounded buffers; upgrades become
  * tunnels. What a client claims about itself in headers never reaches the backend. */
 #pragma once
 #include "client/client.h"
+#include "edge/backend.h"
 #include "http/http.h"
 #include "manifest/manifest.h"
 #include "web/web.h"
@@ -14,13 +16,16 @@ struct edge;
 
 struct edge_options {
     const struct backend_conf *conf; /* must outlive the edge, with the arena it is in */
-    struct slice url;                /* backend.url, expanded */
+    struct slice url;                /* backend.url, expanded; or */
+    struct backend *backend;         /* the process; the reference is taken */
     struct web *web;                 /* for static_first; may be NULL */
     struct loops *loops;
 };
 /* Can dais speak to the backend there? False: e says what is wrong with the address. */
 bool edge_url_is_good(struct slice url, struct err *e);
 struct edge *edge_new(const struct edge_options *o); /* the url is good */
+void edge_start(struct edge *g);                     /* loop 0: its process, if it has one */
+struct backend *edge_backend(const struct edge *g);  /* NULL: it runs elsewhere */
 /* Any loop, when no request uses it any more. NULL is fine. */
 void edge_free(struct edge *g);
 

@@ -5,6 +5,7 @@
 struct edge {
     const struct backend_conf *conf;
     struct address address;
+    struct backend *backend; /* NULL: it runs elsewhere */
     struct web *web;
     struct loops *loops;
     struct dial **dials; /* one per loop, made there on first use */

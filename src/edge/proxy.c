@@ -8,12 +8,17 @@
 
 #include <stdlib.h>
 
+#define LOOK_MS     20    /* how often a request looks whether the backend has started */
+#define PATIENCE_MS 30000 /* and for how long */
+
 struct proxy {
     struct waiter waiter;
     struct source source;
     struct call call;
     struct req *rq;
-    bool is_answered;
+    struct timer timer; /* while the backend starts */
+    int64_t patience_ends_ms;
+    bool is_calling, is_answered;
 };
 
 /* ---- the answer's body ---------------------------------------------------------------------- */
@@ -48,6 +53,16 @@ static void answer_failure(struct proxy *p, enum err_code code, const char *why)
         err_set(&e, ERR_BAD_GATEWAY, "The backend cannot be reached.");
     else
         err_set(&e, ERR_BAD_GATEWAY, "The backend did not answer as it should.");
+    p->is_answered = true;
+    reply_error(p->rq, &e);
+    waiter_answer(&p->waiter);
+}
+
+static void answer_starting(struct proxy *p)
+{
+    struct err e;
+    log_failure(p, "it has not started");
+    err_set(&e, ERR_UNAVAILABLE, "The app is starting; try again in a moment.");
     p->is_answered = true;
     reply_error(p->rq, &e);
     waiter_answer(&p->waiter);
@@ -90,6 +105,21 @@ static void on_head(struct proxy *p)
     waiter_answer(&p->waiter);
 }
 
+/* Nothing was sent, and the process is about to be started again. */
+static bool is_worth_waiting(const struct proxy *p)
+{
+    const struct edge *g = p->rq->site;
+    return g->backend && p->call.error.code == ERR_UNREACHABLE &&
+           loop_now_ms(p->rq->loop) < p->patience_ends_ms;
+}
+
+static void wait_again(struct proxy *p)
+{
+    call_end(&p->call);
+    p->is_calling = false;
+    timer_set(&p->timer, p->rq->loop, LOOK_MS);
+}
+
 static void on_event(struct call *c, enum call_event event)
 {
     struct proxy *p = container_of(c, struct proxy, call);
@@ -104,7 +134,9 @@ static void on_event(struct call *c, enum call_event event)
         source_wake(&p->source);
         break;
     case CALL_FAILED:
-        if (!p->is_answered) {
+        if (is_worth_waiting(p)) {
+            wait_again(p);
+        } else if (!p->is_answered) {
             answer_failure(p, c->error.code, c->error.msg);
         } else {
             log_failure(p, c->error.msg);
@@ -119,13 +151,16 @@ static void on_event(struct call *c, enum call_event event)
 static void on_body(struct waiter *w, struct slice *in, bool is_last)
 {
     struct proxy *p = container_of(w, struct proxy, waiter);
-    call_send(&p->call, in, is_last);
+    if (p->is_calling)
+        call_send(&p->call, in, is_last);
 }
 
 static void done(struct waiter *w)
 {
     struct proxy *p = container_of(w, struct proxy, waiter);
-    call_end(&p->call);
+    timer_off(&p->timer);
+    if (p->is_calling)
+        call_end(&p->call);
     free(p);
 }
 
@@ -151,18 +186,13 @@ static bool is_origin_welcome(const struct req *rq, const struct texts *origins)
     return false;
 }
 
-static bool start(struct req *rq, struct err *e)
+/* The head goes out, on a connection that waits or a new one. */
+static void go(struct proxy *p)
 {
+    struct req *rq = p->rq;
     struct edge *g = rq->site;
     const struct h1_request *h1 = rq->h1;
     struct buf head;
-    if (!access_check(rq, g->conf, e))
-        return false;
-    if (h1->upgrade && !is_origin_welcome(rq, &g->conf->websocket.origins))
-        return err_set(
-            e, ERR_FORBIDDEN,
-            "This origin may not open a connection here; backend.websocket.origins lists "
-            "those that may.");
     buf_init(&head, 128u << 10); /* a head and its path in escapes are less */
     forward_request(&head, rq, g->conf);
     bool has_body = h1->chunked || h1->content_length > 0;
@@ -177,16 +207,51 @@ static bool start(struct req *rq, struct err *e)
         .head_ms = (uint32_t)g->conf->timeout_ms,
         .idle_ms = (uint32_t)g->conf->timeout_ms,
     };
+    p->call = (struct call){.on_event = on_event};
+    p->is_calling = true;
+    call_start(&p->call, edge_dial(g, rq->loop), &o);
+    buf_done(&head);
+}
+
+/* A process that starts is worth waiting for. */
+static void go_when_ready(struct proxy *p)
+{
+    const struct edge *g = p->rq->site;
+    if (!g->backend || backend_is_ready(g->backend))
+        go(p);
+    else if (loop_now_ms(p->rq->loop) < p->patience_ends_ms)
+        timer_set(&p->timer, p->rq->loop, LOOK_MS);
+    else
+        answer_starting(p);
+}
+
+static void on_look(struct timer *t, struct loop *l)
+{
+    (void)l;
+    go_when_ready(container_of(t, struct proxy, timer));
+}
+
+static bool start(struct req *rq, struct err *e)
+{
+    struct edge *g = rq->site;
+    if (!access_check(rq, g->conf, e))
+        return false;
+    if (rq->h1->upgrade && !is_origin_welcome(rq, &g->conf->websocket.origins))
+        return err_set(e, ERR_FORBIDDEN,
+                       "This origin may not open a connection here; backend.websocket.origins "
+                       "lists those that may.");
     struct proxy *p = mem_new(struct proxy);
     p->rq = rq;
     p->waiter.body = on_body;
     p->waiter.close = done;
     p->source.pull = pull;
     p->source.close = source_closed;
-    p->call.on_event = on_event;
-    call_start(&p->call, edge_dial(g, rq->loop), &o);
-    buf_done(&head);
-    return reply_later(rq, &p->waiter);
+    p->source.is_endless = true; /* a client that hangs up ends the call */
+    p->timer.fn = on_look;
+    p->patience_ends_ms = loop_now_ms(rq->loop) + PATIENCE_MS;
+    reply_later(rq, &p->waiter);
+    go_when_ready(p);
+    return true;
 }
 
 const struct route proxy_route = {

@@ -339,7 +339,7 @@ static const struct shape health_shape = {SHAPE(health_conf, "health", health_fi
                                           .shorthand = "path"};
 
 static const struct field backend_fields[] = {
-    {"run", TEXT(backend_conf, run), .format = FMT_COMMAND, .flags = LATER,
+    {"run", TEXT(backend_conf, run), .format = FMT_COMMAND,
      .doc = "The command that starts the backend, which listens at $PORT or at $DAIS_SOCKET."},
     {"url", TEXT(backend_conf, url), .format = FMT_URL,
      .doc = "The address of a backend that something else runs; instead of run."},
@@ -347,7 +347,7 @@ static const struct field backend_fields[] = {
      .doc = "A command run once per release, before the first start."},
     {"packages", TEXTS(backend_conf, packages), .format = FMT_PACKAGE, .flags = ONE_OK | LATER,
      .doc = "Packages of the system it needs."},
-    {"env", MAP_OF(backend_conf, env, FMT_VARIABLE, K_TEXT, value), .flags = LATER | EMPTY_OK,
+    {"env", MAP_OF(backend_conf, env, FMT_VARIABLE, K_TEXT, value), .flags = EMPTY_OK,
      .doc = "Its environment; `$NAME` is replaced by a setting or a secret."},
     {"secrets", TEXTS(backend_conf, secrets), .format = FMT_SECRET, .flags = ONE_OK | LATER,
      .doc = "The app's secrets it gets."},

@@ -1,0 +1,72 @@
+/* The backends of a host's apps: where they are, and those that dais runs. One that the host before
+ * ran with the same words goes on; any other is started when the host takes over. */
+#include "app/app_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* data/run holds the sockets of backends; absolute, as they run elsewhere. NULL: it cannot be. */
+static const char *socket_dir(struct host *h)
+{
+    const char *dir = arena_printf(&h->arena, "%s/run", h->data_dir).ptr;
+    struct stat st;
+    if ((mkdir(dir, 0700) != 0 && errno != EEXIST) || stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        return NULL;
+    char *real = realpath(dir, NULL);
+    const char *kept = real ? arena_cstr(&h->arena, slice_from(real)) : NULL;
+    free(real);
+    return kept;
+}
+
+static struct backend *find_running(const struct host *old, const struct backend_options *o)
+{
+    for (size_t i = 0; old && i < old->n_apps; i++) {
+        struct backend *b = old->apps[i].edge ? edge_backend(old->apps[i].edge) : NULL;
+        if (b && backend_is_same(b, o))
+            return backend_ref(b);
+    }
+    return NULL;
+}
+
+static struct backend *run_of(struct host *h, struct app *app, struct life *life, struct err *e)
+{
+    const struct manifest *m = app->manifest;
+    struct pairs env = host_expand(h, &m->backend.env);
+    const struct backend_options o = {
+        .conf = &m->backend,
+        .app = m->slug.s,
+        .dir = m->dir,
+        .env = &env,
+        .socket_dir = socket_dir(h),
+        .loops = life->loops,
+        .spawner = life->spawner,
+    };
+    if (!o.socket_dir) {
+        err_set(e, ERR_IO, "the folder %s/run cannot be made", h->data_dir);
+        return NULL;
+    }
+    struct backend *b = find_running(life->host == h ? NULL : life->host, &o);
+    return b ? b : backend_new(&o, e);
+}
+
+void backend_open(struct host *h, struct app *app, struct life *life)
+{
+    struct err e;
+    struct edge_options o = {
+        .conf = &app->manifest->backend,
+        .url = app->backend_url,
+        .web = app->web,
+        .loops = life->loops,
+    };
+    if (app->manifest->backend.run.s.len) {
+        o.backend = run_of(h, app, life, &e);
+        if (!o.backend) {
+            log_line(LOG_ERROR, "the backend cannot be run", F_STR("app", app->manifest->slug.s),
+                     F_CSTR("why", e.msg));
+            return;
+        }
+    }
+    if (o.backend || o.url.len)
+        app->edge = edge_new(&o);
+}

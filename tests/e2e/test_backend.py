@@ -1,0 +1,210 @@
+# Backends that dais runs: started, waited for, watched, started again, ended with all they started.
+import json
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import pytest
+
+from conftest import Conn, wait_for
+from serving import serving, write_app
+
+# Tells about itself; /die ends it; waits for a file named `go` first when there is one named `wait`.
+PROGRAM = r'''
+import http.server, json, os, pathlib, socket, socketserver, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        if self.path == "/api/say":
+            print("said \x1b[31m aloud", flush=True)
+        if self.path == "/api/slow":
+            time.sleep(0.5)
+        body = json.dumps({"pid": os.getpid(), "env": dict(os.environ), "cwd": os.getcwd()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_POST(self):
+        if self.path == "/api/die":
+            os._exit(3)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def address_string(self):
+        return "client"
+    def log_message(self, *_):
+        pass
+while os.path.exists("wait") and not os.path.exists("go"):
+    time.sleep(0.01)
+if "DAIS_SOCKET" in os.environ:
+    class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+        request_queue_size = 128
+    server = Server(os.environ["DAIS_SOCKET"], Handler)
+else:
+    class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+        request_queue_size = 128
+    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+server.daemon_threads = True
+server.serve_forever()
+'''
+RUN = "exec python3 -S server.py"
+
+
+def app(folder, run=RUN, more=""):
+    write_app(folder, {"web/index.html": "<h1>home</h1>", "server.py": PROGRAM},
+              f"web: {{ root: web }}\nbackend: {{ run: {json.dumps(run)}, routes: [ /api/ ]{more} }}\n")
+    return folder
+
+
+def about(server):
+    answer = server.fetch("/api/about", deadline=30)
+    assert answer.status == 200, answer
+    return answer.json()
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def log_lines(server):
+    return [json.loads(line) for line in server.stderr.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("run, name", [(RUN, "PORT"), (RUN + " # at $DAIS_SOCKET", "DAIS_SOCKET")])
+def test_it_runs_in_its_folder_with_its_environment_and_no_more(tmp_path, run, name):
+    folder = app(tmp_path / "app", run, ", env: { GREETING: hello there, WHERE: $DAIS_DATA }")
+    ours = {"SECRET_OF_DAIS": "x", "DATABASE_URL": "postgres://u@h/x", "DAIS_DATA": str(tmp_path / "d")}
+    with serving(folder, env=ours) as server:
+        told = about(server)
+        assert told["cwd"] == str(folder)
+        env = told["env"]
+        assert set(env) - {"PATH", "HOME", "LANG", "TZ", "PWD", "SHLVL", "_", "OLDPWD", "LC_CTYPE"} == {
+            name, "GREETING", "WHERE"}
+        assert env["GREETING"] == "hello there" and env["WHERE"] == str(tmp_path / "d")
+        assert about(server)["pid"] == told["pid"]
+    assert not is_alive(told["pid"])
+    assert not list(pathlib.Path(tmp_path / "d").glob("run/*"))
+
+
+def test_requests_wait_while_it_starts(tmp_path):
+    folder = app(tmp_path / "app")
+    (folder / "wait").touch()
+    with serving(folder) as server, Conn(server, 30) as get, Conn(server, 30) as post:
+        get.request("/api/about")
+        post.request("/api/echo", "POST", body=b"x" * 200_000)
+        assert server.fetch("/").body == b"<h1>home</h1>"
+        (folder / "go").touch()
+        assert get.read().status == 200
+        assert post.read("POST").body == b"x" * 200_000
+
+
+def test_it_is_started_again_when_it_ends(tmp_path):
+    with serving(app(tmp_path / "app")) as server:
+        first = about(server)["pid"]
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: any(line["msg"] == "the backend ended" for line in log_lines(server)), "its end")
+        second = about(server)["pid"]
+        assert first != second
+        assert server.fetch("/api/die", method="POST", body=b"").status == 502
+        assert about(server)["pid"] not in (first, second)
+        wait_for(lambda: sum(line["msg"] == "the backend ended" for line in log_lines(server)) == 2, "two ends")
+        assert {line["why"] for line in log_lines(server) if line["msg"] == "the backend ended"} == {
+            "signal 9", "exit code 3"}
+
+
+def test_one_that_keeps_ending_is_told_and_answered_for(tmp_path):
+    folder = app(tmp_path / "app", "echo no such module; exit 1")
+    with serving(folder) as server:
+        wait_for(lambda: any(line["msg"] == "the backend ended" for line in log_lines(server)), "its end")
+        line = next(line for line in log_lines(server) if line["msg"] == "the backend ended")
+        assert line["app"] == "app" and line["why"] == "exit code 1" and line["again_in_ms"] >= 100
+        assert any(line.get("said") == "no such module" for line in log_lines(server))
+        assert server.fetch("/").status == 200
+
+
+def test_what_it_says_is_in_the_log(tmp_path):
+    with serving(app(tmp_path / "app")) as server:
+        server.fetch("/api/say", deadline=30)
+        wait_for(lambda: any("aloud" in line.get("said", "") for line in log_lines(server)), "what it said")
+        said = next(line for line in log_lines(server) if "aloud" in line.get("said", ""))
+        assert said["msg"] == "backend" and said["app"] == "app"
+        assert "\x1b" not in server.stderr
+
+
+def test_all_it_started_ends_with_the_server(tmp_path):
+    folder = app(tmp_path / "app", "setsid sleep 1000 & sleep 1001 & exec python3 -S server.py")
+    with serving(folder) as server:
+        pid = about(server)["pid"]
+        marked = [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()
+                  and f"PORT={about(server)['env']['PORT']}\0" in _environ(entry)]
+        assert len(marked) == 3 and pid in marked
+        server.stop()
+        assert not any(is_alive(pid) for pid in marked)
+
+
+def _environ(entry):
+    try:
+        return (entry / "environ").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def test_it_outlives_a_reload_that_leaves_it_alone(tmp_path, run_dais):
+    folder = app(tmp_path / "app")
+    with serving(folder) as server:
+        pid = about(server)["pid"]
+        (folder / "dais.yaml").write_text((folder / "dais.yaml").read_text() + "title: New\n")
+        assert run_dais("reload", folder).returncode == 0
+        assert about(server)["pid"] == pid
+
+
+def test_a_reload_that_changes_it_loses_no_request(tmp_path, run_dais):
+    folder = app(tmp_path / "app")
+    with serving(folder) as server:
+        pid = about(server)["pid"]
+        failed, stop = [], threading.Event()
+
+        def load():
+            while not stop.is_set():
+                answer = server.fetch("/api/slow", deadline=30)
+                if answer.status != 200:
+                    failed.append(answer.status)
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for number in range(2):
+            app(folder, more=f", env: {{ NUMBER: \"{number}\" }}")
+            assert run_dais("reload", folder).returncode == 0
+            assert about(server)["env"]["NUMBER"] == str(number)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert not failed
+        wait_for(lambda: not is_alive(pid), "the end of the first")
+
+
+def test_a_killed_server_leaves_nothing(tmp_path):
+    with serving(app(tmp_path / "app")) as server:
+        pid = about(server)["pid"]
+        server.kill()
+        wait_for(lambda: not is_alive(pid), "its end")
+
+
+def test_a_folder_that_cannot_hold_sockets_is_told(tmp_path):
+    folder = app(tmp_path / "app")
+    (folder / "data").mkdir()
+    (folder / "data/run").write_text("a file")
+    started = time.monotonic()
+    with serving(folder) as server:
+        wait_for(lambda: any(line["msg"] == "the backend cannot be run" for line in log_lines(server)), "the reason")
+        assert server.fetch("/api/x").status in (404, 502, 503)
+        assert server.fetch("/").status == 200
+    assert time.monotonic() - started < 20
