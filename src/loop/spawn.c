@@ -235,6 +235,7 @@ static struct process *process_new(const struct process_opts *o)
 {
     struct process *p = mem_new(struct process);
     p->channel = p->stdio[0] = p->stdio[1] = p->stdio[2] = -1;
+    must(o->shell || o->argv); /* wire_run_encode refuses neither */
     struct slice name =
         slice_first(slice_from(o->shell ? o->shell : o->argv[0]), sizeof p->name - 1);
     memcpy(p->name, name.ptr, name.len);
