@@ -76,6 +76,22 @@ static void print_head(const struct life *l, const struct host *h, struct arena 
                    shown(arena_printf(a, "%.*s/", SLICE_ARGS(place_of(l->listeners[i], a).base)))));
 }
 
+static void print_backends(const struct host *h)
+{
+    for (size_t i = 0; i < h->n_apps; i++) {
+        const struct app *app = &h->apps[i];
+        const struct backend_conf *conf = &app->manifest->backend;
+        if (!app->edge)
+            continue;
+        if (conf->run.s.len)
+            printf("  backend          %.*s runs `%.*s`; its output is in the log\n",
+                   SLICE_ARGS(app->manifest->slug.s), SLICE_ARGS(slice_first(conf->run.s, 60)));
+        else
+            printf("  backend          %.*s asks %.*s\n", SLICE_ARGS(app->manifest->slug.s),
+                   SLICE_ARGS(app->backend_url));
+    }
+}
+
 void banner_print(const struct life *l, const struct host *h)
 {
     struct arena a;
@@ -86,6 +102,7 @@ void banner_print(const struct life *l, const struct host *h)
     printf("  data             %s\n", h->data_dir);
     printf("  database         none: no app here keeps documents\n");
     printf("  storage          none: no app here keeps files\n");
+    print_backends(h);
     printf("  live reload      %s\n",
            h->dev ? "on: pages reload when their files change" : "off: --dev turns it on");
     printf("  HTTPS            off: put a proxy before dais and name it in DAIS_TRUSTED_PROXIES\n");

@@ -241,14 +241,16 @@ static void close_all(struct life *l)
         close(l->lock_fd);
 }
 
-/* Errors are for whoever starts us; what does not keep us from serving goes into the log. */
+/* Errors are for whoever starts us; what does not keep us from serving goes into the log, unless
+ * that is a terminal, where somebody reads. */
 static bool read_host(struct life *l, struct err *e)
 {
     struct buf problems;
     buf_init(&problems, PROBLEM_BYTES);
     l->host = host_try(&l->options, &problems);
     bool fine = l->host && log_setup(l->host->log.level, l->host->log.format, l->host->log.path);
-    if (fine)
+    bool is_read = isatty(STDERR_FILENO) && l->host && l->host->log.format != LOG_JSON;
+    if (fine && !is_read)
         life_log_problems(LOG_WARN, buf_slice(&problems));
     else if (problems.len)
         fwrite(problems.data, 1, problems.len, stderr);

@@ -94,6 +94,11 @@ def test_it_runs_in_its_folder_with_its_environment_and_no_more(tmp_path, run, n
     assert not list(pathlib.Path(tmp_path / "d").glob("run/*"))
 
 
+def test_the_start_tells_what_runs(tmp_path):
+    with serving(app(tmp_path / "app")) as server:
+        assert "  backend          app runs `exec python3 -S server.py`; its output is in the log\n" in server.stdout
+
+
 def test_requests_wait_while_it_starts(tmp_path):
     folder = app(tmp_path / "app")
     (folder / "wait").touch()

@@ -389,6 +389,17 @@ def test_on_a_terminal(app, env, has_color, is_json):
         assert sum(" request " in line for line in lines) == 2
 
 
+def test_on_a_terminal_problems_are_written_for_people(app):
+    (app / "dais.yaml").write_text((app / "dais.yaml").read_text() + "secrets: [ KEY? ]\n")
+    ours, theirs = pty.openpty()
+    with writing_to(app, theirs, {}):
+        os.close(theirs)
+        shown = drain(ours, lambda got: b"`secrets`" in got and got.endswith(b"\n")).decode()
+    os.close(ours)
+    said = r"\S*dais\.yaml:\d+:1: warning: `secrets` is checked but not served yet by this version\r\n"
+    assert re.fullmatch(said, shown)
+
+
 # ---- files that are rotated --------------------------------------------------------------------------------
 def test_a_renamed_file_is_begun_anew_by_a_reload(app, run_dais):
     """As logrotate does it; no line is lost while requests go on."""
