@@ -118,6 +118,20 @@ static const struct route *host_find(struct service *s, struct req *rq)
     return is_mount_without_slash(h, rq) ? &to_mount_route : &missing_route;
 }
 
+/* The app's own page for an error of one of its paths. */
+static bool host_error_page(struct service *s, struct req *rq, int status)
+{
+    struct host *h = container_of(s, struct host, service);
+    if (rq->site == h || rq->is_control) /* a path of the host's */
+        return false;
+    struct app *app = rq->mount.len ? NULL : app_of_name(h, rq->host);
+    for (size_t i = 0; !app && i < h->n_apps; i++) {
+        if (slice_eq(h->apps[i].mount, rq->mount))
+            app = &h->apps[i];
+    }
+    return app && app->web && web_reply_error(app->web, rq, status);
+}
+
 /* ---- making
  * ------------------------------------------------------------------------------------------ */
 
@@ -227,7 +241,8 @@ static void check_backends(struct host *h, struct problems *p)
 static struct host *load(const struct app_options *o, struct problems *p)
 {
     struct host *h = mem_new(struct host);
-    h->service = (struct service){.refs = 1, .find = host_find, .free = host_free};
+    h->service = (struct service){
+        .refs = 1, .find = host_find, .free = host_free, .error_page = host_error_page};
     arena_init(&h->arena, HOST_BYTES);
     map_init(&h->by_name);
     h->dev = o->dev;

@@ -249,6 +249,7 @@ static bool read_host(struct life *l, struct err *e)
     buf_init(&problems, PROBLEM_BYTES);
     l->host = host_try(&l->options, &problems);
     bool fine = l->host && log_setup(l->host->log.level, l->host->log.format, l->host->log.path);
+    int log_errno = errno;
     bool is_read = isatty(STDERR_FILENO) && l->host && l->host->log.format != LOG_JSON;
     if (fine && !is_read)
         life_log_problems(LOG_WARN, buf_slice(&problems));
@@ -257,6 +258,7 @@ static bool read_host(struct life *l, struct err *e)
     buf_done(&problems);
     if (!l->host)
         return err_set(e, ERR_MANIFEST, "the manifests have errors");
+    errno = log_errno;
     return fine || err_set_sys(e, ERR_IO, "opening the log file %s failed", l->host->log.path);
 }
 

@@ -56,6 +56,9 @@ struct service {
      * May set rq->site and rq->mount. Must not block. */
     const struct route *(*find)(struct service *s, struct req *rq);
     void (*free)(struct service *s);
+    /* A page of the site's own for an error of a routed request that loads a page: replies and
+     * returns true, or does nothing. May be NULL. On the loop. */
+    bool (*error_page)(struct service *s, struct req *rq, int status);
 };
 void service_ref(struct service *s);
 void service_unref(struct service *s);

@@ -84,11 +84,15 @@ static bool is_page_load(const struct req *rq)
 bool reply_error(struct req *rq, const struct err *e)
 {
     int status = err_status(e->code);
-    reply_header(rq, "Cache-Control", SLICE("no-store"));
+    bool is_page = is_page_load(rq);
     if (status == 503)
         reply_header(rq, "Retry-After", SLICE("2"));
+    if (is_page && rq->route && rq->service->error_page &&
+        rq->service->error_page(rq->service, rq, status))
+        return true;
+    reply_header(rq, "Cache-Control", SLICE("no-store"));
     reply_header(rq, "X-Content-Type-Options", SLICE("nosniff"));
-    if (!is_page_load(rq))
+    if (!is_page)
         return reply_bytes(rq, status, "application/problem+json", problem_json(rq, e, status));
     reply_header(rq, "Vary", SLICE("Accept"));
     reply_header(rq, "Content-Security-Policy",

@@ -111,11 +111,6 @@ static void check_web(struct reader *r, struct manifest *m)
         check_path(r, &m->web.mounts.items[i].prefix);
     for (size_t i = 0; i < m->web.pages.n; i++)
         check_path(r, &m->web.pages.items[i].pattern.text);
-    for (size_t i = 0; i < m->web.errors.n; i++) {
-        if (m->web.errors.items[i].status != 404)
-            problems_add(r->p, PROBLEM_WARNING, r->file, m->web.errors.items[i].key.pos,
-                         "only the page for 404 is served by this version");
-    }
     check_path(r, &m->web.env.path);
     for (size_t i = 0; i < m->web.headers.n; i++) {
         no_escape(r, &m->web.headers.items[i].pattern.text);

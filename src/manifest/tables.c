@@ -115,7 +115,9 @@ static const struct field web_fields[] = {
      .doc = "Header profiles per path; the most specific path that sets a key wins, the defaults "
             "come last."},
     {"errors", MAP_OF(web_conf, errors, FMT_STATUS, K_TEXT, file), .format = FMT_PATH,
-     .doc = "Own error pages: status and file in root; only the one for 404 is served yet."},
+     .doc = "Own error pages: status and file in root. For 404 whatever asks, unless it wants "
+            "JSON; for "
+            "others where a browser loads a page."},
     {"pages", MAP_OF(web_conf, pages, FMT_PATTERN, K_TEXT, file), .format = FMT_PATH,
      .doc = "Paths answered with one file of root when no file of that name exists."},
     {"env", OBJECT(web_conf, env, web_env_shape),

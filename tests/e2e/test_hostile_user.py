@@ -291,14 +291,6 @@ def test_a_wrong_setting_is_told_once(name, tmp_path, run_dais):
 
 
 # ---- promises of the documents -----------------------------------------------------------------
-def test_an_error_page_that_is_never_shown_is_told(tmp_path, run_dais):
-    app = write_app(tmp_path / "demo", {"web/404.html": "lost", "web/500.html": "oops"},
-                    "web: { errors: { 404: 404.html, 500: 500.html } }\n")
-    said, code = check(run_dais, app)
-    assert code == 0 and re.search(r"dais\.yaml:2:\d+: warning: .*only the page for 404", said), said
-    assert said.count("warning") == 1
-
-
 def test_every_metric_is_in_the_documents(tmp_path):
     known = re.findall(r"`((?:dais|process)_[a-z_]+)", (ROOT / "docs/API.md").read_text())
     with serving(write_app(tmp_path / "demo")) as server:

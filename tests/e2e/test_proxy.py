@@ -243,6 +243,37 @@ def test_silence_is_504_and_absence_502(tmp_path):
         assert server.fetch("/api/").status == 502
 
 
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+
+
+def test_an_app_has_its_own_pages_for_errors(tmp_path):
+    with backend(lambda *_: (b"", "close")) as behind:
+        for name in ("one", "two"):
+            write_app(tmp_path / name, {"web/index.html": "home", "web/oops.html": f"<h1>oops {name}</h1>",
+                                        "web/in.html": "<h1>sign in</h1>"},
+                      f"web: {{ root: web, errors: {{ 502: oops.html, 401: in.html }} }}\n"
+                      f"backend: {{ url: \"{behind.url}\", routes: [ /api/ ], access: {{ /api/me: signed_in }} }}\n")
+        (tmp_path / "host.yaml").write_text("apps: [ one, two ]\n")
+        with serving(tmp_path / "one") as server:
+            page = server.fetch("/api/x", headers=BROWSER)
+            assert (page.status, page.body) == (502, b"<h1>oops one</h1>")
+            assert page.get("content-type") == "text/html; charset=utf-8" and page.get("cache-control") == "no-store"
+            assert server.fetch("/api/me", headers=BROWSER).body == b"<h1>sign in</h1>"
+            head = server.fetch("/api/x", method="HEAD", headers=BROWSER)
+            assert (head.status, head.get("content-length")) == (502, "17")
+            assert server.fetch("/api/x", headers={**BROWSER, "If-None-Match": "*"}).status == 502
+            assert server.fetch("/api/x").json()["code"] == "bad_gateway"
+            assert server.fetch("/api/x", method="POST", headers=BROWSER).json()["code"] == "bad_gateway"
+            assert server.fetch("/readyz", method="POST", headers=BROWSER).status == 405
+            assert b"oops" not in server.fetch("/api/%00", headers=BROWSER).body
+        with serving(tmp_path) as server:
+            for name in ("one", "two"):
+                body = f"<h1>oops {name}</h1>".encode()
+                assert server.fetch(f"/{name}/api/x", headers=BROWSER).body == body
+                assert server.fetch("/api/x", headers=BROWSER, host=f"{name}.localhost").body == body
+            assert b"oops" not in server.fetch("/nope", headers=BROWSER).body
+
+
 # ---- limits and smuggling ----------------------------------------------------------------------
 def test_bodies_have_a_limit(tmp_path):
     with backend(lambda *_: ok()) as behind, \
