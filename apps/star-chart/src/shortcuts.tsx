@@ -9,7 +9,9 @@ export function Shortcuts({ open, onClose }: { open: boolean; onClose: () => voi
     else dialog.current?.close();
   }, [open]);
   return (
-    <dialog ref={dialog} className="shortcuts" aria-labelledby="shortcuts" onClose={onClose}
+    <dialog ref={dialog} className="shortcuts" aria-labelledby="shortcuts"
+      onCancel={onClose} // Escape says so at once; the close event comes later, perhaps when it is open again
+      onClose={() => dialog.current?.open || onClose()}
       onClick={(event) => event.target === dialog.current && onClose()}>
       <div>
         <h2 id="shortcuts">{t.shortcuts}</h2>
