@@ -167,6 +167,8 @@ static void push(struct call *c)
 static void add_framed(struct call_side *s, struct slice bytes, bool is_last)
 {
     char head[CHUNK_HEAD_MAX];
+    buf_consume(&s->out, s->out_sent); /* or what was sent would count against the limit */
+    s->out_sent = 0;
     bool is_chunked = s->options.body == CALL_BODY_CHUNKED && !s->is_tunnel;
     if (is_chunked && bytes.len)
         buf_add(&s->out, (struct slice){head, chunk_head(head, bytes.len)});
@@ -182,13 +184,16 @@ void call_send(struct call *c, struct slice *in, bool is_last)
 {
     struct call_side *s = c->side;
     must(!s->is_all_given);
-    if (s->has_failed || s->is_out_broken) { /* the answer, or its lack, tells the caller */
+    if (s->has_failed)
+        return;             /* whoever calls again with the same body has all of it */
+    if (s->is_out_broken) { /* the answer, or its lack, tells the caller */
         s->is_all_given = is_last;
         *in = slice_skip(*in, in->len);
         return;
     }
-    if (c->line->is_connecting || s->head_sent < s->head.len ||
-        s->out.len - s->out_sent >= OUT_BYTES) {
+    bool is_end = is_last && in->len == 0; /* of which nothing can be left: there is room for it */
+    if (!is_end && (c->line->is_connecting || s->head_sent < s->head.len ||
+                    s->out.len - s->out_sent >= OUT_BYTES)) {
         s->wants_room = true;
         return;
     }
@@ -198,6 +203,8 @@ void call_send(struct call *c, struct slice *in, bool is_last)
     *in = slice_skip(*in, piece.len);
     s->is_all_given = ends;
     s->wants_room = in->len > 0;
+    if (c->line->is_connecting)
+        return;
     push(c);
     if (ends && s->is_tunnel && is_sent(s))
         c->line->stream.ops->shut(&c->line->stream);

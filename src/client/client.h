@@ -67,7 +67,8 @@ struct call {
 
 void call_start(struct call *c, struct dial *d, const struct call_options *options);
 /* Takes bytes off the front of *in, framing them as the options say; what it leaves is taken after
- * the next CALL_WRITABLE. is_last: the body (or the tunnel's way out) ends with *in. */
+ * the next CALL_WRITABLE. is_last: the body (or the tunnel's way out) ends with *in; given alone,
+ * the end is always taken, except by a call that has failed. */
 void call_send(struct call *c, struct slice *in, bool is_last);
 /* Adds up to `room` bytes of the answer's body. IO_OK: some; IO_MORE: none now, CALL_READABLE
  * comes; IO_EOF: that was all; IO_FAIL: call->error. */

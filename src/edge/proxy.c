@@ -19,6 +19,7 @@ struct proxy {
     struct timer timer; /* while the backend starts */
     int64_t patience_ends_ms;
     bool is_calling, is_answered;
+    bool is_end_given; /* of the body, alone: it is not given again */
 };
 
 /* ---- the answer's body ---------------------------------------------------------------------- */
@@ -151,6 +152,7 @@ static void on_event(struct call *c, enum call_event event)
 static void on_body(struct waiter *w, struct slice *in, bool is_last)
 {
     struct proxy *p = container_of(w, struct proxy, waiter);
+    p->is_end_given |= is_last && in->len == 0;
     if (p->is_calling)
         call_send(&p->call, in, is_last);
 }
@@ -211,6 +213,8 @@ static void go(struct proxy *p)
     p->is_calling = true;
     call_start(&p->call, edge_dial(g, rq->loop), &o);
     buf_done(&head);
+    if (p->is_end_given)
+        call_send(&p->call, &(struct slice){0}, true);
 }
 
 /* A process that starts is worth waiting for. */
