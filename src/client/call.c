@@ -70,8 +70,10 @@ static bool is_sent(const struct call_side *s)
 /* Is the ball in the other side's court, and for how long at most? 0: it is not. */
 static uint32_t patience_ms(const struct call_side *s)
 {
-    if (s->is_tunnel || s->is_over || s->has_failed)
+    if (s->is_over || s->has_failed)
         return 0;
+    if (s->is_tunnel)
+        return s->options.tunnel_ms;
     if (!is_sent(s) && !s->is_out_broken)
         return s->options.idle_ms;
     if (!s->has_head)
@@ -249,6 +251,8 @@ void call_start(struct call *c, struct dial *d, const struct call_options *optio
         s->options.head_ms = 60000;
     if (!s->options.idle_ms)
         s->options.idle_ms = 60000;
+    if (!s->options.tunnel_ms)
+        s->options.tunnel_ms = 120000;
     buf_add(&s->head, options->head);
     must(!s->head.full);
     s->is_all_given = options->body == CALL_BODY_NONE;
@@ -496,8 +500,12 @@ void call_on_timer(struct line *l)
 {
     struct call *c = l->call;
     const struct call_side *s = c->side;
+    if (s->is_over)
+        return; /* it was set before the last byte came */
     if (l->is_connecting)
         fail_now(c, ERR_UNREACHABLE, "the connection was not accepted in time");
+    else if (s->is_tunnel)
+        fail_now(c, ERR_GATEWAY_TIMEOUT, "nothing came through the tunnel for too long");
     else if (!is_sent(s))
         fail_now(c, ERR_GATEWAY_TIMEOUT, "the other side did not read the request in time");
     else if (!s->has_head)
@@ -509,8 +517,9 @@ void call_on_timer(struct line *l)
 static bool is_clean(const struct call *c)
 {
     const struct call_side *s = c->side;
-    return s->is_over && !s->has_failed && !s->has_extra && !s->is_tunnel && !s->is_out_broken &&
-           s->is_all_given && is_sent(s) && s->body != H1_BODY_CLOSE && c->answer.head.keep_alive;
+    return s->is_over && !s->has_failed && !s->has_extra && s->in_used == s->in.len &&
+           !s->is_tunnel && !s->is_out_broken && s->is_all_given && is_sent(s) &&
+           s->body != H1_BODY_CLOSE && c->answer.head.keep_alive;
 }
 
 void call_end(struct call *c)

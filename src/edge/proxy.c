@@ -88,7 +88,7 @@ static void on_head(struct proxy *p)
 {
     struct buf lines;
     const struct h1_response *answer = &p->call.answer;
-    if (answer->status > 599 || (answer->status == 101 && !p->rq->h1->upgrade)) {
+    if (answer->status > 599) {
         answer_failure(p, ERR_BAD_GATEWAY, "its status is none");
         return;
     }
@@ -204,10 +204,11 @@ static void go(struct proxy *p)
         .body = !has_body     ? CALL_BODY_NONE
                 : h1->chunked ? CALL_BODY_CHUNKED
                               : CALL_BODY_LENGTH,
-        .is_upgrade = h1->upgrade,
+        .is_upgrade = forward_is_upgrade(h1),
         .may_repeat = is_safe(rq->method) && !has_body,
         .head_ms = (uint32_t)g->conf->timeout_ms,
         .idle_ms = (uint32_t)g->conf->timeout_ms,
+        .tunnel_ms = (uint32_t)g->conf->websocket.idle_ms,
     };
     p->call = (struct call){.on_event = on_event};
     p->is_calling = true;

@@ -131,7 +131,8 @@ struct ask {
     size_t body_len;                    /* 0: strlen */
     bool is_upgrade, may_repeat, waits; /* waits: for the idle connection to be closed first */
     size_t sip;                         /* of the answer; 0: 64 KB */
-    uint32_t head_ms, idle_ms;
+    uint32_t head_ms, idle_ms, tunnel_ms;
+    uint32_t linger_ms; /* with all of the answer, before the call ends */
     /* what came */
     int status;
     enum err_code error;
@@ -161,6 +162,12 @@ static void finish(void)
     loop_post(loops_get(caller.loops, 0), &caller.post);
 }
 
+static void on_lingered(struct timer *t, struct loop *l)
+{
+    (void)t, (void)l;
+    finish();
+}
+
 static void pull(struct ask *a)
 {
     struct buf b;
@@ -176,8 +183,12 @@ static void pull(struct ask *a)
     }
     if (io == IO_FAIL)
         a->error = caller.call.error.code;
-    if (io == IO_EOF || io == IO_FAIL)
+    if (io == IO_EOF && a->linger_ms) {
+        caller.timer.fn = on_lingered;
+        timer_set(&caller.timer, loops_get(caller.loops, 0), a->linger_ms);
+    } else if (io == IO_EOF || io == IO_FAIL) {
         finish();
+    }
 }
 
 static void on_event(struct call *c, enum call_event event)
@@ -214,6 +225,7 @@ static void begin(struct ask *a)
         .may_repeat = a->may_repeat,
         .head_ms = a->head_ms,
         .idle_ms = a->idle_ms,
+        .tunnel_ms = a->tunnel_ms,
     };
     caller.call = (struct call){.on_event = on_event};
     caller.body = (struct slice){a->body, a->body_len ? a->body_len
@@ -447,6 +459,21 @@ static void silence_times_out(void **state)
     run_to(server.port, a, 1);
     assert_int_equal(a->error, ERR_GATEWAY_TIMEOUT);
     assert_int_equal(a->status, 200);
+    server_end();
+    static const struct step whole[] = {
+        {"\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}, CLOSE, CLOSE};
+    a = ask((struct ask){.head = GET, .idle_ms = 20, .linger_ms = 200});
+    run(whole, a, 1); /* who has all of it may take his time */
+    expect(a, 200, "ok");
+    static const struct step tunnel[] = {
+        {"\r\n\r\n", "HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"},
+        {"never", NULL},
+        CLOSE,
+        CLOSE};
+    a = ask((struct ask){.head = GET, .is_upgrade = true, .body = "", .tunnel_ms = 50});
+    server_start(tunnel);
+    run_to(server.port, a, 1);
+    assert_int_equal(a->error, ERR_GATEWAY_TIMEOUT);
     server_end();
 }
 
