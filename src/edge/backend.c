@@ -258,6 +258,8 @@ static void watch_process(struct backend *b)
     if (b->has_output) {
         b->open_watches++;
         watch_want(&b->output, WATCH_READ);
+    } else if (b->output_fd >= 0) {
+        close(b->output_fd);
     }
 }
 
@@ -278,7 +280,8 @@ static void begin(struct backend *b)
     b->begun_ms = loop_now_ms(home(b));
     if (b->address.path[0])
         unlink(b->address.path);
-    b->process = process_start(b->spawner, &o, &e);
+    if (!spawner_is_lost(b->spawner) || spawner_reopen(b->spawner, &e))
+        b->process = process_start(b->spawner, &o, &e);
     if (!b->process) {
         begin_again(b, e.msg);
         return;
