@@ -200,7 +200,7 @@ static void on_event(struct call *c, enum call_event event)
         break;
     case CALL_HEAD:
         a->status = c->answer.status;
-        if (a->is_upgrade && a->status == 101)
+        if (a->is_upgrade && a->status == 101 && a->body)
             call_send(c, &caller.body, true);
         pull(a);
         break;
@@ -461,16 +461,21 @@ static void silence_times_out(void **state)
     assert_int_equal(a->status, 200);
     server_end();
     static const struct step whole[] = {
-        {"\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}, CLOSE, CLOSE};
+        {"\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
+        {"never", NULL},
+        CLOSE,
+        CLOSE};
     a = ask((struct ask){.head = GET, .idle_ms = 20, .linger_ms = 200});
-    run(whole, a, 1); /* who has all of it may take his time */
+    server_start(whole);
+    run_to(server.port, a, 1); /* who has all of it may take his time */
     expect(a, 200, "ok");
+    server_end();
     static const struct step tunnel[] = {
         {"\r\n\r\n", "HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"},
         {"never", NULL},
         CLOSE,
         CLOSE};
-    a = ask((struct ask){.head = GET, .is_upgrade = true, .body = "", .tunnel_ms = 50});
+    a = ask((struct ask){.head = GET, .is_upgrade = true, .tunnel_ms = 50});
     server_start(tunnel);
     run_to(server.port, a, 1);
     assert_int_equal(a->error, ERR_GATEWAY_TIMEOUT);
