@@ -241,6 +241,18 @@ def test_a_reload_that_changes_it_loses_no_request(tmp_path, run_dais):
         wait_for(lambda: not is_alive(pid), "the end of the first")
 
 
+def test_several_end_at_the_same_time(tmp_path):
+    slow = "python3 -S server.py & trap 'kill $!; sleep 1; exit' TERM; touch trapped; wait"
+    for name in ("one", "two", "three"):
+        app(tmp_path / "host" / name, slow)
+    (tmp_path / "host" / "host.yaml").write_text("apps: [one, two, three]\n")
+    with serving(tmp_path / "host") as server:
+        for name in ("one", "two", "three"):
+            assert server.fetch(f"/{name}/api/about", deadline=30).status == 200
+        before = time.monotonic()
+    assert time.monotonic() - before < 2.5
+
+
 def test_a_killed_server_leaves_nothing(tmp_path):
     with serving(app(tmp_path / "app")) as server:
         pid = about(server)["pid"]
