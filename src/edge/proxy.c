@@ -99,6 +99,11 @@ static void on_head(struct proxy *p)
         buf_add(&lines, h1_get(&answer->head, HEADER_UPGRADE));
         buf_add(&lines, SLICE("\r\n"));
     }
+    if (lines.full) { /* a mount makes it longer */
+        buf_done(&lines);
+        answer_failure(p, ERR_BAD_GATEWAY, "its head is too large");
+        return;
+    }
     reply_prebuilt(p->rq, arena_dup(p->rq->arena, buf_slice(&lines)));
     buf_done(&lines);
     reply_body(p);

@@ -169,6 +169,17 @@ def test_below_a_mount_links_come_back_below_it(tmp_path):
         "rel": "next", "net": "//o.example/n"}
 
 
+def test_a_head_that_grows_too_large_below_a_mount_is_502(tmp_path):
+    cookie = b"Set-Cookie: " + b"path=/;" * 2200 + b"\r\n"
+    name = "a" * 30
+    with backend(lambda *_: ok(b"body", cookie * 3)) as behind:
+        app(tmp_path / name, behind.url)
+        write_app(tmp_path / "two")
+        (tmp_path / "host.yaml").write_text(f"apps: [ {name}, two ]\n")
+        with serving(tmp_path) as server:
+            assert server.fetch(f"/{name}/api/x").status == 502
+
+
 def test_heads_have_no_body(tmp_path):
     def answer(request, _):
         return {"/api/head": b"HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n",
