@@ -164,8 +164,8 @@ def test_it_is_started_again_when_it_ends(tmp_path):
         second = about(server)["pid"]
         assert first != second
         assert server.fetch("/api/die", method="POST", body=b"").status == 502
-        assert about(server)["pid"] not in (first, second)
         wait_for(lambda: sum(line["msg"] == "the backend ended" for line in log_lines(server)) == 2, "two ends")
+        assert about(server)["pid"] not in (first, second)
         assert {line["why"] for line in log_lines(server) if line["msg"] == "the backend ended"} == {
             "signal 9", "exit code 3"}
 

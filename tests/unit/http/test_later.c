@@ -211,7 +211,7 @@ static void start(void)
     struct rig_options options = {.filter = with_filter,
                                   .routes = later_rows,
                                   .n_routes = sizeof later_rows / sizeof *later_rows,
-                                  .server = {.body_ms = 300, .write_ms = 300}};
+                                  .server = {.body_ms = 300, .write_ms = 1000}};
     rig_start(&rig, &options);
 }
 
