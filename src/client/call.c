@@ -70,8 +70,10 @@ static bool is_sent(const struct call_side *s)
 /* Is the ball in the other side's court, and for how long at most? 0: it is not. */
 static uint32_t patience_ms(const struct call_side *s)
 {
-    if (s->is_tunnel || s->is_over || s->has_failed)
+    if (s->is_over || s->has_failed)
         return 0;
+    if (s->is_tunnel)
+        return s->options.tunnel_ms;
     if (!is_sent(s) && !s->is_out_broken)
         return s->options.idle_ms;
     if (!s->has_head)
@@ -167,6 +169,8 @@ static void push(struct call *c)
 static void add_framed(struct call_side *s, struct slice bytes, bool is_last)
 {
     char head[CHUNK_HEAD_MAX];
+    buf_consume(&s->out, s->out_sent); /* or what was sent would count against the limit */
+    s->out_sent = 0;
     bool is_chunked = s->options.body == CALL_BODY_CHUNKED && !s->is_tunnel;
     if (is_chunked && bytes.len)
         buf_add(&s->out, (struct slice){head, chunk_head(head, bytes.len)});
@@ -182,13 +186,16 @@ void call_send(struct call *c, struct slice *in, bool is_last)
 {
     struct call_side *s = c->side;
     must(!s->is_all_given);
-    if (s->has_failed || s->is_out_broken) { /* the answer, or its lack, tells the caller */
+    if (s->has_failed)
+        return;             /* whoever calls again with the same body has all of it */
+    if (s->is_out_broken) { /* the answer, or its lack, tells the caller */
         s->is_all_given = is_last;
         *in = slice_skip(*in, in->len);
         return;
     }
-    if (c->line->is_connecting || s->head_sent < s->head.len ||
-        s->out.len - s->out_sent >= OUT_BYTES) {
+    bool is_end = is_last && in->len == 0; /* of which nothing can be left: there is room for it */
+    if (!is_end && (c->line->is_connecting || s->head_sent < s->head.len ||
+                    s->out.len - s->out_sent >= OUT_BYTES)) {
         s->wants_room = true;
         return;
     }
@@ -198,6 +205,8 @@ void call_send(struct call *c, struct slice *in, bool is_last)
     *in = slice_skip(*in, piece.len);
     s->is_all_given = ends;
     s->wants_room = in->len > 0;
+    if (c->line->is_connecting)
+        return;
     push(c);
     if (ends && s->is_tunnel && is_sent(s))
         c->line->stream.ops->shut(&c->line->stream);
@@ -242,6 +251,8 @@ void call_start(struct call *c, struct dial *d, const struct call_options *optio
         s->options.head_ms = 60000;
     if (!s->options.idle_ms)
         s->options.idle_ms = 60000;
+    if (!s->options.tunnel_ms)
+        s->options.tunnel_ms = 120000;
     buf_add(&s->head, options->head);
     must(!s->head.full);
     s->is_all_given = options->body == CALL_BODY_NONE;
@@ -489,8 +500,12 @@ void call_on_timer(struct line *l)
 {
     struct call *c = l->call;
     const struct call_side *s = c->side;
+    if (s->is_over)
+        return; /* it was set before the last byte came */
     if (l->is_connecting)
         fail_now(c, ERR_UNREACHABLE, "the connection was not accepted in time");
+    else if (s->is_tunnel)
+        fail_now(c, ERR_GATEWAY_TIMEOUT, "nothing came through the tunnel for too long");
     else if (!is_sent(s))
         fail_now(c, ERR_GATEWAY_TIMEOUT, "the other side did not read the request in time");
     else if (!s->has_head)
@@ -502,8 +517,9 @@ void call_on_timer(struct line *l)
 static bool is_clean(const struct call *c)
 {
     const struct call_side *s = c->side;
-    return s->is_over && !s->has_failed && !s->has_extra && !s->is_tunnel && !s->is_out_broken &&
-           s->is_all_given && is_sent(s) && s->body != H1_BODY_CLOSE && c->answer.head.keep_alive;
+    return s->is_over && !s->has_failed && !s->has_extra && s->in_used == s->in.len &&
+           !s->is_tunnel && !s->is_out_broken && s->is_all_given && is_sent(s) &&
+           s->body != H1_BODY_CLOSE && c->answer.head.keep_alive;
 }
 
 void call_end(struct call *c)

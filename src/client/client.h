@@ -49,11 +49,12 @@ struct call_options {
     struct slice head;       /* ready for the wire, framing headers included; copied */
     enum http_method method; /* HEAD has no body in its answer */
     enum call_body body;
-    bool is_upgrade;  /* a 101 makes it a tunnel: raw bytes both ways, no end of the request */
-    bool may_repeat;  /* safe to send twice: only then a connection that died while it waited
-                         costs nothing; otherwise one that waited long is not used */
-    uint32_t head_ms; /* from the request's last byte to the answer's head; 0 = 60 s */
-    uint32_t idle_ms; /* between two bytes of an answer; 0 = 60 s */
+    bool is_upgrade;    /* a 101 makes it a tunnel: raw bytes both ways, no end of the request */
+    bool may_repeat;    /* safe to send twice: only then a connection that died while it waited
+                           costs nothing; otherwise one that waited long is not used */
+    uint32_t head_ms;   /* from the request's last byte to the answer's head; 0 = 60 s */
+    uint32_t idle_ms;   /* between two bytes of an answer; 0 = 60 s */
+    uint32_t tunnel_ms; /* between two bytes of a tunnel, either way; 0 = 120 s */
 };
 
 struct call {
@@ -67,7 +68,8 @@ struct call {
 
 void call_start(struct call *c, struct dial *d, const struct call_options *options);
 /* Takes bytes off the front of *in, framing them as the options say; what it leaves is taken after
- * the next CALL_WRITABLE. is_last: the body (or the tunnel's way out) ends with *in. */
+ * the next CALL_WRITABLE. is_last: the body (or the tunnel's way out) ends with *in; given alone,
+ * the end is always taken, except by a call that has failed. */
 void call_send(struct call *c, struct slice *in, bool is_last);
 /* Adds up to `room` bytes of the answer's body. IO_OK: some; IO_MORE: none now, CALL_READABLE
  * comes; IO_EOF: that was all; IO_FAIL: call->error. */

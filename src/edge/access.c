@@ -8,12 +8,20 @@ static bool is_reading(enum http_method m)
     return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_OPTIONS;
 }
 
+/* To many frameworks "/api" and "/api/" are one. */
+static bool is_its_folder(struct slice path, struct slice prefix)
+{
+    return prefix.len == path.len + 1 && slice_starts(prefix, path) &&
+           slice_ends(prefix, SLICE("/"));
+}
+
 struct slice access_rule(const struct backend_conf *conf, struct slice path, enum http_method m)
 {
     const struct access_row *best = NULL;
     for (size_t i = 0; i < conf->access.n; i++) {
         const struct access_row *row = &conf->access.items[i];
-        if (edge_is_below(path, row->prefix.s) && (!best || row->prefix.s.len > best->prefix.s.len))
+        bool is_it = edge_is_below(path, row->prefix.s) || is_its_folder(path, row->prefix.s);
+        if (is_it && (!best || row->prefix.s.len > best->prefix.s.len))
             best = row;
     }
     if (!best)

@@ -258,6 +258,8 @@ static void watch_process(struct backend *b)
     if (b->has_output) {
         b->open_watches++;
         watch_want(&b->output, WATCH_READ);
+    } else if (b->output_fd >= 0) {
+        close(b->output_fd);
     }
 }
 
@@ -278,7 +280,8 @@ static void begin(struct backend *b)
     b->begun_ms = loop_now_ms(home(b));
     if (b->address.path[0])
         unlink(b->address.path);
-    b->process = process_start(b->spawner, &o, &e);
+    if (!spawner_is_lost(b->spawner) || spawner_reopen(b->spawner, &e))
+        b->process = process_start(b->spawner, &o, &e);
     if (!b->process) {
         begin_again(b, e.msg);
         return;
@@ -309,14 +312,18 @@ static void gone(struct backend *b)
     free(b);
 }
 
-/* After the loops have ended nobody else is left to wait for it. */
-static void wait_for_end(struct backend *b)
+/* After the loops have ended nobody else is left to wait for it. A post of its own: all that stop
+ * are told before the first is waited for. */
+static void wait_for_end(struct post *p, struct loop *l)
 {
+    struct backend *b = container_of(p, struct backend, post);
     struct process_event ev = {0};
+    (void)l;
     while (ev.kind != EVENT_ENDED && ev.kind != EVENT_FAILED &&
            process_wait(b->process, GRACE_MS + 2000, &ev) == PROCESS_EVENT)
         continue;
     end_process(b);
+    gone(b);
 }
 
 static void stop(struct post *p, struct loop *l)
@@ -327,9 +334,13 @@ static void stop(struct post *p, struct loop *l)
     atomic_store(&b->is_ready, false);
     timer_off(&b->timer);
     end_probe(b);
-    if (b->process && process_cancel(b->process, GRACE_MS, &ignored) && !loop_is_here(l))
-        wait_for_end(b);
-    else if (b->process && !loop_is_here(l))
+    bool is_told = b->process && process_cancel(b->process, GRACE_MS, &ignored);
+    if (is_told && !loop_is_here(l)) {
+        b->post.fn = wait_for_end;
+        loop_post(l, &b->post);
+        return;
+    }
+    if (!is_told)
         end_process(b);
     gone(b);
 }

@@ -18,6 +18,9 @@ struct dial *edge_dial(struct edge *g, struct loop *l);
 
 /* forward.c: heads, both ways; pure functions. */
 
+/* Does it ask for a WebSocket? Nothing else becomes a tunnel: through one of HTTP/2 (h2c) further
+ * requests would pass that nobody checks. */
+bool forward_is_upgrade(const struct h1_request *h1);
 /* The head of the request to the backend, ready for the wire. */
 void forward_request(struct buf *to, const struct req *rq, const struct backend_conf *conf);
 /* The headers of the backend's answer that go to the client, as lines. */

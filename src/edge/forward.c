@@ -83,6 +83,15 @@ static void add_about_client(struct buf *to, const struct req *rq)
     add_line(to, SLICE("X-Request-Id"), slice_from(rq->id));
 }
 
+bool forward_is_upgrade(const struct h1_request *h1)
+{
+    struct slice line;
+    bool is_it = h1->upgrade && h1->method == METHOD_GET && !h1->chunked && !h1->content_length;
+    for (uint32_t at = 0; is_it && h1_next(h1, HEADER_UPGRADE, &at, &line);)
+        is_it = slice_eq_nocase(line, SLICE("websocket"));
+    return is_it;
+}
+
 static void add_framing(struct buf *to, const struct h1_request *h1)
 {
     if (h1->chunked) {
@@ -92,10 +101,8 @@ static void add_framing(struct buf *to, const struct h1_request *h1)
         buf_add_u64(to, h1->content_length);
         buf_add(to, SLICE("\r\n"));
     }
-    if (h1->upgrade) {
-        buf_add(to, SLICE("Connection: Upgrade\r\n"));
-        add_line(to, SLICE("Upgrade"), h1_get(h1, HEADER_UPGRADE));
-    }
+    if (forward_is_upgrade(h1))
+        buf_add(to, SLICE("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
 }
 
 /* The path without the longest prefix of backend.strip. */

@@ -19,6 +19,7 @@ struct proxy {
     struct timer timer; /* while the backend starts */
     int64_t patience_ends_ms;
     bool is_calling, is_answered;
+    bool is_end_given; /* of the body, alone: it is not given again */
 };
 
 /* ---- the answer's body ---------------------------------------------------------------------- */
@@ -87,7 +88,7 @@ static void on_head(struct proxy *p)
 {
     struct buf lines;
     const struct h1_response *answer = &p->call.answer;
-    if (answer->status > 599 || (answer->status == 101 && !p->rq->h1->upgrade)) {
+    if (answer->status > 599) {
         answer_failure(p, ERR_BAD_GATEWAY, "its status is none");
         return;
     }
@@ -97,6 +98,11 @@ static void on_head(struct proxy *p)
         buf_add(&lines, SLICE("Upgrade: "));
         buf_add(&lines, h1_get(&answer->head, HEADER_UPGRADE));
         buf_add(&lines, SLICE("\r\n"));
+    }
+    if (lines.full) { /* a mount makes it longer */
+        buf_done(&lines);
+        answer_failure(p, ERR_BAD_GATEWAY, "its head is too large");
+        return;
     }
     reply_prebuilt(p->rq, arena_dup(p->rq->arena, buf_slice(&lines)));
     buf_done(&lines);
@@ -151,6 +157,7 @@ static void on_event(struct call *c, enum call_event event)
 static void on_body(struct waiter *w, struct slice *in, bool is_last)
 {
     struct proxy *p = container_of(w, struct proxy, waiter);
+    p->is_end_given |= is_last && in->len == 0;
     if (p->is_calling)
         call_send(&p->call, in, is_last);
 }
@@ -202,15 +209,18 @@ static void go(struct proxy *p)
         .body = !has_body     ? CALL_BODY_NONE
                 : h1->chunked ? CALL_BODY_CHUNKED
                               : CALL_BODY_LENGTH,
-        .is_upgrade = h1->upgrade,
+        .is_upgrade = forward_is_upgrade(h1),
         .may_repeat = is_safe(rq->method) && !has_body,
         .head_ms = (uint32_t)g->conf->timeout_ms,
         .idle_ms = (uint32_t)g->conf->timeout_ms,
+        .tunnel_ms = (uint32_t)g->conf->websocket.idle_ms,
     };
     p->call = (struct call){.on_event = on_event};
     p->is_calling = true;
     call_start(&p->call, edge_dial(g, rq->loop), &o);
     buf_done(&head);
+    if (p->is_end_given)
+        call_send(&p->call, &(struct slice){0}, true);
 }
 
 /* A process that starts is worth waiting for. */

@@ -123,9 +123,12 @@ static void refuse(struct conn *c, const struct err *e)
 
 /* ---- the body ------------------------------------------------------------------------------- */
 
-/* A body may take body_ms without progress, and longer as a whole the larger it is. */
+/* A body may take body_ms without progress. While the client owes us its taking, that clock runs:
+ * sending does not stop it. */
 static void set_body_timer(struct conn *c, const struct exchange *x)
 {
+    if (c->watch.events & WATCH_WRITE)
+        return;
     if (x->is_body_over || x->is_body_full)
         timer_off(&c->timer);
     else

@@ -299,7 +299,7 @@ static const struct shape auth_shape = {SHAPE(auth_conf, "auth", auth_fields)};
 
 static const struct field websocket_fields[] = {
     {"idle", DURATION(websocket_conf, idle_ms), .def = "120s", .min = SECOND, .max = DAY,
-     .flags = LATER, .doc = "Silence after which a connection is closed."},
+     .doc = "Silence after which a connection is closed."},
     {"max_message", BYTES(websocket_conf, max_message_bytes), .def = "1MB", .min = 1, .max = TB,
      .flags = LATER, .doc = "The largest message."},
     {"max_session", BYTES(websocket_conf, max_session_bytes), .def = "0", .max = TB, .flags = LATER,

@@ -29,7 +29,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         if self.path == "/api/die":
             os._exit(3)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        while "Transfer-Encoding" in self.headers and self.rfile.readline().strip():
+            pass
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -111,6 +113,49 @@ def test_requests_wait_while_it_starts(tmp_path):
         assert post.read("POST").body == b"x" * 200_000
 
 
+def test_a_body_that_only_ends_waits_too(tmp_path):
+    folder = app(tmp_path / "app")
+    (folder / "wait").touch()
+    with serving(folder) as server, Conn(server, 30) as conn:
+        conn.sock.sendall(b"POST /api/echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        assert server.fetch("/").status == 200
+        (folder / "go").touch()
+        assert conn.read("POST").status == 200
+
+
+def test_no_byte_is_lost_while_it_does_not_listen(tmp_path):
+    away = r'''
+import os, socket, time
+path = os.environ["DAIS_SOCKET"]
+with socket.socket(socket.AF_UNIX) as s:
+    s.bind(path); s.listen(); s.accept()
+os.unlink(path)
+open("away", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.01)
+exec(open("server.py").read())
+'''
+    folder = app(tmp_path / "app", "exec python3 -S away.py # at $DAIS_SOCKET")
+    (folder / "away.py").write_text(away)
+    with serving(folder) as server, Conn(server, 30) as conn:
+        wait_for((folder / "away").exists, "its leave")
+        wait_for(lambda: any(line.get("msg") == "the backend is ready" for line in log_lines(server)), "its start")
+        conn.request("/api/echo", "POST", body=b"x" * 50_000)
+        assert server.fetch("/").status == 200
+        (folder / "go").touch()
+        assert conn.read("POST").body == b"x" * 50_000
+
+
+def test_it_comes_back_after_the_spawner_was_killed(tmp_path):
+    with serving(app(tmp_path / "app")) as server:
+        before = about(server)["pid"]
+        children = pathlib.Path(f"/proc/{server.proc.pid}/task/{server.proc.pid}/children").read_text().split()
+        assert len(children) == 1
+        os.kill(int(children[0]), signal.SIGKILL)
+        wait_for(lambda: not is_alive(before), "its end")
+        assert about(server)["pid"] != before
+
+
 def test_it_is_started_again_when_it_ends(tmp_path):
     with serving(app(tmp_path / "app")) as server:
         first = about(server)["pid"]
@@ -119,8 +164,8 @@ def test_it_is_started_again_when_it_ends(tmp_path):
         second = about(server)["pid"]
         assert first != second
         assert server.fetch("/api/die", method="POST", body=b"").status == 502
-        assert about(server)["pid"] not in (first, second)
         wait_for(lambda: sum(line["msg"] == "the backend ended" for line in log_lines(server)) == 2, "two ends")
+        assert about(server)["pid"] not in (first, second)
         assert {line["why"] for line in log_lines(server) if line["msg"] == "the backend ended"} == {
             "signal 9", "exit code 3"}
 
@@ -194,6 +239,18 @@ def test_a_reload_that_changes_it_loses_no_request(tmp_path, run_dais):
             thread.join()
         assert not failed
         wait_for(lambda: not is_alive(pid), "the end of the first")
+
+
+def test_several_end_at_the_same_time(tmp_path):
+    slow = "python3 -S server.py & trap 'kill $!; sleep 1; exit' TERM; touch trapped; wait"
+    for name in ("one", "two", "three"):
+        app(tmp_path / "host" / name, slow)
+    (tmp_path / "host" / "host.yaml").write_text("apps: [one, two, three]\n")
+    with serving(tmp_path / "host") as server:
+        for name in ("one", "two", "three"):
+            assert server.fetch(f"/{name}/api/about", deadline=30).status == 200
+        before = time.monotonic()
+    assert time.monotonic() - before < 2.5
 
 
 def test_a_killed_server_leaves_nothing(tmp_path):

@@ -118,6 +118,13 @@ def test_methods_and_bodies_arrive(echo):
     assert (answer["length"], answer["sum"]) == (len(body), sum(body) % 65521)
 
 
+def test_a_body_that_only_ends_has_its_end_passed_on(tmp_path):
+    with backend(lambda request, _: ok(b"%d" % len(request.body))) as behind, \
+         serving(app(tmp_path / "app", behind.url)) as server, Conn(server) as conn:
+        conn.sock.sendall(b"POST /api/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        assert conn.read("POST").body == b"0"  # it came when the backend's connection was not open yet
+
+
 def test_one_connection_serves_many(tmp_path):
     with backend(lambda *_: ok()) as behind:
         with serving(app(tmp_path / "app", behind.url), env={"DAIS_THREADS": "1"}) as server:
@@ -160,6 +167,17 @@ def test_below_a_mount_links_come_back_below_it(tmp_path):
     assert {path: answer.get("location") for path, answer in found.items()} == {
         "path": "/one/next", "full": "http://h.example/one/next", "else": "https://o.example/n",
         "rel": "next", "net": "//o.example/n"}
+
+
+def test_a_head_that_grows_too_large_below_a_mount_is_502(tmp_path):
+    cookie = b"Set-Cookie: " + b"path=/;" * 2200 + b"\r\n"
+    name = "a" * 30
+    with backend(lambda *_: ok(b"body", cookie * 3)) as behind:
+        app(tmp_path / name, behind.url)
+        write_app(tmp_path / "two")
+        (tmp_path / "host.yaml").write_text(f"apps: [ {name}, two ]\n")
+        with serving(tmp_path) as server:
+            assert server.fetch(f"/{name}/api/x").status == 502
 
 
 def test_heads_have_no_body(tmp_path):
@@ -360,6 +378,21 @@ def test_tunnels_are_for_welcome_origins(tmp_path):
     assert len(behind.requests) == 1
 
 
+@pytest.mark.parametrize("protocol", ["h2c", "websocket, h2c", "echo"])
+def test_only_websockets_become_tunnels(echo, protocol):
+    """Behind another protocol's tunnel nobody would check paths."""
+    headers = told(echo, "/api/x", headers={**UPGRADE, "Upgrade": protocol})["headers"]
+    assert header(headers, "upgrade") is None and header(headers, "connection") is None
+
+
+def test_silent_tunnels_end(tmp_path):
+    with backend(tunnel_answer) as behind, \
+         serving(app(tmp_path / "app", behind.url, more=", websocket: { idle: 1s }")) as server, \
+         Conn(server) as conn:
+        assert open_tunnel(server, conn).startswith(b"HTTP/1.1 101 ")
+        assert conn.sock.recv(1) == b""
+
+
 def test_a_refused_upgrade_is_an_answer(tmp_path):
     with backend(lambda *_: ok(b"no", status=b"426 Upgrade")) as behind, \
          serving(app(tmp_path / "app", behind.url)) as server:
@@ -375,6 +408,7 @@ def test_what_is_not_public_is_denied(tmp_path):
          serving(app(tmp_path / "app", behind.url, "/", access)) as server:
         for path, method, status in (
                 ("/", "GET", 200), ("/elsewhere", "POST", 200), ("/api/", "GET", 401), ("/api/x", "POST", 401),
+                ("/api", "GET", 401),
                 ("/api/open/", "POST", 200), ("/api/open/notes", "GET", 200), ("/api/open/notes", "POST", 401),
                 ("/api/open/notes/1", "DELETE", 401), ("/api/open/notesbook", "DELETE", 200),
                 ("/api/never", "GET", 403), ("/x/../api/x", "GET", 401), ("//api/x", "GET", 401),

@@ -131,7 +131,8 @@ struct ask {
     size_t body_len;                    /* 0: strlen */
     bool is_upgrade, may_repeat, waits; /* waits: for the idle connection to be closed first */
     size_t sip;                         /* of the answer; 0: 64 KB */
-    uint32_t head_ms, idle_ms;
+    uint32_t head_ms, idle_ms, tunnel_ms;
+    uint32_t linger_ms; /* with all of the answer, before the call ends */
     /* what came */
     int status;
     enum err_code error;
@@ -161,6 +162,12 @@ static void finish(void)
     loop_post(loops_get(caller.loops, 0), &caller.post);
 }
 
+static void on_lingered(struct timer *t, struct loop *l)
+{
+    (void)t, (void)l;
+    finish();
+}
+
 static void pull(struct ask *a)
 {
     struct buf b;
@@ -176,8 +183,12 @@ static void pull(struct ask *a)
     }
     if (io == IO_FAIL)
         a->error = caller.call.error.code;
-    if (io == IO_EOF || io == IO_FAIL)
+    if (io == IO_EOF && a->linger_ms) {
+        caller.timer.fn = on_lingered;
+        timer_set(&caller.timer, loops_get(caller.loops, 0), a->linger_ms);
+    } else if (io == IO_EOF || io == IO_FAIL) {
         finish();
+    }
 }
 
 static void on_event(struct call *c, enum call_event event)
@@ -189,7 +200,7 @@ static void on_event(struct call *c, enum call_event event)
         break;
     case CALL_HEAD:
         a->status = c->answer.status;
-        if (a->is_upgrade && a->status == 101)
+        if (a->is_upgrade && a->status == 101 && a->body)
             call_send(c, &caller.body, true);
         pull(a);
         break;
@@ -214,6 +225,7 @@ static void begin(struct ask *a)
         .may_repeat = a->may_repeat,
         .head_ms = a->head_ms,
         .idle_ms = a->idle_ms,
+        .tunnel_ms = a->tunnel_ms,
     };
     caller.call = (struct call){.on_event = on_event};
     caller.body = (struct slice){a->body, a->body_len ? a->body_len
@@ -246,11 +258,36 @@ static void next_ask(struct post *p, struct loop *l)
     }
 }
 
+/* A socket whose buffer is nearly full, always: little goes out at a time. */
+static struct stream_ops tight_ops;
+static const struct stream_ops *plain_ops;
+static bool is_tight, is_tight_now;
+
+static enum io tight_write(struct stream *s, const struct iovec *iov, int n, bool more,
+                           size_t *ret_n)
+{
+    is_tight_now = !is_tight_now;
+    if (is_tight_now)
+        return IO_MORE;
+    (void)n;
+    struct iovec little = {iov->iov_base, iov->iov_len < 9000 ? iov->iov_len : 9000};
+    return plain_ops->write(s, &little, 1, more, ret_n);
+}
+
+static bool tighten(struct stream *s)
+{
+    plain_ops = s->ops;
+    tight_ops = *plain_ops;
+    tight_ops.write = tight_write;
+    s->ops = &tight_ops;
+    return true;
+}
+
 static void run_to(uint16_t port, struct ask *asks, size_t n)
 {
     struct err e;
     char text[32];
-    struct dial_options o = {.connect_ms = 2000};
+    struct dial_options o = {.connect_ms = 2000, .filter = is_tight ? tighten : NULL};
     snprintf(text, sizeof text, "127.0.0.1:%u", port);
     assert_true(address_parse(&o.to, slice_from(text), &e));
     caller = (struct caller){.asks = asks, .now = asks, .n = n, .post.fn = next_ask};
@@ -423,6 +460,26 @@ static void silence_times_out(void **state)
     assert_int_equal(a->error, ERR_GATEWAY_TIMEOUT);
     assert_int_equal(a->status, 200);
     server_end();
+    static const struct step whole[] = {
+        {"\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
+        {"never", NULL},
+        CLOSE,
+        CLOSE};
+    a = ask((struct ask){.head = GET, .idle_ms = 20, .linger_ms = 200});
+    server_start(whole);
+    run_to(server.port, a, 1); /* who has all of it may take his time */
+    expect(a, 200, "ok");
+    server_end();
+    static const struct step tunnel[] = {
+        {"\r\n\r\n", "HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"},
+        {"never", NULL},
+        CLOSE,
+        CLOSE};
+    a = ask((struct ask){.head = GET, .is_upgrade = true, .tunnel_ms = 50});
+    server_start(tunnel);
+    run_to(server.port, a, 1);
+    assert_int_equal(a->error, ERR_GATEWAY_TIMEOUT);
+    server_end();
 }
 
 static void nobody_there(void **state)
@@ -435,7 +492,7 @@ static void nobody_there(void **state)
     assert_int_equal(a->error, ERR_UNREACHABLE);
 }
 
-static char big[150000];
+static char big[500000];
 
 static void bodies_arrive(void **state)
 {
@@ -445,7 +502,7 @@ static void bodies_arrive(void **state)
     memset(big, 'b', sizeof big);
     memcpy(big + sizeof big - 3, "END", 3);
     struct ask asks[2] = {
-        {.head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 150000\r\n\r\n",
+        {.head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n",
          .kind = CALL_BODY_LENGTH,
          .body = big,
          .body_len = sizeof big},
@@ -453,10 +510,15 @@ static void bodies_arrive(void **state)
          .kind = CALL_BODY_CHUNKED,
          .body = big,
          .body_len = sizeof big}};
-    run(steps, asks, 2);
-    expect(&asks[0], 200, "ok");
-    expect(&asks[1], 200, "ok");
-    assert_int_equal(server.conns, 1);
+    for (int i = 0; i < 2; i++) {
+        is_tight = i == 1;
+        run(steps, asks, 2);
+        is_tight = false;
+        expect(&asks[0], 200, "ok");
+        expect(&asks[1], 200, "ok");
+        assert_int_equal(server.conns, 1);
+        asks[0].got_len = asks[1].got_len = 0;
+    }
 }
 
 /* The answer comes before the body is read, and the connection ends: a 413 must not get lost. */

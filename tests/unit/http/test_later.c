@@ -211,7 +211,7 @@ static void start(void)
     struct rig_options options = {.filter = with_filter,
                                   .routes = later_rows,
                                   .n_routes = sizeof later_rows / sizeof *later_rows,
-                                  .server = {.body_ms = 300}};
+                                  .server = {.body_ms = 300, .write_ms = 1000}};
     rig_start(&rig, &options);
 }
 
@@ -400,6 +400,25 @@ static void clients_leave(void **state)
     stop();
 }
 
+/* What it sends meanwhile gives it no more time. */
+static void who_takes_nothing_is_cut(void **state)
+{
+    (void)state;
+    start();
+    struct client *c = client_open(&rig);
+    client_say(c,
+               "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+    assert_true(client_expect(c, "\r\n\r\n"));
+    fill(sizeof text);
+    for (int i = 0; waiters_open && i < 10000; i++) {
+        if (send(c->fd, text, sizeof text, MSG_DONTWAIT | MSG_NOSIGNAL) <= 0)
+            poll(NULL, 0, 1);
+    }
+    assert_int_equal(waiters_open, 0);
+    client_close(c);
+    stop();
+}
+
 static void limits_and_faults(void **state)
 {
     (void)state;
@@ -498,10 +517,10 @@ static int filtered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(bodies_are_sipped),   BOTH(chunks_are_sipped),       BOTH(answers_overlap_bodies),
-        BOTH(tunnels_carry_bytes), BOTH(tunnels_end_from_inside), BOTH(sizes_are_kept),
-        BOTH(clients_leave),       BOTH(limits_and_faults),       BOTH(expectations_are_met),
-        BOTH(drains_finish_them),
+        BOTH(bodies_are_sipped),    BOTH(chunks_are_sipped),        BOTH(answers_overlap_bodies),
+        BOTH(tunnels_carry_bytes),  BOTH(tunnels_end_from_inside),  BOTH(sizes_are_kept),
+        BOTH(clients_leave),        BOTH(who_takes_nothing_is_cut), BOTH(limits_and_faults),
+        BOTH(expectations_are_met), BOTH(drains_finish_them),
     };
     signal(SIGPIPE, SIG_IGN);
     log_setup(LOG_ERROR, LOG_TEXT, NULL);
