@@ -3,7 +3,7 @@
  * There are no accounts yet, so everybody is signed out: what is not public is denied. */
 #include "edge/edge_impl.h"
 
-static bool is_reading(enum http_method m)
+bool edge_is_reading(enum http_method m)
 {
     return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_OPTIONS;
 }
@@ -26,7 +26,7 @@ struct slice access_rule(const struct backend_conf *conf, struct slice path, enu
     }
     if (!best)
         return SLICE("public");
-    struct slice rule = is_reading(m) ? best->read.s : best->write.s;
+    struct slice rule = edge_is_reading(m) ? best->read.s : best->write.s;
     if (!rule.len)
         rule = best->any.s;
     return rule.len ? rule : SLICE("public");

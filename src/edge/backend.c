@@ -18,6 +18,7 @@
 #define PAUSE_MAX_MS 10000
 #define STEADY_MS    10000 /* who lived this long starts again at once */
 #define GRACE_MS     10000
+#define LATE_MS      5000 /* silent at its address for this long: worth a line in the log */
 #define SAID_MAX     8192 /* longer lines are logged in pieces */
 #define ENV_MAX      256
 
@@ -41,6 +42,7 @@ struct backend {
     int output_fd, probe_fd;
     int64_t begun_ms;
     unsigned failures; /* ends in a row, each soon after its start */
+    bool is_told_late;
     bool is_started, is_stopping, is_probing, has_output;
     unsigned open_watches;
 };
@@ -146,9 +148,22 @@ static void on_probe(struct watch *w, int events)
     atomic_store(&b->is_ready, true);
 }
 
+/* Whoever listens somewhere else would wonder for ever. */
+static void tell_if_late(struct backend *b)
+{
+    char where[ADDRESS_TEXT_LEN];
+    if (b->is_told_late || loop_now_ms(home(b)) - b->begun_ms < LATE_MS)
+        return;
+    b->is_told_late = true;
+    address_text(&b->address, where);
+    log_line(LOG_WARN, "the backend does not listen yet", F_STR("app", b->app), F_CSTR("at", where),
+             F_CSTR("told_by", b->address.path[0] ? "$DAIS_SOCKET" : "$PORT on 127.0.0.1"));
+}
+
 static void begin_probe(struct backend *b)
 {
     struct err ignored;
+    tell_if_late(b);
     b->probe_fd = address_connect(&b->address, &ignored);
     if (b->probe_fd >= 0 && watch_open(&b->probe, home(b), b->probe_fd, &ignored)) {
         b->is_probing = true;
@@ -278,6 +293,7 @@ static void begin(struct backend *b)
         return;
     }
     b->begun_ms = loop_now_ms(home(b));
+    b->is_told_late = false;
     if (b->address.path[0])
         unlink(b->address.path);
     if (!spawner_is_lost(b->spawner) || spawner_reopen(b->spawner, &e))

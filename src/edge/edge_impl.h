@@ -27,6 +27,7 @@ void forward_request(struct buf *to, const struct req *rq, const struct backend_
 void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq);
 
 /* access.c */
+bool edge_is_reading(enum http_method m); /* GET, HEAD, OPTIONS: `read` in rules, safe to repeat */
 /* The rule for the longest prefix of backend.access that covers the path; "public" without one. */
 struct slice access_rule(const struct backend_conf *conf, struct slice path, enum http_method m);
 bool access_check(const struct req *rq, const struct backend_conf *conf, struct err *e);

@@ -171,11 +171,6 @@ static void done(struct waiter *w)
     free(p);
 }
 
-static bool is_safe(enum http_method m)
-{
-    return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_OPTIONS;
-}
-
 /* A page of another site must not talk through our visitor's cookies. */
 static bool is_origin_welcome(const struct req *rq, const struct texts *origins)
 {
@@ -210,7 +205,7 @@ static void go(struct proxy *p)
                 : h1->chunked ? CALL_BODY_CHUNKED
                               : CALL_BODY_LENGTH,
         .is_upgrade = forward_is_upgrade(h1),
-        .may_repeat = is_safe(rq->method) && !has_body,
+        .may_repeat = edge_is_reading(rq->method) && !has_body,
         .head_ms = (uint32_t)g->conf->timeout_ms,
         .idle_ms = (uint32_t)g->conf->timeout_ms,
         .tunnel_ms = (uint32_t)g->conf->websocket.idle_ms,

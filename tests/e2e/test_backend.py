@@ -180,6 +180,14 @@ def test_one_that_keeps_ending_is_told_and_answered_for(tmp_path):
         assert server.fetch("/").status == 200
 
 
+def test_one_that_listens_elsewhere_is_told(tmp_path):
+    with serving(app(tmp_path / "app", "exec sleep 1000")) as server:
+        wait_for(lambda: any(line["msg"] == "the backend does not listen yet" for line in log_lines(server)),
+                 "the warning", 15)
+        line = next(line for line in log_lines(server) if line["msg"] == "the backend does not listen yet")
+        assert line["app"] == "app" and line["at"].startswith("127.0.0.1:") and "$PORT" in line["told_by"]
+
+
 def test_what_it_says_is_in_the_log(tmp_path):
     with serving(app(tmp_path / "app")) as server:
         server.fetch("/api/say", deadline=30)
