@@ -1,6 +1,7 @@
 /* Connections to one address: opened, kept while they wait for the next call, closed. */
 #include "client/client_impl.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define FRESH_MS                                                                      \
@@ -103,6 +104,14 @@ static struct line *line_open(struct dial *d, struct call *c, struct err *e)
 
 /* ---- waiting ones --------------------------------------------------------------------------- */
 
+/* Whatever came unasked, or the end, was not seen yet: nothing on it can be believed. */
+static bool is_quiet(const struct line *l)
+{
+    char byte;
+    ssize_t n = recv(l->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 /* The one that waited least: the others may close. */
 static struct line *take_idle(struct dial *d, bool may_repeat)
 {
@@ -111,6 +120,10 @@ static struct line *take_idle(struct dial *d, bool may_repeat)
     struct line *l = container_of(d->idle.prev, struct line, link);
     if (!may_repeat && loop_now_ms(d->loop) - l->idle_since_ms > FRESH_MS)
         return NULL;
+    if (!is_quiet(l)) {
+        line_close(l);
+        return NULL;
+    }
     list_remove(&l->link);
     list_add(&d->busy, &l->link);
     timer_off(&l->timer);

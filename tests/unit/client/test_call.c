@@ -1,12 +1,13 @@
 /* Calls against a server that does exactly what a script says: every framing, every way to break
  * off, reuse and repetition, bodies both ways, tunnels. */
-#include "client/client.h"
+#include "client/client_impl.h"
 #include "unit.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,8 @@ struct step {
         NULL, NULL \
     }
 #define RESET "\x01reset"
+#define GATE  "\x02gate" /* to expect: that the caller is done with its answer */
+static sem_t gate;
 
 static struct server {
     int fd;
@@ -61,7 +64,9 @@ static const struct step *serve_one(int fd, const struct step *at)
 {
     size_t len = 0;
     for (; at->expect || at->send; at++) {
-        if (at->expect && !wait_for(fd, &len, at->expect)) {
+        if (at->expect && strcmp(at->expect, GATE) == 0)
+            sem_wait(&gate);
+        else if (at->expect && !wait_for(fd, &len, at->expect)) {
             server.failed = true;
         }
         len = 0;
@@ -130,7 +135,8 @@ struct ask {
     const char *body;                   /* sent as it fits */
     size_t body_len;                    /* 0: strlen */
     bool is_upgrade, may_repeat, waits; /* waits: for the idle connection to be closed first */
-    size_t sip;                         /* of the answer; 0: 64 KB */
+    bool rushes;
+    size_t sip; /* of the answer; 0: 64 KB */
     uint32_t head_ms, idle_ms, tunnel_ms;
     uint32_t linger_ms; /* with all of the answer, before the call ends */
     /* what came */
@@ -153,12 +159,20 @@ static struct caller {
 } caller;
 
 static void next_ask(struct post *p, struct loop *l);
+static void begin(struct ask *a);
 
 static void finish(void)
 {
+    int fd = caller.now->rushes ? caller.call.line->stream.fd : -1;
     dial_stats(caller.dial, &caller.stats);
     call_end(&caller.call);
-    caller.now++;
+    if (caller.now++->rushes) { /* the next one asks before the loop can see what came */
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        sem_post(&gate);
+        assert_int_equal(poll(&p, 1, 5000), 1);
+        begin(caller.now);
+        return;
+    }
     loop_post(loops_get(caller.loops, 0), &caller.post);
 }
 
@@ -570,6 +584,22 @@ static void a_closed_connection_is_no_failure(void **state)
     assert_int_equal(server.conns, 2);
 }
 
+static void stale_bytes_are_no_answer(void **state)
+{
+    static const char small[] = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+    static const char stale[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale";
+    static const struct step steps[] = {{"1", small}, {GATE, stale}, CLOSE,
+                                        {"2", small}, CLOSE,         CLOSE};
+    struct ask asks[2] = {{.head = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n", .rushes = true},
+                          {.head = "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n", .may_repeat = true}};
+    (void)state;
+    sem_init(&gate, 0, 0);
+    run(steps, asks, 2);
+    expect(&asks[1], 200, "x");
+    assert_int_equal(server.conns, 2);
+    sem_destroy(&gate);
+}
+
 static void tunnels(void **state)
 {
     static const struct step steps[] = {
@@ -613,6 +643,7 @@ int main(void)
         cmocka_unit_test(bodies_arrive),
         cmocka_unit_test(early_answers_are_heard),
         cmocka_unit_test(a_closed_connection_is_no_failure),
+        cmocka_unit_test(stale_bytes_are_no_answer),
         cmocka_unit_test(tunnels),
         cmocka_unit_test(answers_are_sipped),
     };
