@@ -17,6 +17,10 @@ class Plan:
     def root(self):
         return self.app / "web"
 
+    def command(self, name, home, port, binary):
+        """The command line and extra environment of a server."""
+        return command_for(name, self, home, port, binary)
+
 
 NGINX = """daemon off;
 {user}worker_processes {threads};

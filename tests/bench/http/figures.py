@@ -12,7 +12,7 @@ from pathlib import Path
 
 import procs
 from cases import Case
-from configs import command_for, dais_environment
+from configs import dais_environment
 from servers import BenchError, Process, Server, fetch, free_port
 from webfiles import write_app
 from wrk import load
@@ -121,7 +121,7 @@ def start_time(name, plan, options, scratch):
     for _ in range(STARTS):
         with tempfile.TemporaryDirectory(dir=scratch) as home:
             port = free_port()
-            command, env = command_for(name, plan, Path(home), port, options.binary)
+            command, env = plan.command(name, Path(home), port, options.binary)
             process = Process(command, env, home)
             try:
                 wait_answer(process, port, 20)

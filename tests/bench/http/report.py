@@ -5,7 +5,6 @@ import subprocess
 import time
 from pathlib import Path
 
-BEGIN, END = "<!-- bench-http:begin -->", "<!-- bench-http:end -->"
 HEADLINE = ("<!-- Measured figures; each section is written by the command it names. -->\n"
             "# Benchmarks\n")
 LOAD_COLUMNS = ("case", "server", "req/s", "MB/s", "p50 us", "p99 us", "CPU us/req",
@@ -93,8 +92,8 @@ def as_text(parts):
     return "\n".join(lines)
 
 
-def as_markdown(parts, facts):
-    lines = ["## HTTP: against nginx and caddy", "", *facts]
+def as_markdown(parts, facts, title="HTTP: against nginx and caddy"):
+    lines = [f"## {title}", "", *facts]
     for title, columns, rows in parts:
         lines += ["", f"### {title}", "", "| " + " | ".join(columns) + " |",
                   "|" + "---|" * len(columns)]
@@ -146,14 +145,15 @@ def machine_facts(options, results, names):
     ]
 
 
-def write_section(path, markdown):
+def write_section(path, markdown, name="bench-http"):
     """Replaces what stands between the markers; the rest of the file is not ours."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     old = path.read_text() if path.exists() else HEADLINE
-    if BEGIN not in old or END not in old:
-        old = old.rstrip() + f"\n\n{BEGIN}\n{END}\n"
-    before, rest = old.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
+    if begin not in old or end not in old:
+        old = old.rstrip() + f"\n\n{begin}\n{end}\n"
+    before, rest = old.split(begin, 1)
+    after = rest.split(end, 1)[1]
     path.parent.mkdir(exist_ok=True)
     fresh = path.with_suffix(".new")
-    fresh.write_text(f"{before}{BEGIN}\n{markdown}{END}{after}")
+    fresh.write_text(f"{before}{begin}\n{markdown}{end}{after}")
     fresh.replace(path)

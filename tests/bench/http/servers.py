@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import procs
-from configs import command_for
 
 START_SECONDS = 20
 STOP_SECONDS = 5
@@ -106,7 +105,7 @@ class Server:
         self.plan = plan
         self.folder = tempfile.TemporaryDirectory(prefix="server-", dir=plan.app.parent)
         self.port = free_port()
-        command, env = command_for(name, plan, Path(self.folder.name), self.port, binary)
+        command, env = plan.command(name, Path(self.folder.name), self.port, binary)
         try:
             self.process = Process(command, env, self.folder.name, pin, quiet=plan.logs)
         except OSError as error:
