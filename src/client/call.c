@@ -420,20 +420,48 @@ static enum io read_end(struct call *c, enum io io)
     return IO_FAIL;
 }
 
+/* Chunks are decoded on the way. */
+static enum io read_chunks(struct call *c, struct buf *to, size_t room)
+{
+    struct call_side *s = c->side;
+    size_t n = 0;
+    enum io io = c->line->stream.ops->read(&c->line->stream, s->dial->read_room,
+                                           room < READ_BYTES ? room : READ_BYTES, &n);
+    return io == IO_OK ? decode(c, (struct slice){s->dial->read_room, n}, to) : io;
+}
+
+/* Everything else goes straight where it is wanted. What lies behind its end stays with the kernel,
+ * which the next call on this connection would notice. */
+static enum io read_straight(struct call *c, struct buf *to, size_t room)
+{
+    struct call_side *s = c->side;
+    size_t n = 0;
+    if (s->body == H1_BODY_LENGTH && s->left < room)
+        room = (size_t)s->left;
+    char *at = buf_reserve(to, room);
+    must(at);
+    enum io io = c->line->stream.ops->read(&c->line->stream, at, room, &n);
+    if (io != IO_OK)
+        return io;
+    buf_grew(to, n);
+    if (s->body == H1_BODY_LENGTH)
+        s->left -= n;
+    s->is_over = s->body == H1_BODY_LENGTH && s->left == 0;
+    return IO_OK;
+}
+
 static enum io read_more(struct call *c, struct buf *to, size_t room)
 {
     struct call_side *s = c->side;
     struct line *l = c->line;
-    size_t n = 0;
     if (s->in_used < s->in.len) {
         struct slice raw = slice_first(slice_skip(buf_slice(&s->in), s->in_used), room);
         s->in_used += raw.len;
         return decode(c, raw, to);
     }
-    enum io io = l->stream.ops->read(&l->stream, s->dial->read_room,
-                                     room < READ_BYTES ? room : READ_BYTES, &n);
+    enum io io = s->body == H1_BODY_CHUNKED ? read_chunks(c, to, room) : read_straight(c, to, room);
     if (io == IO_OK)
-        return decode(c, (struct slice){s->dial->read_room, n}, to);
+        return io;
     if (io != IO_MORE)
         return read_end(c, io);
     s->is_told = false;

@@ -166,16 +166,44 @@ static void end_tail(struct http_loop *hl, struct tail *t)
         exchange_put(hl, was.exchange);
 }
 
-/* Adds what the source gave as one chunk. */
-static void add_piece(struct flow *f, struct slice piece)
+static enum io pull_into(struct tail *t, struct buf *to, size_t most)
 {
+    size_t had = to->len;
+    enum io io = IO_OK;
+    while (io == IO_OK && to->len - had <= most - PULL_LEAST) {
+        t->is_dry = true; /* unless it wakes us while it looks */
+        io = t->source->pull(t->source, to, most - (to->len - had));
+    }
+    t->is_dry &= io == IO_MORE;
+    return io;
+}
+
+/* As one chunk, whose length comes first: so it is pulled apart. */
+static enum io pull_chunk(struct flow *f)
+{
+    struct buf piece;
     char head[CHUNK_HEAD_MAX];
-    bool is_chunked = f->tail.is_chunked && piece.len;
-    if (is_chunked)
+    buf_init(&piece, 2 * READ_BYTES);
+    enum io io = pull_into(&f->tail, &piece, READ_BYTES);
+    if (piece.len) {
         buf_add(&f->out, (struct slice){head, chunk_head(head, piece.len)});
-    buf_add(&f->out, piece);
-    if (is_chunked)
+        buf_add(&f->out, buf_slice(&piece));
         buf_add(&f->out, CHUNK_TAIL);
+    }
+    f->out.full |= piece.full;
+    buf_done(&piece);
+    return io;
+}
+
+/* As it is, straight to where it is sent from. A source that says nothing costs no memory. */
+static enum io pull_plain(struct flow *f)
+{
+    buf_consume(&f->out, f->sent);
+    f->sent = 0;
+    enum io io = pull_into(&f->tail, &f->out, READ_BYTES);
+    if (f->out.len == 0)
+        buf_done(&f->out);
+    return io;
 }
 
 /* Fills the flow from its source while there is room. False: cut the connection. */
@@ -183,21 +211,14 @@ static bool pull_source(struct conn *c)
 {
     struct flow *f = c->flow;
     struct tail *t = &f->tail;
-    struct buf piece;
-    enum io io = IO_OK;
-    buf_init(&piece, 2 * READ_BYTES);
-    while (io == IO_OK && piece.len <= READ_BYTES - PULL_LEAST) {
-        t->is_dry = true; /* unless it wakes us while it looks */
-        io = t->source->pull(t->source, &piece, READ_BYTES - piece.len);
-    }
-    add_piece(f, buf_slice(&piece));
-    bool fits = !piece.full && (!t->is_sized || piece.len <= t->left);
+    size_t had = f->out.len - f->sent;
+    enum io io = t->is_chunked ? pull_chunk(f) : pull_plain(f);
+    size_t n = f->out.len - f->sent - had;
+    bool fits = !f->out.full && (!t->is_sized || n <= t->left);
     if (t->is_sized && fits)
-        t->left -= piece.len;
+        t->left -= n;
     if (c->exchange && c->exchange->waiter)
-        c->exchange->bytes_out += piece.len;
-    buf_done(&piece);
-    t->is_dry &= io == IO_MORE;
+        c->exchange->bytes_out += n;
     if (fits && t->is_sized && t->left == 0)
         io = IO_EOF;
     if (io == IO_EOF && t->is_sized && t->left > 0)
