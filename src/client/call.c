@@ -420,6 +420,18 @@ static enum io read_end(struct call *c, enum io io)
     return IO_FAIL;
 }
 
+/* Nothing came: for now, or no more. */
+static enum io read_stopped(struct call *c, enum io io)
+{
+    struct line *l = c->line;
+    if (io != IO_MORE)
+        return read_end(c, io);
+    c->side->is_told = false;
+    watch_want(&l->watch, l->watch.events | WATCH_READ);
+    set_timer(c);
+    return IO_MORE;
+}
+
 /* Chunks are decoded on the way. */
 static enum io read_chunks(struct call *c, struct buf *to, size_t room)
 {
@@ -453,21 +465,14 @@ static enum io read_straight(struct call *c, struct buf *to, size_t room)
 static enum io read_more(struct call *c, struct buf *to, size_t room)
 {
     struct call_side *s = c->side;
-    struct line *l = c->line;
     if (s->in_used < s->in.len) {
         struct slice raw = slice_first(slice_skip(buf_slice(&s->in), s->in_used), room);
         s->in_used += raw.len;
         return decode(c, raw, to);
     }
-    enum io io = s->body == H1_BODY_CHUNKED ? read_chunks(c, to, room) : read_straight(c, to, room);
-    if (io == IO_OK)
-        return io;
-    if (io != IO_MORE)
-        return read_end(c, io);
-    s->is_told = false;
-    watch_want(&l->watch, l->watch.events | WATCH_READ);
-    set_timer(c);
-    return IO_MORE;
+    bool is_chunked = s->body == H1_BODY_CHUNKED;
+    enum io io = is_chunked ? read_chunks(c, to, room) : read_straight(c, to, room);
+    return io == IO_OK ? IO_OK : read_stopped(c, io);
 }
 
 enum io call_read(struct call *c, struct buf *to, size_t room)
@@ -484,6 +489,27 @@ enum io call_read(struct call *c, struct buf *to, size_t room)
         io = read_more(c, to, room); /* a chunk's frame alone gives no byte */
     }
     return io;
+}
+
+uint64_t call_movable(const struct call *c)
+{
+    const struct call_side *s = c->side;
+    bool is_it = s->has_head && !s->has_failed && s->body == H1_BODY_LENGTH &&
+                 s->in_used == s->in.len && c->line->stream.ops->to_pipe;
+    return is_it ? s->left : 0;
+}
+
+enum io call_move(struct call *c, int pipe, size_t most, size_t *ret_n)
+{
+    struct call_side *s = c->side;
+    must(call_movable(c) > 0);
+    size_t n = s->left < most ? (size_t)s->left : most;
+    enum io io = c->line->stream.ops->to_pipe(&c->line->stream, pipe, n, ret_n);
+    if (io != IO_OK)
+        return read_stopped(c, io);
+    s->left -= *ret_n;
+    s->is_over = s->left == 0;
+    return IO_OK;
 }
 
 /* ---- events --------------------------------------------------------------------------------- */

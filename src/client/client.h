@@ -74,5 +74,10 @@ void call_send(struct call *c, struct slice *in, bool is_last);
 /* Adds up to `room` bytes of the answer's body. IO_OK: some; IO_MORE: none now, CALL_READABLE
  * comes; IO_EOF: that was all; IO_FAIL: call->error. */
 enum io call_read(struct call *c, struct buf *to, size_t room) MUST_CHECK;
+/* How much of the answer's body may be moved without being looked at: it has a length, and nothing
+ * of it was read here. 0: only call_read will do. */
+uint64_t call_movable(const struct call *c);
+/* The same as call_read, into a pipe; while call_movable says more than 0. */
+enum io call_move(struct call *c, int pipe, size_t most, size_t *ret_n) MUST_CHECK;
 /* Ends the call at any point, once; the connection is kept if nothing is left on it. */
 void call_end(struct call *c);

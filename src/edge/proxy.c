@@ -30,6 +30,16 @@ static enum io pull(struct source *s, struct buf *to, size_t room)
     return call_read(&p->call, to, room);
 }
 
+static uint64_t movable(struct source *s)
+{
+    return call_movable(&container_of(s, struct proxy, source)->call);
+}
+
+static enum io move(struct source *s, int pipe, size_t most, size_t *ret_n)
+{
+    return call_move(&container_of(s, struct proxy, source)->call, pipe, most, ret_n);
+}
+
 static void source_closed(struct source *s)
 {
     (void)s; /* the waiter, which closes after it, holds it all */
@@ -251,6 +261,8 @@ static bool start(struct req *rq, struct err *e)
     p->waiter.close = done;
     p->source.pull = pull;
     p->source.close = source_closed;
+    p->source.movable = movable;
+    p->source.move = move;
     p->source.is_endless = true; /* a client that hangs up ends the call */
     p->timer.fn = on_look;
     p->patience_ends_ms = loop_now_ms(rq->loop) + PATIENCE_MS;

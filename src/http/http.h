@@ -143,6 +143,10 @@ bool reply_error(struct req *rq, const struct err *e);
 struct source {
     enum io (*pull)(struct source *s, struct buf *to, size_t room);
     void (*close)(struct source *s); /* once, always: done, client gone, server stopping */
+    /* Both or neither, for reply_sized_source: how many bytes could go through a pipe instead of
+     * pull (0: none now), and moving up to `most` of them into it. */
+    uint64_t (*movable)(struct source *s);
+    enum io (*move)(struct source *s, int pipe, size_t most, size_t *ret_n);
     bool is_endless;   /* events: ends with the client, also when that only says no more */
     struct conn *conn; /* the server's */
 };

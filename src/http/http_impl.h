@@ -14,7 +14,9 @@
 #define OUT_MAX_BYTES   (1u << 20)
 #define PULL_LEAST      4096u /* room a source is asked to fill */
 #define FILE_TICK_BYTES (512u << 10)
-#define ARENA_BYTES     (8u << 20) /* of one request, its body aside */
+#define ARENA_BYTES     (8u << 20)   /* of one request, its body aside */
+#define MOVE_LEAST      (64u << 10)  /* of a body: less is not worth a pipe */
+#define MOVE_BYTES      (128u << 10) /* at once; a client that takes nothing has so much in memory */
 #define POOL_MAX        128u
 #define LINGER_MS       2000
 #define LINGER_BYTES    (256u << 10)
@@ -123,6 +125,7 @@ struct http_loop {
     struct flow *flows;
     unsigned n_exchanges, n_flows;
     char *read_room;
+    int pipe[2];      /* for move.c: empty whenever nobody uses it; -1 until then */
     char common[256]; /* the header lines every answer starts with, up to the request id */
     size_t common_len;
     int64_t common_s;
@@ -193,6 +196,14 @@ bool out_answer(struct conn *c, struct exchange *x);
 void out_flush(struct conn *c);
 void out_drop(struct http_loop *hl, struct flow *f); /* forgets what was not sent */
 bool out_is_busy(const struct conn *c);
+
+void out_end_tail(struct http_loop *hl, struct tail *t); /* done with it, sent or not */
+
+/* move.c */
+bool move_is_possible(struct conn *c);
+/* One step, like those of out.c. IO_OK also when nothing came: the tail is dry then. */
+enum io move_some(struct conn *c, size_t *budget);
+void move_done(struct http_loop *hl);
 
 /* stats.c */
 void stats_count(struct http_loop *hl, const struct route *route, int status, int64_t us);

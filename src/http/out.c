@@ -152,7 +152,7 @@ bool out_is_busy(const struct conn *c)
  * ------------------------------------------------------------------------------------------ */
 
 /* The tail is done with, sent or not: what it holds is let go. */
-static void end_tail(struct http_loop *hl, struct tail *t)
+void out_end_tail(struct http_loop *hl, struct tail *t)
 {
     struct tail was = *t;
     *t = (struct tail){0};
@@ -226,7 +226,7 @@ static bool pull_source(struct conn *c)
     if (io == IO_EOF) {
         if (t->is_chunked)
             buf_add(&f->out, CHUNK_END);
-        end_tail(c->home, t);
+        out_end_tail(c->home, t);
     }
     return fits && io != IO_FAIL;
 }
@@ -241,7 +241,7 @@ void source_wake(struct source *s)
 
 void out_drop(struct http_loop *hl, struct flow *f)
 {
-    end_tail(hl, &f->tail);
+    out_end_tail(hl, &f->tail);
     buf_clear(&f->out);
     f->sent = 0;
 }
@@ -255,7 +255,7 @@ static void tail_sent(struct conn *c, size_t n)
     t->offset += n;
     t->left -= n;
     if (t->left == 0)
-        end_tail(c->home, t);
+        out_end_tail(c->home, t);
 }
 
 static struct slice tail_bytes(const struct tail *t)
@@ -356,11 +356,14 @@ void out_flush(struct conn *c)
     if (!f)
         return;
     do {
-        if (wants_pull(f) && !pull_source(c)) {
+        bool is_moving = wants_pull(f) && move_is_possible(c);
+        if (!is_moving && wants_pull(f) && !pull_source(c)) {
             conn_close(c, "the answer broke off");
             return;
         }
-        if (has_something(f))
+        if (is_moving)
+            io = move_some(c, &budget);
+        else if (has_something(f))
             io = send_some(c, &budget);
     } while (io == IO_OK && (has_something(f) || wants_pull(f)));
     if (io == IO_FAIL || io == IO_EOF) {

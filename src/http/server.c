@@ -70,6 +70,7 @@ static void http_loop_init(struct http_loop *hl, struct server *s, unsigned i,
     hl->server = s;
     hl->loop = loops_get(s->loops, i);
     hl->read_room = mem_alloc(READ_BYTES);
+    hl->pipe[0] = hl->pipe[1] = -1;
     list_init(&hl->conns);
     list_init(&hl->dirty);
     hl->service = service;
@@ -111,6 +112,7 @@ void server_free(struct server *s)
         conn_pool_free(hl);
         stats_free(hl);
         free(hl->read_room);
+        move_done(hl);
     }
     free(s->at);
     free(s);

@@ -69,6 +69,10 @@ struct stream_ops {
                      size_t *ret_n);
     /* May be NULL: the caller then reads the file and writes the bytes. */
     enum io (*send_file)(struct stream *s, int fd, uint64_t offset, size_t n, size_t *ret_n);
+    /* Bytes to and from a pipe without passing through this program. May be NULL, both: they must.
+     */
+    enum io (*to_pipe)(struct stream *s, int pipe, size_t n, size_t *ret_n);
+    enum io (*from_pipe)(struct stream *s, int pipe, size_t n, bool more, size_t *ret_n);
     bool (*has_pending)(const struct stream *s); /* read bytes inside; may be NULL: never */
     void (*shut)(struct stream *s);              /* no more writes from us */
     void (*done)(struct stream *s);              /* frees the state and closes the descriptor */

@@ -2,6 +2,7 @@
 #include "net/net.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
@@ -53,6 +54,25 @@ static enum io plain_send_file(struct stream *s, int fd, uint64_t offset, size_t
     return after(sent, ret_n); /* IO_EOF: the file became shorter */
 }
 
+static enum io plain_to_pipe(struct stream *s, int pipe, size_t n, size_t *ret_n)
+{
+    ssize_t moved;
+    do
+        moved = splice(s->fd, NULL, pipe, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    while (moved < 0 && errno == EINTR);
+    return after(moved, ret_n);
+}
+
+static enum io plain_from_pipe(struct stream *s, int pipe, size_t n, bool more, size_t *ret_n)
+{
+    unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0);
+    ssize_t moved;
+    do
+        moved = splice(pipe, NULL, s->fd, NULL, n, flags);
+    while (moved < 0 && errno == EINTR);
+    return after(moved, ret_n);
+}
+
 static void plain_shut(struct stream *s)
 {
     shutdown(s->fd, SHUT_WR);
@@ -69,6 +89,8 @@ static const struct stream_ops plain = {
     .read = plain_read,
     .write = plain_write,
     .send_file = plain_send_file,
+    .to_pipe = plain_to_pipe,
+    .from_pipe = plain_from_pipe,
     .shut = plain_shut,
     .done = plain_done,
 };
