@@ -1,0 +1,1 @@
+# The chart publisher's package; see main.py.

@@ -1,0 +1,1 @@
+import{f,h,q}from"./chart-Bm2rT7yZ.js";const r=document.getElementById("root"),i=location.pathname.split("/")[3];q("/v2/charts/"+i).then(c=>{document.title=c.title;r.replaceChildren(h("section",{class:"card"},f(c)));parent.postMessage({type:"sa-resize",height:document.documentElement.scrollHeight},"*")});

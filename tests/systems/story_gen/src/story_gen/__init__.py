@@ -1,0 +1,1 @@
+# The studio's package; everything is in api/.

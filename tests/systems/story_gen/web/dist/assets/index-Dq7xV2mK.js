@@ -1,0 +1,20 @@
+const z="http://127.0.0.1:8000",B=z+"/api/v1",R=document.getElementById("root"),K="story-gen-token";
+const h=(t,a={},...c)=>{const e=document.createElement(t);for(const[k,v]of Object.entries(a))k.startsWith("on")?e.addEventListener(k.slice(2),v):e.setAttribute(k,v);e.append(...c.flat());return e};
+const tok=()=>localStorage.getItem(K);
+async function q(p,o={}){const r=await fetch(B+p,{...o,headers:{"Content-Type":"application/json",...(tok()?{Authorization:"Bearer "+tok()}:{})},body:o.body&&JSON.stringify(o.body)});const j=await r.json();if(!r.ok)throw new Error(j.detail);return j}
+const go=p=>{history.pushState(null,"",p);draw()};
+const link=(p,t,a={})=>h("a",{href:p,...a,onclick:e=>{e.preventDefault();go(p)}},t);
+const field=(l,e)=>h("label",{},l,e);
+function page(who,...c){R.replaceChildren(h("header",{},h("img",{src:"/favicon.svg",alt:""}),link("/studio","Story Studio"),h("span",{id:"who"},who)),...c)}
+function signIn(){const m=h("input",{id:"email",type:"email",value:"",autocomplete:"username"}),p=h("input",{id:"password",type:"password",autocomplete:"current-password"}),n=h("p",{class:"note",id:"note"});
+const act=reg=>async e=>{e.preventDefault();try{const b={email:m.value,password:p.value};if(reg)await q("/auth/register",{method:"POST",body:b});localStorage.setItem(K,(await q("/auth/login",{method:"POST",body:b})).access_token);go("/studio")}catch(x){n.textContent=x.message}};
+page("",h("div",{class:"cols"},h("form",{class:"card",onsubmit:act(false)},h("h2",{},"Sign in"),field("E-mail",m),field("Password",p),h("button",{id:"login"},"Sign in"),h("button",{id:"register",type:"button",onclick:act(true)},"Make an account"),n),h("section",{class:"card"},h("h2",{},"What it does"),h("p",{},"Write down a premise, paste a chapter, and see which words carry it."),h("p",{class:"note",id:"caps"}))));
+q("").then(c=>{document.getElementById("caps").textContent="Offers "+c.capabilities.join(", ")+"."})}
+async function list(me){const s=await q("/stories"),t=h("input",{id:"title"});
+page(me,h("h1",{},"Your stories"),h("div",{class:"cols"},h("section",{class:"card"},h("ul",{class:"list",id:"stories"},s.map(x=>h("li",{},link("/studio/"+x.id,x.title)))),s.length?"":h("p",{class:"note"},"Nothing here yet.")),h("form",{class:"card",onsubmit:async e=>{e.preventDefault();const r=await q("/stories",{method:"POST",body:{title:t.value,blueprint:{premise:""}}});go("/studio/"+r.id)}},h("h2",{},"A new story"),field("Title",t),h("button",{id:"create"},"Create"))))}
+async function studio(me,id){const[s,d]=await Promise.all([q("/stories/"+id),q("/stories/"+id+"/dashboard/overview")]),t=h("input",{id:"title",value:s.title}),p=h("textarea",{id:"premise"},s.blueprint.premise||""),x=h("textarea",{id:"source"},s.blueprint.draft_text||""),n=h("p",{class:"note",id:"note"}),o=h("section",{class:"card",id:"dashboard"});
+const save=()=>q("/stories/"+id,{method:"PUT",body:{title:t.value,blueprint:{premise:p.value,draft_text:x.value}}}).then(()=>{n.textContent="Saved."});
+const show=d=>o.replaceChildren(h("h2",{},"Dashboard"),...d.run_id?[h("dl",{},h("dt",{},"Run"),h("dd",{},h("code",{id:"run"},d.run_id)),h("dt",{},"Sentences"),h("dd",{id:"sentences"},""+d.sentences),h("dt",{},"Words"),h("dd",{},""+d.words)),...d.themes.map(m=>h("div",{class:"bar"},m.word,h("i",{style:`width:${20*m.n}%;max-width:100%`})))]:[h("p",{class:"note"},"Run the analysis to fill it.")]);show(d);
+page(me,h("h1",{},s.title),h("div",{class:"cols"},h("section",{class:"card"},field("Title",t),field("Premise",p),field("Chapter",x),h("button",{id:"save",onclick:save},"Save"),h("button",{id:"analyse",onclick:async()=>{await save();await q(`/stories/${id}/analysis/run`,{method:"POST",body:{source_text:x.value,idempotency_key:"studio-"+x.value.length}});show(await q(`/stories/${id}/dashboard/overview`));n.textContent="Analysed."}},"Run analysis"),n),o))}
+async function draw(){if(!tok())return signIn();let me;try{me=(await q("/me")).email}catch{localStorage.removeItem(K);return signIn()}const m=location.pathname.match(/^\/studio\/(.+)/);return m?studio(me,m[1]):list(me)}
+addEventListener("popstate",draw);draw();
