@@ -93,6 +93,28 @@ static const struct route *find_in_app(const struct host *h, struct app *app, st
     return app->web ? web_find(app->web, rq) : &missing_route;
 }
 
+static bool lists_as_its_own(const struct app *app, struct slice path)
+{
+    const struct texts *routes = &app->manifest->backend.routes;
+    for (size_t i = 0; app->edge && i < routes->n; i++) {
+        if (slice_eq(routes->items[i].s, path))
+            return true;
+    }
+    return false;
+}
+
+/* "/healthz" and its like are the host's, unless the app at "/" names them in its routes; those
+ * below "/_/" always are. */
+static bool is_taken(const struct host *h, const struct req *rq)
+{
+    if (slice_starts(rq->path, SLICE("/_/")))
+        return false;
+    const struct app *app = app_of_name(h, rq->host);
+    if (!app && h->n_apps == 1 && !h->apps[0].mount.len)
+        app = &h->apps[0];
+    return app && lists_as_its_own(app, rq->path);
+}
+
 static const struct route *host_find(struct service *s, struct req *rq)
 {
     struct host *h = container_of(s, struct host, service);
@@ -106,7 +128,7 @@ static const struct route *host_find(struct service *s, struct req *rq)
         return &whole_route;
     if (rq->path.len <= LONGEST_OWN_PATH)
         row = router_find(h->router, rq);
-    if (row)
+    if (row && !is_taken(h, rq))
         return row;
     struct app *app = app_of_name(h, rq->host);
     if (!app)

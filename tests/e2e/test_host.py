@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from backend import backend, ok
 from conftest import Conn
 from serving import serving, write_app
 
@@ -126,6 +127,24 @@ def test_names_lead_to_their_app(host, name, expected):
     with Conn(host) as conn:  # the target's host counts, not the header's
         conn.send(f"GET http://{name}/docs/ HTTP/1.1\r\nHost: other.example\r\n\r\n")
         assert conn.read().body == f"docs of {expected}\n".encode()
+
+
+def test_health_is_the_apps_where_it_says_so(tmp_path):
+    with backend(lambda *_: ok(b"the app's")) as behind:
+        manifest = f"web: {{ root: web }}\nbackend: {{ url: \"{behind.url}\", routes: [ /healthz, /readyz/ ] }}\n"
+        write_app(tmp_path / "shop", manifest=manifest)
+        with serving(tmp_path / "shop") as server:
+            assert server.fetch("/healthz").body == b"the app's" and server.fetch("/healthz/x").body == b"the app's"
+            assert server.fetch("/_/healthz").body == b'{"ok":true}'
+            assert server.fetch("/readyz").json()["ready"] and server.fetch("/metrics").body.startswith(b"#")
+        write_app(tmp_path / "blog")
+        (tmp_path / "host.yaml").write_text("apps: [ shop, blog ]\n")
+        with serving(tmp_path) as server:
+            for name, body in [("localhost", b'{"ok":true}'), ("shop.localhost", b"the app's"),
+                               ("blog.localhost", b'{"ok":true}')]:
+                assert server.fetch("/healthz", host=name).body == body
+            assert server.fetch("/shop/healthz").body == b"the app's"
+            assert server.fetch("/_/healthz", host="shop.localhost").body == b'{"ok":true}'
 
 
 def test_names_that_are_nobodys_see_the_host(host):
