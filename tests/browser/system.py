@@ -1,6 +1,5 @@
 # What the browser tests of the four example systems share: one that runs, and what holds for each of them.
 import contextlib
-import os
 import pathlib
 import re
 import subprocess
@@ -47,10 +46,7 @@ class System:
                        capture_output=True, timeout=20)
 
     def kill_backend(self) -> None:
-        """kill -9; it is back as soon as somebody asks."""
-        pids = systems.backend_pids(self.process.pid)
-        assert len(pids) == 1, pids
-        os.kill(pids[0], 9)
+        systems.kill_backend(self.process.pid)
 
     def changed(self, old: str, new: str):
         return systems.changed(self.app, old, new, self.reload)

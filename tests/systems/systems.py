@@ -1,11 +1,13 @@
 # The four example systems for the tests: a fresh copy of one, a changed manifest, the pid of its backend.
 """copy_system(name, folder)            a copy that its backend may write into; gives its path
 changed(app, old, new, reload)       a context manager: the manifest with `old` replaced, then as it was
-backend_pids(pid)                    the backends that run below that process of dais"""
+backend_pids(pid)                    the backends that run below that process of dais
+kill_backend(pid)                    kill -9 of the only one; gone on return, and back as soon as somebody asks"""
 import contextlib
 import os
 import pathlib
 import shutil
+import time
 
 SYSTEMS = pathlib.Path(__file__).resolve().parent
 
@@ -46,3 +48,12 @@ def backend_pids(pid):
         todo += children
         below += [child for child in children if table[child][1].startswith("/usr/bin/python3 -m uvicorn")]
     return below
+
+
+def kill_backend(pid):
+    killed, = backend_pids(pid)
+    os.kill(killed, 9)
+    until = time.monotonic() + 10
+    while killed in backend_pids(pid):
+        assert time.monotonic() < until, "it lives on"
+        time.sleep(0.01)
