@@ -36,14 +36,15 @@ def test_boats_are_cut_moved_shared_and_deleted(system, browser):
     cut(browser, "ferry")
     cut(browser, "tug")
     assert browser.js("return document.querySelector('#stage img').style.left") == "40px"  # its config is {}
-    press(browser, "default-tug", "move", "Moved.")
+    me = browser.text("#sprites td + td")
+    press(browser, f"{me}-tug", "move", "Moved.")
     browser.wait("document.querySelector('#stage img[alt=tug]').style.left === '240px'")
-    press(browser, "default-ferry", "move", "Moved.")
-    press(browser, "default-ferry", "share", "Shared.")
+    press(browser, f"{me}-ferry", "move", "Moved.")
+    press(browser, f"{me}-ferry", "share", "Shared.")
     browser.wait("document.querySelectorAll('#stage img').length === 3")
     browser.screens("system-papeterie")
-    press(browser, "default-ferry", "delete", "Deleted.")
-    assert browser.count("#sprite-community-ferry") == 1 and browser.count("#sprite-default-ferry") == 0
+    press(browser, f"{me}-ferry", "delete", "Deleted.")
+    assert browser.count("#sprite-community-ferry") == 1 and browser.count(f"#sprite-{me}-ferry") == 0
     is_one_origin(system, browser, "/theatre/harbour",
                   "[...document.querySelectorAll('#stage img')].filter((i) => i.naturalWidth === 260).length === 2")
 

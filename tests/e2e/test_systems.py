@@ -3,37 +3,17 @@ import contextlib
 import itertools
 import json
 import os
-import pathlib
 import re
 import socket
 import struct
-import subprocess
-import sys
 import threading
 
 import pytest
 
-from conftest import DAIS_BIN, Broken, Conn, clean_env, wait_for
-from serving import serving
+from conftest import Broken, Conn, wait_for
+from running import READY, SECRET, backend_pid, changed, direct, running, send, systems
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "systems"))
-import systems  # pylint: disable=wrong-import-position
-
-READY = {"story_gen": "/healthz", "langhero": "/api/meta", "story_analytics": "/api/ready", "papeterie": "/api/health"}
-SECRET = b"what is here must never leave"
 MB = 1 << 20
-
-
-@contextlib.contextmanager
-def running(folder, name=None):
-    """One of them behind a dais; with a name it is copied there first."""
-    app = systems.copy_system(name, folder) if name else folder
-    (app / "secret.txt").write_bytes(SECRET)
-    with serving(app) as server:
-        server.app = app
-        wait_for(lambda: server.fetch(READY[app.name], deadline=35).status == 200, "its start", 35)
-        server.note_children()
-        yield server
 
 
 @pytest.fixture(name="system", scope="module")
@@ -47,32 +27,6 @@ def fixture_system(tmp_path_factory):
                 servers[name] = stack.enter_context(running(tmp_path_factory.mktemp(name), name))
             return servers[name]
         yield get
-
-
-def changed(server, old, new):
-    def reload():
-        subprocess.run([DAIS_BIN, "reload", server.app], env=clean_env(server.app), check=True,
-                       capture_output=True, timeout=20)
-    return systems.changed(server.app, old, new, reload)
-
-
-def backend_pid(server):
-    pids = systems.backend_pids(server.proc.pid)
-    assert len(pids) == 1, pids
-    return pids[0]
-
-
-def direct(server):
-    """The backend's own address, where dais protects nothing."""
-    command = pathlib.Path(f"/proc/{backend_pid(server)}/cmdline").read_text(encoding="utf-8").split("\0")
-    return "127.0.0.1", int(command[command.index("--port") + 1])
-
-
-def send(server, path, method="POST", value=None, **headers):
-    pairs = [(name.replace("_", "-"), text) for name, text in headers.items()]
-    body = None if value is None else json.dumps(value).encode()
-    return server.fetch(path, method=method, headers=[*pairs, ("Content-Type", "application/json")], body=body,
-                        deadline=35)
 
 
 # ---- all of them ---------------------------------------------------------------------------------
@@ -432,8 +386,11 @@ def test_story_analytics_health_lies(tmp_path):
 
 
 # ---- papeterie -----------------------------------------------------------------------------------
+STRANGER = "theatre.example"  # nobody who asks for this name sits at this machine
+
+
 def put_sprite(server, name, content=b"\x89PNG\r\n", **headers):
-    return server.fetch(f"/api/sprites/upload?name={name}", method="POST", body=content,
+    return server.fetch(f"/api/sprites/upload?name={name}", method="POST", body=content, host=STRANGER,
                         headers=[("Content-Type", "image/png"), *headers.items()]).json()
 
 
@@ -479,9 +436,9 @@ def test_papeterie_prompts_are_read_only(system):
     (server.app / "assets/prompts/Meta.prompt").write_text("Describe it.")
     for path in ("/api/prompts/Meta", "/api/prompts/", "/api/prompts", "/api//prompts/Meta"):
         for method in ("POST", "PUT", "DELETE", "PATCH"):
-            assert send(server, path, method, {"text": "evil"}).status == 401
+            assert send(server, path, method, {"text": "evil"}, Host=STRANGER).status == 401
     assert server.fetch("/api/prompts/Meta").json()["text"] == "Describe it."
-    moved = server.fetch("/api/prompts", host="theatre.example")
+    moved = server.fetch("/api/prompts", host=STRANGER)
     assert moved.status == 307 and moved.get("location") == "http://theatre.example/api/prompts/"
 
 
@@ -490,5 +447,5 @@ def test_papeterie_a_forged_bearer_has_no_effect(system, bearer):
     server = system("papeterie")
     assert put_sprite(server, "forged", Authorization=f"Bearer {bearer}")["user"] == "default"
     assert all(sprite["user"] == "default" for sprite in server.fetch(
-        "/api/sprites", headers={"authorization": f"Bearer {bearer}"}).json())
+        "/api/sprites", headers={"authorization": f"Bearer {bearer}"}, host=STRANGER).json())
     assert os.listdir(server.app / "assets/users") == ["default"]

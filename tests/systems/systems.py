@@ -46,7 +46,7 @@ def backend_pids(pid):
         at = todo.pop()
         children = [child for child, (parent, _) in table.items() if parent == at]
         todo += children
-        below += [child for child in children if table[child][1].startswith("/usr/bin/python3 -m uvicorn")]
+        below += [child for child in children if table[child][1].startswith("/usr/bin/python3 -m ")]
     return below
 
 

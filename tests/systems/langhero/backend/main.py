@@ -48,6 +48,11 @@ def list_scenarios():
     return scenarios
 
 
+@app.get("/api/stories")
+def stories():
+    return [{"id": "tea", "title": scenarios[0]["setting"]}]
+
+
 @app.post("/api/stories/import")
 def import_text(text: str = Body(embed=True)):
     """One scene for each sentence; replaces the list of everybody."""

@@ -121,6 +121,11 @@ async def get_chart(chart: str):
     return json.loads(path.read_text())
 
 
+@app.get("/api/v2/dashboards/")
+async def dashboards():
+    return [{"sources": db.execute("SELECT count(*) FROM sources").fetchone()[0]}]
+
+
 # ---- what depends on who asks and how ------------------------------------------------------------
 @app.post("/api/admin/invites")
 async def invite(request: Request):

@@ -48,6 +48,11 @@ def health():
     return {"status": "ok", "storage_mode": "local"}
 
 
+@app.get("/api/behaviors")
+def behaviors():
+    return ["drift", "oscillate"]
+
+
 # ---- accounts that protect nothing ---------------------------------------------------------------
 @app.post("/api/auth/register")
 def register(account: dict):

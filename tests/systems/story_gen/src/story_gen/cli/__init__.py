@@ -1,0 +1,1 @@
+# The studio's commands; see api.py.
