@@ -11,7 +11,7 @@ from serving import serving
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "systems"))
 import systems  # pylint: disable=wrong-import-position
 
-READY = {"story_gen": "/healthz", "langhero": "/api/meta", "story_analytics": "/api/ready", "papeterie": "/api/health"}
+READY = {"story_gen": "/api/v1", "langhero": "/api/meta", "story_analytics": "/api/ready", "papeterie": "/api/health"}
 SECRET = b"what is here must never leave"
 
 
