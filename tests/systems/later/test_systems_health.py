@@ -26,7 +26,9 @@ def fixture_charts(tmp_path_factory):
 
 
 def another_than(server, pid):
-    return wait_for(lambda: [other for other in systems.backend_pids(server.proc.pid) if other != pid], "its restart", 30)
+    def others():
+        return [other for other in systems.backend_pids(server.proc.pid) if other != pid]
+    return wait_for(others, "its restart", 30)
 
 
 def test_one_with_a_dead_database_is_started_again(charts):

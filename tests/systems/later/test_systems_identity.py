@@ -89,7 +89,8 @@ def test_what_is_shared_is_for_all_who_are_signed_in(theatre):
 
 def test_nobody_reaches_its_accounts(theatre):
     for user in (None, "alice", "root;operator"):
-        assert ask(theatre, user, "/api/auth/login", "POST", b'{"username":"alice","password":"x"}').status in (401, 403)
+        answer = ask(theatre, user, "/api/auth/login", "POST", b'{"username":"alice","password":"x"}')
+        assert answer.status in (401, 403)
 
 
 def test_prompts_are_the_operators(theatre):

@@ -15,7 +15,8 @@ BUNDLES = {"story_gen": ("/assets/index-Dq7xV2mK.js", b"http://127.0.0.1:8000"),
            "story_analytics": ("/assets/main-Cx8sQ4nV.js", b"http://127.0.0.1:8000"),
            "papeterie": ("/assets/index-Ct9mH3bX.js", b'"8000"')}
 # What a checkout has besides what the examples have; `dais new --model` looks for it.
-CHECKOUT = {"story_gen": ["pyproject.toml", "web/package.json"], "papeterie": ["pyproject.toml", "src/web/package.json"],
+CHECKOUT = {"story_gen": ["pyproject.toml", "web/package.json"],
+            "papeterie": ["pyproject.toml", "src/web/package.json"],
             "langhero": ["backend/requirements.txt", "backend/scenarios.json", "frontend/package.json"],
             "story_analytics": ["requirements.txt", "engine/x", "app/package.json", "app/embed.html"]}
 
