@@ -260,9 +260,10 @@ static void secrets_stay(void **state)
     expect_fine(OPTIONS(.headers = headers, .n_headers = 4, .max_redirects = -1), "/", 307, "");
     assert_non_null(strstr(site.asked, "hidden"));
     site.conns = 0;
-    other.after = SITE_CLOSE;
+    site_say(&other, "HTTP/1.1 307 Go\r\nLocation: /there\r\n\r\n");
     site_say(&other, "HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:%u/back\r\n\r\n", site.port);
     expect_fine(o, "/", 200, "");
+    assert_memory_equal(other.asked, "GET /there ", 11);
     assert_non_null(strstr(other.asked, "X-Open: open"));
     assert_null(strstr(other.asked, "hidden"));
     assert_memory_equal(site.asked, "GET /back ", 10);
