@@ -77,6 +77,8 @@ static const char *const directives[] = {
     "plugin-types",
 };
 
+#define N_DIRECTIVES (sizeof directives / sizeof *directives)
+
 /* ---- reading -----------------------------------------------------------------------------------
  */
 
@@ -171,13 +173,13 @@ static unsigned policy_holes(struct slice policy)
 /* ---- slips of the pen --------------------------------------------------------------------------
  */
 
-static bool is_directive(struct slice name)
+/* Its place in the table, or how many there are. */
+static size_t directive_index(struct slice name)
 {
-    for (size_t i = 0; i < sizeof directives / sizeof *directives; i++) {
-        if (slice_eq_nocase(name, slice_from(directives[i])))
-            return true;
-    }
-    return false;
+    size_t i = 0;
+    while (i < N_DIRECTIVES && !slice_eq_nocase(name, slice_from(directives[i])))
+        i++;
+    return i;
 }
 
 static void check_words(struct slice name, struct slice rule, struct report *r)
@@ -204,19 +206,21 @@ static void check_words(struct slice name, struct slice rule, struct report *r)
 
 static void check_spelling(struct slice policy, struct report *r)
 {
-    struct slice rest = policy, rule, name;
-    while (slice_cut(&rest, ';', &rule)) {
+    bool seen[N_DIRECTIVES] = {false};
+    struct slice rule, name;
+    while (slice_cut(&policy, ';', &rule)) {
         if (!next_word(&rule, &name))
             continue;
+        size_t i = directive_index(name);
         rule = slice_trim(rule);
-        if (!is_directive(name))
+        if (i == N_DIRECTIVES)
             report_add(r, VERDICT_WEAK, "Content-Security-Policy", name,
                        "Browsers know no such directive and ignore it.");
-        else if (find_rule(policy, "default-src").ptr &&
-                 slice_eq_nocase(name, SLICE("default-src")) &&
-                 find_rule(policy, "default-src").ptr != rule.ptr && rule.len)
+        else if (seen[i])
             report_add(r, VERDICT_CONFLICT, "Content-Security-Policy", rule,
-                       "default-src is there twice; the second is ignored.");
+                       "%s is there twice; the second is ignored.", directives[i]);
+        else
+            seen[i] = true;
         check_words(name, rule, r);
     }
 }

@@ -93,6 +93,12 @@ static void ask_websocket(struct probes *p, struct slice url)
     ask_as(p, PROBE_WS_FOREIGN, FOREIGN_ORIGIN, o);
 }
 
+static const char *lookalike(struct probes *p)
+{
+    return text_of(p, p->is_tls ? "https://" : "http://", slice_from(p->host),
+                   ".elsewhere.example");
+}
+
 bool probes_run(struct probes *p, const char *url, struct err *e)
 {
     ask(p, PROBE_PAGE, (struct fetch_options){.url = slice_from(url)});
@@ -106,10 +112,8 @@ bool probes_run(struct probes *p, const char *url, struct err *e)
     preflight.method = METHOD_OPTIONS;
     ask_as(p, PROBE_FOREIGN, FOREIGN_ORIGIN, same);
     ask_as(p, PROBE_NULL, "null", same);
-    ask_as(
-        p, PROBE_LOOKALIKE,
-        text_of(p, p->is_tls ? "https://" : "http://", slice_from(p->host), ".elsewhere.example"),
-        same);
+    if (p->host[0] != '[') /* nobody has a name that begins so */
+        ask_as(p, PROBE_LOOKALIKE, lookalike(p), same);
     ask_as(p, PROBE_PREFLIGHT, FOREIGN_ORIGIN, preflight);
     ask_plain(p, same.url);
     ask_websocket(p, same.url);
