@@ -13,23 +13,6 @@ static const struct fetch_options defaults = {
     .max_redirects = FETCH_REDIRECTS,
 };
 
-bool fetch_may_connect(const struct fetch_options *o, const struct address *a)
-{
-    struct ip to, allowed;
-    if (!ip_of(&to, a))
-        return false;
-    if (o->is_unguarded || ip_is_public(&to))
-        return true;
-    for (size_t i = 0; i < o->n_allow; i++) {
-        const struct address *row = &o->allow[i];
-        /* The port stands in the same place in both families. */
-        bool is_port = row->sa.v4.sin_port == 0 || row->sa.v4.sin_port == a->sa.v4.sin_port;
-        if (is_port && ip_of(&allowed, row) && memcmp(&allowed, &to, sizeof to) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* ---- what was asked ------------------------------------------------------------------------- */
 
 static bool check_headers(const struct fetch_options *o, struct err *e)

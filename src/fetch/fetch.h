@@ -2,9 +2,10 @@
  *
  * Whoever wrote the URL must not reach what this server reaches and they do not: the guard looks at
  * the address of every connection right before it is made, whatever the name or the spelling that
- * led there, and redirects are followed here, one by one, each checked like the first URL.
- * Only http and https; certificates are verified; no proxy, no cookies, no credentials in URLs;
- * time, redirects, header bytes and decoded body bytes all have a bound.
+ * led there (public ones; of this machine's own public ones ports 80 and 443), and redirects are
+ * followed here, one by one, each checked like the first URL. Only http and https; certificates are
+ * verified; no proxy, no cookies, no credentials in URLs; time, redirects, header bytes and decoded
+ * body bytes all have a bound.
  *
  * fetch_run blocks, so it belongs on a worker lane; any number of threads may call it. libcurl is
  * opened the first time and stays. The process must ignore SIGPIPE. */

@@ -74,4 +74,12 @@ struct transfer {
 };
 /* True with an answer; t->is_redirect: its body was not read, it is to be followed. */
 bool transfer_run(struct transfer *t, struct err *e);
-bool fetch_may_connect(const struct fetch_options *o, const struct address *a);
+
+/* ---- the guard (guard.c) -----------------------------------------------------------------------
+ */
+
+bool guard_allows(const struct fetch_options *o, const struct address *to);
+/* Public addresses; those of this machine only where the web is served: a firewall that keeps the
+ * others shut for strangers does not see what we send to ourselves. */
+bool guard_decides(bool is_public, bool is_own, uint16_t port);
+bool guard_is_own(const struct address *a); /* one of this machine's */

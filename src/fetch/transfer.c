@@ -45,14 +45,14 @@ static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_socka
     (void)purpose;
     if (to->addrlen <= sizeof a.sa.room)
         memcpy(&a.sa, &to->addr, to->addrlen);
-    if (fetch_may_connect(t->options, &a))
+    if (guard_allows(t->options, &a))
         return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
     char text[ADDRESS_TEXT_LEN];
     address_text(&a, text);
     t->has_refused = true;
     err_set(&t->refused, ERR_FORBIDDEN,
-            "%s leads to %s, which is not on the public internet; it was not contacted",
-            t->target->host, text);
+            "%s leads to %s, which is not open to everybody; it was not contacted", t->target->host,
+            text);
     return CURL_SOCKET_BAD;
 }
 

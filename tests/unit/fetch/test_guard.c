@@ -449,11 +449,27 @@ static void who_may(void **state)
     const struct fetch_options o = {.allow = allow, .n_allow = 3};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_true(address_parse(&a, slice_from(rows[i].address), &e));
-        if (fetch_may_connect(&o, &a) != rows[i].may)
+        if (guard_allows(&o, &a) != rows[i].may)
             fail_msg("%s", rows[i].address);
     }
     const struct fetch_options all = {.is_unguarded = true};
-    assert_false(fetch_may_connect(&all, &a)); /* never a unix socket */
+    assert_false(guard_allows(&all, &a)); /* never a unix socket */
+}
+
+/* What a firewall keeps shut for strangers is open to ourselves. */
+static void own_addresses(void **state)
+{
+    struct address a;
+    struct err e;
+    (void)state;
+    assert_true(address_parse(&a, SLICE("127.0.0.1:9"), &e));
+    assert_true(guard_is_own(&a));
+    assert_true(address_parse(&a, SLICE("8.8.8.8:9"), &e));
+    assert_false(guard_is_own(&a));
+    assert_true(guard_decides(true, false, 8443));
+    assert_true(guard_decides(true, true, 80) && guard_decides(true, true, 443));
+    assert_false(guard_decides(true, true, 8443) || guard_decides(true, true, 5432));
+    assert_false(guard_decides(false, true, 443) || guard_decides(false, false, 443));
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -475,6 +491,7 @@ int main(void)
         CASE(redirects_inside),
         CASE(no_proxy_from_outside),
         cmocka_unit_test(who_may),
+        cmocka_unit_test(own_addresses),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
