@@ -419,6 +419,33 @@ static void asks_for_a_websocket(void **state)
     assert_non_null(strstr(site.asked, "\r\nConnection: Upgrade\r\n"));
 }
 
+static void *fetch_some(void *arg)
+{
+    bool *fine = arg;
+    *fine = true;
+    for (int i = 0; i < 8; i++) {
+        struct fetch_answer a;
+        struct err e;
+        *fine = get_with(PLAIN, "/", &a, &e) && slice_is(buf_slice(&a.body), "hello") && *fine;
+        fetch_answer_done(&a);
+    }
+    return NULL;
+}
+
+static void many_threads(void **state)
+{
+    pthread_t threads[4];
+    bool fine[4];
+    (void)state;
+    site_say(&site, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fetch_some, &fine[i]), 0);
+    for (size_t i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(fine[0] && fine[1] && fine[2] && fine[3]);
+    assert_int_equal(site.conns, 32);
+}
+
 static void libcurl_is_not_there(void **state)
 {
     struct libcurl lib;
@@ -436,6 +463,7 @@ static void libcurl_is_not_there(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        CASE(many_threads), /* first: they open the library together */
         CASE(get_answers),
         CASE(methods_and_bodies),
         CASE(unspeakable_headers),
