@@ -11,7 +11,7 @@ static int run(const struct args *args);
 const struct verb verb_doctor = {
     .name = "doctor",
     .summary = "Look at a running site and explain what it sends.",
-    .usage = "headers URL [--websocket PATH] [--ca FILE] [--json]",
+    .usage = "headers URL [--websocket PATH] [--ca FILE] [--timeout SECONDS] [--json]",
     .help =
         "headers  follows URL, explains each header that has to do with safety, asks as another\n"
         "         site would (Origin, preflight), and tries a WebSocket from its own and from\n"
@@ -24,6 +24,7 @@ const struct verb verb_doctor = {
     .run = run,
     .flags = {{"--websocket", "PATH", "Try the WebSocket there instead of at URL.", 0},
               {"--ca", "FILE", "Trust the certificates in FILE (PEM) and no others.", 0},
+              {"--timeout", "SECONDS", "How long each answer may take; default 10.", 0},
               {"--json", NULL, "Print the result as JSON.", 0}},
     .max_words = 2,
 };
@@ -212,7 +213,7 @@ static int fail(const struct args *args, struct err *e)
     return cli_fail(args, e);
 }
 
-static int headers(const struct args *args)
+static int headers(const struct args *args, uint32_t seconds)
 {
     struct arena arena;
     struct err e;
@@ -223,6 +224,7 @@ static int headers(const struct args *args)
     p->arena = r->arena = &arena;
     p->websocket = args_flag(args, "--websocket");
     p->ca_file = args_flag(args, "--ca");
+    p->max_ms = seconds * 1000;
     if (probes_run(p, args->words[1], &e)) {
         judge_headers(p, r);
         judge_others(p, r);
@@ -241,7 +243,8 @@ static int headers(const struct args *args)
 
 static int run(const struct args *args)
 {
-    const char *path = args_flag(args, "--websocket");
+    const char *path = args_flag(args, "--websocket"), *patience = args_flag(args, "--timeout");
+    uint64_t seconds = 10;
     if (args->n_words == 0)
         return cli_usage_error(args, "say what to look at: headers URL");
     if (strcmp(args->words[0], "headers") != 0)
@@ -250,6 +253,9 @@ static int run(const struct args *args)
         return cli_usage_error(args, "headers needs a URL, such as https://example.com/");
     if (path && path[0] != '/')
         return cli_usage_error(args, "--websocket takes a path, such as /ws");
+    if (patience &&
+        (!slice_to_u64(slice_from(patience), &seconds) || seconds == 0 || seconds > 600))
+        return cli_usage_error(args, "--timeout takes seconds, 1 to 600");
     signal(SIGPIPE, SIG_IGN); /* a server that closes early is no reason to end */
-    return headers(args);
+    return headers(args, (uint32_t)seconds);
 }

@@ -98,6 +98,15 @@ static void judge_tls(const struct probes *p, struct report *r)
                    "included.");
 }
 
+static void judge_end(const struct probe *page, struct report *r)
+{
+    if (!page->is_whole && page->error.code == ERR_GATEWAY_TIMEOUT)
+        report_add(r, VERDICT_NOTE, "Body", NONE,
+                   "It did not end in time: a stream, or a very slow server.");
+    else if (!page->is_whole)
+        report_add(r, VERDICT_BAD, "Body", NONE, "It cannot be read: %s.", page->error.msg);
+}
+
 static void judge_hsts_tls(const struct probes *p, struct slice hsts, struct report *r)
 {
     static const char name[] = "Strict-Transport-Security";
@@ -448,6 +457,7 @@ void judge_headers(const struct probes *p, struct report *r)
     bool is_html = probe_is_html(&p->all[PROBE_PAGE]);
     r->group = "The way here";
     judge_tls(p, r);
+    judge_end(&p->all[PROBE_PAGE], r);
     judge_hsts(p, r);
     r->group = "What the page may do";
     judge_type(p, r);

@@ -61,8 +61,8 @@ enum probe_kind {
 };
 
 struct probe {
-    bool is_asked, is_answered;
-    size_t body_bytes; /* decoded, up to PROBE_BODY_MAX */
+    bool is_asked, is_answered, is_whole; /* not whole: the head, then `error` */
+    size_t body_bytes;                    /* decoded, up to PROBE_BODY_MAX */
     const char *origin;
     struct fetch_answer answer;
     struct err error;
@@ -74,6 +74,7 @@ struct probes {
     struct arena *arena;
     const char *websocket; /* the path of --websocket; NULL: the page's own */
     const char *ca_file;
+    uint32_t max_ms;    /* for each */
     const char *origin; /* of the page, once it is there: "https://a.example:8443" */
     const char *host;   /* its name alone */
     bool is_tls, is_loopback, is_private;

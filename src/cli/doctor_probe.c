@@ -4,9 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAGE_MS  15000
-#define PROBE_MS 8000
-
 /* The body is of no interest beyond its length; having enough of it is no failure. */
 static bool count_bytes(void *user, struct slice piece, struct err *e)
 {
@@ -21,14 +18,16 @@ static void ask(struct probes *p, enum probe_kind kind, struct fetch_options o)
     o.is_unguarded = true;
     o.may_lose_tls = true;
     o.max_bytes = UINT64_MAX;
-    o.max_ms = kind == PROBE_PAGE ? PAGE_MS : PROBE_MS;
+    o.max_ms = p->max_ms;
     o.max_redirects = kind == PROBE_PAGE ? 10 : -1;
     o.ca_file = p->ca_file;
+    o.is_head_only = kind != PROBE_PAGE;
     o.on_body = count_bytes;
     o.user = probe;
     probe->is_asked = true;
-    probe->is_answered =
+    probe->is_whole =
         fetch_run(&o, &probe->answer, &probe->error) || probe->body_bytes >= PROBE_BODY_MAX;
+    probe->is_answered = probe->is_whole || probe->answer.has_head;
 }
 
 static void ask_as(struct probes *p, enum probe_kind kind, const char *origin,

@@ -31,12 +31,13 @@ struct fetch_options {
     size_t n_headers;
     struct slice body; /* ptr NULL: none. A type is sent only if `headers` name one. */
 
-    uint64_t max_bytes; /* of the decoded body; 0 = 1 MB */
-    uint32_t max_ms;    /* for everything, redirects included; 0 = 30 s */
-    int max_redirects;  /* 0 = FETCH_REDIRECTS; -1: a redirect is the answer */
-    bool may_lose_tls;  /* follow a redirect from https to http */
-    bool is_websocket;  /* ask for a WebSocket and end after the answer's head; 101 is an answer */
-    bool is_unguarded;  /* any address and port: only where the operator typed the URL */
+    uint64_t max_bytes;          /* of the decoded body; 0 = 1 MB */
+    uint32_t max_ms;             /* for everything, redirects included; 0 = 30 s */
+    int max_redirects;           /* 0 = FETCH_REDIRECTS; -1: a redirect is the answer */
+    bool may_lose_tls;           /* follow a redirect from https to http */
+    bool is_head_only;           /* end after the answer's head, without its body */
+    bool is_websocket;           /* ask for a WebSocket, for the head only; 101 is an answer then */
+    bool is_unguarded;           /* any address and port: only where the operator typed the URL */
     const struct address *allow; /* besides public ones; port 0: every port of it */
     size_t n_allow;
     const char *ca_file;        /* trust these certificates and no others */
@@ -56,6 +57,7 @@ struct fetch_hop {
 
 struct fetch_answer {
     int status;
+    bool has_head;   /* so much of it is there, even if the body failed */
     const char *url; /* that answered, without a fragment */
     char ip[IP_TEXT_LEN];
     struct fetch_header headers[FETCH_HEADERS_MAX]; /* as sent, in order */

@@ -102,7 +102,8 @@ static bool end_head(struct transfer *t)
     bool leads_on =
         status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     t->is_redirect = leads_on && !t->is_last && fetch_find(t->answer, "location", 0).ptr;
-    t->is_head_done = t->is_redirect || t->options->is_websocket;
+    t->answer->has_head = !t->is_redirect;
+    t->is_head_done = t->is_redirect || t->options->is_websocket || t->options->is_head_only;
     return true;
 }
 
@@ -249,6 +250,8 @@ static CURLcode set_bounds(const struct libcurl *lib, CURL *easy, const struct t
     SET(ACCEPT_ENCODING, "");
     SET(NOSIGNAL, 1L);
     SET(TIMEOUT_MS, (long)left_ms);
+    /* Else a name server that says nothing is waited for after the time is up. Since 7.87. */
+    (void)lib->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     SET(SSL_VERIFYPEER, 1L);
     SET(SSL_VERIFYHOST, 2L);
     SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);

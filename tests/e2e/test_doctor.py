@@ -222,6 +222,20 @@ def test_a_body_without_end_is_no_trouble(site, doctor):
     assert code == 0
 
 
+def test_a_stream_and_a_broken_body(site, doctor):
+    def answer(request):
+        if request.path == "/stream":  # without an end; the client goes first
+            request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: x\n\n")
+            request.rfile.read(1)
+            return 200, [], b""
+        return 200, GOOD + [("Content-Encoding", "gzip")], b"no gzip"
+    url = site(answer)
+    code, report = doctor(url)
+    assert code == 10 and verdicts(report, "Body") == ["bad"]
+    _, report = doctor(url + "stream", "--timeout", "1")
+    assert report["status"] == 200 and verdicts(report, "Body") == ["note"]
+
+
 # ---- other sites -------------------------------------------------------------------------------
 def cors(decide, credentials=False):
     """A server that lets in the origins for which decide(origin) gives a value."""
@@ -407,6 +421,8 @@ def test_no_http_there(run_dais):
     (["headers", "example.com"], "only http:// and https://"),
     (["headers", "http://a:b@127.0.0.1/"], "user name or password"),
     (["headers", "http://127.0.0.1/", "--websocket", "ws"], "takes a path"),
+    (["headers", "http://127.0.0.1/", "--timeout", "0"], "1 to 600"),
+    (["headers", "http://127.0.0.1/", "--timeout", "1m"], "1 to 600"),
     (["headers", "http://127.0.0.1/", "more"], "more"),
 ])
 def test_wrong_usage(run_dais, args, words):

@@ -446,6 +446,20 @@ static void many_threads(void **state)
     assert_int_equal(site.conns, 32);
 }
 
+static void head_alone(void **state)
+{
+    struct fetch_answer a;
+    struct err e;
+    (void)state;
+    site.after = SITE_HANG;
+    site_say(&site, "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+    expect_fine(OPTIONS(.is_head_only = true), "/", 200, "");
+    assert_false(get_with(OPTIONS(.max_ms = 100), "/", &a, &e)); /* else the body is waited for */
+    assert_true(a.has_head);
+    assert_string_equal(a.body.data, "abc");
+    fetch_answer_done(&a);
+}
+
 static void libcurl_is_not_there(void **state)
 {
     struct libcurl lib;
@@ -485,6 +499,7 @@ int main(void)
         CASE(slow_in_all),
         CASE(not_http),
         CASE(asks_for_a_websocket),
+        CASE(head_alone),
         CASE(libcurl_is_not_there),
     };
     signal(SIGPIPE, SIG_IGN);
