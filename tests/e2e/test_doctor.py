@@ -232,7 +232,7 @@ def test_a_stream_and_a_broken_body(site, doctor):
     url = site(answer)
     code, report = doctor(url)
     assert code == 10 and verdicts(report, "Body") == ["bad"]
-    _, report = doctor(url + "stream", "--timeout", "1")
+    _, report = doctor(url + "stream", "--timeout", "2")
     assert report["status"] == 200 and verdicts(report, "Body") == ["note"]
 
 

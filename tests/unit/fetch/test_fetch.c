@@ -374,7 +374,7 @@ static void slow_in_all(void **state)
     site.delay_ms = 60;
     site_say(&site, "HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n");
     expect_error(OPTIONS(.max_ms = 200), ERR_GATEWAY_TIMEOUT, "in time");
-    assert_in_range(site.conns, 2, 5);
+    assert_in_range(site.conns, 1, 5);
 }
 
 static void not_http(void **state)
@@ -454,7 +454,7 @@ static void head_alone(void **state)
     site.after = SITE_HANG;
     site_say(&site, "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
     expect_fine(OPTIONS(.is_head_only = true), "/", 200, "");
-    assert_false(get_with(OPTIONS(.max_ms = 100), "/", &a, &e)); /* else the body is waited for */
+    assert_false(get_with(OPTIONS(.max_ms = 400), "/", &a, &e)); /* else the body is waited for */
     assert_true(a.has_head);
     assert_string_equal(a.body.data, "abc");
     fetch_answer_done(&a);
