@@ -11,11 +11,11 @@ endif
 
 # ---- packages: the one list of what Debian must provide -------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libuv1-dev libyaml-dev libbrotli-dev zlib1g-dev \
-	binutils ca-certificates
+	libcurl4-openssl-dev binutils ca-certificates
 WEB_PACKAGES   := nodejs npm
 TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang-tidy cppcheck \
 	python3 python3-pytest python3-yaml python3-fastapi python3-uvicorn python3-websockets \
-	chromium chromium-driver python3-selenium brotli git
+	chromium chromium-driver python3-selenium brotli git openssl
 BENCH_PACKAGES := wrk nginx-light caddy
 
 # ---- flags ------------------------------------------------------------------------------------

@@ -40,6 +40,10 @@ bool ip_of(struct ip *ret, const struct address *a); /* false for unix sockets *
 #define IP_TEXT_LEN INET6_ADDRSTRLEN
 void ip_text(const struct ip *ip, char to[IP_TEXT_LEN]);
 bool ip_is_loopback(const struct ip *ip);
+/* May a server connect there for somebody else? No: private and shared networks, this machine,
+ * links, multicast, documentation, benchmarks, tunnels (6to4, Teredo), unassigned IPv6, and places
+ * where clouds keep credentials. NAT64 and mapped addresses are judged by the IPv4 one inside. */
+bool ip_is_public(const struct ip *ip);
 
 /* DAIS_TRUSTED_PROXIES: a comma-separated list of addresses and networks, or the words
  * "loopback" and "private". */
