@@ -313,7 +313,9 @@ void judge_csp(struct slice policies, struct slice x_frame_options, struct repor
     for (size_t i = 0; i < sizeof holes / sizeof *holes; i++) {
         bool only_hole = !has_scripts && holes[i].hole != HOLE_SCRIPTS; /* all others follow */
         if ((open & holes[i].hole) && !only_hole)
-            report_add(r, holes[i].verdict, holes[i].subject, policies, "%s", holes[i].text);
+            report_add(r, holes[i].verdict, holes[i].subject,
+                       holes[i].hole < HOLE_OBJECT ? policies : (struct slice){0}, "%s",
+                       holes[i].text);
     }
     judge_frames(policies, x_frame_options, r);
 }
