@@ -11,14 +11,14 @@ endif
 
 # ---- packages: the one list of what Debian must provide -------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libuv1-dev libyaml-dev libbrotli-dev zlib1g-dev \
-	binutils ca-certificates
+	libssl-dev binutils ca-certificates
 WEB_PACKAGES   := nodejs npm
 TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang-tidy cppcheck \
 	python3 python3-pytest python3-yaml chromium chromium-driver python3-selenium brotli git
 BENCH_PACKAGES := wrk nginx-light caddy
 
 # ---- flags ------------------------------------------------------------------------------------
-PKGS     := libuv yaml-0.1 libbrotlienc zlib
+PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wnull-dereference
 VERSION  := $(shell cat VERSION)
@@ -43,7 +43,7 @@ LDFLAGS  += -pthread $(LDFLAGS_$(MODE))
 # Everything but glibc is linked statically: one file, a fast start, little memory.
 STATIC   := $(shell pkg-config --variable=libdir libuv 2>/dev/null)
 LDLIBS   := $(STATIC)/libuv_a.a $(STATIC)/libyaml.a $(STATIC)/libbrotlienc.a \
-	$(STATIC)/libbrotlicommon.a $(STATIC)/libz.a -ldl -lm
+	$(STATIC)/libbrotlicommon.a $(STATIC)/libz.a $(STATIC)/libcrypto.a -ldl -lm
 
 # ---- files ------------------------------------------------------------------------------------
 SRCS  := $(filter-out src/cli/main.c,$(wildcard src/*/*.c src/*/*/*.c))
@@ -56,7 +56,7 @@ UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(OUT)/tests/%)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(OUT)/fuzz/%)
 C_FILES   := $(wildcard src/*/*.[ch] src/*/*/*.[ch] tests/unit/*.h tests/unit/*/*.[ch] \
-	tests/fuzz/*.[ch] tools/*.[ch])
+	tests/e2e/*.c tests/fuzz/*.[ch] tools/*.[ch])
 AR        := $(if $(filter release,$(MODE)),gcc-ar,ar)
 
 .PHONY: all help debug release coverage tsan deps deps-test deps-bench print-packages web run test \
@@ -162,7 +162,7 @@ test-programs: $(UNIT_BINS) $(FUZZ_BINS)
 unit: $(UNIT_BINS) ## unit tests and wire conversations
 	@tools/run-tests unit $(UNIT_BINS)
 
-TSAN_TESTS := loop/test_lanes loop/test_loop loop/test_watch net/test_listener http/test_server \
+TSAN_TESTS := limit/test_limit loop/test_lanes loop/test_loop loop/test_watch net/test_listener http/test_server \
 	http/test_random http/test_reload web/test_refresh
 tsan-unit: ## the threaded unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory MODE=tsan tsan-run

@@ -58,6 +58,9 @@ void backend_open(struct host *h, struct app *app, struct life *life)
         .url = app->backend_url,
         .web = app->web,
         .loops = life->loops,
+        .app = app->manifest->slug.s,
+        .public_url = settings_get(&h->settings, SET_PUBLIC_URL),
+        .signer = app->signer,
     };
     if (app->manifest->backend.run.s.len) {
         o.backend = run_of(h, app, life, &e);

@@ -47,6 +47,14 @@ static bool read_again(struct life *l, struct buf *problems)
         return false;
     }
     life_log_problems(LOG_WARN, buf_slice(problems));
+    struct err e;
+    if (!tokens_open(h, &e)) {
+        atomic_fetch_add(&l->reload_failures, 1);
+        log_line(LOG_ERROR, "reload refused: the old host goes on", F_CSTR("why", e.msg));
+        buf_printf(problems, "%s\n", e.msg);
+        service_unref(&h->service);
+        return false;
+    }
     struct swap s = {.life = l, .next = h};
     size_t n_apps = h->n_apps;
     host_open(h, l, l->loops, &l->budgets[(atomic_load(&l->reloads) + 1) % 2]);

@@ -1,6 +1,7 @@
 /* Which paths are the backend's, and the connections to it. */
 #include "edge/edge_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- whose path is it? ---------------------------------------------------------------------- */
@@ -75,6 +76,10 @@ struct edge *edge_new(const struct edge_options *o)
     g->conf = o->conf;
     g->web = o->web;
     g->loops = o->loops;
+    g->app = o->app;
+    g->public_url = o->public_url;
+    g->signer = o->signer;
+    snprintf(g->cookie, sizeof g->cookie, "dais_%.*s", SLICE_ARGS(o->app));
     g->dials = mem_zalloc(loops_count(o->loops) * sizeof(struct dial *));
     return g;
 }

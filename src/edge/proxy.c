@@ -16,7 +16,8 @@ struct proxy {
     struct source source;
     struct call call;
     struct req *rq;
-    struct timer timer; /* while the backend starts */
+    struct slice identity; /* what the backend is told about who asks */
+    struct timer timer;    /* while the backend starts */
     int64_t patience_ends_ms;
     bool is_calling, is_answered;
     bool is_end_given; /* of the body, alone: it is not given again */
@@ -206,7 +207,7 @@ static void go(struct proxy *p)
     const struct h1_request *h1 = rq->h1;
     struct buf head;
     buf_init(&head, 128u << 10); /* a head and its path in escapes are less */
-    forward_request(&head, rq, g->conf);
+    forward_request(&head, rq, g, p->identity);
     bool has_body = h1->chunked || h1->content_length > 0;
     const struct call_options o = {
         .head = buf_slice(&head),
@@ -249,7 +250,8 @@ static void on_look(struct timer *t, struct loop *l)
 static bool start(struct req *rq, struct err *e)
 {
     struct edge *g = rq->site;
-    if (!access_check(rq, g->conf, e))
+    struct slice identity;
+    if (!access_check(rq, g->conf, e) || !identity_value(rq, g, &identity, e))
         return false;
     if (rq->h1->upgrade && !is_origin_welcome(rq, &g->conf->websocket.origins))
         return err_set(e, ERR_FORBIDDEN,
@@ -257,6 +259,7 @@ static bool start(struct req *rq, struct err *e)
                        "lists those that may.");
     struct proxy *p = mem_new(struct proxy);
     p->rq = rq;
+    p->identity = identity;
     p->waiter.body = on_body;
     p->waiter.close = done;
     p->source.pull = pull;
