@@ -68,7 +68,7 @@ AR        := $(if $(filter release,$(MODE)),gcc-ar,ar)
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
-all: $(DAIS) ## build build/MODE/dais (MODE=debug unless you say otherwise)
+all: $(DAIS) $(if $(filter release,$(MODE)),,$(OUT)/dais-identity) ## build build/MODE/dais (MODE=debug unless you say otherwise)
 
 include $(wildcard mk/*.mk)
 
@@ -125,6 +125,15 @@ $(DAIS): $(MAIN) $(LIB)
 	@$(if $(filter release,$(MODE)),objcopy --only-keep-debug $@ $@.debug && strip $@ && \
 		objcopy --add-gnu-debuglink=$@.debug $@ && tools/check-release --links $@)
 
+# For end-to-end tests only: the same program, with an identity source that believes a header.
+$(OUT)/e2e/%.o: tests/e2e/%.c $(OUT)/.flags
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+$(OUT)/dais-identity: $(OUT)/e2e/identity_main.o $(LIB)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) $< $(LIB) $(LDLIBS) -o $@
+
 $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	@echo "  LINK  $@"
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(LDFLAGS) $(LIB) $(LDLIBS) -lcmocka -o $@
@@ -135,7 +144,7 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@echo "  LINK  $@"
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
--include $(OBJS:.o=.d) $(MAIN:.o=.d) $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d
+-include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d
 
 # ---- set-up -----------------------------------------------------------------------------------
 deps: ## install what building needs (a no-op when it is there)
