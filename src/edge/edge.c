@@ -78,7 +78,7 @@ struct edge *edge_new(const struct edge_options *o)
     g->loops = o->loops;
     g->app = o->app;
     g->public_url = o->public_url;
-    g->signer = o->signer;
+    g->tokens = o->signer ? tokens_new(o->signer) : NULL;
     snprintf(g->cookie, sizeof g->cookie, "dais_%.*s", SLICE_ARGS(o->app));
     g->dials = mem_zalloc(loops_count(o->loops) * sizeof(struct dial *));
     return g;
@@ -132,6 +132,7 @@ void edge_free(struct edge *g)
         loop_post(loops_get(g->loops, i), &f->post);
     }
     backend_unref(g->backend);
+    tokens_free(g->tokens);
     free(g->dials);
     free(g);
 }

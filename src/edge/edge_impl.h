@@ -10,8 +10,8 @@ struct edge {
     struct loops *loops;
     struct dial **dials; /* one per loop, made there on first use */
     struct slice app, public_url;
-    char cookie[64]; /* dais's own of the app */
-    const struct signer *signer;
+    char cookie[64];       /* dais's own of the app */
+    struct tokens *tokens; /* NULL: it wants none */
 };
 
 /* "/api/" is all below it; "/health" is itself and all below "/health/". */
@@ -41,6 +41,14 @@ bool identity_is_header(struct slice name, struct slice header);
 bool identity_is_own_bearer(struct slice authorization); /* dais's own token, not the backend's */
 /* A Cookie line without dais's own cookie; the line itself when that is not in it. */
 struct slice identity_other_cookies(struct slice line, struct slice own, struct arena *a);
+
+/* tokens.c */
+#define TOKEN_S 300 /* how long a token holds */
+struct tokens;
+struct tokens *tokens_new(const struct signer *signer);
+void tokens_free(struct tokens *t); /* NULL is fine */
+/* Adds a token of these claims (a JSON object without iat and exp), a minute old at most. */
+void tokens_add(struct tokens *t, struct slice claims, int64_t now_s, struct buf *to);
 
 /* access.c */
 bool edge_is_reading(enum http_method m); /* GET, HEAD, OPTIONS: `read` in rules, safe to repeat */

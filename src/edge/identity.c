@@ -3,7 +3,6 @@
 #include "base/json.h"
 #include "edge/edge_impl.h"
 
-#define TOKEN_S   300 /* a token is for this request; backends that pass it on get some time */
 #define ID_MAX    128
 #define VALUE_MAX 8192 /* longer lines are refused by most backends */
 
@@ -66,11 +65,10 @@ static struct slice issuer(const struct req *rq, const struct edge *g)
 static void add_token(struct buf *to, const struct req *rq, const struct edge *g,
                       const struct identity *who)
 {
-    struct buf payload;
+    struct buf claims;
     struct json_writer w;
-    int64_t now_s = clock_wall_ms() / 1000;
-    buf_init(&payload, 32u << 10);
-    json_writer_init(&w, &payload, 0);
+    buf_init(&claims, VALUE_MAX);
+    json_writer_init(&w, &claims, 0);
     json_write_object(&w);
     write_text(&w, "iss", issuer(rq, g));
     write_text(&w, "aud", g->app);
@@ -82,14 +80,11 @@ static void add_token(struct buf *to, const struct req *rq, const struct edge *g
     for (size_t i = 0; i < who->n_roles; i++)
         json_write_str(&w, who->roles[i]);
     json_write_array_end(&w);
-    json_write_key(&w, SLICE("iat"));
-    json_write_i64(&w, now_s);
-    json_write_key(&w, SLICE("exp"));
-    json_write_i64(&w, now_s + TOKEN_S);
     json_write_object_end(&w);
-    to->full |= payload.full;
-    signer_add_token(g->signer, buf_slice(&payload), to);
-    buf_done(&payload);
+    to->full |= claims.full;
+    if (!claims.full)
+        tokens_add(g->tokens, buf_slice(&claims), clock_wall_ms() / 1000, to);
+    buf_done(&claims);
 }
 
 /* Takes the text up to a placeholder, and the placeholder, off *rest; false: none is left. */
