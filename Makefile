@@ -203,7 +203,7 @@ test-quick: deps-test ## unit tests, wire conversations and fuzz corpora, under 
 
 coverage: ## lines run by the unit and end-to-end tests, per room
 	@$(MAKE) --no-print-directory MODE=coverage coverage-report
-coverage-report: $(DAIS) $(UNIT_BINS) $(FUZZ_BINS)
+coverage-report: all $(UNIT_BINS) $(FUZZ_BINS)
 	@tools/coverage $(OUT)
 
 # Every bench-NAME that a file in mk/ brings.
