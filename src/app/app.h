@@ -2,6 +2,7 @@
  * from the first line on the terminal to the last connection. The only room that knows all. */
 #pragma once
 #include "base/base.h"
+#include "http/http.h"
 
 #define APP_DIRS_MAX 64
 
@@ -10,6 +11,7 @@ struct app_options {
     size_t n_dirs;
     const char *listen, *data; /* flags; NULL where not given */
     bool dev;
+    struct identity_source *identities; /* of all apps, for tests; NULL: the real ones */
 };
 
 /* Serves until it is told to stop; returns the exit code. Prints every problem itself. */

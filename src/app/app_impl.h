@@ -3,11 +3,18 @@
 #include "app/app.h"
 #include "edge/edge.h"
 #include "http/http.h"
+#include "keys/keys.h"
+#include "limit/limit.h"
 #include "manifest/manifest.h"
 #include "web/web.h"
 
 /* ---- a host: all apps of one reading of the manifests ------------------------------------------
  */
+
+struct local_source {
+    struct identity_source source;
+    struct identity who;
+};
 
 struct app {
     const struct manifest *manifest;
@@ -16,7 +23,12 @@ struct app {
     struct edge *edge;        /* NULL without a backend */
     struct slice backend_url; /* expanded; empty without one */
     struct pairs env;         /* web.env.values, expanded */
-    bool is_built;            /* web.root was there when the manifests were read */
+    struct identity_source *identities;
+    struct local_source local;
+    struct signer *signer; /* NULL: nobody asked for {jwt} */
+    struct limit_rule *limits;
+    size_t n_limits;
+    bool is_built; /* web.root was there when the manifests were read */
 };
 
 /* Immutable once it serves; replaced as a whole on reload. */
@@ -72,6 +84,18 @@ enum backend_state backends_trial(const struct host *h, struct err *e);
 /* Those of `old` that `next` does not go on with end, each after its last request. */
 void backends_retire(struct host *old, const struct host *next);
 
+/* identity.c: who asks. given: a test's source, or NULL. */
+void identity_open(struct host *h, struct app *app, struct identity_source *given);
+
+/* tokens.c: a key for each app that asks for {jwt}; reads or makes the secret. */
+bool tokens_open(struct host *h, struct err *e);
+
+/* limits.c: goes on counting where the old host (may be NULL) was. */
+void limits_open(struct host *h, struct app *app, const struct host *old);
+void limits_done(struct app *app);
+/* For service.find: sets rq->refusal when it is too often, and the RateLimit headers. */
+void limits_check(const struct app *app, struct req *rq);
+
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 
 /* ---- the life of the server
@@ -121,7 +145,7 @@ extern const struct route health_routes[];
 extern const size_t n_health_routes;
 extern const struct route control_routes[];
 extern const size_t n_control_routes;
-extern const struct route home_route, missing_route, to_mount_route, whole_route;
+extern const struct route home_route, missing_route, to_mount_route, whole_route, jwks_route;
 
 /* From a worker. */
 void backends_text(struct life *l, struct buf *to);

@@ -69,6 +69,8 @@ void backend_open(struct host *h, struct app *app, struct life *life)
         .app = app->manifest->slug.s,
         .backend = backend_of(h, app, life, &e),
         .web = app->web,
+        .public_url = settings_get(&h->settings, SET_PUBLIC_URL),
+        .signer = app->signer,
     };
     if (o.backend)
         app->edge = edge_new(&o);

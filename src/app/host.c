@@ -80,11 +80,15 @@ static void leave_mount_of_dev(const struct app *app, struct req *rq)
 }
 
 /* Inside an app: what is dais's below /_/, then its files. */
-static const struct route *find_in_app(const struct host *h, struct app *app, struct req *rq)
+static const struct route *row_in_app(const struct host *h, struct app *app, struct req *rq)
 {
     if (h->dev)
         leave_mount_of_dev(app, rq);
     bool is_ours = slice_starts(rq->path, SLICE("/_/"));
+    if (app->signer && slice_is(rq->path, jwks_route.path)) {
+        rq->site = app;
+        return &jwks_route;
+    }
     if (is_ours && !(h->dev && slice_starts(rq->path, SLICE("/_/dev/"))))
         return &missing_route;
     const struct route *row = app->edge ? edge_find(app->edge, rq) : NULL;
@@ -113,6 +117,15 @@ static bool is_taken(const struct host *h, const struct req *rq)
     if (!app && h->n_apps == 1 && !h->apps[0].mount.len)
         app = &h->apps[0];
     return app && lists_as_its_own(app, rq->path);
+}
+
+static const struct route *find_in_app(const struct host *h, struct app *app, struct req *rq)
+{
+    const struct route *row = row_in_app(h, app, rq);
+    rq->identities = app->identities;
+    if (!slice_starts(rq->path, SLICE("/_/")))
+        limits_check(app, rq);
+    return row;
 }
 
 static const struct route *host_find(struct service *s, struct req *rq)
@@ -163,6 +176,8 @@ static void host_free(struct service *s)
     for (size_t i = 0; i < h->n_apps; i++) {
         edge_free(h->apps[i].edge);
         web_unref(h->apps[i].web);
+        signer_free(h->apps[i].signer);
+        limits_done(&h->apps[i]);
     }
     map_done(&h->by_name);
     router_free(h->router);
@@ -235,7 +250,7 @@ static void place_app(struct host *h, struct app *app)
         app->mount = base.len > 1 ? slice_first(base, base.len - 1) : SLICE("");
 }
 
-static void place_apps(struct host *h)
+static void place_apps(struct host *h, const struct app_options *o)
 {
     h->n_apps = h->site->n_apps;
     h->apps = arena_zalloc(&h->arena, h->n_apps * sizeof *h->apps);
@@ -246,6 +261,7 @@ static void place_apps(struct host *h)
         h->apps[i].backend_url =
             settings_expand(&h->settings, h->site->apps[i]->backend.url.s, &h->arena);
         place_app(h, &h->apps[i]);
+        identity_open(h, &h->apps[i], o->identities);
     }
 }
 
@@ -272,7 +288,7 @@ static struct host *load(const struct app_options *o, struct problems *p)
     h->site = site_load(&h->arena, o->dirs, o->n_dirs, p);
     read_settings(h, o, p);
     h->data_dir = data_dir(h);
-    place_apps(h);
+    place_apps(h, o);
     check_backends(h, p);
     check_data_is_private(h, p);
     return h;
@@ -348,6 +364,7 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
     h->life = life;
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
+        limits_open(h, app, life->host);
         if (app->manifest->web.root.s.len)
             open_web(h, app, loops, budget);
         backend_open(h, app, life);

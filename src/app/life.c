@@ -118,7 +118,7 @@ static void make_server(struct life *l)
 
 static bool open_all(struct life *l, struct err *e)
 {
-    if (!take_data(l, e))
+    if (!take_data(l, e) || !tokens_open(l->host, e))
         return false;
     l->spawner = spawner_open(e);
     if (!l->spawner)

@@ -103,9 +103,16 @@ static void read_again(struct work *w)
 {
     struct reload *r = container_of(w, struct reload, work);
     struct life *l = r->life;
+    struct err e;
     log_reopen(); /* errors or not: whoever renamed the file waits for a new one */
     r->next = host_try(&l->options, &r->problems);
     life_log_problems(r->next ? LOG_WARN : LOG_ERROR, buf_slice(&r->problems));
+    if (r->next && !tokens_open(r->next, &e)) {
+        buf_printf(&r->problems, "%s\n", e.msg);
+        log_line(LOG_ERROR, "manifest", F_CSTR("problem", e.msg));
+        service_unref(&r->next->service);
+        r->next = NULL;
+    }
     if (!r->next)
         return;
     r->next->renews_backends = r->ask->renews_backends;

@@ -1,6 +1,8 @@
 /* Who may use which paths of the backend: backend.access, by prefix and by reading or writing.
  *
- * There are no accounts yet, so everybody is signed out: what is not public is denied. */
+ * The longest prefix decides; what it does not say, the next shorter one does, and at last all is
+ * public. A request has to pass for the path as it is and for every way a lax framework may read
+ * it (path_lax), so that no spelling gets around a rule. */
 #include "edge/edge_impl.h"
 
 bool edge_is_reading(enum http_method m)
@@ -8,36 +10,146 @@ bool edge_is_reading(enum http_method m)
     return m == METHOD_GET || m == METHOD_HEAD || m == METHOD_OPTIONS;
 }
 
-/* To many frameworks "/api" and "/api/" are one. */
-static bool is_its_folder(struct slice path, struct slice prefix)
+/* ---- one rule -------------------------------------------------------------------------------- */
+
+static bool is_met(struct slice rule, const struct identity *who)
 {
-    return prefix.len == path.len + 1 && slice_starts(prefix, path) &&
-           slice_ends(prefix, SLICE("/"));
+    if (slice_is(rule, "signed_in"))
+        return who->is_signed_in;
+    if (slice_is(rule, "operator"))
+        return who->is_operator;
+    if (slice_starts(rule, SLICE("role:")))
+        return identity_has_role(who, slice_skip(rule, 5));
+    if (slice_starts(rule, SLICE("scope:")))
+        return identity_has_scope(who, slice_skip(rule, 6));
+    return false; /* nothing else passes the check of the manifest */
 }
 
-struct slice access_rule(const struct backend_conf *conf, struct slice path, enum http_method m)
+static bool judge(struct req *rq, struct slice rule, struct err *e)
 {
-    const struct access_row *best = NULL;
-    for (size_t i = 0; i < conf->access.n; i++) {
-        const struct access_row *row = &conf->access.items[i];
-        bool is_it = edge_is_below(path, row->prefix.s) || is_its_folder(path, row->prefix.s);
-        if (is_it && (!best || row->prefix.s.len > best->prefix.s.len))
-            best = row;
-    }
-    if (!best)
-        return SLICE("public");
-    struct slice rule = edge_is_reading(m) ? best->read.s : best->write.s;
-    if (!rule.len)
-        rule = best->any.s;
-    return rule.len ? rule : SLICE("public");
-}
-
-bool access_check(const struct req *rq, const struct backend_conf *conf, struct err *e)
-{
-    struct slice rule = access_rule(conf, rq->path, rq->method);
     if (slice_is(rule, "public"))
         return true;
     if (slice_is(rule, "nobody"))
         return err_set(e, ERR_FORBIDDEN, "Nobody may do this.");
-    return err_set(e, ERR_UNAUTHENTICATED, "Sign in first.");
+    const struct identity *who = req_identity(rq, e);
+    if (!who)
+        return false;
+    if (!who->is_signed_in)
+        return err_set(e, ERR_UNAUTHENTICATED, "Sign in first.");
+    return is_met(rule, who) || err_set(e, ERR_FORBIDDEN, "Your account may not do this.");
+}
+
+/* ---- the rules that hold for a path ---------------------------------------------------------- */
+
+/* The rows of backend.access as they are for this request. */
+struct rows {
+    const struct access_row *items;
+    struct slice *prefixes; /* with the caller's id in them; empty: of nobody here */
+    size_t n;
+};
+
+static struct slice rule_of(const struct access_row *row, bool is_reading)
+{
+    const struct text *own = is_reading ? &row->read : &row->write;
+    return own->s.len ? own->s : row->any.s;
+}
+
+/* The longest prefix below `limit` that covers the path; 0: none does. */
+static size_t longest_below(const struct rows *rows, struct slice path, size_t limit)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        size_t n = rows->prefixes[i].len;
+        if (n > longest && n < limit && path_is_below(path, rows->prefixes[i]))
+            longest = n;
+    }
+    return longest;
+}
+
+/* Two rows of one length meet in the folder of an account that is called like a folder with a rule
+ * of its own, or where case is all that parts them: both must agree. */
+static bool judge_path(struct req *rq, const struct rows *rows, struct slice path, bool is_reading,
+                       struct err *e)
+{
+    size_t n = SIZE_MAX;
+    while ((n = longest_below(rows, path, n)) > 0) {
+        bool is_said = false;
+        for (size_t i = 0; i < rows->n; i++) {
+            struct slice rule = rule_of(&rows->items[i], is_reading);
+            if (rows->prefixes[i].len != n || !rule.len || !path_is_below(path, rows->prefixes[i]))
+                continue;
+            is_said = true;
+            if (!judge(rq, rule, e))
+                return false;
+        }
+        if (is_said)
+            return true;
+    }
+    return true;
+}
+
+/* ---- a request ------------------------------------------------------------------------------- */
+
+/* A method that we do not know, or another one asked for in a header: a framework may take it for
+ * either. */
+static bool may_be_either(const struct req *rq)
+{
+    static const char *const overrides[] = {"x-http-method-override", "x-http-method",
+                                            "x-method-override"};
+    bool is_it = rq->method == METHOD_OTHER;
+    for (size_t i = 0; !is_it && i < sizeof overrides / sizeof *overrides; i++)
+        is_it = h1_find(rq->h1, slice_from(overrides[i])).ptr != NULL;
+    return is_it;
+}
+
+static bool judge_form(struct req *rq, const struct rows *rows, struct slice path, struct err *e)
+{
+    bool is_reading = edge_is_reading(rq->method);
+    return judge_path(rq, rows, path, is_reading, e) &&
+           (!may_be_either(rq) || judge_path(rq, rows, path, !is_reading, e));
+}
+
+/* "/users/{user.id}/" is "/users/u_1/" for u_1, and no path at all for who has no safe id. */
+static bool prefix_of(struct req *rq, struct slice prefix, struct slice *ret, struct err *e)
+{
+    static const char mark[] = "{user.id}";
+    ptrdiff_t at = slice_search(prefix, slice_from(mark));
+    *ret = prefix;
+    if (at < 0)
+        return true;
+    const struct identity *who = req_identity(rq, e);
+    if (!who)
+        return false;
+    struct slice before = slice_first(prefix, (size_t)at);
+    struct slice after = slice_skip(prefix, (size_t)at + sizeof mark - 1);
+    *ret = (struct slice){0};
+    if (who->is_signed_in && identity_id_is_safe(who->id))
+        *ret = arena_printf(rq->arena, "%.*s%.*s%.*s", SLICE_ARGS(before), SLICE_ARGS(who->id),
+                            SLICE_ARGS(after));
+    return true;
+}
+
+bool access_check(struct req *rq, const struct backend_conf *conf, struct err *e)
+{
+    static const unsigned ways[] = {0, PATH_PARAMS, PATH_DECODE, PATH_PARAMS | PATH_DECODE};
+    struct rows rows = {.items = conf->access.items, .n = conf->access.n};
+    if (!rows.n)
+        return true;
+    rows.prefixes = arena_alloc(rq->arena, rows.n * sizeof *rows.prefixes);
+    for (size_t i = 0; i < rows.n; i++) {
+        if (!prefix_of(rq, rows.items[i].prefix.s, &rows.prefixes[i], e))
+            return false;
+    }
+    if (!judge_form(rq, &rows, rq->path, e))
+        return false;
+    for (size_t i = 0; i < rows.n; i++) {
+        if (rows.prefixes[i].len)
+            rows.prefixes[i] = path_lax(rows.prefixes[i], 0, rq->arena);
+    }
+    size_t n = path_is_lax(rq->path) ? sizeof ways / sizeof *ways : 1;
+    for (size_t i = 0; i < n; i++) {
+        if (!judge_form(rq, &rows, path_lax(rq->path, ways[i], rq->arena), e))
+            return false;
+    }
+    return true;
 }

@@ -1,6 +1,7 @@
 /* Which paths are the backend's, and where it is. */
 #include "edge/edge_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- whose path is it? ---------------------------------------------------------------------- */
@@ -75,7 +76,15 @@ void edge_url_read(struct slice url, struct address *ret, struct slice *ret_auth
 struct edge *edge_new(const struct edge_options *o)
 {
     struct edge *g = mem_new(struct edge);
-    *g = (struct edge){.conf = o->conf, .app = o->app, .backend = o->backend, .web = o->web};
+    *g = (struct edge){
+        .conf = o->conf,
+        .app = o->app,
+        .public_url = o->public_url,
+        .backend = o->backend,
+        .web = o->web,
+        .tokens = o->signer ? tokens_new(o->signer) : NULL,
+    };
+    snprintf(g->cookie, sizeof g->cookie, "dais_%.*s", SLICE_ARGS(o->app));
     return g;
 }
 
@@ -94,5 +103,6 @@ void edge_free(struct edge *g)
     if (!g)
         return;
     backend_unref(g->backend);
+    tokens_free(g->tokens);
     free(g);
 }

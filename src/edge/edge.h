@@ -9,6 +9,7 @@
 #include "client/client.h"
 #include "edge/backend.h"
 #include "http/http.h"
+#include "keys/keys.h"
 #include "manifest/manifest.h"
 #include "web/web.h"
 
@@ -19,6 +20,8 @@ struct edge_options {
     struct slice app;                /* its slug; must outlive the edge, too */
     struct backend *backend;         /* the reference is taken */
     struct web *web;                 /* for static_first; may be NULL */
+    struct slice public_url;         /* PUBLIC_URL; may be empty */
+    const struct signer *signer; /* of {jwt}; NULL where the manifest has none. Outlives the edge */
 };
 /* Can dais speak to the backend there? False: e says what is wrong with the address. */
 bool edge_url_is_good(struct slice url, struct err *e);

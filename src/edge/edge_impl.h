@@ -7,6 +7,9 @@ struct edge {
     struct slice app;
     struct backend *backend;
     struct web *web;
+    struct slice public_url;
+    char cookie[64];       /* dais's own of the app */
+    struct tokens *tokens; /* NULL: it wants none */
 };
 
 /* "/api/" is all below it; "/health" is itself and all below "/health/". */
@@ -21,8 +24,9 @@ int64_t bounds_max_body(const struct backend_conf *conf, struct slice path);
 /* Does it ask for a WebSocket? Nothing else becomes a tunnel: through one of HTTP/2 (h2c) further
  * requests would pass that nobody checks. */
 bool forward_is_upgrade(const struct h1_request *h1);
-/* The head of the request to the backend, ready for the wire. */
-void forward_request(struct buf *to, const struct req *rq, const struct backend_conf *conf);
+/* The head of the request to the backend, ready for the wire. identity: identity_value's. */
+void forward_request(struct buf *to, const struct req *rq, const struct edge *g,
+                     struct slice identity);
 /* The headers of the backend's answer that go to the client, as lines. */
 void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq);
 
@@ -32,11 +36,30 @@ int sticky_wanted(const struct edge *g, const struct req *rq);
 /* The header line that makes the visitor stay; nothing where the cookie says so already. */
 void sticky_answer(struct buf *to, const struct edge *g, const struct req *rq, int number);
 
+/* identity.c */
+
+/* Can it stand in a path, a header, a name of anything? */
+bool identity_id_is_safe(struct slice id);
+/* The value of the header that says who asks; empty: signed out, or the backend wants none. */
+bool identity_value(struct req *rq, const struct edge *g, struct slice *ret, struct err *e);
+/* May a program behind us take one header's name for the other's? */
+bool identity_is_header(struct slice name, struct slice header);
+bool identity_is_own_bearer(struct slice authorization); /* dais's own token, not the backend's */
+/* A Cookie line without dais's own cookie; the line itself when that is not in it. */
+struct slice identity_other_cookies(struct slice line, struct slice own, struct arena *a);
+
+/* tokens.c */
+#define TOKEN_S 300 /* how long a token holds */
+struct tokens;
+struct tokens *tokens_new(const struct signer *signer);
+void tokens_free(struct tokens *t); /* NULL is fine */
+/* Adds a token of these claims (a JSON object without iat and exp), a minute old at most. */
+void tokens_add(struct tokens *t, struct slice claims, int64_t now_s, struct buf *to);
+
 /* access.c */
 bool edge_is_reading(enum http_method m); /* GET, HEAD, OPTIONS: `read` in rules, safe to repeat */
-/* The rule for the longest prefix of backend.access that covers the path; "public" without one. */
-struct slice access_rule(const struct backend_conf *conf, struct slice path, enum http_method m);
-bool access_check(const struct req *rq, const struct backend_conf *conf, struct err *e);
+/* May whoever asks do this? backend.access says. */
+bool access_check(struct req *rq, const struct backend_conf *conf, struct err *e);
 
 /* proxy.c */
 extern const struct route proxy_route;

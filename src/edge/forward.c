@@ -50,14 +50,31 @@ static bool is_ambiguous(struct slice name)
     return slice_index(name, '_') >= 0;
 }
 
-static void add_received(struct buf *to, const struct h1_request *h1,
-                         const struct backend_conf *conf)
+/* dais's own cookie and tokens are none of the backend's; all else passes as it came. */
+static void add_credential(struct buf *to, const struct req *rq, const struct edge *g,
+                           const struct h1_header *h)
 {
-    struct slice identity = conf->identity.header.s;
+    struct slice value = h->value;
+    if (h->id == HEADER_COOKIE)
+        value = identity_other_cookies(value, slice_from(g->cookie), rq->arena);
+    else if (identity_is_own_bearer(value))
+        value = SLICE("");
+    if (value.len || !h->value.len)
+        add_line(to, h->name, value);
+}
+
+static void add_received(struct buf *to, const struct req *rq, const struct edge *g)
+{
+    const struct h1_request *h1 = rq->h1;
+    struct slice identity = g->conf->identity.header.s;
     for (uint32_t i = 0; i < h1->n_headers; i++) {
         const struct h1_header *h = &h1->headers[i];
-        bool is_identity = identity.len && slice_eq_nocase(h->name, identity);
-        if (!is_ours(h->id) && !is_identity && !is_ambiguous(h->name) && !is_listed(h1, h->name))
+        if (is_ours(h->id) || identity_is_header(h->name, identity) || is_ambiguous(h->name) ||
+            is_listed(h1, h->name))
+            continue;
+        if (h->id == HEADER_COOKIE || h->id == HEADER_AUTHORIZATION)
+            add_credential(to, rq, g, h);
+        else
             add_line(to, h->name, h->value);
     }
 }
@@ -122,19 +139,22 @@ static struct slice stripped(struct slice path, const struct texts *strip)
     return path.len ? path : SLICE("/");
 }
 
-void forward_request(struct buf *to, const struct req *rq, const struct backend_conf *conf)
+void forward_request(struct buf *to, const struct req *rq, const struct edge *g,
+                     struct slice identity)
 {
     const struct h1_request *h1 = rq->h1;
     buf_add(to, h1->method_text);
     buf_add_char(to, ' ');
-    path_encode(to, stripped(rq->path, &conf->strip));
+    path_encode(to, stripped(rq->path, &g->conf->strip));
     if (rq->query.len) {
         buf_add_char(to, '?');
         buf_add(to, rq->query);
     }
     buf_add(to, SLICE(" HTTP/1.1\r\n"));
     add_line(to, SLICE("Host"), h1->host.len ? h1->host : SLICE("localhost")); /* HTTP/1.0 */
-    add_received(to, h1, conf);
+    add_received(to, rq, g);
+    if (identity.len)
+        add_line(to, g->conf->identity.header.s, identity);
     add_about_client(to, rq);
     add_framing(to, h1);
     buf_add(to, SLICE("\r\n"));

@@ -17,6 +17,7 @@ struct proxy {
     struct call call;
     struct req *rq;
     struct instance *instance; /* the one it is for; NULL while none is ready */
+    struct slice identity;     /* what the backend is told about who asks */
     struct timer timer;        /* while the backend starts */
     int64_t patience_ends_ms;
     bool is_calling, is_answered;
@@ -240,7 +241,7 @@ static void go(struct proxy *p)
     const struct h1_request *h1 = rq->h1;
     struct buf head;
     buf_init(&head, 128u << 10); /* a head and its path in escapes are less */
-    forward_request(&head, rq, g->conf);
+    forward_request(&head, rq, g, p->identity);
     bool has_body = h1->chunked || h1->content_length > 0;
     uint32_t timeout_ms = (uint32_t)bounds_timeout_ms(g->conf, rq->path);
     const struct call_options o = {
@@ -288,7 +289,8 @@ static void on_look(struct timer *t, struct loop *l)
 static bool start(struct req *rq, struct err *e)
 {
     struct edge *g = rq->site;
-    if (!access_check(rq, g->conf, e))
+    struct slice identity;
+    if (!access_check(rq, g->conf, e) || !identity_value(rq, g, &identity, e))
         return false;
     if (rq->h1->upgrade && !is_origin_welcome(rq, &g->conf->websocket.origins))
         return err_set(e, ERR_FORBIDDEN,
@@ -296,6 +298,7 @@ static bool start(struct req *rq, struct err *e)
                        "lists those that may.");
     struct proxy *p = mem_new(struct proxy);
     p->rq = rq;
+    p->identity = identity;
     p->waiter.body = on_body;
     p->waiter.close = done;
     p->source.pull = pull;

@@ -323,6 +323,12 @@ void exchange_start(struct conn *c, struct exchange *x, struct slice head)
     }
     rq->route = rq->service->find(rq->service, rq);
     must(rq->route);
+    if (rq->refusal) {
+        x->failed = true;
+        x->error = *rq->refusal;
+        exchange_finish_early(x);
+        return;
+    }
     if (!rq->max_body)
         rq->max_body = rq->route->max_body;
     bool has_body = x->h1.chunked || x->h1.content_length > 0;

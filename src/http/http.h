@@ -53,7 +53,8 @@ const struct route *router_find(const struct router *r, struct req *rq);
 struct service {
     _Atomic int refs;
     /* On the loop, for every request. Never NULL: what does not exist has a row that says so.
-     * May set rq->site and rq->mount. Must not block. */
+     * May set rq->site, rq->mount, rq->identities, rq->refusal and rq->res.always. Must not block.
+     */
     const struct route *(*find)(struct service *s, struct req *rq);
     void (*free)(struct service *s);
     /* A page of the site's own for an error of a routed request that loads a page: replies and
@@ -62,6 +63,34 @@ struct service {
 };
 void service_ref(struct service *s);
 void service_unref(struct service *s);
+
+/* ---- who asks -------------------------------------------------------------------------------- */
+
+/* Slices live in the request's arena or outlive the request's service. */
+struct identity {
+    bool is_signed_in;    /* false: everything else is empty */
+    bool is_operator;     /* of the whole host */
+    bool is_local;        /* whoever sits at this machine, without an account: never counted */
+    bool has_every_scope; /* a session, no key made for some scopes */
+    struct slice id, email, name;
+    const struct slice *roles, *scopes;
+    size_t n_roles, n_scopes;
+};
+bool identity_has_role(const struct identity *who, struct slice role);
+bool identity_has_scope(const struct identity *who, struct slice scope);
+
+/* Who knows that. One per app; what a request brings (a cookie, a bearer) is looked at here alone.
+ */
+struct identity_source {
+    /* On the loop; must not block. Without credentials *ret stays as it is, signed out; bad ones
+     * are ERR_UNAUTHENTICATED. The head's slices do not outlive the call: copy into rq->arena. */
+    bool (*find)(struct identity_source *s, struct req *rq, struct identity *ret, struct err *e);
+};
+/* Did a page of another site make this request, and might it change something? Credentials that a
+ * browser adds by itself (cookies, being at this machine) are then not the visitor's word. */
+bool req_is_cross_site(const struct req *rq);
+/* Asked once per request, when first needed, on the loop. NULL: the credentials are bad. */
+const struct identity *req_identity(struct req *rq, struct err *e);
 
 /* ---- a request ------------------------------------------------------------------------------- */
 
@@ -72,6 +101,7 @@ struct res {
     enum body_kind kind;
     struct buf head;       /* header lines ready for the wire, each ending CRLF */
     struct slice prebuilt; /* more of them, made beforehand; must live as long as the body */
+    struct slice always;   /* and those that an error sends too; in the request's arena */
     struct slice bytes;    /* BODY_BYTES: in the request's arena, or static */
     struct shared *shared;
     struct source *source;
@@ -103,7 +133,10 @@ struct req {
     struct arena *arena; /* lives until the answer is on its way */
     const struct route *route;
     struct service *service;
-    void *site;               /* what service.find wants its handler to have */
+    void *site;                /* what service.find wants its handler to have */
+    const struct err *refusal; /* of service.find: answered instead of running the handler */
+    struct identity_source *identities; /* of the app; NULL: everybody is signed out */
+    const struct identity *identity;    /* once asked; see req_identity */
     struct slice page_script; /* of this origin: what the page of an error loads; empty: nothing */
     struct loop *loop;        /* the connection's */
     struct server *server;

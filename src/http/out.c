@@ -81,6 +81,7 @@ static void add_head(struct conn *c, struct exchange *x, struct buf *out)
     add_framing(c, x, out);
     buf_add(out, buf_slice(&res->head));
     buf_add(out, res->prebuilt);
+    buf_add(out, res->always);
     buf_add(out, SLICE("\r\n"));
 }
 

@@ -388,8 +388,17 @@ static void check_tls(struct reader *r, struct manifest *m)
 void manifest_check(struct reader *r, struct manifest *m)
 {
     static void (*const checks[])(struct reader *, struct manifest *) = {
-        check_web,     check_backend, check_cors,   check_collections, check_jobs,
-        check_publish, check_env,     check_deploy, check_tls,         check_shown,
+        check_web,
+        check_backend,
+        check_cors,
+        check_collections,
+        check_jobs,
+        check_publish,
+        check_env,
+        check_deploy,
+        check_tls,
+        check_shown,
+        manifest_check_access,
     };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](r, m);

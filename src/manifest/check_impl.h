@@ -7,6 +7,7 @@ void manifest_derive(struct arena *a, struct manifest *m);
 void names_lower(struct arena *a, struct texts *names); /* host names have no case */
 /* What two or more values say together. Looks at no file. */
 void manifest_check(struct reader *r, struct manifest *m);
+void manifest_check_access(struct reader *r, struct manifest *m); /* rules, identity, limits */
 /* Whether the files it names are there. The only step that looks at the app's folder. */
 void manifest_check_files(struct reader *r, struct manifest *m);
 /* Several apps of one host: same names, shared origins. Adds host.yaml's names to the apps'. */

@@ -264,6 +264,7 @@ static void value_keys(struct out *o, const struct field *f, enum kind kind)
     const char *shorthand = f->shape ? f->shape->shorthand : NULL;
     if (kind == K_OBJECT && shorthand) {
         const struct field *one = shape_find(f->shape, slice_from(shorthand));
+        must(one); /* the table names a key of its own */
         struct field scalar = *one;
         scalar.def = NULL;
         either(o, &bare, kind, &scalar, one->kind);

@@ -70,8 +70,10 @@ static const struct setting_row rows[SETTING_COUNT] = {
                       is_smtp, "a smtp:// or smtps:// address", true},
     [SET_MAIL_FROM] = {"MAIL_FROM", NULL, "The sender of mail.", is_sender,
                        "an e-mail address, or Name <address>", false},
-    [SET_PUBLIC_URL] = {"PUBLIC_URL", NULL, "The address people use, for links in mail and feeds.",
-                        is_url, "an http:// or https:// address", false},
+    [SET_PUBLIC_URL] =
+        {"PUBLIC_URL", NULL,
+         "The address people use, for links in mail and feeds, and who tokens are from.", is_url,
+         "an http:// or https:// address", false},
     [SET_SECRET] = {"DAIS_SECRET", NULL,
                     "The secret tokens are made with; when not set, made once at data/secret.",
                     NULL, NULL, true},
@@ -446,7 +448,7 @@ struct slice settings_expand(const struct settings *s, struct slice text, struct
 /* Of parts that later versions bring: checked, so that nobody finds a mistake in them only then. */
 static bool is_later(size_t id)
 {
-    return (id >= SET_DATABASE_URL && id <= SET_MAIL_FROM) || id == SET_SECRET;
+    return id >= SET_DATABASE_URL && id <= SET_MAIL_FROM;
 }
 
 void settings_help(const struct settings *s, struct buf *to)

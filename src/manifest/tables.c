@@ -313,13 +313,15 @@ static const struct field identity_fields[] = {
     {"header", TEXT(identity_conf, header), .format = FMT_HEADER_NAME, .flags = REQUIRED,
      .doc = "The header that tells the backend who is signed in."},
     {"value", TEXT(identity_conf, value), .format = FMT_HEADER_VALUE, .def = "{user.id}",
-     .flags = LATER, .doc = "Its value; {user.id}, {user.email} and {user.roles} are replaced."},
+     .doc = "Its value; {user.id}, {user.email}, {user.name}, {user.roles} and {jwt}, a signed "
+            "token, are replaced."},
 };
 static const struct shape identity_shape = {SHAPE(identity_conf, "identity", identity_fields)};
 
 static const struct field access_fields[] = {
     {"any", TEXT(access_row, any), .format = FMT_RULE, .doc = "The rule for every method."},
-    {"read", TEXT(access_row, read), .format = FMT_RULE, .doc = "The rule for GET and HEAD."},
+    {"read", TEXT(access_row, read), .format = FMT_RULE,
+     .doc = "The rule for GET, HEAD and OPTIONS."},
     {"write", TEXT(access_row, write), .format = FMT_RULE, .doc = "The rule for the rest."},
 };
 static const struct shape access_shape = {SHAPE(access_row, "access", access_fields),
@@ -392,8 +394,9 @@ static const struct field backend_fields[] = {
     {"identity", OBJECT(backend_conf, identity, identity_shape),
      .doc = "How the backend learns who is signed in."},
     {"access", MAP(backend_conf, access, FMT_URLPATH, access_shape),
-     .doc = "Who may use which paths; a path not listed is public. Without accounts, which this "
-            "version lacks, what is not public is denied."},
+     .doc =
+         "Who may use which paths: the longest start of a path decides, `{user.id}` in it is the "
+         "caller's own; what is not listed is public."},
     {"health", OBJECT(backend_conf, health, health_shape), .doc = "How it is watched."},
     {"limits", OBJECT(backend_conf, limits, backend_limits_shape),
      .doc = "What one process may use."},
@@ -479,8 +482,9 @@ static const struct field manifest_fields[] = {
      .doc = "Kinds of documents people can publish."},
     {"auth", OBJECT(manifest, auth, auth_shape), .flags = LATER,
      .doc = "Accounts; without it everybody is the user `local`, on loopback addresses only."},
-    {"limits", MAP_OF(manifest, limits, FMT_LIMIT, K_RATE, rate), .words = "off", .flags = LATER,
-     .doc = "How often an account or an address may do something."},
+    {"limits", MAP_OF(manifest, limits, FMT_LIMIT, K_RATE, rate), .words = "off",
+     .doc = "How often an account, or an address without one, may do something; a method may be "
+            "`*`. Names without a path are for what later versions bring."},
     {"secrets", TEXTS(manifest, secrets), .format = FMT_SECRET, .flags = LATER | ONE_OK,
      .doc = "Variables that hold secrets; `?` marks one that may be missing."},
     {"backend", OBJECT(manifest, backend, backend_shape),

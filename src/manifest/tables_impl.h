@@ -52,10 +52,12 @@ enum kind {
       "^-?[A-Za-z_][A-Za-z0-9_.]*$")                                                               \
     X(FMT_GLOB, "a pattern of file names, such as *.js or assets/*.css", "^[^/]")                  \
     X(FMT_MEDIA, "a media type, such as text/csv or image/*", "^[a-z0-9.+-]+/([a-z0-9.+-]+|[*])$") \
-    X(FMT_RULE, "a rule: public, signed_in, owner, operator, role:NAME, nobody or an expression",  \
+    X(FMT_RULE,                                                                                    \
+      "a rule: public, signed_in, owner, operator, role:NAME, scope:NAME, nobody or an "           \
+      "expression",                                                                                \
       "^.")                                                                                        \
     X(FMT_LIMIT, "login, signup, reset, publish, upload, write, read, or \"METHOD /prefix\"",      \
-      "^(login|signup|reset|publish|upload|write|read|[A-Z]+ /.*)$")                               \
+      "^(login|signup|reset|publish|upload|write|read|([A-Z]+|[*]) /.*)$")                         \
     X(FMT_STATUS, "a status from 400 to 599", "^[45][0-9][0-9]$")                                  \
     X(FMT_EVENT, "NAME.created, NAME.updated or NAME.deleted of a collection or bucket",           \
       "^[a-z][a-z0-9_-]*[.](created|updated|deleted)$")                                            \

@@ -213,8 +213,8 @@ static bool limit_ok(struct slice s)
     if (words_have("login signup reset publish upload write read", s))
         return true;
     struct slice method;
-    return slice_index(s, ' ') > 0 && slice_cut(&s, ' ', &method) && only(method, UPPER) &&
-           urlpath_ok(s);
+    return slice_index(s, ' ') > 0 && slice_cut(&s, ' ', &method) &&
+           (slice_is(method, "*") || only(method, UPPER)) && urlpath_ok(s);
 }
 
 static bool any_ok(struct slice s)

@@ -223,6 +223,17 @@ size_t chunk_head(char to[CHUNK_HEAD_MAX], uint64_t n);
  * '/' is kept; "/a/." and "/a/b/.." give "/a/". */
 bool path_normalise(struct slice raw, char *to, struct slice *ret, struct err *e) MUST_CHECK;
 
+/* A normalised path as a program that is less strict may see it: always in small letters (ASCII),
+ * without dots and spaces at the end of a name; with PATH_PARAMS also without what follows a `;`,
+ * with PATH_DECODE with escapes decoded again and backslashes taken for slashes; ".." resolved
+ * after that. In the arena. For rules that must hold however a path is spelt. */
+enum { PATH_PARAMS = 1, PATH_DECODE = 2 };
+struct slice path_lax(struct slice path, unsigned how, struct arena *a);
+bool path_is_lax(struct slice path); /* do the flags change anything? */
+/* "/api/" is all below it, and "/api"; "/health" is itself and all below "/health/". An empty
+ * prefix is above nothing. */
+bool path_is_below(struct slice path, struct slice prefix);
+
 /* Escapes a normalised path for Location or a request line; a round trip through
  * path_normalise gives it back. */
 void path_encode(struct buf *to, struct slice path);

@@ -27,9 +27,9 @@ def write_app(folder, files=None, manifest="web: { root: web }\n", name=None):
 
 
 @contextlib.contextmanager
-def serving(*args, env=None, cwd=None, listen="127.0.0.1:0", before=(), ready=True):
+def serving(*args, env=None, cwd=None, listen="127.0.0.1:0", before=(), ready=True, program=DAIS_BIN):
     """`before` is put before the program, as in ["prlimit", "--nofile=64"]."""
-    command = [*before, DAIS_BIN, "serve", *args] + (["--listen", listen] if listen else [])
+    command = [*before, program, "serve", *args] + (["--listen", listen] if listen else [])
     cwd = cwd or args[0]
     server = Server(command, clean_env(cwd, {"DAIS_LOG": "json", **(env or {})}), cwd)
     try:

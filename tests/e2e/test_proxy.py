@@ -13,8 +13,8 @@ from test_http_hostile import CASES, HOST
 MANIFEST = "web: {{ root: web }}\nbackend: {{ url: \"{url}\", routes: [ {routes} ]{more} }}\n"
 
 
-def app(folder, url, routes="/api/", more="", files=None):
-    return write_app(folder, files, MANIFEST.format(url=url, routes=routes, more=more))
+def app(folder, url, routes="/api/", more="", files=None, tail=""):
+    return write_app(folder, files, MANIFEST.format(url=url, routes=routes, more=more) + tail)
 
 
 @pytest.fixture(name="echo", scope="module")
@@ -101,7 +101,9 @@ def test_a_client_never_brings_its_identity(tmp_path):
     with backend(lambda request, _: ok(str(request.all("x-user")).encode())) as behind:
         folder = app(tmp_path / "app", behind.url, more=", identity: { header: X-User, value: \"{user.id}\" }")
         with serving(folder) as server:
-            assert server.fetch("/api/", headers={"X-User": "root", "x-user": "root"}).body == b"[]"
+            lies = {"X-User": "root", "x-user": "root"}
+            assert server.fetch("/api/", headers=lies).body == b"['local']"  # test_identity.py has the rest
+            assert server.fetch("/api/", headers=lies, host="elsewhere.example").body == b"[]"
 
 
 def test_methods_and_bodies_arrive(echo):
@@ -270,7 +272,8 @@ def test_an_app_has_its_own_pages_for_errors(tmp_path):
             write_app(tmp_path / name, {"web/index.html": "home", "web/oops.html": f"<h1>oops {name}</h1>",
                                         "web/in.html": "<h1>sign in</h1>"},
                       f"web: {{ root: web, errors: {{ 502: oops.html, 401: in.html }} }}\n"
-                      f"backend: {{ url: \"{behind.url}\", routes: [ /api/ ], access: {{ /api/me: signed_in }} }}\n")
+                      f"backend: {{ url: \"{behind.url}\", routes: [ /api/ ], access: {{ /api/me: signed_in }} }}\n"
+                      "auth: { signup: open }\n")
         (tmp_path / "host.yaml").write_text("apps: [ one, two ]\n")
         with serving(tmp_path / "one") as server:
             page = server.fetch("/api/x", headers=BROWSER)
@@ -405,7 +408,7 @@ def test_what_is_not_public_is_denied(tmp_path):
     access = (', access: { "/api/": signed_in, "/api/open/": public, "/api/open/notes": { write: operator },'
               ' "/api/never": nobody }')
     with backend(lambda *_: ok()) as behind, \
-         serving(app(tmp_path / "app", behind.url, "/", access)) as server:
+         serving(app(tmp_path / "app", behind.url, "/", access, tail="auth: { signup: open }\n")) as server:
         for path, method, status in (
                 ("/", "GET", 200), ("/elsewhere", "POST", 200), ("/api/", "GET", 401), ("/api/x", "POST", 401),
                 ("/api", "GET", 401),

@@ -50,6 +50,22 @@ static void check_query(struct slice query, char *to)
     }
 }
 
+/* However lax the reader: a path without "..", doubled slashes or capitals, never longer. */
+static void check_lax(struct slice path)
+{
+    struct arena a;
+    arena_init(&a, 16u << 20);
+    for (unsigned how = 0; how <= (PATH_PARAMS | PATH_DECODE); how++) {
+        struct slice lax = path_lax(path, how, &a), again = path_lax(lax, 0, &a);
+        must(lax.len > 0 && lax.ptr[0] == '/' && lax.len <= path.len + 1);
+        must(slice_search(lax, SLICE("//")) < 0 && slice_eq(lax, again));
+        check_segments(lax);
+        for (size_t i = 0; i < lax.len; i++)
+            must(!(lax.ptr[i] >= 'A' && lax.ptr[i] <= 'Z'));
+    }
+    arena_done(&a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice raw = {(const char *)data, size}, path;
@@ -59,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (path_normalise(raw, to, &path, &e)) {
         check_normal(path);
         check_idempotent(path);
+        check_lax(path);
     } else {
         must(e.code == ERR_MALFORMED);
     }

@@ -1,0 +1,46 @@
+/* Keys of the apps that want tokens ({jwt} in backend.identity), and where others find them. */
+#include "app/app_impl.h"
+
+#include <string.h>
+
+static bool jwks(struct req *rq, struct err *e);
+
+const struct route jwks_route = {
+    .path = "/_/jwks.json", .name = "jwks", .methods = ON_GET, .handle = jwks};
+
+static bool jwks(struct req *rq, struct err *e)
+{
+    const struct app *app = rq->site;
+    (void)e;
+    reply_header(rq, "Cache-Control", SLICE("public, max-age=300"));
+    reply_header(rq, "X-Content-Type-Options", SLICE("nosniff"));
+    return reply_bytes(rq, 200, "application/jwk-set+json", signer_jwks(app->signer));
+}
+
+static bool wants_tokens(const struct manifest *m)
+{
+    return m->backend.pos.line && slice_search(m->backend.identity.value.s, SLICE("{jwt}")) >= 0;
+}
+
+static bool read_secret(struct host *h, struct secret *ret, struct err *e)
+{
+    struct slice given = settings_get(&h->settings, SET_SECRET);
+    return given.len ? secret_from(ret, given, e) : secret_open(ret, h->data_dir, e);
+}
+
+bool tokens_open(struct host *h, struct err *e)
+{
+    struct secret secret;
+    bool is_read = false;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        struct app *app = &h->apps[i];
+        if (!wants_tokens(app->manifest))
+            continue;
+        if (!is_read && !read_secret(h, &secret, e))
+            return false;
+        is_read = true;
+        app->signer = signer_new(&secret, app->manifest->slug.s);
+    }
+    explicit_bzero(&secret, sizeof secret);
+    return true;
+}
