@@ -1,8 +1,12 @@
-# How the HTML templates of src/http/pages/ get into the program: tools/embed makes one C file.
+# How pages, templates and models get into the program: tools/embed makes one C file of them.
 
 PAGES      := $(sort $(wildcard src/http/pages/*.html))
+TEMPLATES  := $(sort $(shell find src/cli/templates -type f -not -name '*.pyc'))
+MODELS     := $(sort $(wildcard models/*/dais.yaml))
 EMBED      := $(OUT)/tools/embed
-EMBED_ARGS := $(foreach page,$(PAGES),$(notdir $(page))=$(page))
+EMBED_ARGS := $(foreach page,$(PAGES),$(notdir $(page))=$(page)) \
+	$(foreach file,$(TEMPLATES),$(file:src/cli/templates/%=template/%)=$(file)) \
+	$(foreach file,$(MODELS),$(file:models/%=model/%)=$(file))
 OBJS       += $(OUT)/gen/pages.o
 
 $(EMBED): tools/embed.c
@@ -16,8 +20,8 @@ $(OUT)/gen/pages.list: FORCE
 	@echo '$(EMBED_ARGS)' > $@.new
 	@cmp -s $@.new $@ || mv $@.new $@; rm -f $@.new
 
-$(OUT)/gen/pages.c: $(EMBED) $(PAGES) $(OUT)/gen/pages.list
-	@echo "  EMBED $(words $(PAGES)) pages"
+$(OUT)/gen/pages.c: $(EMBED) $(PAGES) $(TEMPLATES) $(MODELS) $(OUT)/gen/pages.list
+	@echo "  EMBED $(words $(PAGES) $(TEMPLATES) $(MODELS)) files"
 	@$(EMBED) $@ $(EMBED_ARGS)
 
 $(OUT)/gen/pages.o: $(OUT)/gen/pages.c $(OUT)/.flags

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const head = "/* Made by tools/embed; the files are in src/http/pages/. */\n"
+static const char *const head = "/* Made by tools/embed; mk/pages.mk says where the files are. */\n"
                                 "#include \"base/embedded.h\"\n\n";
 
 static int fail(const char *what, const char *which)

@@ -12,3 +12,11 @@ struct slice embedded_get(const char *name)
     }
     must(!"a page that was embedded");
 }
+
+const struct embedded *embedded_next(const struct embedded *after, const char *prefix)
+{
+    const struct embedded *it = after ? after + 1 : embedded_pages;
+    while (it->name && strncmp(it->name, prefix, strlen(prefix)) != 0)
+        it++;
+    return it->name ? it : NULL;
+}

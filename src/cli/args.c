@@ -123,12 +123,12 @@ static int read_flag(struct args *args, int argc, const char *const *argv, int *
         return unknown_flag(args, name);
     if (!f->value && value)
         return cli_usage_error(args, "%s takes no value", f->name);
+    bool optional = f->value && *f->value == '[';
     if (f->value && !value) {
-        if (*at + 1 >= argc)
-            return cli_usage_error(args, "%s needs a value: %s %s", f->name, f->name, f->value);
-        value = argv[++*at];
+        bool more = *at + 1 < argc && !(optional && argv[*at + 1][0] == '-');
+        value = more ? argv[++*at] : "";
     }
-    if (f->value && !*value)
+    if (f->value && !*value && !optional)
         return cli_usage_error(args, "%s needs a value: %s %s", f->name, f->name, f->value);
     args->values[f - args->verb->flags] = f->value ? value : "";
     return 0;

@@ -15,7 +15,7 @@
 
 struct cli_flag {
     const char *name;  /* "--listen" */
-    const char *value; /* what it takes, "ADDR"; NULL: nothing */
+    const char *value; /* what it takes, "ADDR"; "[ADDR]" may be left out, then ""; NULL: nothing */
     const char *doc;
     char letter; /* "-o"; 0: none */
 };
