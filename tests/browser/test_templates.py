@@ -123,5 +123,6 @@ def test_the_page_says_when_the_server_is_gone(page, book):
     assert page.js("return document.querySelector('#text').value") == "Is anybody there?"
     page.js("document.querySelector('#again').click()")
     page.wait("!document.querySelector('#broken').hidden")
+    assert page.count(".note") == 1
     page.screens(f"new-{book.template}-gone")
     page.problems()  # all of them are the server's absence

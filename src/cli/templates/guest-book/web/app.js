@@ -72,6 +72,7 @@ async function read() {
     list.querySelectorAll(".skeleton").forEach((li) => li.remove());
     $("why").textContent = error.message;
     $("broken").hidden = false;
+    $("empty").hidden = true; // nobody knows whether it is
   }
   list.setAttribute("aria-busy", "false");
   $("older").disabled = false;
