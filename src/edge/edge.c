@@ -33,7 +33,7 @@ const struct route *edge_find(struct edge *g, struct req *rq)
     if (unless_file > always && g->web && web_has_file(g->web, rq->loop, rq->path))
         return NULL;
     rq->site = g;
-    rq->max_body = (uint64_t)g->conf->max_body_bytes;
+    rq->max_body = (uint64_t)bounds_max_body(g->conf, rq->path);
     return &proxy_route;
 }
 

@@ -208,6 +208,7 @@ static void go(struct proxy *p)
     buf_init(&head, 128u << 10); /* a head and its path in escapes are less */
     forward_request(&head, rq, g->conf);
     bool has_body = h1->chunked || h1->content_length > 0;
+    uint32_t timeout_ms = (uint32_t)bounds_timeout_ms(g->conf, rq->path);
     const struct call_options o = {
         .head = buf_slice(&head),
         .method = rq->method,
@@ -216,8 +217,8 @@ static void go(struct proxy *p)
                               : CALL_BODY_LENGTH,
         .is_upgrade = forward_is_upgrade(h1),
         .may_repeat = edge_is_reading(rq->method) && !has_body,
-        .head_ms = (uint32_t)g->conf->timeout_ms,
-        .idle_ms = (uint32_t)g->conf->timeout_ms,
+        .head_ms = timeout_ms,
+        .idle_ms = timeout_ms,
         .tunnel_ms = (uint32_t)g->conf->websocket.idle_ms,
     };
     p->call = (struct call){.on_event = on_event};

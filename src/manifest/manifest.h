@@ -252,6 +252,11 @@ struct access_row {
     struct pos pos;
     struct text any, read, write; /* rules; `any` is what a single word fills */
 };
+struct bounds_row {
+    struct text prefix;
+    struct pos pos;
+    int64_t timeout_ms, max_body_bytes; /* -1: those of the backend */
+};
 struct websocket_conf {
     struct pos pos;
     int64_t idle_ms, max_message_bytes, max_session_bytes;
@@ -276,6 +281,7 @@ struct backend_conf {
     struct websocket_conf websocket;
     struct identity_conf identity;
     LIST_OF(struct access_row) access;
+    LIST_OF(struct bounds_row) bounds;
     struct health_conf health;
 };
 struct cors_conf {

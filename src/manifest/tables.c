@@ -325,6 +325,15 @@ static const struct field access_fields[] = {
 static const struct shape access_shape = {SHAPE(access_row, "access", access_fields),
                                           .shorthand = "any"};
 
+static const struct field bounds_fields[] = {
+    {"timeout", DURATION(bounds_row, timeout_ms), .min = 100, .max = DAY,
+     .flags = UNSET_IS_MINUS_ONE, .doc = "The longest wait; that of the backend when not given."},
+    {"max_body", BYTES(bounds_row, max_body_bytes), .min = 1, .max = TB,
+     .flags = UNSET_IS_MINUS_ONE,
+     .doc = "The largest request body; that of the backend when not given."},
+};
+static const struct shape bounds_shape = {SHAPE(bounds_row, "bounds", bounds_fields)};
+
 static const struct field health_fields[] = {
     {"path", TEXT(health_conf, path), .format = FMT_URLPATH,
      .doc = "The path that answers 2xx while the backend is well."},
@@ -363,6 +372,8 @@ static const struct field backend_fields[] = {
      .doc = "The longest wait for an answer to begin."},
     {"max_body", BYTES(backend_conf, max_body_bytes), .def = "100MB", .max = TB,
      .doc = "The largest request body."},
+    {"bounds", MAP(backend_conf, bounds, FMT_URLPATH, bounds_shape),
+     .doc = "Other bounds for some of its paths; the longest start of a path decides."},
     {"instances", INT(backend_conf, instances), .def = "1", .min = 1, .max = 64, .flags = LATER,
      .doc = "Processes at the same time."},
     {"sticky", TEXT(backend_conf, sticky), .format = FMT_WORD, .words = "none cookie",
