@@ -67,6 +67,20 @@ def page(driver, book):
     yield from clean_page(driver, book.url)
 
 
+def test_the_static_page(driver, tmp_path):
+    process, url = start(new(tmp_path / "summer-party", "static"), tmp_path / "data")
+    try:
+        for page in clean_page(driver, url):
+            page.open("/")
+            assert page.text("h1") == "Summer Party"
+            page.screens("new-static")
+            page.open_missing("/nowhere.html")
+            assert page.text("h1") == "There is nothing here"
+            page.screens("new-static-404")
+    finally:
+        stop(process)
+
+
 def type_into(page, field: str, text: str) -> None:
     page.driver.find_element("id", field).send_keys(text)
 
