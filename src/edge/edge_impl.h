@@ -19,6 +19,10 @@ bool edge_is_below(struct slice path, struct slice prefix);
 int64_t bounds_timeout_ms(const struct backend_conf *conf, struct slice path);
 int64_t bounds_max_body(const struct backend_conf *conf, struct slice path);
 
+/* bounds.c: backend.timeout and max_body, or those of the longest prefix in backend.bounds. */
+int64_t bounds_timeout_ms(const struct backend_conf *conf, struct slice path);
+int64_t bounds_max_body(const struct backend_conf *conf, struct slice path);
+
 /* forward.c: heads, both ways; pure functions. */
 
 /* Does it ask for a WebSocket? Nothing else becomes a tunnel: through one of HTTP/2 (h2c) further
