@@ -57,6 +57,7 @@ void backend_open(struct host *h, struct app *app, struct life *life)
         .conf = &app->manifest->backend,
         .url = app->backend_url,
         .web = app->web,
+        .web_conf = &app->manifest->web,
         .loops = life->loops,
     };
     if (app->manifest->backend.run.s.len) {

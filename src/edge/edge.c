@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define HEADERS_BYTES (16u << 20) /* of a manifest of 1 MB: far less */
+
 /* ---- whose path is it? ---------------------------------------------------------------------- */
 
 bool edge_is_below(struct slice path, struct slice prefix)
@@ -74,6 +76,11 @@ struct edge *edge_new(const struct edge_options *o)
     g->backend = o->backend;
     g->conf = o->conf;
     g->web = o->web;
+    g->web_conf = o->web_conf;
+    arena_init(&g->arena, HEADERS_BYTES);
+    size_t ignored;
+    if (o->web_conf)
+        g->headers = web_headers_make(&g->arena, o->web_conf, &ignored);
     g->loops = o->loops;
     g->dials = mem_zalloc(loops_count(o->loops) * sizeof(struct dial *));
     return g;
@@ -127,6 +134,7 @@ void edge_free(struct edge *g)
         loop_post(loops_get(g->loops, i), &f->post);
     }
     backend_unref(g->backend);
+    arena_done(&g->arena);
     free(g->dials);
     free(g);
 }

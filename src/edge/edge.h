@@ -19,6 +19,7 @@ struct edge_options {
     struct slice url;                /* backend.url, expanded; or */
     struct backend *backend;         /* the process; the reference is taken */
     struct web *web;                 /* for static_first; may be NULL */
+    const struct web_conf *web_conf; /* for its headers; outlives the edge too; NULL: none */
     struct loops *loops;
 };
 /* Can dais speak to the backend there? False: e says what is wrong with the address. */

@@ -4,6 +4,9 @@
 
 struct edge {
     const struct backend_conf *conf;
+    const struct web_conf *web_conf;
+    struct arena arena;
+    struct web_headers *headers; /* by web_conf->headers; NULL: none */
     struct address address;
     struct backend *backend; /* NULL: it runs elsewhere */
     struct web *web;
@@ -16,15 +19,34 @@ bool edge_is_below(struct slice path, struct slice prefix);
 /* The dial of the loop it is called on. */
 struct dial *edge_dial(struct edge *g, struct loop *l);
 
+/* headers.c: what dais does to one answer's head; decided with the request. */
+struct outgoing {
+    const struct backend_conf *conf;
+    const struct web_headers *headers; /* of the path; NULL: nothing is said about it */
+    struct slice csp;                  /* headers->csp, filled */
+    struct slice nonce;                /* in it, and told to the backend; empty: none */
+};
+/* On the loop, when the request is there to stay; what it makes lives in rq->arena. */
+void outgoing_init(struct outgoing *o, const struct edge *g, struct req *rq);
+/* Is this header of the backend's answer left out? */
+bool outgoing_drops(const struct outgoing *o, const struct req *rq, struct slice name, int status);
+/* Is its value another one? Then that is added to ret_value; it may be empty: no header. */
+bool outgoing_changes(const struct outgoing *o, struct slice name, struct slice value,
+                      struct buf *ret_value);
+/* Adds the lines that the backend did not send, or should not have sent otherwise. */
+void outgoing_add(struct buf *to, const struct outgoing *o, const struct req *rq,
+                  const struct h1_response *answer);
+
 /* forward.c: heads, both ways; pure functions. */
 
 /* Does it ask for a WebSocket? Nothing else becomes a tunnel: through one of HTTP/2 (h2c) further
  * requests would pass that nobody checks. */
 bool forward_is_upgrade(const struct h1_request *h1);
 /* The head of the request to the backend, ready for the wire. */
-void forward_request(struct buf *to, const struct req *rq, const struct backend_conf *conf);
+void forward_request(struct buf *to, const struct req *rq, const struct outgoing *o);
 /* The headers of the backend's answer that go to the client, as lines. */
-void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq);
+void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq,
+                    const struct outgoing *o);
 
 /* access.c */
 bool edge_is_reading(enum http_method m); /* GET, HEAD, OPTIONS: `read` in rules, safe to repeat */

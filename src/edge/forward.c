@@ -50,14 +50,20 @@ static bool is_ambiguous(struct slice name)
     return slice_index(name, '_') >= 0;
 }
 
-static void add_received(struct buf *to, const struct h1_request *h1,
-                         const struct backend_conf *conf)
+/* Only dais says what the nonce of a policy is. */
+static bool is_nonce(struct slice name)
 {
-    struct slice identity = conf->identity.header.s;
+    return slice_eq_nocase(name, SLICE("x-csp-nonce"));
+}
+
+static void add_received(struct buf *to, const struct h1_request *h1, const struct outgoing *o)
+{
+    struct slice identity = o->conf->identity.header.s;
     for (uint32_t i = 0; i < h1->n_headers; i++) {
         const struct h1_header *h = &h1->headers[i];
         bool is_identity = identity.len && slice_eq_nocase(h->name, identity);
-        if (!is_ours(h->id) && !is_identity && !is_ambiguous(h->name) && !is_listed(h1, h->name))
+        if (!is_ours(h->id) && !is_identity && !is_ambiguous(h->name) && !is_nonce(h->name) &&
+            !is_listed(h1, h->name))
             add_line(to, h->name, h->value);
     }
 }
@@ -122,20 +128,22 @@ static struct slice stripped(struct slice path, const struct texts *strip)
     return path.len ? path : SLICE("/");
 }
 
-void forward_request(struct buf *to, const struct req *rq, const struct backend_conf *conf)
+void forward_request(struct buf *to, const struct req *rq, const struct outgoing *o)
 {
     const struct h1_request *h1 = rq->h1;
     buf_add(to, h1->method_text);
     buf_add_char(to, ' ');
-    path_encode(to, stripped(rq->path, &conf->strip));
+    path_encode(to, stripped(rq->path, &o->conf->strip));
     if (rq->query.len) {
         buf_add_char(to, '?');
         buf_add(to, rq->query);
     }
     buf_add(to, SLICE(" HTTP/1.1\r\n"));
     add_line(to, SLICE("Host"), h1->host.len ? h1->host : SLICE("localhost")); /* HTTP/1.0 */
-    add_received(to, h1, conf);
+    add_received(to, h1, o);
     add_about_client(to, rq);
+    if (o->nonce.len)
+        add_line(to, SLICE("X-CSP-Nonce"), o->nonce);
     add_framing(to, h1);
     buf_add(to, SLICE("\r\n"));
 }
@@ -212,18 +220,33 @@ static void add_cookie(struct buf *to, struct slice name, struct slice value, co
     buf_add(to, SLICE("\r\n"));
 }
 
-void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq)
+/* One that is another on its way out; it may vanish. False: it is not. */
+static bool add_changed(struct buf *to, const struct h1_header *h, const struct outgoing *o)
+{
+    struct buf value;
+    buf_init(&value, H1_LINE_BYTES);
+    bool is_changed = outgoing_changes(o, h->name, h->value, &value);
+    if (is_changed && value.len)
+        add_line(to, h->name, buf_slice(&value));
+    buf_done(&value);
+    return is_changed;
+}
+
+void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq,
+                    const struct outgoing *o)
 {
     const struct h1_request *head = &answer->head;
     for (uint32_t i = 0; i < head->n_headers; i++) {
         const struct h1_header *h = &head->headers[i];
-        if (is_of_this_hop(h) || is_listed(head, h->name))
+        if (is_of_this_hop(h) || is_listed(head, h->name) ||
+            outgoing_drops(o, rq, h->name, answer->status))
             continue;
         if (rq->mount.len && slice_eq_nocase(h->name, SLICE("location")))
             add_location(to, h->name, h->value, rq);
         else if (rq->mount.len && slice_eq_nocase(h->name, SLICE("set-cookie")))
             add_cookie(to, h->name, h->value, rq);
-        else
+        else if (!add_changed(to, h, o))
             add_line(to, h->name, h->value);
     }
+    outgoing_add(to, o, rq, answer);
 }

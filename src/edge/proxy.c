@@ -16,6 +16,7 @@ struct proxy {
     struct source source;
     struct call call;
     struct req *rq;
+    struct outgoing outgoing;
     struct timer timer; /* while the backend starts */
     int64_t patience_ends_ms;
     bool is_calling, is_answered;
@@ -103,7 +104,7 @@ static void on_head(struct proxy *p)
         return;
     }
     buf_init(&lines, 128u << 10);
-    forward_answer(&lines, answer, p->rq);
+    forward_answer(&lines, answer, p->rq, &p->outgoing);
     if (answer->status == 101) {
         buf_add(&lines, SLICE("Upgrade: "));
         buf_add(&lines, h1_get(&answer->head, HEADER_UPGRADE));
@@ -206,7 +207,7 @@ static void go(struct proxy *p)
     const struct h1_request *h1 = rq->h1;
     struct buf head;
     buf_init(&head, 128u << 10); /* a head and its path in escapes are less */
-    forward_request(&head, rq, g->conf);
+    forward_request(&head, rq, &p->outgoing);
     bool has_body = h1->chunked || h1->content_length > 0;
     const struct call_options o = {
         .head = buf_slice(&head),
@@ -265,6 +266,7 @@ static bool start(struct req *rq, struct err *e)
     p->source.move = move;
     p->source.is_endless = true; /* a client that hangs up ends the call */
     p->timer.fn = on_look;
+    outgoing_init(&p->outgoing, g, rq);
     p->patience_ends_ms = loop_now_ms(rq->loop) + PATIENCE_MS;
     reply_later(rq, &p->waiter);
     go_when_ready(p);

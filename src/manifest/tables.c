@@ -56,7 +56,8 @@ static const struct field header_fields[] = {
      .def = "off",
      .doc =
          "Content-Security-Policy: off, a policy of your own, or `default`, which allows scripts "
-         "and other content from the app's own origin only."},
+         "and other content from the app's own origin only. {scripts}, {styles} and {nonce} are "
+         "replaced."},
     {"cache_control", TEXT(header_profile, cache_control), .format = FMT_HEADER_VALUE,
      .words = "auto", .def = "auto",
      .doc = "Cache-Control; `auto` keeps files with a hash in their name for a year and asks again "

@@ -55,6 +55,8 @@ void rules_init(struct web_rules *r, const struct web_options *o)
         r->dev_script = arena_printf(&r->arena, "%.*s/_/dev/reload.js", SLICE_ARGS(o->mount));
     add_roots(r, o);
     r->profiles = profiles_make(&r->arena, o->conf, &r->n_profiles);
+    for (size_t i = 0; i < r->n_profiles; i++)
+        r->needs_scan |= r->profiles[i].needs_scan;
     if (o->conf->env.path.s.len)
         r->script = make_script(&r->arena, o->env ? o->env : &o->conf->env.values);
 }
@@ -69,11 +71,7 @@ void rules_done(struct web_rules *r)
 
 size_t rules_profile(const struct web_rules *r, struct slice path)
 {
-    size_t i = 0;
-    while (i + 1 < r->n_profiles &&
-           !pattern_matches(&r->conf->headers.items[i].pattern, path, NULL))
-        i++;
-    return i;
+    return web_headers_find(r->conf, path);
 }
 
 size_t rules_root(const struct web_rules *r, struct slice path)

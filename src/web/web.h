@@ -69,3 +69,33 @@ struct web_stats {
     bool watching; /* false: looked at once a second, or not at all */
 };
 void web_stats(struct web *w, struct web_stats *ret); /* loop 0 */
+
+/* ---- web.headers, for whoever else answers on an app's paths ----------------------------------
+ */
+
+#define WEB_HSTS "Strict-Transport-Security" /* for answers over TLS only */
+
+struct web_header {
+    struct slice name, value; /* value empty: none is sent */
+    bool is_written;          /* in the manifest; else it is a default */
+};
+/* What the rows of web.headers say of a path, resolved: each name once. */
+struct web_headers {
+    struct web_header *items; /* everything but the policy, unless `extra` has one */
+    size_t n;
+    struct slice csp; /* for web_csp_fill; empty: none. Without frame-ancestors, or with its own */
+    struct slice ancestors; /* value of frame-ancestors, to be added to the policy; empty: none */
+    bool is_csp_written, is_ancestors_written;
+};
+/* One per row of conf->headers, at least one, in the arena. They borrow from conf. */
+struct web_headers *web_headers_make(struct arena *a, const struct web_conf *conf, size_t *ret_n);
+/* The index of the one for a path. */
+size_t web_headers_find(const struct web_conf *conf, struct slice path);
+
+/* What stands for {scripts}, {styles} and {nonce} in a policy; the first two are sources
+ * ("'sha256-...'"), of which none leaves the others around it. Without a nonce its source goes. */
+struct web_csp_sources {
+    struct slice scripts, styles, nonce;
+};
+/* In the arena, or the policy itself; empty when it grew too long. */
+struct slice web_csp_fill(struct arena *a, struct slice policy, const struct web_csp_sources *s);

@@ -1,0 +1,208 @@
+# What happens to a backend's answers on their way out: headers, policies, CORS, rewriting, pages.
+import base64
+import hashlib
+import re
+
+import pytest
+
+from backend import backend, ok
+from conftest import Conn, wait_for
+from serving import serving, write_app
+from test_proxy import BROWSER, UPGRADE, open_tunnel, tunnel_answer
+
+HTML = b"Content-Type: text/html; charset=utf-8\r\n"
+JSON = b"Content-Type: application/json\r\n"
+DEFAULT_REFERRER = "strict-origin-when-cross-origin"
+CSP = "content-security-policy"
+SECURE = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+
+
+def manifest(behind, web="", more="", top="", routes="/api/"):
+    return (f"web: {{ root: web{web} }}\nbackend: {{ url: \"{behind.url}\", routes: [ {routes} ]{more} }}\n{top}")
+
+
+def app(folder, behind, files=None, **parts):
+    return write_app(folder, files, manifest(behind, **parts))
+
+
+def by_path(answers):
+    """Answers by the last name of the path: (header lines, status line's rest or nothing)."""
+    def answer(request, _):
+        lines, *status = answers[request.target.split("?")[0].rsplit("/", 1)[1]]
+        status = status[0] if status else b"200 OK"
+        if status[:3] in (b"304", b"204"):
+            return b"HTTP/1.1 " + status + b"\r\n" + lines + b"\r\n"
+        return ok(b"body", lines, status)
+    return answer
+
+
+# ---- defaults ----------------------------------------------------------------------------------
+def test_defaults_are_added_where_the_backend_says_nothing(tmp_path):
+    own = (b"x-content-type-options: theirs\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n")
+    answers = {"page": (HTML,), "json": (JSON,), "own": (HTML + own,), "none": (b"",), "oops": (HTML, b"500 Oops"),
+               "framed": (HTML + b"Content-Security-Policy: img-src 'self'; Frame-Ancestors https://a.example\r\n",),
+               "unframed": (HTML + b"Content-Security-Policy: default-src 'self'\r\n",)}
+    with backend(by_path(answers)) as behind, serving(app(tmp_path / "app", behind)) as server:
+        got = {name: server.fetch(f"/api/{name}") for name in answers}
+    for name in ("page", "oops"):
+        assert got[name].all("x-content-type-options") == ["nosniff"], name
+        assert got[name].get("referrer-policy") == DEFAULT_REFERRER
+        assert got[name].all(CSP) == ["frame-ancestors 'self'"]
+        assert got[name].get("strict-transport-security") is None
+    assert got["json"].get("x-content-type-options") == "nosniff"
+    assert got["json"].get(CSP) is None and got["json"].get("referrer-policy") is None
+    assert got["none"].get("x-content-type-options") is None  # a browser may find out what it is
+    assert got["own"].all("x-content-type-options") == ["theirs"]
+    assert got["own"].all("referrer-policy") == ["no-referrer"]
+    assert got["own"].all("x-frame-options") == ["DENY"] and got["own"].get(CSP) is None
+    assert got["framed"].all(CSP) == ["img-src 'self'; Frame-Ancestors https://a.example"]
+    assert got["unframed"].all(CSP) == ["default-src 'self'", "frame-ancestors 'self'"]
+
+
+def test_hsts_is_for_https(tmp_path):
+    answers = {"own": (JSON + b"Strict-Transport-Security: max-age=1\r\n",), "none": (JSON,)}
+    with backend(by_path(answers)) as behind:
+        for name, web, own, none in (
+                ("default", "", "max-age=1", "max-age=31536000"),
+                ("written", ', headers: { "/*": { hsts: 30d } }', "max-age=2592000", "max-age=2592000"),
+                ("off", ', headers: { "/*": { hsts: off } }', None, None)):
+            with serving(app(tmp_path / name, behind, web=web),
+                         env={"DAIS_TRUSTED_PROXIES": "127.0.0.1"}) as server:
+                for path, expected in (("own", own), ("none", none)):
+                    secure = server.fetch(f"/api/{path}", headers=SECURE)
+                    assert secure.get("strict-transport-security") == expected, (name, path)
+                    assert server.fetch(f"/api/{path}").get("strict-transport-security") is None
+
+
+# ---- what the manifest says --------------------------------------------------------------------
+def test_what_is_written_replaces_what_the_backend_says(tmp_path):
+    theirs = (b"Referrer-Policy: unsafe-url\r\nPermissions-Policy: camera=*\r\nX-Own: theirs\r\nX-Kept: theirs\r\n"
+              b"Cross-Origin-Opener-Policy: unsafe-none\r\nCache-Control: no-store\r\nX-Gone: theirs\r\n")
+    answers = {"x": (HTML + theirs,), "lost": (HTML + theirs, b"404 Not Found"), "y": (HTML,)}
+    web = (', headers: { "/api/v1/*": { referrer_policy: origin, permissions_policy: "camera=()", coop: same-origin,'
+           ' cache_control: "max-age=60", extra: { X-Own: ours, X-Gone: "" } },'
+           ' "/api/*": { permissions_policy: off, extra: { X-More: two } } }')
+    with backend(by_path(answers)) as behind, serving(app(tmp_path / "app", behind, web=web)) as server:
+        one, two = server.fetch("/api/v1/x"), server.fetch("/api/x")
+        lost, other = server.fetch("/api/v1/lost"), server.fetch("/api/v1/y")
+    assert one.all("referrer-policy") == ["origin"] and one.all("permissions-policy") == ["camera=()"]
+    assert one.all("x-own") == ["ours"] and one.all("cross-origin-opener-policy") == ["same-origin"]
+    assert one.all("cache-control") == ["max-age=60"] and one.get("x-kept") == "theirs"
+    assert one.get("x-gone") is None and one.get("x-more") == "two"
+    assert two.all("referrer-policy") == ["unsafe-url"] and two.get("permissions-policy") is None
+    assert two.all("x-own") == ["theirs"] and two.all("cache-control") == ["no-store"] and two.get("x-more") == "two"
+    assert lost.all("cache-control") == ["no-store"] and lost.all("x-own") == ["ours"]  # an error is not kept
+    assert other.get("cache-control") == "max-age=60" and other.get("referrer-policy") == "origin"
+
+
+def test_frames_are_never_spoken_of_twice(tmp_path):
+    both = (b"X-Frame-Options: SAMEORIGIN\r\nContent-Security-Policy: frame-ancestors 'none'; img-src *,"
+            b" frame-ancestors 'self', font-src *\r\n")
+    answers = {"both": (HTML + both,), "only": (HTML + b"Content-Security-Policy: frame-ancestors 'none'\r\n",),
+               "xfo": (HTML + b"X-Frame-Options: DENY\r\n",), "none": (HTML,)}
+    web = (', headers: { "/api/all/*": { frame_ancestors: "*" }, "/api/some/*": { frame_ancestors: https://a.example },'
+           ' "/api/own/*": { csp: "img-src \'self\'" }, "/api/old/*": { extra: { X-Frame-Options: SAMEORIGIN } },'
+           ' "/api/off/*": { csp: off } }')
+    expected = {
+        ("all", "both"): (None, ["img-src *, font-src *"]), ("all", "only"): (None, []), ("all", "xfo"): (None, []),
+        ("all", "none"): (None, []),
+        ("some", "both"): (None, ["img-src *, font-src *", "frame-ancestors https://a.example"]),
+        ("some", "xfo"): (None, ["frame-ancestors https://a.example"]),
+        ("own", "both"): ("SAMEORIGIN", ["img-src 'self'"]),
+        ("own", "only"): (None, ["img-src 'self'; frame-ancestors 'self'"]),
+        ("own", "xfo"): ("DENY", ["img-src 'self'"]),
+        ("old", "none"): ("SAMEORIGIN", []), ("old", "xfo"): ("SAMEORIGIN", []),
+        ("off", "only"): (None, ["frame-ancestors 'self'"]), ("off", "xfo"): ("DENY", []),
+    }
+    with backend(by_path(answers)) as behind, serving(app(tmp_path / "app", behind, web=web)) as server:
+        for (profile, name), (frame_options, policies) in expected.items():
+            answer = server.fetch(f"/api/{profile}/{name}")
+            assert answer.get("x-frame-options") == frame_options, (profile, name)
+            assert answer.all(CSP) == policies, (profile, name)
+
+
+def test_what_is_nobodys_business_stays_here(tmp_path):
+    secret = {"Authorization": "Bearer theirs", "Proxy-Authenticate": "Basic", "Proxy-Authorization": "x",
+              "X-Accel-Redirect": "/protected/x", "X-Accel-Buffering": "no", "X-Sendfile": "/etc/x", "Cookie": "a=b",
+              "X-Powered-By": "Express", "Server": "gunicorn", "X-AspNet-Version": "4", "X-User": "root",
+              "X-Forwarded-For": "10.0.0.1", "X-Real-IP": "10.0.0.1", "X-CSP-Nonce": "abc", "Proxy-Connection": "x"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in secret.items()).encode()
+    more = ', identity: { header: X-User, value: "{user.id}" }'
+    with backend(lambda *_: ok(b"body", lines + b"X-Fine: yes\r\n")) as behind, \
+         serving(app(tmp_path / "app", behind, more=more)) as server:
+        answer = server.fetch("/api/x")
+    assert answer.get("x-fine") == "yes" and answer.get("server") == "dais"
+    for name in secret:
+        assert name == "Server" or answer.get(name.lower()) is None, name
+
+
+# ---- policies for scripts ----------------------------------------------------------------------
+def sha(text):
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
+def script_sources(answer):
+    return re.search(r"script-src ([^;]*)", answer.get(CSP))[1].split()
+
+
+def test_the_default_policy_names_the_scripts_of_a_page(tmp_path):
+    page = ("<!-- <script>no()</script> --><script>one()</script><SCRIPT type=module>two('http://127.0.0.1:8000')"
+            "</SCRIPT><script type=importmap>{}</script><script src=/x.js></script>"
+            "<script type=application/json>{}</script><p onclick=x()>" + "<p>words" * 200)
+    files = {"web/index.html": page, "web/plain.html": "<p>none", "web/x.js": "1", "web/other/a.html": page,
+             "web/large.html": page + "x" * 300_000}
+    app_folder = write_app(tmp_path / "app", files, """web:
+  root: web
+  fallback: index.html
+  pages: { "/share/*": plain.html }
+  headers: { "/*": { csp: default }, "/other/*": { csp: "script-src {scripts} 'nonce-{nonce}'; style-src {styles}" } }
+  rewrite: [ { files: "*.html", from: "http://127.0.0.1:8000", to: "" } ]
+""")
+    sources = [sha("one()"), sha("two('')"), sha("{}")]
+    with serving(app_folder) as server:
+        for path in ("/", "/index.html", "/deep/link", "/large.html"):
+            assert script_sources(server.fetch(path)) == ["'self'", *sources], path
+        for path in ("/plain.html", "/x.js", "/share/x"):
+            assert script_sources(server.fetch(path)) == ["'self'"], path
+        assert server.fetch("/other/a.html").get(CSP) == \
+            f"script-src {' '.join(sources)}; style-src; frame-ancestors 'self'"
+
+        def packed():
+            answer = server.fetch("/", headers={"Accept-Encoding": "br"})
+            return answer if answer.get("content-encoding") == "br" else None
+        answer = wait_for(packed, "the compressed copy")
+        assert script_sources(answer) == ["'self'", *sources]
+        same = server.fetch("/", headers={"If-None-Match": answer.get("etag"), "Accept-Encoding": "br"})
+        assert same.status == 304 and script_sources(same) == ["'self'", *sources]
+    assert any("onclick" in line and "/index.html" in line for line in server.stderr.splitlines())
+
+
+def test_a_nonce_is_for_one_answer(tmp_path):
+    def answer(request, _):
+        nonce = request.get("x-csp-nonce") or "none"
+        if request.get("if-none-match"):
+            return b"HTTP/1.1 304 Same\r\nETag: \"1\"\r\n\r\n"
+        return ok(f"<script nonce={nonce}>".encode(), HTML + b"ETag: \"1\"\r\n")
+    web = (', headers: { "/api/page/*": { csp: "default-src \'self\'; script-src {scripts} \'nonce-{nonce}\'",'
+           ' frame_ancestors: none } }')
+    with backend(answer) as behind, serving(app(tmp_path / "app", behind, web=web)) as server:
+        seen = set()
+        for _ in range(20):
+            page = server.fetch("/api/page/x", headers={"X-CSP-Nonce": "chosen"})
+            nonce = re.search(rb"nonce=([^>]*)>", page.body)[1].decode()
+            assert page.all(CSP) == [f"default-src 'self'; script-src 'nonce-{nonce}'; frame-ancestors 'none'"]
+            assert len(base64.b64decode(nonce)) == 16
+            seen.add(nonce)
+        assert len(seen) == 20
+        # The page a browser kept has the nonce, and the policy, of when it came.
+        same = server.fetch("/api/page/x", headers={"If-None-Match": '"1"'})
+        assert same.status == 304 and same.get(CSP) is None
+        assert b"nonce=none>" in server.fetch("/api/else", headers={"X-CSP-Nonce": "chosen"}).body
+
+
+def test_tunnels_have_no_headers_of_pages(tmp_path):
+    with backend(tunnel_answer) as behind, \
+         serving(app(tmp_path / "app", behind, web=', headers: { "/*": { csp: default } }')) as server, \
+         Conn(server) as conn:
+        head = open_tunnel(server, conn).lower()
+        assert head.startswith(b"http/1.1 101 ") and b"policy" not in head and b"nosniff" not in head
