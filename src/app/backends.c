@@ -58,6 +58,7 @@ void backend_open(struct host *h, struct app *app, struct life *life)
         .url = app->backend_url,
         .web = app->web,
         .web_conf = &app->manifest->web,
+        .has_cors = app->manifest->cors.pos.line > 0,
         .loops = life->loops,
     };
     if (app->manifest->backend.run.s.len) {

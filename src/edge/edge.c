@@ -77,6 +77,7 @@ struct edge *edge_new(const struct edge_options *o)
     g->conf = o->conf;
     g->web = o->web;
     g->web_conf = o->web_conf;
+    g->has_cors = o->has_cors;
     arena_init(&g->arena, HEADERS_BYTES);
     size_t ignored;
     if (o->web_conf)

@@ -20,6 +20,7 @@ struct edge_options {
     struct backend *backend;         /* the process; the reference is taken */
     struct web *web;                 /* for static_first; may be NULL */
     const struct web_conf *web_conf; /* for its headers; outlives the edge too; NULL: none */
+    bool has_cors;                   /* cors_find says what the backend otherwise would */
     struct loops *loops;
 };
 /* Can dais speak to the backend there? False: e says what is wrong with the address. */
@@ -29,6 +30,13 @@ void edge_start(struct edge *g);                     /* loop 0: its process, if 
 struct backend *edge_backend(const struct edge *g);  /* NULL: it runs elsewhere */
 /* Any loop, when no request uses it any more. NULL is fine. */
 void edge_free(struct edge *g);
+
+/* `cors:` for a request of the app, its files and its backend alike. For service.find: puts the
+ * headers of every answer to it into rq->lines. Returns the row that answers a preflight, which
+ * nobody else is asked about; NULL for any other request. */
+const struct route *cors_find(const struct cors_conf *conf, struct req *rq);
+/* Is this the origin, or one of those, that an item of cors.origins means? */
+bool cors_matches(struct slice pattern, struct slice origin);
 
 /* The row for a path of the backend; NULL when it is not one of its. For service.find: sets
  * rq->site and rq->max_body. */

@@ -10,6 +10,7 @@ struct edge {
     struct address address;
     struct backend *backend; /* NULL: it runs elsewhere */
     struct web *web;
+    bool has_cors;
     struct loops *loops;
     struct dial **dials; /* one per loop, made there on first use */
 };
@@ -24,6 +25,7 @@ struct outgoing {
     const struct backend_conf *conf;
     const struct web_headers *headers; /* of the path; NULL: nothing is said about it */
     struct slice csp;                  /* headers->csp, filled */
+    bool has_cors;                     /* the backend's own word does not count */
     struct slice nonce;                /* in it, and told to the backend; empty: none */
 };
 /* On the loop, when the request is there to stay; what it makes lives in rq->arena. */

@@ -26,7 +26,7 @@ static struct slice make_nonce(struct arena *a)
 
 void outgoing_init(struct outgoing *o, const struct edge *g, struct req *rq)
 {
-    *o = (struct outgoing){.conf = g->conf};
+    *o = (struct outgoing){.conf = g->conf, .has_cors = g->has_cors};
     if (!g->headers)
         return;
     o->headers = &g->headers[web_headers_find(g->web_conf, rq->path)];
@@ -80,10 +80,19 @@ static bool is_replaced(const struct web_headers *headers, struct slice name, in
     return false;
 }
 
+/* Which of its headers a page may read, the backend knows best. */
+static bool is_cors(struct slice name)
+{
+    return slice_starts_nocase(name, SLICE("access-control-")) &&
+           !slice_eq_nocase(name, SLICE("access-control-expose-headers"));
+}
+
 bool outgoing_drops(const struct outgoing *o, const struct req *rq, struct slice name, int status)
 {
     struct slice identity = o->conf->identity.header.s;
     if (is_private(name) || (identity.len && slice_eq_nocase(name, identity)))
+        return true;
+    if (o->has_cors && is_cors(name))
         return true;
     if (!rq->is_secure && slice_eq_nocase(name, SLICE(WEB_HSTS)))
         return true;

@@ -104,6 +104,7 @@ struct req {
     const struct route *route;
     struct service *service;
     void *site;               /* what service.find wants its handler to have */
+    struct slice lines;       /* header lines of every answer, errors too; live as long as rq */
     struct slice page_script; /* of this origin: what the page of an error loads; empty: nothing */
     struct loop *loop;        /* the connection's */
     struct server *server;

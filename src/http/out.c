@@ -79,6 +79,7 @@ static void add_head(struct conn *c, struct exchange *x, struct buf *out)
     buf_add_str(out, x->rq.id);
     buf_add(out, SLICE("\r\n"));
     add_framing(c, x, out);
+    buf_add(out, x->rq.lines);
     buf_add(out, buf_slice(&res->head));
     buf_add(out, res->prebuilt);
     buf_add(out, SLICE("\r\n"));

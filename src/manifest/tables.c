@@ -383,7 +383,7 @@ static const struct shape backend_shape = {SHAPE(backend_conf, "backend", backen
 
 static const struct field cors_fields[] = {
     {"origins", TEXTS(cors_conf, origins), .format = FMT_ORIGIN, .words = "*", .flags = ONE_OK,
-     .doc = "Whose pages may call this app."},
+     .doc = "Whose pages may call this app; a `*.` stands for one label of a name or more."},
     {"credentials", BOOL(cors_conf, credentials), .def = "false",
      .doc = "Whether they may do so as the person signed in."},
 };
@@ -464,8 +464,9 @@ static const struct field manifest_fields[] = {
      .doc = "Variables that hold secrets; `?` marks one that may be missing."},
     {"backend", OBJECT(manifest, backend, backend_shape),
      .doc = "The app's own server, run or reached by dais."},
-    {"cors", OBJECT(manifest, cors, cors_shape), .flags = LATER,
-     .doc = "Which other sites' pages may call this app."},
+    {"cors", OBJECT(manifest, cors, cors_shape),
+     .doc =
+         "Which other sites' pages may call this app; without it the backend's own word counts."},
     {"backups", OBJECT(manifest, backups, backups_shape), .flags = LATER,
      .doc = "When backups are made and how many are kept."},
     {"tls", OBJECT(manifest, tls, tls_shape), .flags = LATER,

@@ -206,3 +206,113 @@ def test_tunnels_have_no_headers_of_pages(tmp_path):
          Conn(server) as conn:
         head = open_tunnel(server, conn).lower()
         assert head.startswith(b"http/1.1 101 ") and b"policy" not in head and b"nosniff" not in head
+
+
+# ---- CORS --------------------------------------------------------------------------------------
+FRIEND, FOE = "https://a.b.preview.example.com", "https://preview.example.com.evil.example"
+CORS = "cors: { origins: [ https://me.example.com, \"https://*.preview.example.com\" ], credentials: true }\n"
+ALLOW = "access-control-allow-"
+
+
+@pytest.fixture(name="cors", scope="module")
+def fixture_cors(tmp_path_factory):
+    theirs = (b"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n"
+              b"Access-Control-Expose-Headers: X-Total\r\nX-Total: 7\r\nVary: Accept\r\n")
+
+    def answer(request, _):
+        return (b"", "close") if request.target == "/api/broken" else ok(b"body", theirs)
+    with backend(answer) as behind:
+        more = ', max_body: 1KB, access: { "/api/me": signed_in, "/api/never": nobody }'
+        folder = app(tmp_path_factory.mktemp("cors") / "app", behind, more=more, top=CORS,
+                     files={"web/index.html": "<h1>home</h1>", "web/data.json": "{}"})
+        with serving(folder) as server:
+            server.behind = behind
+            yield server
+
+
+def varies(answer):
+    return [name.strip().lower() for line in answer.all("vary") for name in line.split(",")]
+
+
+@pytest.mark.parametrize("path, method, status", [
+    ("/data.json", "GET", 200), ("/api/x", "GET", 200), ("/api/x", "POST", 200), ("/lost.json", "GET", 404),
+    ("/data.json", "POST", 405), ("/api/me", "GET", 401), ("/api/never", "GET", 403), ("/api/broken", "GET", 502),
+    ("/api/x", "OPTIONS", 200), ("/data.json", "OPTIONS", 204),
+])
+def test_pages_of_friends_may_read_every_answer(cors, path, method, status):
+    def ask(origin):
+        return cors.fetch(path, method=method, headers={"Origin": origin} if origin else {})
+    for origin in (FRIEND, "https://me.example.com"):
+        answer = ask(origin)
+        assert answer.status == status and answer.all(ALLOW + "origin") == [origin]
+        assert answer.all(ALLOW + "credentials") == ["true"] and "origin" in varies(answer)
+        assert "X-Request-Id" in ",".join(answer.all("access-control-expose-headers"))
+    for origin in (FOE, "null", "https://me.example.com.", None):
+        answer = ask(origin)
+        assert answer.status == status and "origin" in varies(answer)
+        assert answer.get(ALLOW + "origin") is None and answer.get(ALLOW + "credentials") is None
+
+
+def test_a_body_that_is_too_large_is_told(cors):
+    answer = cors.fetch("/api/x", method="POST", body=b"x" * 2000, headers={"Origin": FRIEND})
+    assert answer.status == 413 and answer.get(ALLOW + "origin") == FRIEND
+
+
+def test_the_backend_says_what_may_be_read(cors):
+    answer = cors.fetch("/api/x", headers={"Origin": FRIEND})
+    assert "X-Total" in answer.all("access-control-expose-headers") and "accept" in varies(answer)
+
+
+def preflight(server, path, origin, method="PUT", headers="X-One, content-type", **more):
+    asked = {"Origin": origin, "Access-Control-Request-Method": method, **more}
+    if headers is not None:
+        asked["Access-Control-Request-Headers"] = headers
+    return server.fetch(path, method="OPTIONS", headers=asked)
+
+
+@pytest.mark.parametrize("path", ["/api/x", "/api/me", "/api/never", "/api/broken", "/data.json", "/lost"])
+def test_preflights_are_answered_here(cors, path):
+    seen = len(cors.behind.requests)
+    answer = preflight(cors, path, FRIEND)
+    assert (answer.status, answer.body) == (204, b"")
+    assert answer.get(ALLOW + "origin") == FRIEND and answer.get(ALLOW + "methods") == "PUT"
+    assert answer.get(ALLOW + "headers") == "X-One, content-type" and answer.get(ALLOW + "credentials") == "true"
+    assert answer.get("access-control-max-age") == "600"
+    assert set(varies(answer)) == {"origin", "access-control-request-method", "access-control-request-headers"}
+    for origin in (FOE, "null"):
+        refused = preflight(cors, path, origin)
+        assert refused.status == 204 and not [name for name, _ in refused.headers if name.lower().startswith(ALLOW)]
+    assert len(cors.behind.requests) == seen
+
+
+def test_preflights_echo_only_what_is_sane(cors):
+    assert preflight(cors, "/api/x", FRIEND, method="A B").get(ALLOW + "methods") is None
+    assert preflight(cors, "/api/x", FRIEND, method="X" * 33).get(ALLOW + "methods") is None
+    assert preflight(cors, "/api/x", FRIEND, headers="a, b c").get(ALLOW + "headers") is None
+    assert preflight(cors, "/api/x", FRIEND, headers="a" * 5000).get(ALLOW + "headers") is None
+    assert preflight(cors, "/api/x", FRIEND, headers=None).get(ALLOW + "headers") is None
+
+
+def test_without_cors_the_backends_word_counts(tmp_path):
+    lines = b"Access-Control-Allow-Origin: https://x.example\r\n"
+    with backend(lambda *_: ok(b"body", lines)) as behind, serving(app(tmp_path / "app", behind)) as server:
+        answer = preflight(server, "/api/x", "https://x.example")
+        assert answer.body == b"body" and answer.get(ALLOW + "origin") == "https://x.example"
+        assert server.fetch("/", headers={"Origin": FRIEND}).get(ALLOW + "origin") is None
+        assert "origin" not in varies(server.fetch("/"))
+
+
+def test_cors_for_everybody_is_without_credentials(tmp_path, run_dais):
+    with backend(lambda *_: ok(b"body")) as behind:
+        with serving(app(tmp_path / "app", behind, top="cors: { origins: \"*\" }\n")) as server:
+            answer = server.fetch("/api/x", headers={"Origin": FOE})
+            assert answer.get(ALLOW + "origin") == "*" and answer.get(ALLOW + "credentials") is None
+            assert server.fetch("/api/x", headers={"Origin": "null"}).get(ALLOW + "origin") is None
+        folder = app(tmp_path / "bad", behind, top="cors: { origins: \"*\", credentials: true }\n")
+        assert run_dais("check", folder).returncode == 1
+
+
+def test_tunnels_follow_rules_of_their_own(tmp_path):
+    with backend(tunnel_answer) as behind, serving(app(tmp_path / "app", behind, top=CORS)) as server, \
+         Conn(server) as conn:
+        assert open_tunnel(server, conn, [("Origin", FRIEND)]).startswith(b"HTTP/1.1 403 ")
