@@ -32,7 +32,8 @@ const struct route *edge_find(struct edge *g, struct req *rq)
     size_t unless_file = longest(&g->conf->static_first, rq->path);
     if (!always && !unless_file)
         return NULL;
-    if (unless_file > always && g->web && web_has_file(g->web, rq->loop, rq->path))
+    bool is_read = rq->method == METHOD_GET || rq->method == METHOD_HEAD;
+    if (unless_file > always && is_read && g->web && web_has_file(g->web, rq->loop, rq->path))
         return NULL;
     rq->site = g;
     rq->max_body = (uint64_t)g->conf->max_body_bytes;

@@ -11,6 +11,7 @@ struct edge {
     struct backend *backend; /* NULL: it runs elsewhere */
     struct web *web;
     bool has_cors;
+    _Atomic bool has_warned; /* that what should be rewritten comes encoded */
     struct loops *loops;
     struct dial **dials; /* one per loop, made there on first use */
 };
@@ -26,18 +27,37 @@ struct outgoing {
     const struct web_headers *headers; /* of the path; NULL: nothing is said about it */
     struct slice csp;                  /* headers->csp, filled */
     bool has_cors;                     /* the backend's own word does not count */
+    bool may_rewrite;                  /* text of this path is rewritten */
+    bool is_rewritten;                 /* and this answer is: known with its head */
     struct slice nonce;                /* in it, and told to the backend; empty: none */
 };
 /* On the loop, when the request is there to stay; what it makes lives in rq->arena. */
 void outgoing_init(struct outgoing *o, const struct edge *g, struct req *rq);
+/* The answer's head is there. */
+void outgoing_meet(struct outgoing *o, struct edge *g, const struct h1_response *answer);
 /* Is this header of the backend's answer left out? */
 bool outgoing_drops(const struct outgoing *o, const struct req *rq, struct slice name, int status);
 /* Is its value another one? Then that is added to ret_value; it may be empty: no header. */
-bool outgoing_changes(const struct outgoing *o, struct slice name, struct slice value,
+bool outgoing_changes(const struct outgoing *o, const struct h1_header *h, int status,
                       struct buf *ret_value);
 /* Adds the lines that the backend did not send, or should not have sent otherwise. */
 void outgoing_add(struct buf *to, const struct outgoing *o, const struct req *rq,
                   const struct h1_response *answer);
+
+/* rewrite.c: web.rewrite on what passes through. */
+struct rewriter;
+/* Is text rewritten in the answer to this request? It is then asked for whole and without coding.
+ */
+bool rewriter_is_for(const struct web_conf *conf, const struct req *rq);
+bool rewriter_is_text(const struct h1_response *answer);
+bool rewriter_is_plain(const struct h1_response *answer); /* not encoded */
+struct rewriter *rewriter_new(const struct web_conf *conf, struct slice path);
+void rewriter_free(struct rewriter *r); /* NULL is fine */
+/* The next piece; `to` then holds what of it, and of what was held back, can leave. False: that is
+ * too much. */
+bool rewriter_add(struct rewriter *r, struct slice in, bool is_last, struct buf *to);
+/* As call_read, rewritten. */
+enum io rewriter_read(struct rewriter *r, struct call *c, struct buf *to, size_t room) MUST_CHECK;
 
 /* forward.c: heads, both ways; pure functions. */
 

@@ -56,6 +56,12 @@ static bool is_nonce(struct slice name)
     return slice_eq_nocase(name, SLICE("x-csp-nonce"));
 }
 
+/* What is to be rewritten has to come whole and as it is. */
+static bool is_about_coding(enum header_id id)
+{
+    return id == HEADER_ACCEPT_ENCODING || id == HEADER_RANGE || id == HEADER_IF_RANGE;
+}
+
 static void add_received(struct buf *to, const struct h1_request *h1, const struct outgoing *o)
 {
     struct slice identity = o->conf->identity.header.s;
@@ -63,7 +69,7 @@ static void add_received(struct buf *to, const struct h1_request *h1, const stru
         const struct h1_header *h = &h1->headers[i];
         bool is_identity = identity.len && slice_eq_nocase(h->name, identity);
         if (!is_ours(h->id) && !is_identity && !is_ambiguous(h->name) && !is_nonce(h->name) &&
-            !is_listed(h1, h->name))
+            !(o->may_rewrite && is_about_coding(h->id)) && !is_listed(h1, h->name))
             add_line(to, h->name, h->value);
     }
 }
@@ -221,11 +227,12 @@ static void add_cookie(struct buf *to, struct slice name, struct slice value, co
 }
 
 /* One that is another on its way out; it may vanish. False: it is not. */
-static bool add_changed(struct buf *to, const struct h1_header *h, const struct outgoing *o)
+static bool add_changed(struct buf *to, const struct h1_header *h, int status,
+                        const struct outgoing *o)
 {
     struct buf value;
     buf_init(&value, H1_LINE_BYTES);
-    bool is_changed = outgoing_changes(o, h->name, h->value, &value);
+    bool is_changed = outgoing_changes(o, h, status, &value);
     if (is_changed && value.len)
         add_line(to, h->name, buf_slice(&value));
     buf_done(&value);
@@ -245,7 +252,7 @@ void forward_answer(struct buf *to, const struct h1_response *answer, const stru
             add_location(to, h->name, h->value, rq);
         else if (rq->mount.len && slice_eq_nocase(h->name, SLICE("set-cookie")))
             add_cookie(to, h->name, h->value, rq);
-        else if (!add_changed(to, h, o))
+        else if (!add_changed(to, h, answer->status, o))
             add_line(to, h->name, h->value);
     }
     outgoing_add(to, o, rq, answer);

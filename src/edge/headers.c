@@ -27,6 +27,7 @@ static struct slice make_nonce(struct arena *a)
 void outgoing_init(struct outgoing *o, const struct edge *g, struct req *rq)
 {
     *o = (struct outgoing){.conf = g->conf, .has_cors = g->has_cors};
+    o->may_rewrite = rewriter_is_for(g->web_conf, rq);
     if (!g->headers)
         return;
     o->headers = &g->headers[web_headers_find(g->web_conf, rq->path)];
@@ -37,6 +38,15 @@ void outgoing_init(struct outgoing *o, const struct edge *g, struct req *rq)
     if (slice_search(o->csp, SLICE("{nonce}")) >= 0)
         sources.nonce = o->nonce = make_nonce(rq->arena);
     o->csp = web_csp_fill(rq->arena, o->csp, &sources);
+}
+
+void outgoing_meet(struct outgoing *o, struct edge *g, const struct h1_response *answer)
+{
+    bool is_wanted = o->may_rewrite && rewriter_is_text(answer);
+    o->is_rewritten = is_wanted && rewriter_is_plain(answer);
+    if (is_wanted && !o->is_rewritten && !atomic_exchange(&g->has_warned, true))
+        log_line(LOG_WARN,
+                 "the backend compresses without being asked; its answers cannot be rewritten");
 }
 
 /* ---- what does not leave -------------------------------------------------------------------- */
@@ -87,12 +97,28 @@ static bool is_cors(struct slice name)
            !slice_eq_nocase(name, SLICE("access-control-expose-headers"));
 }
 
+/* True of the bytes that the backend sends, not of those that leave. */
+static bool is_of_bytes(struct slice name)
+{
+    static const struct slice names[] = {
+        SLICE_INIT("accept-ranges"), SLICE_INIT("content-md5"),    SLICE_INIT("digest"),
+        SLICE_INIT("repr-digest"),   SLICE_INIT("content-digest"),
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (slice_eq_nocase(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
 bool outgoing_drops(const struct outgoing *o, const struct req *rq, struct slice name, int status)
 {
     struct slice identity = o->conf->identity.header.s;
     if (is_private(name) || (identity.len && slice_eq_nocase(name, identity)))
         return true;
     if (o->has_cors && is_cors(name))
+        return true;
+    if (o->is_rewritten && is_of_bytes(name))
         return true;
     if (!rq->is_secure && slice_eq_nocase(name, SLICE(WEB_HSTS)))
         return true;
@@ -133,9 +159,22 @@ static void add_policies(struct buf *to, struct slice value)
     }
 }
 
-bool outgoing_changes(const struct outgoing *o, struct slice name, struct slice value,
+/* The same content for whoever reads it, not the same bytes. */
+static bool weakens(const struct outgoing *o, struct slice name, struct slice value, int status)
+{
+    return (o->is_rewritten || (o->may_rewrite && status == 304)) &&
+           slice_eq_nocase(name, SLICE("etag")) && !slice_starts(value, SLICE("W/"));
+}
+
+bool outgoing_changes(const struct outgoing *o, const struct h1_header *h, int status,
                       struct buf *ret_value)
 {
+    struct slice name = h->name, value = h->value;
+    if (weakens(o, name, value, status)) {
+        buf_add(ret_value, SLICE("W/"));
+        buf_add(ret_value, value);
+        return true;
+    }
     if (!o->headers || !o->headers->is_ancestors_written ||
         !slice_eq_nocase(name, SLICE("content-security-policy")))
         return false;

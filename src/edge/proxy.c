@@ -17,7 +17,8 @@ struct proxy {
     struct call call;
     struct req *rq;
     struct outgoing outgoing;
-    struct timer timer; /* while the backend starts */
+    struct rewriter *rewriter; /* of the answer's body; NULL: it passes as it is */
+    struct timer timer;        /* while the backend starts */
     int64_t patience_ends_ms;
     bool is_calling, is_answered;
     bool is_end_given; /* of the body, alone: it is not given again */
@@ -28,7 +29,8 @@ struct proxy {
 static enum io pull(struct source *s, struct buf *to, size_t room)
 {
     struct proxy *p = container_of(s, struct proxy, source);
-    return call_read(&p->call, to, room);
+    return p->rewriter ? rewriter_read(p->rewriter, &p->call, to, room)
+                       : call_read(&p->call, to, room);
 }
 
 static uint64_t movable(struct source *s)
@@ -89,7 +91,7 @@ static void reply_body(struct proxy *p)
         reply_tunnel(rq, &p->source);
     else if (status == 204 || status == 304)
         reply_empty(rq, status);
-    else if (answer->head.has_length)
+    else if (answer->head.has_length && !p->rewriter)
         reply_sized_source(rq, status, answer->head.content_length, &p->source);
     else
         reply_source(rq, status, NULL, &p->source);
@@ -103,6 +105,9 @@ static void on_head(struct proxy *p)
         answer_failure(p, ERR_BAD_GATEWAY, "its status is none");
         return;
     }
+    outgoing_meet(&p->outgoing, p->rq->site, answer);
+    if (p->outgoing.is_rewritten)
+        p->rewriter = rewriter_new(((const struct edge *)p->rq->site)->web_conf, p->rq->path);
     buf_init(&lines, 128u << 10);
     forward_answer(&lines, answer, p->rq, &p->outgoing);
     if (answer->status == 101) {
@@ -179,6 +184,7 @@ static void done(struct waiter *w)
     timer_off(&p->timer);
     if (p->is_calling)
         call_end(&p->call);
+    rewriter_free(p->rewriter);
     free(p);
 }
 

@@ -124,7 +124,8 @@ static const struct field web_fields[] = {
     {"env", OBJECT(web_conf, env, web_env_shape),
      .doc = "A script made when it is asked for, which sets values for the page."},
     {"rewrite", LIST(web_conf, rewrite, rewrite_shape),
-     .doc = "Literal replacements in text files, done once and kept in memory."},
+     .doc = "Literal replacements in text files, done once and kept in memory, and in text answers "
+            "of the backend, as they pass."},
 };
 static const struct shape web_shape = {SHAPE(web_conf, "web", web_fields)};
 

@@ -39,7 +39,8 @@ const struct route *web_find(struct web *w, struct req *rq)
 
 bool web_has_file(struct web *w, struct loop *l, struct slice path)
 {
-    return tree_find(web_seat(w, l)->tree, path) != NULL;
+    const struct web_tree *t = web_seat(w, l)->tree;
+    return tree_find(t, path) || (t->script && slice_eq(path, t->script->path));
 }
 
 /* ---- files

@@ -118,6 +118,11 @@ bool glob_matches(struct slice glob, struct slice path)
     return glob_is_match(glob, path);
 }
 
+bool web_rewrite_is_for(const struct rewrite_rule *rule, struct slice path)
+{
+    return glob_matches(rule->files.s, slice_skip(path, 1));
+}
+
 bool rules_rewrites(const struct web_rules *r, struct slice path)
 {
     for (size_t i = 0; i < r->conf->rewrite.n; i++) {

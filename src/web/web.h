@@ -56,9 +56,14 @@ const struct route *web_find(struct web *w, struct req *rq);
  * none or the client prefers JSON. Nothing was replied then. On the connection's loop. */
 bool web_reply_error(struct web *w, struct req *rq, int status);
 
-/* Does the app have a file (or folder with an index) at this path? For backend.static_first. On
- * the loop. */
+/* Does the app have a file (or a folder with an index, or web.env) at this path? For
+ * backend.static_first. On the loop. */
 bool web_has_file(struct web *w, struct loop *l, struct slice path);
+
+/* Is the rule meant for what is served at this path? */
+bool web_rewrite_is_for(const struct rewrite_rule *rule, struct slice path);
+/* False when its name says that it is something else: an image, a film, an archive. */
+bool web_may_be_text(struct slice path);
 
 /* Read the folders again now, e.g. after web.build ran. Loop 0. */
 void web_refresh(struct web *w);

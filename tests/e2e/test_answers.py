@@ -1,13 +1,15 @@
 # What happens to a backend's answers on their way out: headers, policies, CORS, rewriting, pages.
 import base64
+import contextlib
 import hashlib
 import re
+import threading
 
 import pytest
 
 from backend import backend, ok
-from conftest import Conn, wait_for
-from serving import serving, write_app
+from conftest import Broken, Conn, wait_for
+from serving import resident_kb, serving, write_app
 from test_proxy import BROWSER, UPGRADE, open_tunnel, tunnel_answer
 
 HTML = b"Content-Type: text/html; charset=utf-8\r\n"
@@ -316,3 +318,138 @@ def test_tunnels_follow_rules_of_their_own(tmp_path):
     with backend(tunnel_answer) as behind, serving(app(tmp_path / "app", behind, top=CORS)) as server, \
          Conn(server) as conn:
         assert open_tunnel(server, conn, [("Origin", FRIEND)]).startswith(b"HTTP/1.1 403 ")
+
+
+# ---- rewriting ---------------------------------------------------------------------------------
+ORIGIN = b"http://127.0.0.1:8000"
+REWRITE = (', rewrite: [ { files: "*.js", from: "http://127.0.0.1:8000", to: "" },'
+           ' { files: "all/*", from: one, to: three } ]')
+JS = b"Content-Type: text/javascript\r\n"
+
+
+@contextlib.contextmanager
+def rewritten(tmp_path, answer, web=REWRITE, routes="/"):
+    with backend(answer) as behind, serving(app(tmp_path / "app", behind, web=web, routes=routes)) as server:
+        server.behind = behind
+        yield server
+
+
+def test_text_of_the_backend_is_rewritten(tmp_path):
+    text = b"fetch('" + ORIGIN + b"/api')"
+    lines = (JS + b"ETag: \"1\"\r\nAccept-Ranges: bytes\r\nContent-MD5: x\r\nDigest: x\r\nRepr-Digest: x\r\n"
+             b"Cache-Control: max-age=9\r\n")
+    asked = {"Accept-Encoding": "gzip, br", "Range": "bytes=0-5", "If-Range": '"1"', "Accept": "*/*"}
+    with rewritten(tmp_path, lambda *_: ok(text, lines)) as server:
+        got = server.fetch("/a/x.js?v=1", headers=asked)
+        assert (got.status, got.body) == (200, b"fetch('/api')")
+        assert got.get("content-length") is None and got.get("transfer-encoding") == "chunked"
+        assert got.get("etag") == 'W/"1"' and got.get("cache-control") == "max-age=9"
+        for name in ("accept-ranges", "content-md5", "digest", "repr-digest"):
+            assert got.get(name) is None, name
+        request = server.behind.requests[-1]
+        assert request.get("accept") == "*/*"
+        for name in ("accept-encoding", "range", "if-range"):
+            assert request.get(name) is None, name
+        other = server.fetch("/a/x.jsx", headers=asked)
+        assert other.body == text and other.get("etag") == '"1"' and other.get("accept-ranges") == "bytes"
+        assert server.behind.requests[-1].get("accept-encoding") == "gzip, br"
+        assert server.behind.requests[-1].get("range") == "bytes=0-5"
+        head = server.fetch("/x.js", method="HEAD")
+        assert head.get("content-length") is None and head.get("etag") == 'W/"1"'
+        with Conn(server) as conn:  # the connection goes on behind it
+            for _ in range(3):
+                assert conn.request("/x.js").read().body == b"fetch('/api')"
+
+
+def test_a_match_may_be_cut_anywhere(tmp_path):
+    text, step = b"one " + ORIGIN + b" two", threading.Semaphore(0)
+
+    def answer(request, sock):
+        at = int(request.target.split("?")[1])
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + JS + b"\r\n")
+        for piece in (text[:at], text[at:]):
+            if piece:
+                sock.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+            step.acquire(timeout=0.02)  # so that the first piece is read by itself
+        return b"0\r\n\r\n"
+    with rewritten(tmp_path, answer) as server, Conn(server) as conn:
+        for at in range(len(text) + 1):
+            assert conn.request(f"/x.js?{at}").read().body == b"one  two", at
+
+
+def test_much_text_is_rewritten_without_being_held(tmp_path):
+    sent, piece, stopped = [], b"x" * 999 + ORIGIN, threading.Event()
+
+    def answer(request, sock):
+        if request.target == "/whole.js":
+            return ok(piece * 20_000, JS)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 300000000\r\n" + JS + b"\r\n")
+        sock.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            while sum(sent) < 300_000_000:
+                sent.append(sock.send(piece * 100))
+        stopped.set()
+        return b"", "close"
+    with rewritten(tmp_path, answer) as server:
+        assert server.fetch("/whole.js").body == b"x" * 999 * 20_000
+        before = resident_kb(server.proc.pid)
+        with Conn(server) as conn:
+            conn.sock.sendall(b"GET /stopped.js HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert stopped.wait(20)
+            assert 0 < sum(sent) < 60_000_000  # what the kernels hold
+            assert resident_kb(server.proc.pid) - before < 30_000
+
+
+def test_what_passes_as_it_is(tmp_path):
+    answers = {"film": (b"Content-Type: video/mp4\r\n", b"200 OK"), "part": (JS, b"206 Partial Content"),
+               "packed": (JS + b"Content-Encoding: gzip\r\nETag: \"1\"\r\n", b"200 OK"),
+               "events": (b"Content-Type: text/event-stream\r\n", b"200 OK"), "text": (JS, b"404 Not Found"),
+               "movie.mp4": (b"Content-Type: video/mp4\r\n", b"200 OK")}
+
+    def answer(request, _):
+        lines, status = answers[request.target.rsplit("/", 1)[1]]
+        return ok(b"one", lines, status)
+    with rewritten(tmp_path, answer) as server:
+        for name in ("film", "part", "packed", "events", "packed", "movie.mp4"):
+            got = server.fetch(f"/all/{name}", headers={"Range": "bytes=0-"})
+            assert got.body == b"one" and got.get("content-length") == "3", name
+            assert server.behind.requests[-1].get("range") == ("bytes=0-" if name == "movie.mp4" else None)
+        assert got.get("etag") is None and server.fetch("/all/packed").get("etag") == '"1"'
+        assert server.fetch("/all/text").body == b"three"
+        assert server.fetch("/deep/all/text").body == b"one"
+        assert sum("cannot be rewritten" in line for line in server.stderr.splitlines()) == 1
+
+
+def test_half_a_rewritten_answer_is_not_made_whole(tmp_path):
+    cut = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n" + JS + b"\r\nhello http://127"
+    with rewritten(tmp_path, lambda *_: (cut, "close")) as server:
+        with pytest.raises((Broken, ConnectionResetError)):
+            server.fetch("/x.js")
+
+
+# ---- whose path is it? -------------------------------------------------------------------------
+def test_files_pages_and_the_backend_share_the_paths(tmp_path):
+    files = {"web/index.html": "index", "web/share.html": "share", "web/assets/there.js": "file", "web/api/x": "hidden",
+             "web/both/index.html": "folder", "web/api/mixed/f.txt": "mixed", "site/a.html": "mounted"}
+    web = (', fallback: index.html'
+           ', pages: { "/share/*": share.html, "/api/share/*": share.html, "/assets/*": share.html }'
+           ', redirects: { "/api/old": /new, "/old": /new }, mounts: { "/assets/docs/": site }'
+           ', env: { path: /assets/env.js, values: {} }')
+    with backend(lambda request, _: ok(f"{request.method} {request.target}".encode())) as behind, \
+         serving(app(tmp_path / "app", behind, web=web, files=files, routes="/api/, /health",
+                     more=", static_first: [ /assets/, /both/, /api/mixed/ ]")) as server:
+        for path, body in {
+                "/": "index", "/deep/link": "index", "/share/1": "share", "/share": "index", "/healthy": "index",
+                "/health": "GET /health", "/api/x": "GET /api/x", "/api/share/1": "GET /api/share/1",
+                "/api/old": "GET /api/old", "/api": "index", "/api/lost.js": "GET /api/lost.js",
+                "/assets/there.js": "file", "/assets/absent.js": "GET /assets/absent.js",
+                "/assets/docs/a.html": "mounted", "/assets/env.js": "export const env={};\n",
+                "/both/": "folder", "/both/x": "GET /both/x", "/api/mixed/f.txt": "mixed",
+                "/api/mixed/g.txt": "GET /api/mixed/g.txt"}.items():
+            assert server.fetch(path).body.decode() == body, path
+        assert server.fetch("/old").get("location") == "/new"
+        assert server.fetch("/lost.js").status == 404
+        # What a file cannot answer is for the backend.
+        assert server.fetch("/assets/there.js", method="POST").body == b"POST /assets/there.js"
+        assert server.fetch("/assets/there.js", method="HEAD").get("content-type").startswith("text/javascript")
+        assert server.fetch("/share/1", method="POST").status == 405
