@@ -6,6 +6,8 @@
 #include "base/base64.h"
 #include "base/random.h"
 
+#include <string.h>
+
 #define NONCE_BYTES 16
 #define FRAMES      SLICE("frame-ancestors")
 
@@ -63,6 +65,8 @@ static bool is_private(struct slice name)
     };
     static const struct slice starts[] = {SLICE_INIT("proxy-"), SLICE_INIT("x-accel-"),
                                           SLICE_INIT("x-forwarded-")};
+    if (!name.len || !strchr("acfpxACFPX", name.ptr[0])) /* most are none */
+        return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (slice_eq_nocase(name, names[i]))
             return true;
