@@ -97,6 +97,15 @@ static void reply_body(struct proxy *p)
         reply_source(rq, status, NULL, &p->source);
 }
 
+/* From now on its bytes have to pass through our hands. */
+static void begin_rewriting(struct proxy *p)
+{
+    const struct edge *g = p->rq->site;
+    p->rewriter = rewriter_new(g->web_conf, p->rq->path);
+    p->source.movable = NULL;
+    p->source.move = NULL;
+}
+
 static void on_head(struct proxy *p)
 {
     struct buf lines;
@@ -107,7 +116,7 @@ static void on_head(struct proxy *p)
     }
     outgoing_meet(&p->outgoing, p->rq->site, answer);
     if (p->outgoing.is_rewritten)
-        p->rewriter = rewriter_new(((const struct edge *)p->rq->site)->web_conf, p->rq->path);
+        begin_rewriting(p);
     buf_init(&lines, 128u << 10);
     forward_answer(&lines, answer, p->rq, &p->outgoing);
     if (answer->status == 101) {
