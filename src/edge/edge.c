@@ -80,6 +80,8 @@ struct edge *edge_new(const struct edge_options *o)
     g->web_conf = o->web_conf;
     g->has_cors = o->has_cors;
     arena_init(&g->arena, HEADERS_BYTES);
+    if (o->conf->cache_bytes > 0)
+        g->cache = cache_new((size_t)o->conf->cache_bytes);
     size_t ignored;
     if (o->web_conf)
         g->headers = web_headers_make(&g->arena, o->web_conf, &ignored);
@@ -136,6 +138,7 @@ void edge_free(struct edge *g)
         loop_post(loops_get(g->loops, i), &f->post);
     }
     backend_unref(g->backend);
+    cache_free(g->cache);
     arena_done(&g->arena);
     free(g->dials);
     free(g);

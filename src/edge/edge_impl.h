@@ -1,5 +1,6 @@
 /* What the files of edge/ share. */
 #pragma once
+#include "edge/cache_impl.h"
 #include "edge/edge.h"
 
 struct edge {
@@ -11,6 +12,7 @@ struct edge {
     struct backend *backend; /* NULL: it runs elsewhere */
     struct web *web;
     bool has_cors;
+    struct cache *cache;     /* NULL: none */
     _Atomic bool has_warned; /* that what should be rewritten comes encoded */
     struct loops *loops;
     struct dial **dials; /* one per loop, made there on first use */
@@ -29,12 +31,15 @@ struct outgoing {
     bool has_cors;                     /* the backend's own word does not count */
     bool may_rewrite;                  /* text of this path is rewritten */
     bool is_rewritten;                 /* and this answer is: known with its head */
+    struct slice condition;            /* lines in the place of the client's; empty: none */
     struct slice nonce;                /* in it, and told to the backend; empty: none */
 };
 /* On the loop, when the request is there to stay; what it makes lives in rq->arena. */
 void outgoing_init(struct outgoing *o, const struct edge *g, struct req *rq);
 /* The answer's head is there. */
 void outgoing_meet(struct outgoing *o, struct edge *g, const struct h1_response *answer);
+/* What the manifest says about keeping this answer; empty: the backend's word counts. */
+struct slice outgoing_cache_control(const struct outgoing *o, int status);
 /* Is this header of the backend's answer left out? */
 bool outgoing_drops(const struct outgoing *o, const struct req *rq, struct slice name, int status);
 /* Is its value another one? Then that is added to ret_value; it may be empty: no header. */

@@ -62,6 +62,11 @@ static bool is_about_coding(enum header_id id)
     return id == HEADER_ACCEPT_ENCODING || id == HEADER_RANGE || id == HEADER_IF_RANGE;
 }
 
+static bool is_condition(enum header_id id)
+{
+    return id == HEADER_IF_NONE_MATCH || id == HEADER_IF_MODIFIED_SINCE;
+}
+
 static void add_received(struct buf *to, const struct h1_request *h1, const struct outgoing *o)
 {
     struct slice identity = o->conf->identity.header.s;
@@ -69,7 +74,8 @@ static void add_received(struct buf *to, const struct h1_request *h1, const stru
         const struct h1_header *h = &h1->headers[i];
         bool is_identity = identity.len && slice_eq_nocase(h->name, identity);
         if (!is_ours(h->id) && !is_identity && !is_ambiguous(h->name) && !is_nonce(h->name) &&
-            !(o->may_rewrite && is_about_coding(h->id)) && !is_listed(h1, h->name))
+            !(o->may_rewrite && is_about_coding(h->id)) &&
+            !(o->condition.len && is_condition(h->id)) && !is_listed(h1, h->name))
             add_line(to, h->name, h->value);
     }
 }
@@ -148,6 +154,7 @@ void forward_request(struct buf *to, const struct req *rq, const struct outgoing
     add_line(to, SLICE("Host"), h1->host.len ? h1->host : SLICE("localhost")); /* HTTP/1.0 */
     add_received(to, h1, o);
     add_about_client(to, rq);
+    buf_add(to, o->condition);
     if (o->nonce.len)
         add_line(to, SLICE("X-CSP-Nonce"), o->nonce);
     add_framing(to, h1);

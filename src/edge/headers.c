@@ -115,6 +115,16 @@ static bool is_of_bytes(struct slice name)
     return false;
 }
 
+struct slice outgoing_cache_control(const struct outgoing *o, int status)
+{
+    for (size_t i = 0; o->headers && i < o->headers->n; i++) {
+        const struct web_header *item = &o->headers->items[i];
+        if (slice_is(item->name, "Cache-Control") && is_for(item, status))
+            return item->value;
+    }
+    return (struct slice){0};
+}
+
 bool outgoing_drops(const struct outgoing *o, const struct req *rq, struct slice name, int status)
 {
     struct slice identity = o->conf->identity.header.s;

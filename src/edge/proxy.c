@@ -17,6 +17,7 @@ struct proxy {
     struct call call;
     struct req *rq;
     struct outgoing outgoing;
+    struct caching caching;
     struct rewriter *rewriter; /* of the answer's body; NULL: it passes as it is */
     struct timer timer;        /* while the backend starts */
     int64_t patience_ends_ms;
@@ -29,8 +30,12 @@ struct proxy {
 static enum io pull(struct source *s, struct buf *to, size_t room)
 {
     struct proxy *p = container_of(s, struct proxy, source);
-    return p->rewriter ? rewriter_read(p->rewriter, &p->call, to, room)
-                       : call_read(&p->call, to, room);
+    size_t had = to->len;
+    enum io io = p->rewriter ? rewriter_read(p->rewriter, &p->call, to, room)
+                             : call_read(&p->call, to, room);
+    if (io == IO_OK || io == IO_EOF)
+        caching_take(&p->caching, p->rq, slice_skip(buf_slice(to), had), io == IO_EOF);
+    return io;
 }
 
 static uint64_t movable(struct source *s)
@@ -97,13 +102,20 @@ static void reply_body(struct proxy *p)
         reply_source(rq, status, NULL, &p->source);
 }
 
-/* From now on its bytes have to pass through our hands. */
 static void begin_rewriting(struct proxy *p)
 {
     const struct edge *g = p->rq->site;
     p->rewriter = rewriter_new(g->web_conf, p->rq->path);
-    p->source.movable = NULL;
-    p->source.move = NULL;
+}
+
+/* True: it was answered from the cache. */
+static bool meet_cache(struct proxy *p, struct slice lines)
+{
+    if (!caching_meet(&p->caching, p->rq, &p->outgoing, &p->call.answer, lines))
+        return false;
+    p->is_answered = true;
+    waiter_answer(&p->waiter);
+    return true;
 }
 
 static void on_head(struct proxy *p)
@@ -129,8 +141,15 @@ static void on_head(struct proxy *p)
         answer_failure(p, ERR_BAD_GATEWAY, "its head is too large");
         return;
     }
-    reply_prebuilt(p->rq, arena_dup(p->rq->arena, buf_slice(&lines)));
+    struct slice kept = arena_dup(p->rq->arena, buf_slice(&lines));
     buf_done(&lines);
+    if (meet_cache(p, kept))
+        return;
+    if (p->rewriter || p->caching.is_keeping) { /* its bytes have to pass through our hands */
+        p->source.movable = NULL;
+        p->source.move = NULL;
+    }
+    reply_prebuilt(p->rq, kept);
     reply_body(p);
     p->is_answered = true;
     waiter_answer(&p->waiter);
@@ -194,6 +213,7 @@ static void done(struct waiter *w)
     if (p->is_calling)
         call_end(&p->call);
     rewriter_free(p->rewriter);
+    caching_end(&p->caching);
     free(p);
 }
 
@@ -282,6 +302,10 @@ static bool start(struct req *rq, struct err *e)
     p->source.is_endless = true; /* a client that hangs up ends the call */
     p->timer.fn = on_look;
     outgoing_init(&p->outgoing, g, rq);
+    if (caching_begin(&p->caching, g->cache, rq, &p->outgoing)) {
+        free(p);
+        return true;
+    }
     p->patience_ends_ms = loop_now_ms(rq->loop) + PATIENCE_MS;
     reply_later(rq, &p->waiter);
     go_when_ready(p);

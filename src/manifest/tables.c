@@ -365,6 +365,8 @@ static const struct field backend_fields[] = {
      .doc = "The longest wait for an answer to begin."},
     {"max_body", BYTES(backend_conf, max_body_bytes), .def = "100MB", .max = TB,
      .doc = "The largest request body."},
+    {"cache", BYTES(backend_conf, cache_bytes), .def = "0", .max = TB,
+     .doc = "Memory for answers that the backend calls public, to give them again; 0 is none."},
     {"instances", INT(backend_conf, instances), .def = "1", .min = 1, .max = 64, .flags = LATER,
      .doc = "Processes at the same time."},
     {"sticky", TEXT(backend_conf, sticky), .format = FMT_WORD, .words = "none cookie",

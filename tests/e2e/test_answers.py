@@ -453,3 +453,114 @@ def test_files_pages_and_the_backend_share_the_paths(tmp_path):
         assert server.fetch("/assets/there.js", method="POST").body == b"POST /assets/there.js"
         assert server.fetch("/assets/there.js", method="HEAD").get("content-type").startswith("text/javascript")
         assert server.fetch("/share/1", method="POST").status == 405
+
+
+# ---- the cache ---------------------------------------------------------------------------------
+PUBLIC = b"Cache-Control: public, max-age=60\r\n"
+
+
+@contextlib.contextmanager
+def cached(tmp_path, answer, more="", **parts):
+    with backend(answer) as behind, \
+         serving(app(tmp_path / "app", behind, more=", cache: 1MB" + more, **parts)) as server:
+        server.behind = behind
+        yield server
+
+
+def counting(lines):
+    """Answers with how many came before; lines by the last name of the path."""
+    count = iter(range(1000))
+
+    def answer(request, _):
+        return ok(b"%d" % next(count), lines.get(request.target.split("?")[0].rsplit("/", 1)[1], PUBLIC))
+    return answer
+
+
+def test_what_is_public_is_given_again(tmp_path):
+    lines = {"x": PUBLIC + b"ETag: \"1\"\r\nX-Own: 1\r\nAge: 7\r\n" + JSON, "y": PUBLIC, "none": b"", "own":
+             b"Cache-Control: private, max-age=60\r\n", "cookie": PUBLIC + b"Set-Cookie: a=b\r\n"}
+    with cached(tmp_path, counting(lines), top=CORS) as server:
+        first, again = server.fetch("/api/x"), server.fetch("/api/x", headers={"Origin": FRIEND})
+        assert first.body == again.body == b"0" and first.get("cache-status") is None
+        assert again.get("cache-status") == "dais; hit" and first.get(ALLOW + "origin") is None
+        assert again.get(ALLOW + "origin") == FRIEND
+        for name in ("etag", "x-own", "content-type", "cache-control", "x-content-type-options", "content-length"):
+            assert first.all(name) == again.all(name) and len(again.all(name)) == 1, name
+        assert first.all("age") == ["7"] and again.all("age") in (["7"], ["8"])
+        head = server.fetch("/api/x", method="HEAD")
+        assert (head.status, head.body, head.get("content-length")) == (200, b"", "1")
+        same = server.fetch("/api/x", headers={"If-None-Match": 'W/"1"'})
+        assert (same.status, same.get("etag")) == (304, '"1"')
+        assert len(server.behind.requests) == 1
+        assert server.fetch("/api/x?q").body == b"1" and server.fetch("/api/x", host="other.example").body == b"2"
+        assert server.fetch("/api/z%3Fq").body == b"3" and server.fetch("/api/z?q?").body == b"4"
+        for headers in ({"Cookie": "a=b"}, {"Authorization": "x"}, {"Cache-Control": "no-store"},
+                        {"Range": "bytes=0-"}):
+            assert int(server.fetch("/api/x", headers=headers).body) > 4, headers
+        assert server.fetch("/api/x").body == b"0"
+        for name in ("none", "own", "cookie"):
+            assert server.fetch(f"/api/{name}").body != server.fetch(f"/api/{name}").body, name
+        forced = server.fetch("/api/y").body
+        assert server.fetch("/api/y", headers={"Cache-Control": "no-cache"}).body != forced
+        newest = server.fetch("/api/y").body
+        assert newest != forced
+        assert server.fetch("/api/y", method="POST").status == 200
+        assert server.fetch("/api/y").body not in (newest, forced)
+
+
+def test_what_varies_is_kept_apart(tmp_path):
+    lines = {"x": PUBLIC + b"Vary: Accept-Language\r\nVary: Accept\r\n"}
+    with cached(tmp_path, counting(lines)) as server:
+        bodies = {lang: server.fetch("/api/x", headers={"Accept-Language": lang}).body for lang in ("de", "fr", "it")}
+        assert len(set(bodies.values())) == 3
+        for lang, body in bodies.items():
+            assert server.fetch("/api/x", headers={"Accept-Language": lang}).body == body
+
+
+def test_what_is_old_is_asked_for_again(tmp_path):
+    state = {"etag": b'"1"', "body": b"one"}
+
+    def answer(request, _):
+        lines = b"Cache-Control: public, max-age=0\r\nETag: " + state["etag"] + b"\r\n"
+        if request.get("if-none-match") == state["etag"].decode():
+            return b"HTTP/1.1 304 Same\r\n" + lines + b"\r\n"
+        return ok(state["body"], lines)
+    with cached(tmp_path, answer) as server:
+        assert server.fetch("/api/x").body == b"one"
+        again = server.fetch("/api/x", headers={"If-None-Match": '"0"'})
+        assert (again.status, again.body, again.get("cache-status")) == (200, b"one", "dais; hit")
+        assert server.behind.requests[-1].get("if-none-match") == '"1"'
+        assert server.fetch("/api/x", headers={"If-None-Match": '"1"'}).status == 304
+        state.update(etag=b'"2"', body=b"two")
+        assert server.fetch("/api/x").body == b"two" and server.fetch("/api/x").get("cache-status") == "dais; hit"
+        assert len(server.behind.requests) == 5
+
+
+def test_only_whole_answers_are_kept(tmp_path):
+    head = b"HTTP/1.1 200 OK\r\n" + PUBLIC
+    answers = {"cut": head + b"Content-Length: 9\r\n\r\nhalf", "open": head + b"\r\nhalf", "chunks": head +
+               b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "large": ok(b"x" * 200_000, PUBLIC),
+               "whole": head + b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n\r\n"}
+    with cached(tmp_path, lambda request, _: (answers[request.target.rsplit("/", 1)[1]], "close")) as server:
+        for name, times in (("cut", 2), ("open", 2), ("chunks", 2), ("large", 2), ("whole", 1)):
+            seen = len(server.behind.requests)
+            for _ in range(2):
+                with contextlib.suppress(Broken, ConnectionResetError):
+                    server.fetch(f"/api/{name}")
+            assert len(server.behind.requests) - seen == times, name
+
+
+def test_the_cache_keeps_what_was_rewritten_and_what_the_manifest_says(tmp_path):
+    text = b"a " + ORIGIN + b" b"
+    web = (REWRITE + ', headers: { "/api/kept/*": { cache_control: "public, max-age=9" },'
+           ' "/api/not/*": { cache_control: no-store } }')
+    with cached(tmp_path, lambda *_: ok(text, JS + PUBLIC), web=web) as server:
+        for path, asked in (("/api/x.js", 1), ("/api/kept/x.js", 1), ("/api/not/x.js", 2)):
+            seen = len(server.behind.requests)
+            assert [server.fetch(path).body for _ in range(2)] == [b"a  b"] * 2
+            assert len(server.behind.requests) - seen == asked, path
+
+
+def test_access_is_asked_before_the_cache(tmp_path):
+    with cached(tmp_path, counting({"x": PUBLIC}), more=", access: { /api/me: signed_in }") as server:
+        assert server.fetch("/api/me/x").status == 401 and not server.behind.requests
