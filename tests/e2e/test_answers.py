@@ -460,9 +460,9 @@ PUBLIC = b"Cache-Control: public, max-age=60\r\n"
 
 
 @contextlib.contextmanager
-def cached(tmp_path, answer, more="", **parts):
+def cached(tmp_path, answer, more="", size="1MB", **parts):
     with backend(answer) as behind, \
-         serving(app(tmp_path / "app", behind, more=", cache: 1MB" + more, **parts)) as server:
+         serving(app(tmp_path / "app", behind, more=f", cache: {size}{more}", **parts)) as server:
         server.behind = behind
         yield server
 
@@ -548,6 +548,15 @@ def test_only_whole_answers_are_kept(tmp_path):
                 with contextlib.suppress(Broken, ConnectionResetError):
                     server.fetch(f"/api/{name}")
             assert len(server.behind.requests) - seen == times, name
+
+
+def test_large_answers_are_kept_as_they_pass(tmp_path):
+    """Bodies of this size else go from socket to socket, unseen."""
+    body = bytes(range(256)) * 8000
+    with cached(tmp_path, lambda *_: ok(body, PUBLIC), size="64MB") as server:
+        for _ in range(3):
+            assert server.fetch("/api/x").body == body
+        assert len(server.behind.requests) == 1
 
 
 def test_the_cache_keeps_what_was_rewritten_and_what_the_manifest_says(tmp_path):
