@@ -71,6 +71,8 @@ void backend_open(struct host *h, struct app *app, struct life *life)
         .web = app->web,
         .public_url = settings_get(&h->settings, SET_PUBLIC_URL),
         .signer = app->signer,
+        .web_conf = &app->manifest->web,
+        .has_cors = app->manifest->cors.pos.line > 0,
     };
     if (o.backend)
         app->edge = edge_new(&o);

@@ -91,7 +91,9 @@ static const struct route *row_in_app(const struct host *h, struct app *app, str
     }
     if (is_ours && !(h->dev && slice_starts(rq->path, SLICE("/_/dev/"))))
         return &missing_route;
-    const struct route *row = app->edge ? edge_find(app->edge, rq) : NULL;
+    const struct route *row = cors_find(&app->manifest->cors, rq);
+    if (!row && app->edge)
+        row = edge_find(app->edge, rq);
     if (row)
         return row;
     return app->web ? web_find(app->web, rq) : &missing_route;

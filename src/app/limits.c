@@ -162,15 +162,14 @@ static void refuse(struct req *rq, const struct err *e)
 static void tell(struct req *rq, bool is_fine, const struct limit_state *st)
 {
     struct err e;
-    rq->res.always =
-        arena_printf(rq->arena,
-                     "RateLimit-Limit: %lld\r\nRateLimit-Remaining: %lld\r\n"
-                     "RateLimit-Reset: %lld\r\n",
-                     (long long)st->limit, (long long)st->remaining, (long long)st->reset_s);
+    reply_always(rq, arena_printf(rq->arena,
+                                  "RateLimit-Limit: %lld\r\nRateLimit-Remaining: %lld\r\n"
+                                  "RateLimit-Reset: %lld\r\n",
+                                  (long long)st->limit, (long long)st->remaining,
+                                  (long long)st->reset_s));
     if (is_fine)
         return;
-    rq->res.always = arena_printf(rq->arena, "%.*sRetry-After: %lld\r\n",
-                                  SLICE_ARGS(rq->res.always), (long long)st->retry_s);
+    reply_always(rq, arena_printf(rq->arena, "Retry-After: %lld\r\n", (long long)st->retry_s));
     err_set(&e, ERR_TOO_MANY, "That was too often; try again in %lld s.", (long long)st->retry_s);
     refuse(rq, &e);
 }

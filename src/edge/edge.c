@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define HEADERS_BYTES (16u << 20) /* of a manifest of 1 MB: far less */
+
 /* ---- whose path is it? ---------------------------------------------------------------------- */
 
 bool edge_is_below(struct slice path, struct slice prefix)
@@ -31,7 +33,8 @@ const struct route *edge_find(struct edge *g, struct req *rq)
     size_t unless_file = longest(&g->conf->static_first, rq->path);
     if (!always && !unless_file)
         return NULL;
-    if (unless_file > always && g->web && web_has_file(g->web, rq->loop, rq->path))
+    bool is_read = rq->method == METHOD_GET || rq->method == METHOD_HEAD;
+    if (unless_file > always && is_read && g->web && web_has_file(g->web, rq->loop, rq->path))
         return NULL;
     rq->site = g;
     rq->max_body = (uint64_t)bounds_max_body(g->conf, rq->path);
@@ -76,15 +79,23 @@ void edge_url_read(struct slice url, struct address *ret, struct slice *ret_auth
 struct edge *edge_new(const struct edge_options *o)
 {
     struct edge *g = mem_new(struct edge);
+    size_t ignored;
     *g = (struct edge){
         .conf = o->conf,
         .app = o->app,
         .public_url = o->public_url,
         .backend = o->backend,
         .web = o->web,
+        .web_conf = o->web_conf,
+        .has_cors = o->has_cors,
         .tokens = o->signer ? tokens_new(o->signer) : NULL,
     };
     snprintf(g->cookie, sizeof g->cookie, "dais_%.*s", SLICE_ARGS(o->app));
+    arena_init(&g->arena, HEADERS_BYTES);
+    if (o->conf->cache_bytes > 0)
+        g->cache = cache_new((size_t)o->conf->cache_bytes);
+    if (o->web_conf)
+        g->headers = web_headers_make(&g->arena, o->web_conf, &ignored);
     return g;
 }
 
@@ -104,5 +115,7 @@ void edge_free(struct edge *g)
         return;
     backend_unref(g->backend);
     tokens_free(g->tokens);
+    cache_free(g->cache);
+    arena_done(&g->arena);
     free(g);
 }

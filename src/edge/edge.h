@@ -20,6 +20,8 @@ struct edge_options {
     struct slice app;                /* its slug; must outlive the edge, too */
     struct backend *backend;         /* the reference is taken */
     struct web *web;                 /* for static_first; may be NULL */
+    const struct web_conf *web_conf; /* for its headers; outlives the edge too; NULL: none */
+    bool has_cors;                   /* cors_find says what the backend otherwise would */
     struct slice public_url;         /* PUBLIC_URL; may be empty */
     const struct signer *signer; /* of {jwt}; NULL where the manifest has none. Outlives the edge */
 };
@@ -32,6 +34,13 @@ void edge_start(struct edge *g); /* loop 0: its processes */
 struct backend *edge_backend(const struct edge *g);
 /* Any loop, when no request uses it any more. NULL is fine. */
 void edge_free(struct edge *g);
+
+/* `cors:` for a request of the app, its files and its backend alike. For service.find: puts the
+ * headers of every answer to it with reply_always. Returns the row that answers a preflight, which
+ * nobody else is asked about; NULL for any other request. */
+const struct route *cors_find(const struct cors_conf *conf, struct req *rq);
+/* Is this the origin, or one of those, that an item of cors.origins means? */
+bool cors_matches(struct slice pattern, struct slice origin);
 
 /* The row for a path of the backend; NULL when it is not one of its. For service.find: sets
  * rq->site and rq->max_body. */

@@ -63,14 +63,38 @@ static void add_credential(struct buf *to, const struct req *rq, const struct ed
         add_line(to, h->name, value);
 }
 
-static void add_received(struct buf *to, const struct req *rq, const struct edge *g)
+/* Only dais says what the nonce of a policy is. */
+static bool is_nonce(struct slice name)
+{
+    return slice_eq_nocase(name, SLICE("x-csp-nonce"));
+}
+
+/* What is to be rewritten has to come whole and as it is. */
+static bool is_about_coding(enum header_id id)
+{
+    return id == HEADER_ACCEPT_ENCODING || id == HEADER_RANGE || id == HEADER_IF_RANGE;
+}
+
+static bool is_condition(enum header_id id)
+{
+    return id == HEADER_IF_NONE_MATCH || id == HEADER_IF_MODIFIED_SINCE;
+}
+
+/* Made anew here, another's business, or not wanted of this answer. */
+static bool is_kept_back(const struct h1_header *h, const struct outgoing *o)
+{
+    return is_ours(h->id) || identity_is_header(h->name, o->conf->identity.header.s) ||
+           is_ambiguous(h->name) || is_nonce(h->name) ||
+           (o->may_rewrite && is_about_coding(h->id)) || (o->condition.len && is_condition(h->id));
+}
+
+static void add_received(struct buf *to, const struct req *rq, const struct edge *g,
+                         const struct outgoing *o)
 {
     const struct h1_request *h1 = rq->h1;
-    struct slice identity = g->conf->identity.header.s;
     for (uint32_t i = 0; i < h1->n_headers; i++) {
         const struct h1_header *h = &h1->headers[i];
-        if (is_ours(h->id) || identity_is_header(h->name, identity) || is_ambiguous(h->name) ||
-            is_listed(h1, h->name))
+        if (is_kept_back(h, o) || is_listed(h1, h->name))
             continue;
         if (h->id == HEADER_COOKIE || h->id == HEADER_AUTHORIZATION)
             add_credential(to, rq, g, h);
@@ -140,7 +164,7 @@ static struct slice stripped(struct slice path, const struct texts *strip)
 }
 
 void forward_request(struct buf *to, const struct req *rq, const struct edge *g,
-                     struct slice identity)
+                     struct slice identity, const struct outgoing *o)
 {
     const struct h1_request *h1 = rq->h1;
     buf_add(to, h1->method_text);
@@ -152,10 +176,13 @@ void forward_request(struct buf *to, const struct req *rq, const struct edge *g,
     }
     buf_add(to, SLICE(" HTTP/1.1\r\n"));
     add_line(to, SLICE("Host"), h1->host.len ? h1->host : SLICE("localhost")); /* HTTP/1.0 */
-    add_received(to, rq, g);
+    add_received(to, rq, g, o);
     if (identity.len)
         add_line(to, g->conf->identity.header.s, identity);
     add_about_client(to, rq);
+    buf_add(to, o->condition);
+    if (o->nonce.len)
+        add_line(to, SLICE("X-CSP-Nonce"), o->nonce);
     add_framing(to, h1);
     buf_add(to, SLICE("\r\n"));
 }
@@ -232,18 +259,34 @@ static void add_cookie(struct buf *to, struct slice name, struct slice value, co
     buf_add(to, SLICE("\r\n"));
 }
 
-void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq)
+/* One that is another on its way out; it may vanish. False: it is not. */
+static bool add_changed(struct buf *to, const struct h1_header *h, int status,
+                        const struct outgoing *o)
+{
+    struct buf value;
+    buf_init(&value, H1_LINE_BYTES);
+    bool is_changed = outgoing_changes(o, h, status, &value);
+    if (is_changed && value.len)
+        add_line(to, h->name, buf_slice(&value));
+    buf_done(&value);
+    return is_changed;
+}
+
+void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq,
+                    const struct outgoing *o)
 {
     const struct h1_request *head = &answer->head;
     for (uint32_t i = 0; i < head->n_headers; i++) {
         const struct h1_header *h = &head->headers[i];
-        if (is_of_this_hop(h) || is_listed(head, h->name))
+        if (is_of_this_hop(h) || is_listed(head, h->name) ||
+            outgoing_drops(o, rq, h->name, answer->status))
             continue;
         if (rq->mount.len && slice_eq_nocase(h->name, SLICE("location")))
             add_location(to, h->name, h->value, rq);
         else if (rq->mount.len && slice_eq_nocase(h->name, SLICE("set-cookie")))
             add_cookie(to, h->name, h->value, rq);
-        else
+        else if (!add_changed(to, h, answer->status, o))
             add_line(to, h->name, h->value);
     }
+    outgoing_add(to, o, rq, answer);
 }

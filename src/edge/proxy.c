@@ -18,6 +18,9 @@ struct proxy {
     struct req *rq;
     struct instance *instance; /* the one it is for; NULL while none is ready */
     struct slice identity;     /* what the backend is told about who asks */
+    struct outgoing outgoing;
+    struct caching caching;
+    struct rewriter *rewriter; /* of the answer's body; NULL: it passes as it is */
     struct timer timer;        /* while the backend starts */
     int64_t patience_ends_ms;
     bool is_calling, is_answered;
@@ -30,7 +33,12 @@ struct proxy {
 static enum io pull(struct source *s, struct buf *to, size_t room)
 {
     struct proxy *p = container_of(s, struct proxy, source);
-    return call_read(&p->call, to, room);
+    size_t had = to->len;
+    enum io io = p->rewriter ? rewriter_read(p->rewriter, &p->call, to, room)
+                             : call_read(&p->call, to, room);
+    if (io == IO_OK || io == IO_EOF)
+        caching_take(&p->caching, p->rq, slice_skip(buf_slice(to), had), io == IO_EOF);
+    return io;
 }
 
 static uint64_t movable(struct source *s)
@@ -120,10 +128,26 @@ static void reply_body(struct proxy *p)
         reply_tunnel(rq, &p->source);
     else if (status == 204 || status == 304)
         reply_empty(rq, status);
-    else if (answer->head.has_length)
+    else if (answer->head.has_length && !p->rewriter)
         reply_sized_source(rq, status, answer->head.content_length, &p->source);
     else
         reply_source(rq, status, NULL, &p->source);
+}
+
+static void begin_rewriting(struct proxy *p)
+{
+    const struct edge *g = p->rq->site;
+    p->rewriter = rewriter_new(g->web_conf, p->rq->path);
+}
+
+/* True: it was answered from the cache. */
+static bool meet_cache(struct proxy *p, struct slice lines)
+{
+    if (!caching_meet(&p->caching, p->rq, &p->outgoing, &p->call.answer, lines))
+        return false;
+    p->is_answered = true;
+    waiter_answer(&p->waiter);
+    return true;
 }
 
 static void on_head(struct proxy *p)
@@ -134,8 +158,11 @@ static void on_head(struct proxy *p)
         answer_failure(p, ERR_BAD_GATEWAY, "its status is none");
         return;
     }
+    outgoing_meet(&p->outgoing, p->rq->site, answer);
+    if (p->outgoing.is_rewritten)
+        begin_rewriting(p);
     buf_init(&lines, 128u << 10);
-    forward_answer(&lines, answer, p->rq);
+    forward_answer(&lines, answer, p->rq, &p->outgoing);
     sticky_answer(&lines, p->rq->site, p->rq, backend_number(p->instance));
     note_lasting(p);
     if (answer->status == 101) {
@@ -148,8 +175,15 @@ static void on_head(struct proxy *p)
         answer_failure(p, ERR_BAD_GATEWAY, "its head is too large");
         return;
     }
-    reply_prebuilt(p->rq, arena_dup(p->rq->arena, buf_slice(&lines)));
+    struct slice kept = arena_dup(p->rq->arena, buf_slice(&lines));
     buf_done(&lines);
+    if (meet_cache(p, kept))
+        return;
+    if (p->rewriter || p->caching.is_keeping) { /* its bytes have to pass through our hands */
+        p->source.movable = NULL;
+        p->source.move = NULL;
+    }
+    reply_prebuilt(p->rq, kept);
     reply_body(p);
     p->is_answered = true;
     waiter_answer(&p->waiter);
@@ -213,6 +247,8 @@ static void done(struct waiter *w)
     if (p->is_calling)
         call_end(&p->call);
     leave_instance(p);
+    rewriter_free(p->rewriter);
+    caching_end(&p->caching);
     free(p);
 }
 
@@ -241,7 +277,7 @@ static void go(struct proxy *p)
     const struct h1_request *h1 = rq->h1;
     struct buf head;
     buf_init(&head, 128u << 10); /* a head and its path in escapes are less */
-    forward_request(&head, rq, g, p->identity);
+    forward_request(&head, rq, g, p->identity, &p->outgoing);
     bool has_body = h1->chunked || h1->content_length > 0;
     uint32_t timeout_ms = (uint32_t)bounds_timeout_ms(g->conf, rq->path);
     const struct call_options o = {
@@ -307,6 +343,11 @@ static bool start(struct req *rq, struct err *e)
     p->source.move = move;
     p->source.is_endless = true; /* a client that hangs up ends the call */
     p->timer.fn = on_look;
+    outgoing_init(&p->outgoing, g, rq);
+    if (caching_begin(&p->caching, g->cache, rq, &p->outgoing)) {
+        free(p);
+        return true;
+    }
     p->patience_ends_ms = loop_now_ms(rq->loop) + PATIENCE_MS;
     reply_later(rq, &p->waiter);
     go_when_ready(p);

@@ -157,6 +157,8 @@ void reply_header(struct req *rq, const char *name, struct slice value);
  * as the answer's body does (point into the same shared block's owner) or until the handler returns
  * for an inline route. */
 void reply_prebuilt(struct req *rq, struct slice lines);
+/* Lines like those that errors send too, whoever answers; copied. Also for service.find. */
+void reply_always(struct req *rq, struct slice lines);
 
 bool reply_empty(struct req *rq, int status);
 bool reply_bytes(struct req *rq, int status, const char *type, struct slice body);

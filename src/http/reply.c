@@ -16,6 +16,14 @@ void reply_prebuilt(struct req *rq, struct slice lines)
     rq->res.prebuilt = lines;
 }
 
+void reply_always(struct req *rq, struct slice lines)
+{
+    struct slice had = rq->res.always;
+    rq->res.always = had.len
+                         ? arena_printf(rq->arena, "%.*s%.*s", SLICE_ARGS(had), SLICE_ARGS(lines))
+                         : arena_dup(rq->arena, lines);
+}
+
 static struct res *fresh(struct req *rq, int status)
 {
     struct res *res = &rq->res;

@@ -56,7 +56,8 @@ static const struct field header_fields[] = {
      .def = "off",
      .doc =
          "Content-Security-Policy: off, a policy of your own, or `default`, which allows scripts "
-         "and other content from the app's own origin only."},
+         "and other content from the app's own origin only. {scripts}, {styles} and {nonce} are "
+         "replaced."},
     {"cache_control", TEXT(header_profile, cache_control), .format = FMT_HEADER_VALUE,
      .words = "auto", .def = "auto",
      .doc = "Cache-Control; `auto` keeps files with a hash in their name for a year and asks again "
@@ -123,7 +124,8 @@ static const struct field web_fields[] = {
     {"env", OBJECT(web_conf, env, web_env_shape),
      .doc = "A script made when it is asked for, which sets values for the page."},
     {"rewrite", LIST(web_conf, rewrite, rewrite_shape),
-     .doc = "Literal replacements in text files, done once and kept in memory."},
+     .doc = "Literal replacements in text files, done once and kept in memory, and in text answers "
+            "of the backend, as they pass."},
 };
 static const struct shape web_shape = {SHAPE(web_conf, "web", web_fields)};
 
@@ -384,6 +386,8 @@ static const struct field backend_fields[] = {
      .doc = "The longest wait for an answer to begin."},
     {"max_body", BYTES(backend_conf, max_body_bytes), .def = "100MB", .max = TB,
      .doc = "The largest request body."},
+    {"cache", BYTES(backend_conf, cache_bytes), .def = "0", .max = TB,
+     .doc = "Memory for answers that the backend calls public, to give them again; 0 is none."},
     {"bounds", MAP(backend_conf, bounds, FMT_URLPATH, bounds_shape),
      .doc = "Other bounds for some of its paths; the longest start of a path decides."},
     {"instances", INT(backend_conf, instances), .def = "1", .min = 1, .max = 64,
@@ -407,7 +411,7 @@ static const struct shape backend_shape = {SHAPE(backend_conf, "backend", backen
 
 static const struct field cors_fields[] = {
     {"origins", TEXTS(cors_conf, origins), .format = FMT_ORIGIN, .words = "*", .flags = ONE_OK,
-     .doc = "Whose pages may call this app."},
+     .doc = "Whose pages may call this app; a `*.` stands for one label of a name or more."},
     {"credentials", BOOL(cors_conf, credentials), .def = "false",
      .doc = "Whether they may do so as the person signed in."},
 };
@@ -489,8 +493,9 @@ static const struct field manifest_fields[] = {
      .doc = "Variables that hold secrets; `?` marks one that may be missing."},
     {"backend", OBJECT(manifest, backend, backend_shape),
      .doc = "The app's own server, run or reached by dais."},
-    {"cors", OBJECT(manifest, cors, cors_shape), .flags = LATER,
-     .doc = "Which other sites' pages may call this app."},
+    {"cors", OBJECT(manifest, cors, cors_shape),
+     .doc =
+         "Which other sites' pages may call this app; without it the backend's own word counts."},
     {"backups", OBJECT(manifest, backups, backups_shape), .flags = LATER,
      .doc = "When backups are made and how many are kept."},
     {"tls", OBJECT(manifest, tls, tls_shape), .flags = LATER,

@@ -2,6 +2,7 @@
 #include "web/file_impl.h"
 #include "web/beneath_impl.h"
 #include "web/compress_impl.h"
+#include "web/inline_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -48,8 +49,9 @@ struct web_file *file_new(const struct web_rules *r, size_t root, struct slice p
     f->facts = *facts;
     f->root = (uint16_t)root;
     f->rel = f->bytes + r->roots[root].prefix.len;
-    f->rewritten = (f->type->flags & TYPE_TEXT) && (rules_rewrites(r, slice_from(f->rel)) ||
-                                                    (r->dev && (f->type->flags & TYPE_HTML)));
+    f->rewritten = (f->type->flags & TYPE_TEXT) &&
+                   (rules_rewrites(r, slice_from(f->rel)) ||
+                    ((r->dev || r->needs_scan) && (f->type->flags & TYPE_HTML)));
     return f;
 }
 
@@ -124,6 +126,16 @@ static bool is_packable(const struct web_file *f)
     return (f->type->flags & TYPE_PACK) && f->facts.size >= PACK_MIN;
 }
 
+static void add_csp(struct buf *to, const struct web_head *h)
+{
+    struct arena a;
+    arena_init(&a, 65536);
+    struct slice policy = web_csp_fill(&a, h->profile->csp, &h->inlines);
+    if (policy.len)
+        h1_add(to, "Content-Security-Policy", policy);
+    arena_done(&a);
+}
+
 size_t head_write(struct buf *to, const struct web_head *h)
 {
     size_t from = to->len;
@@ -142,6 +154,7 @@ size_t head_write(struct buf *to, const struct web_head *h)
     if (is_packable(h->file) && !h->dev)
         h1_add(to, "Vary", SLICE("Accept-Encoding"));
     buf_add(to, h->profile->lines);
+    add_csp(to, h);
     return left_out;
 }
 
@@ -157,6 +170,34 @@ static bool budget_take(struct web_budget *b, size_t n)
     return false;
 }
 
+/* Copies a text behind those that the copy has already. */
+static struct slice keep(struct web_copy *c, size_t *used, struct slice text)
+{
+    struct slice kept = {c->text + *used, text.len};
+    if (text.len)
+        memcpy(c->text + *used, text.ptr, text.len);
+    *used += text.len;
+    return kept;
+}
+
+static struct web_copy *copy_new(const struct web_head *h, struct slice head, size_t left_out,
+                                 struct shared *body)
+{
+    const struct web_csp_sources *in = &h->inlines;
+    size_t used = 0, n = head.len + h->valid.etag.len + in->scripts.len + in->styles.len;
+    struct web_copy *c = mem_alloc(sizeof *c + n);
+    c->body = body;
+    c->head = keep(c, &used, head);
+    c->rest = slice_skip(c->head, left_out);
+    c->valid = (struct web_valid){keep(c, &used, h->valid.etag), h->valid.mtime_s, body->len};
+    c->inlines = (struct web_csp_sources){.scripts = keep(c, &used, in->scripts),
+                                          .styles = keep(c, &used, in->styles)};
+    c->type = h->type;
+    c->coding = h->coding;
+    c->charged = body->len + n + sizeof *c;
+    return c;
+}
+
 /* Takes the body; publishes the copy, or drops it when the budget is used up. */
 static bool copy_publish(struct web_file *f, const struct web_rules *r, struct web_head *h,
                          struct shared *body)
@@ -167,24 +208,13 @@ static bool copy_publish(struct web_file *f, const struct web_rules *r, struct w
     h->profile = &r->profiles[f->profile];
     h->dev = r->dev;
     size_t left_out = head_write(&head, h);
-    size_t charged = body->len + head.len + h->valid.etag.len + sizeof(struct web_copy);
-    if (!budget_take(f->budget, charged)) {
-        buf_done(&head);
+    struct web_copy *c = copy_new(h, buf_slice(&head), left_out, body);
+    buf_done(&head);
+    if (!budget_take(f->budget, c->charged)) {
         shared_unref(body);
+        free(c);
         return false;
     }
-    struct web_copy *c = mem_alloc(sizeof *c + head.len + h->valid.etag.len);
-    memcpy(c->text, head.data, head.len);
-    memcpy(c->text + head.len, h->valid.etag.ptr, h->valid.etag.len);
-    c->body = body;
-    c->head = (struct slice){c->text, head.len};
-    c->rest = slice_skip(c->head, left_out);
-    c->valid =
-        (struct web_valid){{c->text + head.len, h->valid.etag.len}, h->valid.mtime_s, body->len};
-    c->type = h->type;
-    c->coding = h->coding;
-    c->charged = charged;
-    buf_done(&head);
     struct web_copy *none = NULL; /* two workers may prepare a file that two trees hold */
     if (!atomic_compare_exchange_strong(&f->copies[h->coding], &none, c))
         copy_free(c, f->budget);
@@ -273,8 +303,27 @@ static void give_up_rewriting(struct web_file *f)
 {
     if (!f->rewritten || atomic_exchange(&f->raw, true))
         return;
-    log_line(LOG_ERROR, "a file is too large to rewrite, or the memory for files is used up",
-             F_STR("path", f->path));
+    log_line(
+        LOG_ERROR,
+        "a file is too large to rewrite or search for scripts, or the memory for files is used up",
+        F_STR("path", f->path));
+}
+
+/* What is written in a page and what no hash can permit. */
+static void find_inlines(const struct web_file *f, const struct web_rules *r, struct slice html,
+                         struct inline_found *ret)
+{
+    *ret = (struct inline_found){0};
+    if (!r->needs_scan || !(f->type->flags & TYPE_HTML))
+        return;
+    inline_scan(html, ret);
+    if (ret->is_too_many)
+        log_line(LOG_ERROR, "a page has more scripts or styles than its policy can name",
+                 F_STR("path", f->path), F_INT("most", INLINE_MAX));
+    if (ret->n_handlers && r->profiles[f->profile].needs_scan)
+        log_line(LOG_WARN,
+                 "a page has scripts in attributes (onclick, javascript:), which its policy blocks",
+                 F_STR("path", f->path), F_INT("attributes", ret->n_handlers));
 }
 
 void file_load(struct web_file *f, const struct web_rules *r, int root_fd)
@@ -299,31 +348,41 @@ void file_load(struct web_file *f, const struct web_rules *r, int root_fd)
     struct slice bytes = shared_slice(body);
     const char *sniffed =
         (f->type->flags & TYPE_IMAGE) ? image_sniff(slice_first(bytes, 16)) : NULL;
+    struct inline_found inlines;
+    find_inlines(f, r, bytes, &inlines);
     struct web_head h = {
         .type = sniffed ? sniffed : f->type->type,
         .valid = {etag_of_bytes(bytes, etag), f->facts.mtime_ns / 1000000000, bytes.len},
+        .inlines = {.scripts = buf_slice(&inlines.scripts), .styles = buf_slice(&inlines.styles)},
     };
     if (!copy_publish(f, r, &h, body))
         give_up_rewriting(f);
+    inline_done(&inlines);
 }
 
 /* ---- compressing
  * -------------------------------------------------------------------------------- */
 
-static void add_packed(struct web_file *f, const struct web_rules *r, struct slice plain,
-                       struct slice plain_etag, enum coding coding)
+struct plain {
+    struct slice bytes, etag;
+    struct web_csp_sources inlines;
+};
+
+static void add_packed(struct web_file *f, const struct web_rules *r, const struct plain *plain,
+                       enum coding coding)
 {
     char etag[ETAG_MAX];
     if (file_copy(f, coding))
         return;
-    struct shared *body = coding == CODING_BR ? pack_brotli(plain) : pack_gzip(plain);
+    struct shared *body = coding == CODING_BR ? pack_brotli(plain->bytes) : pack_gzip(plain->bytes);
     if (!body)
         return;
     struct web_head h = {
         .type = f->type->type,
         .coding = coding,
-        .valid = {etag_of_coding(plain_etag, coding, etag), f->facts.mtime_ns / 1000000000,
+        .valid = {etag_of_coding(plain->etag, coding, etag), f->facts.mtime_ns / 1000000000,
                   body->len},
+        .inlines = plain->inlines,
     };
     (void)copy_publish(f, r, &h, body);
 }
@@ -339,9 +398,12 @@ void file_compress(struct web_file *f, const struct web_rules *r, int root_fd)
     char *data = c ? NULL : file_read(f, root_fd);
     if (!c && !data)
         return;
-    struct slice plain = c ? shared_slice(c->body) : (struct slice){data, f->facts.size};
-    struct slice plain_etag = c ? c->valid.etag : etag_of_facts(&f->facts, etag);
-    add_packed(f, r, plain, plain_etag, CODING_BR);
-    add_packed(f, r, plain, plain_etag, CODING_GZIP);
+    struct plain plain = {.bytes = {data, f->facts.size}};
+    if (c)
+        plain = (struct plain){shared_slice(c->body), c->valid.etag, c->inlines};
+    else
+        plain.etag = etag_of_facts(&f->facts, etag);
+    add_packed(f, r, &plain, CODING_BR);
+    add_packed(f, r, &plain, CODING_GZIP);
     free(data);
 }

@@ -30,6 +30,7 @@ struct web_copy {
     struct slice head; /* all lines */
     struct slice rest; /* those without Content-Type and Content-Encoding: for 304 and multipart */
     struct web_valid valid;
+    struct web_csp_sources inlines; /* of HTML, where a policy asks for them */
     const char *type;
     enum coding coding;
     size_t charged; /* to the budget */
@@ -85,6 +86,7 @@ struct web_head {
     const char *type;
     const struct web_profile *profile;
     struct web_valid valid;
+    struct web_csp_sources inlines;
     enum coding coding;
     bool dev;
 };

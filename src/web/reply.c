@@ -39,7 +39,8 @@ const struct route *web_find(struct web *w, struct req *rq)
 
 bool web_has_file(struct web *w, struct loop *l, struct slice path)
 {
-    return tree_find(web_seat(w, l)->tree, path) != NULL;
+    const struct web_tree *t = web_seat(w, l)->tree;
+    return tree_find(t, path) || (t->script && slice_eq(path, t->script->path));
 }
 
 /* ---- files
@@ -184,6 +185,7 @@ static bool reply_missing(struct req *rq, struct err *e)
 static bool reply_file_of(struct req *rq, const struct web_target *t, int error_status,
                           struct err *e)
 {
+    static const struct web_csp_sources no_inlines;
     struct web *w = rq->site;
     struct web_query q = query_of(rq);
     struct found f = {.copy = copy_choose(t->file, rq->h1), .fd = -1};
@@ -201,6 +203,7 @@ static bool reply_file_of(struct req *rq, const struct web_target *t, int error_
                                .profile = profile,
                                .valid = f.valid,
                                .coding = f.copy ? f.copy->coding : CODING_IDENTITY,
+                               .inlines = f.copy ? f.copy->inlines : no_inlines,
                                .dev = w->rules.dev};
     add_hsts(rq, profile);
     bool is_own_profile = t->profile == t->file->profile;

@@ -55,6 +55,8 @@ void rules_init(struct web_rules *r, const struct web_options *o)
         r->dev_script = arena_printf(&r->arena, "%.*s/_/dev/reload.js", SLICE_ARGS(o->mount));
     add_roots(r, o);
     r->profiles = profiles_make(&r->arena, o->conf, &r->n_profiles);
+    for (size_t i = 0; i < r->n_profiles; i++)
+        r->needs_scan |= r->profiles[i].needs_scan;
     if (o->conf->env.path.s.len)
         r->script = make_script(&r->arena, o->env ? o->env : &o->conf->env.values);
 }
@@ -69,11 +71,7 @@ void rules_done(struct web_rules *r)
 
 size_t rules_profile(const struct web_rules *r, struct slice path)
 {
-    size_t i = 0;
-    while (i + 1 < r->n_profiles &&
-           !pattern_matches(&r->conf->headers.items[i].pattern, path, NULL))
-        i++;
-    return i;
+    return web_headers_find(r->conf, path);
 }
 
 size_t rules_root(const struct web_rules *r, struct slice path)
@@ -118,6 +116,11 @@ bool glob_matches(struct slice glob, struct slice path)
     else if (slice_index(glob, '/') < 0)
         path = slice_skip(path, (size_t)(slice_rindex(path, '/') + 1));
     return glob_is_match(glob, path);
+}
+
+bool web_rewrite_is_for(const struct rewrite_rule *rule, struct slice path)
+{
+    return glob_matches(rule->files.s, slice_skip(path, 1));
 }
 
 bool rules_rewrites(const struct web_rules *r, struct slice path)

@@ -4,7 +4,9 @@
 
 /* What one row of web.headers gives, with every later row that matches the same paths. */
 struct web_profile {
-    struct slice lines;         /* ready for the wire: everything but Cache-Control and HSTS */
+    struct slice lines;         /* ready for the wire: everything but those below */
+    struct slice csp;           /* the policy, to be filled; empty: none */
+    bool needs_scan;            /* which needs what is written in the file */
     struct slice cache_control; /* empty: by the file's name */
     struct slice hsts;          /* the value, for answers over TLS; empty: none */
 };
@@ -19,6 +21,7 @@ struct web_rules {
     struct arena arena;
     struct web_profile *profiles; /* one per row of conf->headers, at least one */
     size_t n_profiles;
+    bool needs_scan;        /* one of them does */
     struct web_root *roots; /* mounts, longest prefix first; the last one is web.root */
     size_t n_roots;
     struct slice script;     /* text of web.env.path; ptr NULL: none */

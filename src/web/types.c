@@ -1,5 +1,6 @@
 /* File types by extension and first bytes, and names that hold a content hash. */
 #include "web/types_impl.h"
+#include "web/web.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +204,12 @@ bool path_has_extension(struct slice path)
 bool path_has_dot_name(struct slice path)
 {
     return slice_search(path, SLICE("/.")) >= 0;
+}
+
+bool web_may_be_text(struct slice path)
+{
+    const struct web_type *t = type_of(path);
+    return t == &unknown || (t->flags & TYPE_TEXT);
 }
 
 /* ---- names that hold a hash

@@ -56,9 +56,14 @@ const struct route *web_find(struct web *w, struct req *rq);
  * none or the client prefers JSON. Nothing was replied then. On the connection's loop. */
 bool web_reply_error(struct web *w, struct req *rq, int status);
 
-/* Does the app have a file (or folder with an index) at this path? For backend.static_first. On
- * the loop. */
+/* Does the app have a file (or a folder with an index, or web.env) at this path? For
+ * backend.static_first. On the loop. */
 bool web_has_file(struct web *w, struct loop *l, struct slice path);
+
+/* Is the rule meant for what is served at this path? */
+bool web_rewrite_is_for(const struct rewrite_rule *rule, struct slice path);
+/* False when its name says that it is something else: an image, a film, an archive. */
+bool web_may_be_text(struct slice path);
 
 /* Read the folders again now, e.g. after web.build ran. Loop 0. */
 void web_refresh(struct web *w);
@@ -69,3 +74,33 @@ struct web_stats {
     bool watching; /* false: looked at once a second, or not at all */
 };
 void web_stats(struct web *w, struct web_stats *ret); /* loop 0 */
+
+/* ---- web.headers, for whoever else answers on an app's paths ----------------------------------
+ */
+
+#define WEB_HSTS "Strict-Transport-Security" /* for answers over TLS only */
+
+struct web_header {
+    struct slice name, value; /* value empty: none is sent */
+    bool is_written;          /* in the manifest; else it is a default */
+};
+/* What the rows of web.headers say of a path, resolved: each name once. */
+struct web_headers {
+    struct web_header *items; /* everything but the policy, unless `extra` has one */
+    size_t n;
+    struct slice csp; /* for web_csp_fill; empty: none. Without frame-ancestors, or with its own */
+    struct slice ancestors; /* value of frame-ancestors, to be added to the policy; empty: none */
+    bool is_csp_written, is_ancestors_written;
+};
+/* One per row of conf->headers, at least one, in the arena. They borrow from conf. */
+struct web_headers *web_headers_make(struct arena *a, const struct web_conf *conf, size_t *ret_n);
+/* The index of the one for a path. */
+size_t web_headers_find(const struct web_conf *conf, struct slice path);
+
+/* What stands for {scripts}, {styles} and {nonce} in a policy; the first two are sources
+ * ("'sha256-...'"), of which none leaves the others around it. Without a nonce its source goes. */
+struct web_csp_sources {
+    struct slice scripts, styles, nonce;
+};
+/* In the arena, or the policy itself; empty when it grew too long. */
+struct slice web_csp_fill(struct arena *a, struct slice policy, const struct web_csp_sources *s);

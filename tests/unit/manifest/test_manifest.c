@@ -89,7 +89,7 @@ static const struct { const char *text, *said; } bad[] = {
     {"app: a\nbackend: { run: x, routes: [/api/], env: { A: $NOPE } }\n", "dais.yaml:2:47: `$NOPE` is neither a setting of dais nor one of the app's `secrets`; add it there, or write `$$` for a dollar sign\n"},
     {"app: a\nbackend: { run: x, routes: [/api/], secrets: [KEY] }\n", "dais.yaml:2:37: warning: `secrets` is checked but not served yet by this version\ndais.yaml:2:47: `KEY` is not in the app's `secrets`; add it there\n"},
     /* the rest */
-    {"app: a\ncors: { origins: \"*\", credentials: true }\n", "dais.yaml:2:1: warning: `cors` is checked but not served yet by this version\ndais.yaml:2:18: `*` together with `credentials: true` would let every site act as the person signed in; list the origins\n"},
+    {"app: a\ncors: { origins: \"*\", credentials: true }\n", "dais.yaml:2:18: `*` together with `credentials: true` would let every site act as the person signed in; list the origins\n"},
     {"app: a\nauth: { signup: sure, methods: [passwrd] }\n", "dais.yaml:2:1: warning: `auth` is checked but not served yet by this version\ndais.yaml:2:17: `signup` is `sure`; it must be one of: open, invite, closed\ndais.yaml:2:33: `methods` is `passwrd`; it must be one of: password, magic_link\n"},
     {"app: a\nlimits: { logn: 10/min }\n", "dais.yaml:2:11: `logn` cannot be a key of `limits`; it must be login, signup, reset, publish, upload, write, read, or \"METHOD /prefix\"\n"},
     {"app: a\nlimits: { login: 10/min, \"* /x\": 1/s, \"X* /\": 1/s }\n", "dais.yaml:2:11: warning: `login` is checked but not served yet by this version\ndais.yaml:2:39: `X* /` cannot be a key of `limits`; it must be login, signup, reset, publish, upload, write, read, or \"METHOD /prefix\"\n"},
