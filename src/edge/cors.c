@@ -149,7 +149,8 @@ const struct route *cors_find(const struct cors_conf *conf, struct req *rq)
         add_permissions(&b, h1);
     else if (is_allowed_here)
         h1_add(&b, "Access-Control-Expose-Headers",
-               SLICE("ETag, Location, Content-Range, Retry-After, X-Request-Id"));
+               SLICE("ETag, Location, Content-Range, Retry-After, RateLimit-Limit, "
+                     "RateLimit-Remaining, RateLimit-Reset, X-Request-Id"));
     reply_always(rq, buf_slice(&b));
     buf_done(&b);
     return is_asking ? &preflight_route : NULL;

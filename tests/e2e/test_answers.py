@@ -212,7 +212,7 @@ def test_tunnels_have_no_headers_of_pages(tmp_path):
 
 # ---- CORS --------------------------------------------------------------------------------------
 FRIEND, FOE = "https://a.b.preview.example.com", "https://preview.example.com.evil.example"
-CORS = "cors: { origins: [ https://me.example.com, \"https://*.preview.example.com\" ], credentials: true }\n"
+CORS = "cors: { origins: [ https://me.example.com, \"https://*.preview.example.com\" ], credentials: true }\nauth: { signup: open }\n"
 ALLOW = "access-control-allow-"
 
 
@@ -571,5 +571,6 @@ def test_the_cache_keeps_what_was_rewritten_and_what_the_manifest_says(tmp_path)
 
 
 def test_access_is_asked_before_the_cache(tmp_path):
-    with cached(tmp_path, counting({"x": PUBLIC}), more=", access: { /api/me: signed_in }") as server:
+    with cached(tmp_path, counting({"x": PUBLIC}), more=", access: { /api/me: signed_in }",
+                top="auth: { signup: open }\n") as server:
         assert server.fetch("/api/me/x").status == 401 and not server.behind.requests
