@@ -212,7 +212,8 @@ def test_tunnels_have_no_headers_of_pages(tmp_path):
 
 # ---- CORS --------------------------------------------------------------------------------------
 FRIEND, FOE = "https://a.b.preview.example.com", "https://preview.example.com.evil.example"
-CORS = "cors: { origins: [ https://me.example.com, \"https://*.preview.example.com\" ], credentials: true }\nauth: { signup: open }\n"
+CORS = ("cors: { origins: [ https://me.example.com, \"https://*.preview.example.com\" ], credentials: true }\n"
+        "auth: { signup: open }\n")
 ALLOW = "access-control-allow-"
 
 
