@@ -1,364 +1,209 @@
-/* Keeping one process: start, wait until it listens, note what it says, start again when it ends.
- *
- *   begin        the process is started
- *   on_probe     until somebody listens at its address, it is not ready
- *   on_event     it ended: again, after a pause that doubles while it keeps ending
- *   stop         nobody wants it any more */
-#include "edge/backend.h"
+/* A backend as a whole: made, started, asked for an instance, taken over from, ended. */
+#include "edge/backend_impl.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PROBE_MS     20
-#define PAUSE_MIN_MS 100
-#define PAUSE_MAX_MS 10000
-#define STEADY_MS    10000 /* who lived this long starts again at once */
-#define GRACE_MS     10000
-#define LATE_MS      5000 /* silent at its address for this long: worth a line in the log */
-#define SAID_MAX     8192 /* longer lines are logged in pieces */
-#define ENV_MAX      256
+#define DRAIN_LOOK_MS  50
+#define DRAIN_MIN_MS   1000  /* requests that know only this one may be on their way */
+#define DRAIN_LASTS_MS 30000 /* for tunnels and event streams */
+#define TRIAL_ENDS     3     /* a new one that ended so often will not take over */
 
-struct backend {
-    _Atomic int refs;
-    _Atomic bool is_ready;
-    struct arena arena; /* all text below */
-    struct slice app, run, dir;
-    struct pairs own_env;
-    const char **env;
-    struct address address;
-    struct loops *loops;
-    struct spawner *spawner;
-
-    /* loop 0 only */
-    struct process *process;
-    struct watch events, output, probe;
-    struct timer timer;
-    struct post post;
-    struct buf said; /* a line that is not whole yet */
-    int output_fd, probe_fd;
-    int64_t begun_ms;
-    unsigned failures; /* ends in a row, each soon after its start */
-    bool is_told_late;
-    bool is_started, is_stopping, is_probing, has_output;
-    unsigned open_watches;
+const char *const backend_state_names[BACKEND_STATE_COUNT] = {
+#define X(state, text) [state] = text,
+    BACKEND_STATE_MAP(X)
+#undef X
 };
 
-static void begin(struct backend *b);
-
-static struct loop *home(const struct backend *b)
+struct loop *backend_home(const struct backend *b)
 {
     return loops_get(b->loops, 0);
 }
 
-/* ---- what it says -----------------------------------------------------------------------------
+static enum backend_state state_of(const struct instance *i)
+{
+    return (enum backend_state)atomic_load(&i->state);
+}
+
+bool instance_is_ready(const struct instance *i)
+{
+    return state_of(i) <= BACKEND_DEGRADED;
+}
+
+/* ---- picking ------------------------------------------------------------------------------------
  */
 
-static void log_said(struct backend *b)
+/* Degraded ones only where none is well; whoever runs elsewhere is asked in any case. */
+static bool is_better(const struct instance *i, const struct instance *than)
 {
-    struct slice text = slice_trim(buf_slice(&b->said));
-    if (text.len)
-        log_line(LOG_INFO, "backend", F_STR("app", b->app), F_STR("said", text));
-    buf_clear(&b->said);
+    if (!than || state_of(i) != state_of(than))
+        return !than || state_of(i) < state_of(than);
+    return atomic_load(&i->in_flight) < atomic_load(&than->in_flight);
 }
 
-static void take_output(struct backend *b, struct slice bytes)
+static bool may_be_asked(const struct instance *i)
 {
-    while (bytes.len) {
-        ptrdiff_t end = slice_index(bytes, '\n');
-        size_t room = SAID_MAX - b->said.len;
-        size_t n = end < 0 ? bytes.len : (size_t)end + 1;
-        n = n < room ? n : room;
-        buf_add(&b->said, slice_first(bytes, n));
-        bytes = slice_skip(bytes, n);
-        if (b->said.len == SAID_MAX || b->said.data[b->said.len - 1] == '\n')
-            log_said(b);
+    return !atomic_load(&i->is_closed) && (instance_is_ready(i) || !i->of->is_ours);
+}
+
+static struct instance *best_of(struct backend *b, int wanted)
+{
+    struct instance *best = NULL;
+    if (wanted >= 0 && (unsigned)wanted < b->n && may_be_asked(&b->instances[wanted]))
+        return &b->instances[wanted];
+    unsigned first = b->n > 1 ? atomic_fetch_add(&b->turn, 1) : 0;
+    for (unsigned k = 0; k < b->n; k++) {
+        struct instance *i = &b->instances[(first + k) % b->n];
+        if (may_be_asked(i) && is_better(i, best))
+            best = i;
     }
+    return best;
 }
 
-static void gone(struct backend *b);
-
-static void on_watch_closed(struct backend *b)
+/* Counted first, then looked at: on_drain closes first and then looks at the count. */
+static bool enter(struct instance *i)
 {
-    b->open_watches--;
-    gone(b);
+    atomic_fetch_add(&i->in_flight, 1);
+    if (!atomic_load(&i->is_closed))
+        return true;
+    atomic_fetch_sub(&i->in_flight, 1);
+    return false;
 }
 
-static void on_output_closed(struct watch *w)
+struct instance *backend_pick(struct backend *b, int wanted, enum pick *ret)
 {
-    on_watch_closed(container_of(w, struct backend, output));
+    struct backend *next;
+    while ((next = atomic_load(&b->next)))
+        b = next;
+    struct instance *i = best_of(b, wanted);
+    *ret = PICK_FINE;
+    if (i && enter(i))
+        return i;
+    *ret = backend_state(b) == BACKEND_FAILING ? PICK_FAILING : PICK_WAIT;
+    return NULL;
 }
 
-static void close_output(struct backend *b)
+void backend_lasts(struct instance *i)
 {
-    if (!b->has_output)
-        return;
-    b->has_output = false;
-    log_said(b);
-    watch_close(&b->output, on_output_closed);
-    close(b->output_fd);
+    atomic_fetch_add(&i->lasting, 1);
 }
 
-static void on_output(struct watch *w, int events)
+void backend_release(struct instance *i, bool lasted)
 {
-    struct backend *b = container_of(w, struct backend, output);
-    char bytes[16384];
-    (void)events;
-    ssize_t n = read(b->output_fd, bytes, sizeof bytes);
-    if (n > 0)
-        take_output(b, (struct slice){bytes, (size_t)n});
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        close_output(b);
+    if (lasted)
+        atomic_fetch_sub(&i->lasting, 1);
+    atomic_fetch_sub(&i->in_flight, 1);
 }
 
-/* ---- does it listen? --------------------------------------------------------------------------
+int backend_number(const struct instance *i)
+{
+    return (int)i->number;
+}
+
+bool backend_is_ours(const struct instance *i)
+{
+    return i->of->is_ours;
+}
+
+struct dial *backend_dial(struct instance *i, struct loop *l)
+{
+    struct dial **at = &i->dials[loop_index(l)];
+    if (!*at) {
+        const struct dial_options o = {.to = i->address};
+        *at = dial_new(l, &o);
+    }
+    return *at;
+}
+
+enum backend_state backend_state(const struct backend *b)
+{
+    enum backend_state best = BACKEND_ENDED;
+    for (unsigned k = 0; k < b->n; k++) {
+        enum backend_state state = state_of(&b->instances[k]);
+        best = state < best ? state : best;
+    }
+    return best;
+}
+
+/* ---- its life -----------------------------------------------------------------------------------
  */
-
-static void on_probe_closed(struct watch *w)
-{
-    on_watch_closed(container_of(w, struct backend, probe));
-}
-
-static void end_probe(struct backend *b)
-{
-    if (!b->is_probing)
-        return;
-    b->is_probing = false;
-    watch_close(&b->probe, on_probe_closed);
-    close(b->probe_fd);
-}
-
-static void on_probe(struct watch *w, int events)
-{
-    struct backend *b = container_of(w, struct backend, probe);
-    int why = 0;
-    socklen_t n = sizeof why;
-    (void)events;
-    getsockopt(b->probe_fd, SOL_SOCKET, SO_ERROR, &why, &n);
-    end_probe(b);
-    if (why) {
-        timer_set(&b->timer, home(b), PROBE_MS);
-        return;
-    }
-    log_line(LOG_INFO, "the backend is ready", F_STR("app", b->app),
-             F_INT("ms", loop_now_ms(home(b)) - b->begun_ms));
-    atomic_store(&b->is_ready, true);
-}
-
-/* Whoever listens somewhere else would wonder for ever. */
-static void tell_if_late(struct backend *b)
-{
-    char where[ADDRESS_TEXT_LEN];
-    if (b->is_told_late || loop_now_ms(home(b)) - b->begun_ms < LATE_MS)
-        return;
-    b->is_told_late = true;
-    address_text(&b->address, where);
-    log_line(LOG_WARN, "the backend does not listen yet", F_STR("app", b->app), F_CSTR("at", where),
-             F_CSTR("told_by", b->address.path[0] ? "$DAIS_SOCKET" : "$PORT on 127.0.0.1"));
-}
-
-static void begin_probe(struct backend *b)
-{
-    struct err ignored;
-    tell_if_late(b);
-    b->probe_fd = address_connect(&b->address, &ignored);
-    if (b->probe_fd >= 0 && watch_open(&b->probe, home(b), b->probe_fd, &ignored)) {
-        b->is_probing = true;
-        b->open_watches++;
-        b->probe.on_ready = on_probe;
-        watch_want(&b->probe, WATCH_WRITE);
-        return;
-    }
-    if (b->probe_fd >= 0)
-        close(b->probe_fd);
-    timer_set(&b->timer, home(b), PROBE_MS);
-}
-
-/* ---- its start and its end ----------------------------------------------------------------------
- */
-
-/* In doubt for longer each time it ends soon after its start. */
-static uint32_t pause_ms(const struct backend *b)
-{
-    if (b->failures == 0)
-        return 0;
-    unsigned doublings = b->failures > 7 ? 7 : b->failures - 1;
-    uint32_t ms = PAUSE_MIN_MS << doublings;
-    return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
-}
-
-static void on_events_closed(struct watch *w)
-{
-    on_watch_closed(container_of(w, struct backend, events));
-}
-
-static void end_process(struct backend *b)
-{
-    atomic_store(&b->is_ready, false);
-    end_probe(b);
-    timer_off(&b->timer);
-    if (!b->process)
-        return;
-    watch_close(&b->events, on_events_closed);
-    process_free(b->process);
-    b->process = NULL;
-    if (b->has_output) /* what it said last is in the pipe */
-        on_output(&b->output, WATCH_READ);
-    close_output(b);
-}
-
-static void begin_again(struct backend *b, const char *why)
-{
-    bool was_steady = loop_now_ms(home(b)) - b->begun_ms >= STEADY_MS;
-    end_process(b);
-    b->failures = was_steady ? 0 : b->failures + 1;
-    uint32_t ms = pause_ms(b);
-    log_line(b->failures >= 5 ? LOG_ERROR : LOG_WARN,
-             b->failures >= 5 ? "the backend keeps ending" : "the backend ended",
-             F_STR("app", b->app), F_CSTR("why", why), F_INT("again_in_ms", ms));
-    timer_set(&b->timer, home(b), ms);
-}
-
-static void on_event(struct watch *w, int events)
-{
-    struct backend *b = container_of(w, struct backend, events);
-    struct process_event ev;
-    (void)events;
-    while (b->process && process_next(b->process, &ev) == PROCESS_EVENT) {
-        struct err e = {0};
-        struct buf text;
-        if (ev.kind == EVENT_STARTED)
-            continue;
-        if (b->is_stopping) {
-            end_process(b);
-            gone(b);
-            return;
-        }
-        if (ev.kind == EVENT_FAILED) {
-            process_failed(b->process, &ev, &e);
-            begin_again(b, e.msg);
-            return;
-        }
-        buf_init(&text, 300);
-        process_ended_text(&ev, &text);
-        buf_add_char(&text, '\0');
-        begin_again(b, text.data);
-        buf_done(&text);
-    }
-}
-
-static void on_timer(struct timer *t, struct loop *l)
-{
-    struct backend *b = container_of(t, struct backend, timer);
-    (void)l;
-    if (b->process)
-        begin_probe(b);
-    else
-        begin(b);
-}
-
-static void watch_process(struct backend *b)
-{
-    struct err e;
-    b->events.on_ready = on_event;
-    must(watch_open(&b->events, home(b), process_fd(b->process), &e));
-    b->open_watches++;
-    watch_want(&b->events, WATCH_READ);
-    b->output_fd = process_stdio_take(b->process, 1);
-    b->output.on_ready = on_output;
-    b->has_output = b->output_fd >= 0 && watch_open(&b->output, home(b), b->output_fd, &e);
-    if (b->has_output) {
-        b->open_watches++;
-        watch_want(&b->output, WATCH_READ);
-    } else if (b->output_fd >= 0) {
-        close(b->output_fd);
-    }
-}
-
-static void begin(struct backend *b)
-{
-    struct err e = {0};
-    const struct process_opts o = {
-        .shell = b->run.ptr,
-        .env = b->env,
-        .cwd = b->dir.ptr,
-        .out.kind = STDIO_PIPE,
-        .err.kind = STDIO_STDOUT,
-    };
-    if (b->open_watches) { /* of the last one: they close at the end of the turn */
-        timer_set(&b->timer, home(b), PROBE_MS);
-        return;
-    }
-    b->begun_ms = loop_now_ms(home(b));
-    b->is_told_late = false;
-    if (b->address.path[0])
-        unlink(b->address.path);
-    if (!spawner_is_lost(b->spawner) || spawner_reopen(b->spawner, &e))
-        b->process = process_start(b->spawner, &o, &e);
-    if (!b->process) {
-        begin_again(b, e.msg);
-        return;
-    }
-    watch_process(b);
-    timer_set(&b->timer, home(b), PROBE_MS);
-}
 
 void backend_start(struct backend *b)
 {
     if (b->is_started)
         return;
     b->is_started = true;
-    begin(b);
+    list_add(b->all, &b->link);
+    for (unsigned k = 0; k < b->n; k++)
+        instance_begin(&b->instances[k]);
 }
 
-/* ---- nobody wants it any more -------------------------------------------------------------------
- */
-
-static void gone(struct backend *b)
+enum backend_state backend_trial(const struct backend *b, struct err *e)
 {
-    if (!b->is_stopping || b->process || b->open_watches)
-        return;
-    if (b->address.path[0])
-        unlink(b->address.path);
-    buf_done(&b->said);
-    arena_done(&b->arena);
-    free(b);
+    bool are_ready = true;
+    for (unsigned k = 0; k < b->n; k++) {
+        const struct instance *i = &b->instances[k];
+        are_ready &= instance_is_ready(i) || !b->is_ours;
+        err_set(e, ERR_UNAVAILABLE, "its new process is not ready: %s", i->health.why);
+        if (instance_is_ready(i) || i->failures < TRIAL_ENDS)
+            continue;
+        err_set(e, ERR_UNAVAILABLE, "its new process keeps ending: %s; the log has what it said",
+                i->last_end);
+        return BACKEND_FAILING;
+    }
+    return are_ready ? BACKEND_READY : BACKEND_STARTING;
 }
 
-/* After the loops have ended nobody else is left to wait for it. A post of its own: all that stop
- * are told before the first is waited for. */
-static void wait_for_end(struct post *p, struct loop *l)
+/* Closed first, then counted: see enter. */
+static bool try_close(struct instance *i)
 {
-    struct backend *b = container_of(p, struct backend, post);
-    struct process_event ev = {0};
-    (void)l;
-    while (ev.kind != EVENT_ENDED && ev.kind != EVENT_FAILED &&
-           process_wait(b->process, GRACE_MS + 2000, &ev) == PROCESS_EVENT)
-        continue;
-    end_process(b);
-    gone(b);
+    int64_t since = loop_now_ms(backend_home(i->of)) - i->retired_ms;
+    atomic_store(&i->is_closed, true);
+    unsigned lasting = atomic_load(&i->lasting), in_flight = atomic_load(&i->in_flight);
+    bool has_none = in_flight == 0 && since >= DRAIN_MIN_MS;
+    if (has_none || (in_flight <= lasting && since >= DRAIN_LASTS_MS))
+        return true;
+    atomic_store(&i->is_closed, false);
+    return false;
 }
 
-static void stop(struct post *p, struct loop *l)
+static void on_drain(struct timer *t, struct loop *l)
 {
-    struct backend *b = container_of(p, struct backend, post);
-    struct err ignored;
-    b->is_stopping = true;
-    atomic_store(&b->is_ready, false);
-    timer_off(&b->timer);
-    end_probe(b);
-    bool is_told = b->process && process_cancel(b->process, GRACE_MS, &ignored);
-    if (is_told && !loop_is_here(l)) {
-        b->post.fn = wait_for_end;
-        loop_post(l, &b->post);
+    struct instance *i = container_of(t, struct instance, drain_timer);
+    if (!try_close(i)) {
+        timer_set(t, l, DRAIN_LOOK_MS);
         return;
     }
-    if (!is_told)
-        end_process(b);
-    gone(b);
+    log_line(LOG_INFO, "the old backend is ended", F_STR("app", i->of->app),
+             F_INT("instance", i->number), F_INT("cut", atomic_load(&i->in_flight)),
+             F_INT("ms", loop_now_ms(l) - i->retired_ms));
+    instance_stop(i);
+}
+
+static uint64_t ends_of(const struct backend *b)
+{
+    uint64_t n = b->ends_before;
+    for (unsigned k = 0; k < b->n; k++)
+        n += b->instances[k].ends;
+    return n;
+}
+
+void backend_retire(struct backend *b, struct backend *next)
+{
+    if (b->is_retired)
+        return;
+    b->is_retired = true;
+    if (next) {
+        next->ends_before += ends_of(b);
+        atomic_store(&b->next, backend_ref(next));
+    }
+    for (unsigned k = 0; k < b->n; k++) {
+        struct instance *i = &b->instances[k];
+        i->retired_ms = loop_now_ms(backend_home(b));
+        i->drain_timer.fn = on_drain;
+        timer_set(&i->drain_timer, backend_home(b), DRAIN_LOOK_MS);
+    }
 }
 
 struct backend *backend_ref(struct backend *b)
@@ -367,80 +212,107 @@ struct backend *backend_ref(struct backend *b)
     return b;
 }
 
+/* ---- its end ------------------------------------------------------------------------------------
+ */
+
+static void free_backend(struct backend *b)
+{
+    for (unsigned k = 0; k < b->n; k++) {
+        timer_off(&b->instances[k].timer);
+        if (b->instances[k].address.path[0] && b->is_ours)
+            unlink(b->instances[k].address.path);
+        free(b->instances[k].dials);
+    }
+    free(b->instances);
+    arena_done(&b->arena);
+    free(b);
+}
+
+void backend_gone(struct backend *b)
+{
+    if (atomic_load(&b->refs))
+        return;
+    for (unsigned k = 0; k < b->n; k++) {
+        if (b->instances[k].process || b->instances[k].open_watches)
+            return;
+    }
+    if (b->is_started)
+        list_remove(&b->link);
+    free_backend(b);
+}
+
+void instance_watch_closed(struct instance *i)
+{
+    i->open_watches--;
+    backend_gone(i->of);
+}
+
+struct farewell {
+    struct post post;
+    struct dial *dial;
+};
+
+static void on_farewell(struct post *p, struct loop *l)
+{
+    struct farewell *f = container_of(p, struct farewell, post);
+    (void)l;
+    dial_free(f->dial);
+    free(f);
+}
+
+/* A dial ends on its own loop. */
+static void free_dials(struct instance *i)
+{
+    for (unsigned k = 0; k < loops_count(i->of->loops); k++) {
+        if (!i->dials[k])
+            continue;
+        struct farewell *f = mem_new(struct farewell);
+        f->dial = i->dials[k];
+        f->post.fn = on_farewell;
+        i->dials[k] = NULL;
+        loop_post(loops_get(i->of->loops, k), &f->post);
+    }
+}
+
+/* After the loops have ended nobody else is left to wait for it. A post of its own: all that stop
+ * are told before the first is waited for. */
+static void wait_for_end(struct post *p, struct loop *l)
+{
+    struct backend *b = container_of(p, struct backend, post);
+    (void)l;
+    for (unsigned k = 0; k < b->n; k++)
+        instance_wait(&b->instances[k]);
+    backend_gone(b);
+}
+
+static void stop(struct post *p, struct loop *l)
+{
+    struct backend *b = container_of(p, struct backend, post);
+    for (unsigned k = 0; k < b->n; k++) {
+        timer_off(&b->instances[k].drain_timer);
+        instance_stop(&b->instances[k]);
+        health_done(&b->instances[k]);
+        free_dials(&b->instances[k]);
+    }
+    backend_unref(atomic_exchange(&b->next, NULL));
+    if (loop_is_here(l)) {
+        backend_gone(b);
+        return;
+    }
+    b->post.fn = wait_for_end;
+    loop_post(l, &b->post);
+}
+
 void backend_unref(struct backend *b)
 {
     if (!b || atomic_fetch_sub(&b->refs, 1) > 1)
         return;
     b->post.fn = stop;
-    loop_post(home(b), &b->post);
+    loop_post(backend_home(b), &b->post);
 }
 
 /* ---- making -------------------------------------------------------------------------------------
  */
-
-static bool uses_socket(struct slice run)
-{
-    return slice_search(run, SLICE("DAIS_SOCKET")) >= 0;
-}
-
-/* A port that is free now. Somebody else may take it before the backend does; then it ends, says so
- * and is started again. */
-static bool free_port(struct address *ret, struct err *e)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool fine = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
-                getsockname(fd, (struct sockaddr *)&a, &n) == 0;
-    int why = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = why;
-    if (!fine)
-        return err_set_sys(e, ERR_IO, "finding a free port for the backend failed");
-    *ret = (struct address){.sa.v4 = a, .len = sizeof a};
-    return true;
-}
-
-static bool choose_address(struct backend *b, const char *socket_dir, struct err *e)
-{
-    static _Atomic unsigned number;
-    char text[400];
-    if (!uses_socket(b->run))
-        return free_port(&b->address, e);
-    snprintf(text, sizeof text, "unix:%s/%.*s-%d-%u.sock", socket_dir, SLICE_ARGS(b->app),
-             (int)getpid(), atomic_fetch_add(&number, 1));
-    return address_parse(&b->address, slice_from(text), e);
-}
-
-static void add_env(struct backend *b, size_t *n, const char *name, struct slice value)
-{
-    must(*n < ENV_MAX - 1);
-    b->env[(*n)++] = arena_printf(&b->arena, "%s=%.*s", name, SLICE_ARGS(value)).ptr;
-}
-
-/* These and nothing else of ours: secrets of dais stay with dais. */
-static void make_env(struct backend *b)
-{
-    static const char *const passed[] = {"PATH", "HOME", "LANG", "TZ"};
-    char port[8];
-    size_t n = 0;
-    b->env = arena_alloc(&b->arena, ENV_MAX * sizeof *b->env);
-    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
-        const char *value = getenv(passed[i]);
-        if (value)
-            add_env(b, &n, passed[i], slice_from(value));
-    }
-    if (b->address.path[0]) {
-        add_env(b, &n, "DAIS_SOCKET", slice_from(b->address.path));
-    } else {
-        snprintf(port, sizeof port, "%u", ntohs(b->address.sa.v4.sin_port));
-        add_env(b, &n, "PORT", slice_from(port));
-    }
-    for (size_t i = 0; i < b->own_env.n && n < ENV_MAX - 1; i++)
-        add_env(b, &n, b->own_env.items[i].key.s.ptr, b->own_env.items[i].value.s);
-    b->env[n] = NULL;
-}
 
 static struct pairs copy_pairs(struct arena *a, const struct pairs *from)
 {
@@ -453,52 +325,150 @@ static struct pairs copy_pairs(struct arena *a, const struct pairs *from)
     return to;
 }
 
+static void copy_health(struct backend *b, const struct health_conf *conf)
+{
+    size_t n = 0;
+    b->has_path = conf->path.s.len > 0;
+    b->questions = arena_zalloc(&b->arena, (conf->deep.n + 1) * sizeof *b->questions);
+    if (b->has_path)
+        b->questions[n++] = arena_dup(&b->arena, conf->path.s);
+    for (size_t k = 0; k < conf->deep.n; k++)
+        b->questions[n++] = arena_dup(&b->arena, conf->deep.items[k].s);
+    b->n_questions = n;
+    b->every_ms = conf->every_ms;
+    b->timeout_ms = conf->timeout_ms;
+    b->restart_after = conf->restart_after;
+}
+
+static void copy_options(struct backend *b, const struct backend_options *o)
+{
+    struct arena *a = &b->arena;
+    char *dir = realpath(arena_cstr(a, o->dir), NULL);
+    b->app = arena_dup(a, o->app);
+    b->run = slice_from(arena_cstr(a, o->conf->run.s));
+    b->dir = slice_from(arena_cstr(a, slice_from(dir ? dir : "/")));
+    free(dir);
+    b->authority = arena_dup(a, o->to ? o->authority : SLICE("localhost"));
+    b->own_env = copy_pairs(a, o->env);
+    b->is_ours = !o->to;
+    b->memory_bytes = o->conf->limits.memory_bytes;
+    b->loops = o->loops;
+    b->spawner = o->spawner;
+    b->all = o->all;
+    copy_health(b, &o->conf->health);
+}
+
+static bool make_instance(struct instance *i, const struct backend_options *o, struct err *e)
+{
+    atomic_store(&i->state, BACKEND_STARTING);
+    if (!instance_address(i, o, e))
+        return false;
+    i->dials = mem_zalloc(loops_count(o->loops) * sizeof(struct dial *));
+    if (i->of->is_ours)
+        instance_env(i);
+    health_init(i);
+    return true;
+}
+
 struct backend *backend_new(const struct backend_options *o, struct err *e)
 {
     struct backend *b = mem_new(struct backend);
-    b->refs = 1;
-    arena_init(&b->arena, 1u << 20);
-    buf_init(&b->said, SAID_MAX);
-    b->app = slice_from(arena_cstr(&b->arena, o->app));
-    b->run = slice_from(arena_cstr(&b->arena, o->conf->run.s));
-    b->own_env = copy_pairs(&b->arena, o->env);
-    b->loops = o->loops;
-    b->spawner = o->spawner;
-    b->timer.fn = on_timer;
-    char *dir = realpath(arena_cstr(&b->arena, o->dir), NULL);
-    b->dir = slice_from(arena_cstr(&b->arena, slice_from(dir ? dir : "/")));
-    free(dir);
-    if (!choose_address(b, o->socket_dir, e)) {
-        buf_done(&b->said);
-        arena_done(&b->arena);
-        free(b);
-        return NULL;
+    atomic_store(&b->refs, 1);
+    arena_init(&b->arena, 8u << 20);
+    copy_options(b, o);
+    b->n = b->is_ours ? (unsigned)o->conf->instances : 1;
+    b->instances = mem_zalloc(b->n * sizeof *b->instances);
+    for (unsigned k = 0; k < b->n; k++) {
+        b->instances[k].of = b;
+        b->instances[k].number = k;
+        if (!make_instance(&b->instances[k], o, e)) {
+            free_backend(b);
+            return NULL;
+        }
     }
-    make_env(b);
     return b;
+}
+
+/* ---- comparing ----------------------------------------------------------------------------------
+ */
+
+static bool is_same_env(const struct pairs *a, const struct pairs *b)
+{
+    bool same = a->n == b->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = slice_eq(a->items[i].key.s, b->items[i].key.s) &&
+               slice_eq(a->items[i].value.s, b->items[i].value.s);
+    return same;
+}
+
+static bool is_same_health(const struct backend *b, const struct health_conf *conf)
+{
+    size_t n = 0;
+    bool has_path = conf->path.s.len > 0;
+    bool same = b->has_path == has_path && b->n_questions == conf->deep.n + has_path &&
+                b->every_ms == conf->every_ms && b->timeout_ms == conf->timeout_ms &&
+                b->restart_after == conf->restart_after;
+    if (same && has_path)
+        same = slice_eq(b->questions[n++], conf->path.s);
+    for (size_t k = 0; same && k < conf->deep.n; k++)
+        same = slice_eq(b->questions[n++], conf->deep.items[k].s);
+    return same;
+}
+
+static bool is_same_place(const struct backend *b, const struct backend_options *o)
+{
+    struct arena a;
+    if (o->to) {
+        const struct address *at = &b->instances[0].address;
+        return !b->is_ours && at->len == o->to->len && !strcmp(at->path, o->to->path) &&
+               !memcmp(&at->sa, &o->to->sa, at->len) && slice_eq(b->authority, o->authority);
+    }
+    arena_init(&a, 64u << 10);
+    char *dir = realpath(arena_cstr(&a, o->dir), NULL);
+    bool same = b->is_ours && dir && slice_is(b->dir, dir);
+    free(dir);
+    arena_done(&a);
+    return same && b->n == (unsigned)o->conf->instances;
 }
 
 bool backend_is_same(const struct backend *b, const struct backend_options *o)
 {
-    struct arena a;
-    arena_init(&a, 64u << 10);
-    char *dir = realpath(arena_cstr(&a, o->dir), NULL);
-    bool same = slice_eq(b->app, o->app) && slice_eq(b->run, o->conf->run.s) && dir &&
-                slice_is(b->dir, dir) && b->own_env.n == o->env->n;
-    free(dir);
-    arena_done(&a);
-    for (size_t i = 0; same && i < b->own_env.n; i++)
-        same = slice_eq(b->own_env.items[i].key.s, o->env->items[i].key.s) &&
-               slice_eq(b->own_env.items[i].value.s, o->env->items[i].value.s);
-    return same;
+    return slice_eq(b->app, o->app) && slice_eq(b->run, o->conf->run.s) && is_same_place(b, o) &&
+           b->memory_bytes == o->conf->limits.memory_bytes && is_same_env(&b->own_env, o->env) &&
+           is_same_health(b, &o->conf->health);
 }
 
-const struct address *backend_address(const struct backend *b)
+/* ---- for people ---------------------------------------------------------------------------------
+ */
+
+static void fill_row(struct backend_row *r, const struct instance *i)
 {
-    return &b->address;
+    const struct backend *b = i->of;
+    snprintf(r->app, sizeof r->app, "%.*s", SLICE_ARGS(b->app));
+    address_text(&i->address, r->address);
+    memcpy(r->last_end, i->last_end, sizeof r->last_end);
+    r->number = i->number;
+    r->in_flight = atomic_load(&i->in_flight);
+    r->pid = i->pid;
+    r->state = state_of(i);
+    r->is_retired = b->is_retired;
+    r->age_ms = i->process || !b->is_ours ? loop_now_ms(backend_home(b)) - i->begun_ms : 0;
+    r->restarts = i->ends + (i->number == 0 ? b->ends_before : 0);
+    r->probes_failed = i->probes_failed;
 }
 
-bool backend_is_ready(const struct backend *b)
+struct backend_row *backend_rows(const struct list *all, size_t *ret_n)
 {
-    return atomic_load(&b->is_ready);
+    size_t n = 0;
+    list_each (link, all)
+        n += container_of(link, struct backend, link)->n;
+    struct backend_row *rows = mem_zalloc((n + 1) * sizeof *rows);
+    *ret_n = n;
+    n = 0;
+    list_each (link, all) {
+        const struct backend *b = container_of(link, struct backend, link);
+        for (unsigned k = 0; k < b->n; k++)
+            fill_row(&rows[n++], &b->instances[k]);
+    }
+    return rows;
 }
