@@ -168,17 +168,23 @@ static bool try_close(struct instance *i)
     return false;
 }
 
+static void stop_instance(struct instance *i)
+{
+    if (i->of->is_retired && i->process && !i->is_stopping)
+        log_line(LOG_INFO, "the old backend is ended", F_STR("app", i->of->app),
+                 F_INT("instance", i->number), F_INT("cut", atomic_load(&i->in_flight)),
+                 F_INT("ms", loop_now_ms(backend_home(i->of)) - i->retired_ms));
+    timer_off(&i->drain_timer);
+    instance_stop(i);
+}
+
 static void on_drain(struct timer *t, struct loop *l)
 {
     struct instance *i = container_of(t, struct instance, drain_timer);
-    if (!try_close(i)) {
+    if (try_close(i))
+        stop_instance(i);
+    else
         timer_set(t, l, DRAIN_LOOK_MS);
-        return;
-    }
-    log_line(LOG_INFO, "the old backend is ended", F_STR("app", i->of->app),
-             F_INT("instance", i->number), F_INT("cut", atomic_load(&i->in_flight)),
-             F_INT("ms", loop_now_ms(l) - i->retired_ms));
-    instance_stop(i);
 }
 
 static uint64_t ends_of(const struct backend *b)
@@ -289,8 +295,7 @@ static void stop(struct post *p, struct loop *l)
 {
     struct backend *b = container_of(p, struct backend, post);
     for (unsigned k = 0; k < b->n; k++) {
-        timer_off(&b->instances[k].drain_timer);
-        instance_stop(&b->instances[k]);
+        stop_instance(&b->instances[k]);
         health_done(&b->instances[k]);
         free_dials(&b->instances[k]);
     }
