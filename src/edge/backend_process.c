@@ -49,6 +49,13 @@ static void end_process(struct instance *i, enum backend_state state)
     output_close(i);
 }
 
+/* Nobody needs it any more; memory may be gone after this. */
+static void end_for_good(struct instance *i)
+{
+    end_process(i, BACKEND_ENDED);
+    backend_gone(i->of);
+}
+
 static void begin_again(struct instance *i, const char *why)
 {
     bool was_steady = i->was_ready && loop_now_ms(backend_home(i->of)) - i->begun_ms >= STEADY_MS;
@@ -69,9 +76,8 @@ static void on_end(struct instance *i, const struct process_event *ev)
 {
     struct err e = {0};
     struct buf text;
-    if (i->is_stopping) {
-        end_process(i, BACKEND_ENDED);
-        backend_gone(i->of);
+    if (i->is_stopping || i->of->is_retired) {
+        end_for_good(i);
         return;
     }
     if (ev->kind == EVENT_FAILED) {
@@ -117,7 +123,9 @@ static void on_timer(struct timer *t, struct loop *l)
 {
     struct instance *i = container_of(t, struct instance, timer);
     (void)l;
-    if (i->of->is_ours && !i->process)
+    if (i->of->is_retired) /* it only has to end */
+        health_stop(i);
+    else if (i->of->is_ours && !i->process)
         instance_begin(i);
     else
         health_on_timer(i);

@@ -46,6 +46,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.connection.sendall(data)
             self.close_connection = True
             return
+        if path == "/api/events":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: a\n\n")
+            while not os.path.exists("go"):
+                time.sleep(0.01)
+            self.close_connection = True
+            return
         if path == "/api/say":
             print("said \x1b[31m aloud", flush=True)
         if path == "/api/flood":

@@ -223,17 +223,33 @@ def test_what_is_under_way_ends_before_the_old_one_does(tmp_path, run_dais):
         wait_for(lambda: not is_alive(old), "its end")
 
 
+def test_an_old_one_is_not_started_again(tmp_path, run_dais):
+    folder = app(tmp_path / "app", more=", health: { path: /health, every: 1s, timeout: 500ms, restart_after: 1 }")
+    with serving(folder) as server, Conn(server, 30) as conn:
+        old = about(server)["pid"]
+        conn.request("/api/hang")
+        wait_for(lambda: processes(folder, run_dais)[0]["in_flight"] == "1", "the request")
+        assert run_dais("reload", folder, "--backend").returncode == 0
+        os.kill(old, signal.SIGKILL)
+        assert conn.read().status in (200, 502)  # or asked again of the new one
+        wait_for(lambda: [row["state"] for row in processes(folder, run_dais)] == ["ready"], "one of them")
+        (folder / "go").touch()
+        assert len(told(server, "the backend is ready")) == 2 and not told(server, "the backend ended")
+
+
 def test_a_tunnel_goes_on_after_a_switch(tmp_path, run_dais):
     folder = app(tmp_path / "app")
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
-    with serving(folder) as server, Conn(server, 30) as conn:
+    with serving(folder) as server, Conn(server, 30) as conn, Conn(server, 60) as events:
         old = about(server)["pid"]
         assert conn.request("/api/tunnel", headers=upgrade).read().status == 101
+        events.request("/api/events")
+        wait_for(lambda: processes(folder, run_dais)[0]["in_flight"] == "2", "both")
         assert run_dais("reload", folder, "--backend").returncode == 0
         assert about(server)["pid"] != old
         conn.sock.sendall(b"still there")
         assert conn.sock.recv(100) == b"still there"
         wait_for(lambda: told(server, "the old backend is ended"), "its end", 45)
         line = told(server, "the old backend is ended")[0]
-        assert line["cut"] == 1 and 29_000 < line["ms"] < 35_000
+        assert line["cut"] == 2 and 29_000 < line["ms"] < 35_000
         assert conn.sock.recv(100) == b""
