@@ -41,16 +41,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == "/api/ready":
             return self.answer(read("ready", 200), b"")
         if path == "/api/tunnel":
-            self.connection.sendall(b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            self.connection.sendall(b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n"
+                                    b"Connection: Upgrade\r\n\r\n")
             while data := self.connection.recv(1000):
                 self.connection.sendall(data)
             self.close_connection = True
             return
         if path == "/api/events":
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: a\n\n")
+            self.close_connection = True
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                             b"Connection: close\r\n\r\ndata: a\n\n")
             while not os.path.exists("go"):
                 time.sleep(0.01)
-            self.close_connection = True
             return
         if path == "/api/say":
             print("said \x1b[31m aloud", flush=True)
