@@ -8,8 +8,7 @@
 
 #include <stdlib.h>
 
-#define LOOK_MS  20
-#define TRIAL_MS 60000 /* for all new backends to get ready */
+#define LOOK_MS 20
 
 struct reload {
     struct work work;
@@ -18,7 +17,6 @@ struct reload {
     struct host *next; /* NULL: errors */
     struct buf problems;
     struct timer timer;
-    int64_t trial_ends_ms;
 };
 
 void life_log_problems(enum log_level level, struct slice text)
@@ -89,7 +87,7 @@ static void on_look(struct timer *t, struct loop *loop)
         set_stopping(&e);
     if (!is_draining && state == BACKEND_READY) {
         swap(r);
-    } else if (!is_draining && state == BACKEND_STARTING && loop_now_ms(loop) < r->trial_ends_ms) {
+    } else if (!is_draining && state == BACKEND_STARTING) {
         timer_set(t, loop, LOOK_MS);
         return;
     } else {
@@ -121,7 +119,6 @@ static void on_read(struct work *w, struct loop *home)
     struct err e;
     if (r->next && !atomic_load(&l->is_draining)) {
         backends_start(r->next);
-        r->trial_ends_ms = loop_now_ms(home) + TRIAL_MS;
         r->timer.fn = on_look;
         on_look(&r->timer, home);
         return;

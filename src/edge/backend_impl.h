@@ -76,6 +76,7 @@ struct backend {
     struct spawner *spawner;
     struct list *all, link;
     struct post post;
+    int64_t began_ms;     /* 0: no process was started yet */
     uint64_t ends_before; /* of those it took over from */
     unsigned n;
     struct instance *instances;
@@ -85,6 +86,9 @@ struct loop *backend_home(const struct backend *b);
 void backend_gone(struct backend *b); /* frees it when nothing of it is left */
 bool instance_is_ready(const struct instance *i);
 void instance_watch_closed(struct instance *i);
+
+/* backend_pick.c: ends it, and says so if another took over. */
+void instance_dismiss(struct instance *i);
 
 /* backend_env.c: where each listens and what it is told. */
 bool instance_address(struct instance *i, const struct backend_options *o, struct err *e);
