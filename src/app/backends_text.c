@@ -56,7 +56,7 @@ static bool read_stat(struct slice line, uint64_t *ret_session, uint64_t *ret_pa
 static void add_process(struct memory *m, const char *pid)
 {
     char path[300], text[1024];
-    uint64_t session, pages;
+    uint64_t session = 0, pages = 0;
     snprintf(path, sizeof path, "/proc/%s/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)

@@ -59,8 +59,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == "/api/flood":
             sys.stdout.write("".join(f"flood {i}\n" for i in range(50000)))
             sys.stdout.flush()
-        if path == "/api/eat":
-            held.append(bytearray(os.urandom(1 << 20) * 300))
         if path == "/api/slow":
             time.sleep(0.5)
         if path == "/api/hang":
@@ -71,6 +69,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         if self.path == "/api/die":
             os._exit(3)
+        if self.path == "/api/eat":
+            held.append(bytearray(os.urandom(1 << 20) * 300))
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         while "Transfer-Encoding" in self.headers and self.rfile.readline().strip():
             pass

@@ -168,7 +168,7 @@ def test_one_that_keeps_ending_is_answered_for_at_once(tmp_path, run_dais):
 def test_too_much_memory_ends_it(tmp_path):
     with serving(app(tmp_path / "app", more=", limits: { memory: 150MB }")) as server:
         pid = about(server)["pid"]
-        assert server.fetch("/api/eat", deadline=30).status == 502
+        assert server.fetch("/api/eat", method="POST", body=b"", deadline=30).status == 502
         wait_for(lambda: told(server, "the backend ended"), "its end")
         assert "it used more memory than allowed" in told(server, "the backend ended")[0]["why"]
         assert about(server)["pid"] != pid

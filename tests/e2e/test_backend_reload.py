@@ -242,9 +242,9 @@ def test_an_old_one_is_not_started_again(tmp_path, run_dais):
         wait_for(lambda: processes(folder, run_dais)[0]["in_flight"] == "1", "the request")
         assert run_dais("reload", folder, "--backend").returncode == 0
         os.kill(old, signal.SIGKILL)
+        (folder / "go").touch()
         assert conn.read().status in (200, 502)  # or asked again of the new one
         wait_for(lambda: [row["state"] for row in processes(folder, run_dais)] == ["ready"], "one of them")
-        (folder / "go").touch()
         assert len(told(server, "the backend is ready")) == 2 and not told(server, "the backend ended")
 
 
