@@ -86,6 +86,17 @@ static void end_probe(struct health *h)
     close(h->probe_fd);
 }
 
+/* Where nobody listens at a port of the kernel's own range, a connection to it may be given that
+ * very port, and then is one with itself. */
+static bool is_with_itself(int fd)
+{
+    struct sockaddr_storage here = {0}, there = {0};
+    socklen_t n = sizeof here, m = sizeof there;
+    return getsockname(fd, (struct sockaddr *)&here, &n) == 0 &&
+           getpeername(fd, (struct sockaddr *)&there, &m) == 0 && here.ss_family != AF_UNIX &&
+           n == m && memcmp(&here, &there, n) == 0;
+}
+
 static void on_probe(struct watch *w, int events)
 {
     struct instance *i = container_of(w, struct instance, health.probe);
@@ -93,8 +104,9 @@ static void on_probe(struct watch *w, int events)
     socklen_t n = sizeof why;
     (void)events;
     getsockopt(i->health.probe_fd, SOL_SOCKET, SO_ERROR, &why, &n);
+    bool is_there = why == 0 && !is_with_itself(i->health.probe_fd);
     end_probe(&i->health);
-    if (why)
+    if (!is_there)
         look_again(i, LOOK_MS);
     else
         become_ready(i);
