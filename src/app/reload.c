@@ -31,6 +31,19 @@ void life_log_problems(enum log_level level, struct slice text)
 /* ---- the end of one ---------------------------------------------------------------------------
  */
 
+static void note_refusal(struct life *l, const struct err *e)
+{
+    if (atomic_load(&l->is_draining)) {
+        log_line(LOG_WARN, "reload refused: the server is stopping");
+        return;
+    }
+    atomic_fetch_add(&l->reload_failures, 1);
+    if (e->code == ERR_MANIFEST)
+        log_line(LOG_ERROR, "reload refused: the manifests have errors; the old ones go on");
+    else
+        log_line(LOG_ERROR, "reload refused", F_CSTR("why", e->msg));
+}
+
 /* NULL: it took effect. */
 static void finish(struct reload *r, const struct err *e)
 {
@@ -39,11 +52,8 @@ static void finish(struct reload *r, const struct err *e)
     l->reload = NULL;
     if (e && r->next)
         service_unref(&r->next->service);
-    if (e && !atomic_load(&l->is_draining))
-        atomic_fetch_add(&l->reload_failures, 1);
     if (e)
-        log_line(e->code == ERR_UNAVAILABLE ? LOG_WARN : LOG_ERROR, "reload refused",
-                 F_CSTR("why", e->msg));
+        note_refusal(l, e);
     r->ask->done(r->ask, e, buf_slice(&r->problems));
     buf_done(&r->problems);
     free(r);
