@@ -31,6 +31,8 @@ static struct call_side *side_take(struct dial *d)
         buf_init(&s->out, 2 * OUT_BYTES + CHUNK_HEAD_MAX + 8);
         buf_init(&s->in, HEAD_BYTES + READ_BYTES);
     }
+    if (!s->headers)
+        s->headers = mem_alloc(HEADERS * sizeof *s->headers);
     s->dial = d;
     return s;
 }
@@ -39,11 +41,13 @@ static void side_put(struct call_side *s)
 {
     struct dial *d = s->dial;
     struct buf head = s->head, out = s->out, in = s->in;
+    struct h1_header *headers = s->headers;
     bool is_small = head.cap + out.cap + in.cap <= READ_BYTES;
     if (d->n_sides >= SIDES_MAX || !is_small) {
         buf_done(&head);
         buf_done(&out);
         buf_done(&in);
+        free(headers);
         free(s);
     } else {
         buf_clear(&head);
@@ -53,11 +57,29 @@ static void side_put(struct call_side *s)
         s->head = head;
         s->out = out;
         s->in = in;
+        s->headers = headers;
         s->next = d->sides;
         d->sides = s;
         d->n_sides++;
     }
     dial_unuse(d);
+}
+
+/* A tunnel may be silent for hours: it keeps none of what its opening took. */
+static void slim(struct call *c)
+{
+    struct call_side *s = c->side;
+    free(s->headers);
+    s->headers = NULL;
+    c->answer.head.headers = NULL;
+    c->answer.head.n_headers = 0;
+    memset(c->answer.head.at, 0, sizeof c->answer.head.at);
+    if (s->head_sent == s->head.len) {
+        buf_done(&s->head);
+        s->head_sent = 0;
+    }
+    buf_done(&s->in);
+    s->in_used = 0;
 }
 
 /* ---- what the state says -------------------------------------------------------------------- */
@@ -73,7 +95,7 @@ static uint32_t patience_ms(const struct call_side *s)
     if (s->is_over || s->has_failed)
         return 0;
     if (s->is_tunnel)
-        return s->options.tunnel_ms;
+        return s->options.tunnel_ms == CALL_FOR_EVER ? 0 : s->options.tunnel_ms;
     if (!is_sent(s) && !s->is_out_broken)
         return s->options.idle_ms;
     if (!s->has_head)
@@ -143,7 +165,10 @@ static enum io flush(struct call *c)
         s->head_sent += of_head;
         s->out_sent += sent - of_head;
     }
-    buf_clear(&s->out);
+    if (s->is_tunnel)
+        buf_done(&s->out);
+    else
+        buf_clear(&s->out);
     s->out_sent = 0;
     return IO_OK;
 }
@@ -427,6 +452,8 @@ static enum io read_stopped(struct call *c, enum io io)
     if (io != IO_MORE)
         return read_end(c, io);
     c->side->is_told = false;
+    if (c->side->is_tunnel)
+        slim(c);
     watch_want(&l->watch, l->watch.events | WATCH_READ);
     set_timer(c);
     return IO_MORE;

@@ -3,7 +3,7 @@
 #include "client/client.h"
 
 #define READ_BYTES (64u << 10)
-#define OUT_BYTES  (64u << 10) /* above it call_send takes nothing */
+#define OUT_BYTES  CALL_PIECE /* above it call_send takes nothing */
 #define HEAD_BYTES (64u << 10)
 #define HEADERS    100
 
@@ -28,9 +28,9 @@ struct call_side {
     struct buf out;  /* body bytes, framed, that the kernel has not taken */
     struct buf in;   /* the answer's head and what came with it: does not move once it is parsed */
     size_t head_sent, out_sent, in_used, scanned;
-    struct h1_header headers[HEADERS];
-    struct chunked chunked; /* of the answer's body */
-    uint64_t left;          /* of an answer with a length */
+    struct h1_header *headers; /* HEADERS of them */
+    struct chunked chunked;    /* of the answer's body */
+    uint64_t left;             /* of an answer with a length */
     enum h1_body body;
     bool has_received; /* a byte of the answer */
     bool has_head;     /* all of its head */

@@ -26,6 +26,22 @@ void forward_request(struct buf *to, const struct req *rq, const struct backend_
 /* The headers of the backend's answer that go to the client, as lines. */
 void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq);
 
+/* tunnel.c: a WebSocket, once the backend has said 101. */
+struct tunnel;
+struct tunnel_options {
+    const struct websocket_conf *conf;
+    struct req *rq;
+    struct call *call; /* all of them outlive the tunnel */
+    struct waiter *waiter;
+};
+struct tunnel *tunnel_new(const struct tunnel_options *o);
+struct source *tunnel_source(struct tunnel *t); /* what goes to the client */
+/* The events of the waiter and of the call. */
+void tunnel_body(struct tunnel *t, struct slice *in, bool is_last);
+void tunnel_writable(struct tunnel *t);
+void tunnel_failed(struct tunnel *t);
+void tunnel_free(struct tunnel *t); /* NULL is fine */
+
 /* access.c */
 bool edge_is_reading(enum http_method m); /* GET, HEAD, OPTIONS: `read` in rules, safe to repeat */
 /* The rule for the longest prefix of backend.access that covers the path; "public" without one. */

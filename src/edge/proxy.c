@@ -15,6 +15,7 @@ struct proxy {
     struct waiter waiter;
     struct source source;
     struct call call;
+    struct tunnel *tunnel; /* NULL: it is none */
     struct req *rq;
     struct timer timer; /* while the backend starts */
     int64_t patience_ends_ms;
@@ -79,13 +80,31 @@ static void answer_starting(struct proxy *p)
     waiter_answer(&p->waiter);
 }
 
+static bool is_websocket(const struct h1_response *answer)
+{
+    return answer->head.upgrade &&
+           slice_eq_nocase(h1_get(&answer->head, HEADER_UPGRADE), SLICE("websocket"));
+}
+
+static struct tunnel *open_tunnel(struct proxy *p)
+{
+    const struct edge *g = p->rq->site;
+    const struct tunnel_options o = {
+        .conf = &g->conf->websocket,
+        .rq = p->rq,
+        .call = &p->call,
+        .waiter = &p->waiter,
+    };
+    return tunnel_new(&o);
+}
+
 static void reply_body(struct proxy *p)
 {
     const struct h1_response *answer = &p->call.answer;
     struct req *rq = p->rq;
     int status = answer->status;
     if (status == 101)
-        reply_tunnel(rq, &p->source);
+        reply_tunnel(rq, tunnel_source(p->tunnel));
     else if (status == 204 || status == 304)
         reply_empty(rq, status);
     else if (answer->head.has_length)
@@ -102,13 +121,14 @@ static void on_head(struct proxy *p)
         answer_failure(p, ERR_BAD_GATEWAY, "its status is none");
         return;
     }
+    if (answer->status == 101 && !is_websocket(answer)) {
+        answer_failure(p, ERR_BAD_GATEWAY, "it switched to another protocol than asked for");
+        return;
+    }
     buf_init(&lines, 128u << 10);
     forward_answer(&lines, answer, p->rq);
-    if (answer->status == 101) {
-        buf_add(&lines, SLICE("Upgrade: "));
-        buf_add(&lines, h1_get(&answer->head, HEADER_UPGRADE));
-        buf_add(&lines, SLICE("\r\n"));
-    }
+    if (answer->status == 101)
+        buf_add(&lines, SLICE("Upgrade: websocket\r\n"));
     if (lines.full) { /* a mount makes it longer */
         buf_done(&lines);
         answer_failure(p, ERR_BAD_GATEWAY, "its head is too large");
@@ -116,6 +136,8 @@ static void on_head(struct proxy *p)
     }
     reply_prebuilt(p->rq, arena_dup(p->rq->arena, buf_slice(&lines)));
     buf_done(&lines);
+    if (answer->status == 101)
+        p->tunnel = open_tunnel(p);
     reply_body(p);
     p->is_answered = true;
     waiter_answer(&p->waiter);
@@ -141,16 +163,21 @@ static void on_event(struct call *c, enum call_event event)
     struct proxy *p = container_of(c, struct proxy, call);
     switch (event) {
     case CALL_WRITABLE:
-        waiter_want(&p->waiter);
+        if (p->tunnel)
+            tunnel_writable(p->tunnel);
+        else
+            waiter_want(&p->waiter);
         break;
     case CALL_HEAD:
         on_head(p);
         break;
     case CALL_READABLE:
-        source_wake(&p->source);
+        source_wake(p->tunnel ? tunnel_source(p->tunnel) : &p->source);
         break;
     case CALL_FAILED:
-        if (is_worth_waiting(p)) {
+        if (p->tunnel) {
+            tunnel_failed(p->tunnel);
+        } else if (is_worth_waiting(p)) {
             wait_again(p);
         } else if (!p->is_answered) {
             answer_failure(p, c->error.code, c->error.msg);
@@ -167,6 +194,10 @@ static void on_event(struct call *c, enum call_event event)
 static void on_body(struct waiter *w, struct slice *in, bool is_last)
 {
     struct proxy *p = container_of(w, struct proxy, waiter);
+    if (p->tunnel) {
+        tunnel_body(p->tunnel, in, is_last);
+        return;
+    }
     p->is_end_given |= is_last && in->len == 0;
     if (p->is_calling)
         call_send(&p->call, in, is_last);
@@ -176,6 +207,7 @@ static void done(struct waiter *w)
 {
     struct proxy *p = container_of(w, struct proxy, waiter);
     timer_off(&p->timer);
+    tunnel_free(p->tunnel);
     if (p->is_calling)
         call_end(&p->call);
     free(p);
@@ -218,7 +250,7 @@ static void go(struct proxy *p)
         .may_repeat = edge_is_reading(rq->method) && !has_body,
         .head_ms = (uint32_t)g->conf->timeout_ms,
         .idle_ms = (uint32_t)g->conf->timeout_ms,
-        .tunnel_ms = (uint32_t)g->conf->websocket.idle_ms,
+        .tunnel_ms = CALL_FOR_EVER, /* the tunnel has a clock of its own */
     };
     p->call = (struct call){.on_event = on_event};
     p->is_calling = true;

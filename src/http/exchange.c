@@ -55,7 +55,7 @@ void exchange_put(struct http_loop *hl, struct exchange *x)
     exchange_drop_answer(&x->rq.res);
     if (x->is_kept)
         service_unref(x->rq.service);
-    if (hl->n_exchanges >= POOL_MAX) {
+    if (hl->n_exchanges >= POOL_MAX || !x->headers) {
         exchange_free(x);
         return;
     }

@@ -156,7 +156,8 @@ void source_wake(struct source *s);
 /* The source will give exactly `length` bytes; less cuts the connection. */
 bool reply_sized_source(struct req *rq, int status, uint64_t length, struct source *s);
 /* 101: what the source gives goes out as it is, what the client sends comes to the waiter as it is.
- * The Upgrade header is the caller's. */
+ * The Upgrade header is the caller's. From waiter_answer on the request's head and its arena are
+ * gone; rq->path, mount and id stay. */
 bool reply_tunnel(struct req *rq, struct source *s);
 
 /* The handler of a streamed route that has to wait for something else on the loop (a backend)

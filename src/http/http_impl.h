@@ -188,6 +188,7 @@ bool later_on_end(struct conn *c);   /* the client sends no more; true: that has
 void later_on_timer(struct conn *c); /* it should have sent or taken something */
 bool later_is_over(struct conn *c);  /* all that was to be sent is: let go of the exchange */
 void later_drop(struct conn *c);     /* the connection closes */
+void later_rest(struct conn *c);     /* all that there was to send has left, for now */
 bool later_turn(struct conn *c);     /* what the waiter asked for; false: the connection is gone */
 
 /* out.c */

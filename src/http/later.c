@@ -8,6 +8,7 @@
  * What a waiter asks for happens at the end of the turn (later_turn), never under its own feet. */
 #include "http/http_impl.h"
 
+#include <stdlib.h>
 #include <sys/socket.h>
 
 static struct exchange *exchange_of(struct req *rq)
@@ -45,6 +46,44 @@ void waiter_want(struct waiter *w)
     conn_mark_dirty(x->conn);
 }
 
+/* A tunnel may be silent for hours: of its request only what its log line needs is kept, in the
+ * body that it does not have. */
+static void slim(struct exchange *x)
+{
+    struct req *rq = &x->rq;
+    const struct slice kept[] = {x->h1.method_text, rq->path, rq->mount};
+    struct slice copies[3];
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++)
+        n += kept[i].len;
+    buf_init(&x->body, n);
+    for (size_t i = 0; i < 3; i++) {
+        must(buf_reserve(&x->body, i ? kept[i].len : n));
+        copies[i] = (struct slice){x->body.data + x->body.len, kept[i].len};
+        buf_add(&x->body, kept[i]);
+    }
+    x->h1 = (struct h1_request){.minor = x->h1.minor, .method_text = copies[0]};
+    rq->path = copies[1];
+    rq->mount = copies[2];
+    rq->query = rq->host = rq->res.prebuilt = SLICE("");
+    rq->n_params = 0;
+    free(x->headers);
+    x->headers = NULL;
+    buf_done(&rq->res.head);
+    arena_done(&x->arena);
+}
+
+void later_rest(struct conn *c)
+{
+    struct flow *f = c->flow;
+    if (c->state != CONN_WAIT || !is_tunnel(c->exchange))
+        return;
+    if (f->in.len == 0)
+        buf_done(&f->in);
+    buf_done(&f->out);
+    f->sent = 0;
+}
+
 void waiter_answer(struct waiter *w)
 {
     struct exchange *x = w->exchange;
@@ -54,6 +93,7 @@ void waiter_answer(struct waiter *w)
     out_answer(x->conn, x);
     x->is_answered = true;
     if (is_tunnel(x)) { /* what came early was waiting for this */
+        slim(x);
         x->is_body_full = true;
         waiter_want(w);
     }

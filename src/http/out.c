@@ -382,8 +382,10 @@ void out_flush(struct conn *c)
     }
     if (c->watch.events & WATCH_WRITE)
         watch_want(&c->watch, c->watch.events & ~WATCH_WRITE);
-    if (is_all_sent(f))
+    if (is_all_sent(f)) {
         conn_next(c);
-    else
-        timer_off(&c->timer); /* a source with nothing to say may stay silent */
+        return;
+    }
+    timer_off(&c->timer); /* a source with nothing to say may stay silent */
+    later_rest(c);
 }
