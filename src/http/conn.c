@@ -369,8 +369,9 @@ static void on_timer(struct timer *t, struct loop *l)
         exchange_refuse(c, c->exchange, &e);
     } else if (c->state == CONN_WAIT) {
         later_on_timer(c);
-    } else if (c->state == CONN_SEND) {
-        conn_reset(c, "timed out");
+    } else if (c->watch.events & WATCH_WRITE) {
+        if (!out_goes_on(c))
+            conn_reset(c, "the client takes too little");
     } else {
         conn_close(c, "timed out");
     }

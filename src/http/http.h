@@ -184,6 +184,9 @@ void waiter_cut(struct waiter *w);    /* closes the connection: half an answer i
 struct server;
 struct server_options {
     uint32_t head_ms, body_ms, idle_ms, write_ms, drain_ms; /* 0 = 10 s, 60 s, 75 s, 60 s, 30 s */
+    /* Who is slower than min_rate bytes/s (0 = 1024) is cut: a streamed body after slow_ms (0 =
+     * 20 s), and, while there is more for it than its socket takes, a reader in any write_ms. */
+    uint32_t slow_ms, min_rate;
     struct h1_limits limits;
     unsigned conns_max; /* 0 = as many as descriptors allow, which is never exceeded */
     struct trust trust;
