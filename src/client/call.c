@@ -6,15 +6,18 @@
  *   call_read    the answer's body, as fast as the caller pulls
  *   call_end     the connection waits for the next call, or closes
  *
- * A connection that waited may have been closed by the other side just now. If not one byte of an
- * answer came and the request may be repeated, it is, once, on a new connection. */
+ * A connection that waited may have been closed by the other side just now, and a new one may die
+ * with its process. If not one byte of an answer came and the request may be repeated, it is, once,
+ * on a new connection.
+ */
 #include "client/client_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SIDES_MAX 64u
+#define SIDES_MAX   64u
+#define INTERIM_MAX 32u /* 1xx answers before the one that counts */
 
 /* ---- sides ---------------------------------------------------------------------------------- */
 
@@ -271,6 +274,7 @@ void call_start(struct call *c, struct dial *d, const struct call_options *optio
     struct call_side *s = side_take(d);
     c->side = s;
     s->call = c;
+    c->has_begun = false;
     s->options = *options;
     if (!s->options.head_ms)
         s->options.head_ms = 60000;
@@ -291,20 +295,20 @@ void call_start(struct call *c, struct dial *d, const struct call_options *optio
     loop_post(d->loop, &s->post);
 }
 
-static bool can_repeat(const struct call_side *s, const struct line *l)
+static bool can_repeat(const struct call_side *s)
 {
-    return l->is_reused && !s->has_received && !s->has_retried && s->options.may_repeat &&
-           s->options.body == CALL_BODY_NONE;
+    return !s->call->has_begun && !s->has_retried && s->options.may_repeat &&
+           !s->options.does_caller && s->options.body == CALL_BODY_NONE;
 }
 
 /* The connection ended before the answer's head. */
 static void on_broken(struct call *c)
 {
     struct call_side *s = c->side;
-    if (!can_repeat(s, c->line)) {
+    if (!can_repeat(s)) {
         fail_now(c, ERR_BAD_GATEWAY,
-                 s->has_received ? "the other side closed the connection within its answer's head"
-                                 : "the other side closed the connection without an answer");
+                 c->has_begun ? "the other side closed the connection within its answer's head"
+                              : "the other side closed the connection without an answer");
         return;
     }
     s->has_retried = true;
@@ -370,6 +374,10 @@ static enum io parse_head(struct call *c, struct err *e)
             return io;
         s->in_used += c->answer.head.head_len;
         s->scanned = 0;
+        if (++s->n_interim > INTERIM_MAX) {
+            err_set(e, ERR_BAD_GATEWAY, "too many interim answers");
+            return IO_FAIL;
+        }
     }
 }
 
@@ -377,7 +385,7 @@ static void collect_head(struct call *c, struct slice bytes)
 {
     struct call_side *s = c->side;
     struct err e;
-    s->has_received = true;
+    c->has_begun = true;
     buf_consume(&s->in, s->in_used);
     s->in_used = 0;
     buf_add(&s->in, bytes);

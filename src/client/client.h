@@ -51,8 +51,10 @@ struct call_options {
     enum http_method method; /* HEAD has no body in its answer */
     enum call_body body;
     bool is_upgrade;    /* a 101 makes it a tunnel: raw bytes both ways, no end of the request */
-    bool may_repeat;    /* safe to send twice: only then a connection that died while it waited
-                           costs nothing; otherwise one that waited long is not used */
+    bool may_repeat;    /* safe to send twice. What is not only uses connections that waited for a
+                           moment */
+    bool does_caller;   /* repeat it; else a call without a body whose connection dies before a
+                           byte of the answer is sent once more, at once, on a new one */
     uint32_t head_ms;   /* from the request's last byte to the answer's head; 0 = 60 s */
     uint32_t idle_ms;   /* between two bytes of an answer; 0 = 60 s */
     uint32_t tunnel_ms; /* between two bytes of a tunnel, either way; 0 = 120 s */
@@ -63,6 +65,7 @@ struct call {
     void (*on_event)(struct call *c, enum call_event event); /* set by the caller */
     struct h1_response answer;
     struct err error;
+    bool has_begun; /* a byte of an answer came */
     /* the room's own */
     struct line *line;
     struct call_side *side;

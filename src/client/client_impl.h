@@ -29,12 +29,12 @@ struct call_side {
     struct buf in;   /* the answer's head and what came with it: does not move once it is parsed */
     size_t head_sent, out_sent, in_used, scanned;
     struct h1_header *headers; /* HEADERS of them */
-    struct chunked chunked;    /* of the answer's body */
-    uint64_t left;             /* of an answer with a length */
+    unsigned n_interim;
+    struct chunked chunked; /* of the answer's body */
+    uint64_t left;          /* of an answer with a length */
     enum h1_body body;
-    bool has_received; /* a byte of the answer */
-    bool has_head;     /* all of its head */
-    bool is_over;      /* all of it */
+    bool has_head; /* all of its head */
+    bool is_over;  /* all of it */
     bool has_failed, is_tunnel, has_retried;
     bool is_all_given;  /* the caller gave the last of the body */
     bool is_out_broken; /* the other side reads no more; it may have answered */

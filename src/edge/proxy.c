@@ -8,8 +8,9 @@
 
 #include <stdlib.h>
 
-#define LOOK_MS     20    /* how often a request looks whether the backend has started */
-#define PATIENCE_MS 30000 /* and for how long */
+#define LOOK_MS          20    /* how often a request looks whether the backend has started */
+#define PATIENCE_MS      30000 /* and for how long */
+#define PAGE_PATIENCE_MS 1500  /* of a person; then a page says so and loads itself again */
 
 struct proxy {
     struct waiter waiter;
@@ -19,7 +20,7 @@ struct proxy {
     struct req *rq;
     struct timer timer; /* while the backend starts */
     int64_t patience_ends_ms;
-    bool is_calling, is_answered;
+    bool is_calling, is_answered, is_repeated;
     bool is_end_given; /* of the body, alone: it is not given again */
 };
 
@@ -72,11 +73,9 @@ static void answer_failure(struct proxy *p, enum err_code code, const char *why)
 
 static void answer_starting(struct proxy *p)
 {
-    struct err e;
     log_failure(p, "it has not started");
-    err_set(&e, ERR_UNAVAILABLE, "The app is starting; try again in a moment.");
     p->is_answered = true;
-    reply_error(p->rq, &e);
+    reply_starting(p->rq);
     waiter_answer(&p->waiter);
 }
 
@@ -143,12 +142,35 @@ static void on_head(struct proxy *p)
     waiter_answer(&p->waiter);
 }
 
-/* Nothing was sent, and the process is about to be started again. */
-static bool is_worth_waiting(const struct proxy *p)
+static void be_patient(struct proxy *p)
+{
+    uint32_t ms = req_is_page_load(p->rq) ? PAGE_PATIENCE_MS : PATIENCE_MS;
+    p->patience_ends_ms = loop_now_ms(p->rq->loop) + ms;
+}
+
+static bool is_safe(const struct req *rq)
+{
+    return edge_is_reading(rq->method) && !rq->h1->chunked && !rq->h1->content_length;
+}
+
+/* The process died with the request, perhaps, but gave no byte of an answer: once more. Not at
+ * once, or the new connection would end in what is left of the old process. */
+static bool is_worth_repeating(struct proxy *p)
 {
     const struct edge *g = p->rq->site;
-    return g->backend && p->call.error.code == ERR_UNREACHABLE &&
-           loop_now_ms(p->rq->loop) < p->patience_ends_ms;
+    if (!g->backend || p->is_repeated || p->call.has_begun || !is_safe(p->rq) ||
+        p->call.error.code != ERR_BAD_GATEWAY)
+        return false;
+    p->is_repeated = true;
+    be_patient(p);
+    return true;
+}
+
+/* Nothing was sent, and the process is about to be started again. */
+static bool is_down(const struct proxy *p)
+{
+    const struct edge *g = p->rq->site;
+    return g->backend && p->call.error.code == ERR_UNREACHABLE;
 }
 
 static void wait_again(struct proxy *p)
@@ -156,6 +178,25 @@ static void wait_again(struct proxy *p)
     call_end(&p->call);
     p->is_calling = false;
     timer_set(&p->timer, p->rq->loop, LOOK_MS);
+}
+
+static void on_failed(struct proxy *p)
+{
+    const struct err *e = &p->call.error;
+    if (p->tunnel) {
+        tunnel_failed(p->tunnel);
+    } else if (p->is_answered) {
+        log_failure(p, e->msg);
+        waiter_cut(&p->waiter);
+    } else if (is_worth_repeating(p)) {
+        wait_again(p);
+    } else if (!is_down(p)) {
+        answer_failure(p, e->code, e->msg);
+    } else if (loop_now_ms(p->rq->loop) < p->patience_ends_ms) {
+        wait_again(p);
+    } else {
+        answer_starting(p);
+    }
 }
 
 static void on_event(struct call *c, enum call_event event)
@@ -175,16 +216,7 @@ static void on_event(struct call *c, enum call_event event)
         source_wake(p->tunnel ? tunnel_source(p->tunnel) : &p->source);
         break;
     case CALL_FAILED:
-        if (p->tunnel) {
-            tunnel_failed(p->tunnel);
-        } else if (is_worth_waiting(p)) {
-            wait_again(p);
-        } else if (!p->is_answered) {
-            answer_failure(p, c->error.code, c->error.msg);
-        } else {
-            log_failure(p, c->error.msg);
-            waiter_cut(&p->waiter);
-        }
+        on_failed(p);
         break;
     }
 }
@@ -247,7 +279,8 @@ static void go(struct proxy *p)
                 : h1->chunked ? CALL_BODY_CHUNKED
                               : CALL_BODY_LENGTH,
         .is_upgrade = forward_is_upgrade(h1),
-        .may_repeat = edge_is_reading(rq->method) && !has_body,
+        .may_repeat = is_safe(rq),
+        .does_caller = g->backend != NULL,
         .head_ms = (uint32_t)g->conf->timeout_ms,
         .idle_ms = (uint32_t)g->conf->timeout_ms,
         .tunnel_ms = CALL_FOR_EVER, /* the tunnel has a clock of its own */
@@ -297,7 +330,7 @@ static bool start(struct req *rq, struct err *e)
     p->source.move = move;
     p->source.is_endless = true; /* a client that hangs up ends the call */
     p->timer.fn = on_look;
-    p->patience_ends_ms = loop_now_ms(rq->loop) + PATIENCE_MS;
+    be_patient(p);
     reply_later(rq, &p->waiter);
     go_when_ready(p);
     return true;

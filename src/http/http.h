@@ -134,6 +134,10 @@ bool reply_file(struct req *rq, int status, int fd, uint64_t offset,
 bool reply_redirect(struct req *rq, int status, struct slice location);
 /* problem+json, or a page where a browser loads a page. Sets nothing else. */
 bool reply_error(struct req *rq, const struct err *e);
+/* 503: what answers is not there yet. The page for people loads itself again until it is. */
+bool reply_starting(struct req *rq);
+/* A person in a browser opens this, so that an error is a page. */
+bool req_is_page_load(const struct req *rq);
 
 /* An answer made bit by bit: pulled when there is room, so a slow reader slows the producer.
  * pull adds at most `room` bytes (4 KB or more): IO_OK (something came, more later), IO_MORE
