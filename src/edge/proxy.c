@@ -26,10 +26,24 @@ struct proxy {
 
 /* ---- the answer's body ---------------------------------------------------------------------- */
 
+static void log_failure(const struct proxy *p, const char *why)
+{
+    log_line(LOG_WARN, "the backend failed", F_CSTR("request", p->rq->id),
+             F_STR("path", p->rq->path), F_CSTR("why", why));
+}
+
+/* What breaks off here is found by who pulls; nobody else hears of it. */
+static enum io pulled(const struct proxy *p, enum io io)
+{
+    if (io == IO_FAIL)
+        log_failure(p, p->call.error.msg);
+    return io;
+}
+
 static enum io pull(struct source *s, struct buf *to, size_t room)
 {
     struct proxy *p = container_of(s, struct proxy, source);
-    return call_read(&p->call, to, room);
+    return pulled(p, call_read(&p->call, to, room));
 }
 
 static uint64_t movable(struct source *s)
@@ -39,7 +53,8 @@ static uint64_t movable(struct source *s)
 
 static enum io move(struct source *s, int pipe, size_t most, size_t *ret_n)
 {
-    return call_move(&container_of(s, struct proxy, source)->call, pipe, most, ret_n);
+    struct proxy *p = container_of(s, struct proxy, source);
+    return pulled(p, call_move(&p->call, pipe, most, ret_n));
 }
 
 static void source_closed(struct source *s)
@@ -48,12 +63,6 @@ static void source_closed(struct source *s)
 }
 
 /* ---- the answer's head ---------------------------------------------------------------------- */
-
-static void log_failure(const struct proxy *p, const char *why)
-{
-    log_line(LOG_WARN, "the backend failed", F_CSTR("request", p->rq->id),
-             F_STR("path", p->rq->path), F_CSTR("why", why));
-}
 
 /* What the client may know; why is for the log. */
 static void answer_failure(struct proxy *p, enum err_code code, const char *why)
