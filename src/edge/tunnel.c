@@ -283,6 +283,11 @@ static bool may_compress(const struct h1_request *head)
     return false;
 }
 
+static void leave(struct source *s)
+{
+    end(container_of(s, struct tunnel, source), "server", 1001, 1001, "the server stops");
+}
+
 static void source_closed(struct source *s)
 {
     (void)s; /* whoever has the tunnel closes after it */
@@ -306,6 +311,7 @@ struct tunnel *tunnel_new(const struct tunnel_options *o)
     t->idle_ms = (uint32_t)o->conf->idle_ms;
     t->source.pull = pull;
     t->source.close = source_closed;
+    t->source.leave = leave;
     t->source.is_endless = true;
     t->timer.fn = on_timer;
     moved(t);

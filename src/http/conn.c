@@ -381,7 +381,10 @@ void conn_drain(struct conn *c)
 {
     if (c->state == CONN_IDLE)
         on_readable(c); /* a request that has arrived already gets its answer */
-    if (!c->is_closed && c->state == CONN_IDLE && !c->flow)
+    const struct tail *t = !c->is_closed && c->flow ? &c->flow->tail : NULL;
+    if (t && t->kind == BODY_SOURCE && t->source->leave)
+        t->source->leave(t->source);
+    else if (!c->is_closed && c->state == CONN_IDLE && !c->flow)
         conn_close(c, "the server stops");
 }
 

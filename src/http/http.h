@@ -151,6 +151,7 @@ struct source {
      * pull (0: none now), and moving up to `most` of them into it. */
     uint64_t (*movable)(struct source *s);
     enum io (*move)(struct source *s, int pipe, size_t most, size_t *ret_n);
+    void (*leave)(struct source *s); /* the server stops: come to an end soon. May be NULL */
     bool is_endless;   /* events: ends with the client, also when that only says no more */
     struct conn *conn; /* the server's */
 };

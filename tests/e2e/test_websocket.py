@@ -2,6 +2,7 @@
 import contextlib
 import json
 import queue
+import signal
 import socket
 import struct
 import threading
@@ -80,7 +81,8 @@ def test_messages_pass_both_ways_unchanged(tmp_path):
         ws.send(TEXT, b"one ", fin=False)
         ws.send(PING, b"?")
         ws.send(CONTINUE, b"message")
-        assert [ws.read() for _ in range(3)] == [(TEXT, b"one ", False), (PONG, b"?", True), (CONTINUE, b"message", True)]
+        assert [ws.read() for _ in range(3)] == [(TEXT, b"one ", False), (PONG, b"?", True),
+                                                 (CONTINUE, b"message", True)]
         ws.send(CLOSE, struct.pack(">H", 4001) + b"bye")
         assert ws.closed() == (4001, "bye")
         assert not [line for line in server.stderr.splitlines() if "WebSocket was ended" in line]
@@ -98,7 +100,8 @@ def test_frames_in_single_bytes_pass(tmp_path):
 def test_the_clients_first_frame_may_come_with_its_request(tmp_path):
     with world(tmp_path) as server, Conn(server) as conn:
         head = f"GET /api/ws HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        conn.sock.sendall(head.encode() + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: abc\r\n\r\n" + frame(TEXT, b"early"))
+        key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: abc\r\n\r\n"
+        conn.sock.sendall(head.encode() + key + frame(TEXT, b"early"))
         assert server.behind.next() == (TEXT, b"early")
 
 
@@ -170,7 +173,8 @@ def test_what_the_backend_sends_is_not_limited_but_checked(tmp_path):
         assert ends(server)[0]["by"] == "backend"
 
 
-@pytest.mark.parametrize("agreed, code", [(b"permessage-deflate; client_max_window_bits=10", 0), (b"x-other", 1002), (b"", 1002)])
+@pytest.mark.parametrize("agreed, code", [
+    (b"permessage-deflate; client_max_window_bits=10", 0), (b"x-other", 1002), (b"", 1002)])
 def test_compressed_messages_pass_when_both_agreed(tmp_path, agreed, code):
     extra = b"Sec-WebSocket-Extensions: " + agreed + b"\r\n" if agreed else b""
     with world(tmp_path, extra=extra) as server, opened(server) as ws:
@@ -234,6 +238,18 @@ def test_a_client_that_goes_away_is_gone_for_the_backend(tmp_path):
             ws.sock.sendall(frame(TEXT, b"ab") + b"\x81")  # and half a head
         assert server.behind.next() == (TEXT, b"ab")
         assert server.behind.next() == "EOFError"
+
+
+def test_a_server_that_stops_says_so_and_does_not_wait(tmp_path):
+    with world(tmp_path) as server, opened(server) as ws:
+        ws.send(TEXT, b"hello")
+        assert ws.read()[1] == b"hello" and server.behind.next() == (TEXT, b"hello")
+        began = time.monotonic()
+        server.proc.send_signal(signal.SIGTERM)
+        assert ws.closed() == (1001, "the server stops")
+        assert server.behind.close_code() == 1001
+        server.proc.wait(10)
+        assert time.monotonic() - began < 5
 
 
 def test_a_backend_that_reads_nothing_makes_no_memory_grow(tmp_path):
