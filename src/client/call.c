@@ -6,15 +6,18 @@
  *   call_read    the answer's body, as fast as the caller pulls
  *   call_end     the connection waits for the next call, or closes
  *
- * A connection that waited may have been closed by the other side just now. If not one byte of an
- * answer came and the request may be repeated, it is, once, on a new connection. */
+ * A connection that waited may have been closed by the other side just now, and a new one may die
+ * with its process. If not one byte of an answer came and the request may be repeated, it is, once,
+ * on a new connection.
+ */
 #include "client/client_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SIDES_MAX 64u
+#define SIDES_MAX   64u
+#define INTERIM_MAX 32u /* 1xx answers before the one that counts */
 
 /* ---- sides ---------------------------------------------------------------------------------- */
 
@@ -31,6 +34,8 @@ static struct call_side *side_take(struct dial *d)
         buf_init(&s->out, 2 * OUT_BYTES + CHUNK_HEAD_MAX + 8);
         buf_init(&s->in, HEAD_BYTES + READ_BYTES);
     }
+    if (!s->headers)
+        s->headers = mem_alloc(HEADERS * sizeof *s->headers);
     s->dial = d;
     return s;
 }
@@ -39,11 +44,13 @@ static void side_put(struct call_side *s)
 {
     struct dial *d = s->dial;
     struct buf head = s->head, out = s->out, in = s->in;
+    struct h1_header *headers = s->headers;
     bool is_small = head.cap + out.cap + in.cap <= READ_BYTES;
     if (d->n_sides >= SIDES_MAX || !is_small) {
         buf_done(&head);
         buf_done(&out);
         buf_done(&in);
+        free(headers);
         free(s);
     } else {
         buf_clear(&head);
@@ -53,11 +60,29 @@ static void side_put(struct call_side *s)
         s->head = head;
         s->out = out;
         s->in = in;
+        s->headers = headers;
         s->next = d->sides;
         d->sides = s;
         d->n_sides++;
     }
     dial_unuse(d);
+}
+
+/* A tunnel may be silent for hours: it keeps none of what its opening took. */
+static void slim(struct call *c)
+{
+    struct call_side *s = c->side;
+    free(s->headers);
+    s->headers = NULL;
+    c->answer.head.headers = NULL;
+    c->answer.head.n_headers = 0;
+    memset(c->answer.head.at, 0, sizeof c->answer.head.at);
+    if (s->head_sent == s->head.len) {
+        buf_done(&s->head);
+        s->head_sent = 0;
+    }
+    buf_done(&s->in);
+    s->in_used = 0;
 }
 
 /* ---- what the state says -------------------------------------------------------------------- */
@@ -73,7 +98,7 @@ static uint32_t patience_ms(const struct call_side *s)
     if (s->is_over || s->has_failed)
         return 0;
     if (s->is_tunnel)
-        return s->options.tunnel_ms;
+        return s->options.tunnel_ms == CALL_FOR_EVER ? 0 : s->options.tunnel_ms;
     if (!is_sent(s) && !s->is_out_broken)
         return s->options.idle_ms;
     if (!s->has_head)
@@ -143,7 +168,10 @@ static enum io flush(struct call *c)
         s->head_sent += of_head;
         s->out_sent += sent - of_head;
     }
-    buf_clear(&s->out);
+    if (s->is_tunnel)
+        buf_done(&s->out);
+    else
+        buf_clear(&s->out);
     s->out_sent = 0;
     return IO_OK;
 }
@@ -246,6 +274,7 @@ void call_start(struct call *c, struct dial *d, const struct call_options *optio
     struct call_side *s = side_take(d);
     c->side = s;
     s->call = c;
+    c->has_begun = false;
     s->options = *options;
     if (!s->options.head_ms)
         s->options.head_ms = 60000;
@@ -266,20 +295,20 @@ void call_start(struct call *c, struct dial *d, const struct call_options *optio
     loop_post(d->loop, &s->post);
 }
 
-static bool can_repeat(const struct call_side *s, const struct line *l)
+static bool can_repeat(const struct call_side *s)
 {
-    return l->is_reused && !s->has_received && !s->has_retried && s->options.may_repeat &&
-           s->options.body == CALL_BODY_NONE;
+    return !s->call->has_begun && !s->has_retried && s->options.may_repeat &&
+           !s->options.does_caller && s->options.body == CALL_BODY_NONE;
 }
 
 /* The connection ended before the answer's head. */
 static void on_broken(struct call *c)
 {
     struct call_side *s = c->side;
-    if (!can_repeat(s, c->line)) {
+    if (!can_repeat(s)) {
         fail_now(c, ERR_BAD_GATEWAY,
-                 s->has_received ? "the other side closed the connection within its answer's head"
-                                 : "the other side closed the connection without an answer");
+                 c->has_begun ? "the other side closed the connection within its answer's head"
+                              : "the other side closed the connection without an answer");
         return;
     }
     s->has_retried = true;
@@ -345,6 +374,10 @@ static enum io parse_head(struct call *c, struct err *e)
             return io;
         s->in_used += c->answer.head.head_len;
         s->scanned = 0;
+        if (++s->n_interim > INTERIM_MAX) {
+            err_set(e, ERR_BAD_GATEWAY, "too many interim answers");
+            return IO_FAIL;
+        }
     }
 }
 
@@ -352,7 +385,7 @@ static void collect_head(struct call *c, struct slice bytes)
 {
     struct call_side *s = c->side;
     struct err e;
-    s->has_received = true;
+    c->has_begun = true;
     buf_consume(&s->in, s->in_used);
     s->in_used = 0;
     buf_add(&s->in, bytes);
@@ -427,6 +460,8 @@ static enum io read_stopped(struct call *c, enum io io)
     if (io != IO_MORE)
         return read_end(c, io);
     c->side->is_told = false;
+    if (c->side->is_tunnel)
+        slim(c);
     watch_want(&l->watch, l->watch.events | WATCH_READ);
     set_timer(c);
     return IO_MORE;

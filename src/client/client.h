@@ -37,7 +37,8 @@ void dial_stats(const struct dial *d, struct dial_stats *ret);
 
 enum call_event {
     CALL_WRITABLE, /* the head is sent: call_send takes bytes (again) */
-    CALL_HEAD,     /* call->answer is there, until the call ends */
+    CALL_HEAD,     /* call->answer is there, until the call ends (its headers, of a 101: until
+                      call_read has nothing) */
     CALL_READABLE, /* call_read has something, or the end (again) */
     CALL_FAILED    /* call->error says why: nothing more comes. ERR_BAD_GATEWAY,
                       ERR_GATEWAY_TIMEOUT, or ERR_UNREACHABLE (no connection, nothing was sent) */
@@ -50,26 +51,32 @@ struct call_options {
     enum http_method method; /* HEAD has no body in its answer */
     enum call_body body;
     bool is_upgrade;    /* a 101 makes it a tunnel: raw bytes both ways, no end of the request */
-    bool may_repeat;    /* safe to send twice: only then a connection that died while it waited
-                           costs nothing; otherwise one that waited long is not used */
+    bool may_repeat;    /* safe to send twice. What is not only uses connections that waited for a
+                           moment */
+    bool does_caller;   /* repeat it; else a call without a body whose connection dies before a
+                           byte of the answer is sent once more, at once, on a new one */
     uint32_t head_ms;   /* from the request's last byte to the answer's head; 0 = 60 s */
     uint32_t idle_ms;   /* between two bytes of an answer; 0 = 60 s */
     uint32_t tunnel_ms; /* between two bytes of a tunnel, either way; 0 = 120 s */
+#define CALL_FOR_EVER UINT32_MAX
 };
 
 struct call {
     void (*on_event)(struct call *c, enum call_event event); /* set by the caller */
     struct h1_response answer;
     struct err error;
+    bool has_begun; /* a byte of an answer came */
     /* the room's own */
     struct line *line;
     struct call_side *side;
 };
 
 void call_start(struct call *c, struct dial *d, const struct call_options *options);
-/* Takes bytes off the front of *in, framing them as the options say; what it leaves is taken after
- * the next CALL_WRITABLE. is_last: the body (or the tunnel's way out) ends with *in; given alone,
- * the end is always taken, except by a call that has failed. */
+#define CALL_PIECE (64u << 10)
+/* Takes bytes off the front of *in, framing them as the options say: nothing, or CALL_PIECE bytes
+ * (or all that there are, if less). What it leaves is taken after the next CALL_WRITABLE. is_last:
+ * the body (or the tunnel's way out) ends with *in; given alone, the end is always taken, except by
+ * a call that has failed. */
 void call_send(struct call *c, struct slice *in, bool is_last);
 /* Adds up to `room` bytes of the answer's body. IO_OK: some; IO_MORE: none now, CALL_READABLE
  * comes; IO_EOF: that was all; IO_FAIL: call->error. */

@@ -3,7 +3,7 @@
 #include "client/client.h"
 
 #define READ_BYTES (64u << 10)
-#define OUT_BYTES  (64u << 10) /* above it call_send takes nothing */
+#define OUT_BYTES  CALL_PIECE /* above it call_send takes nothing */
 #define HEAD_BYTES (64u << 10)
 #define HEADERS    100
 
@@ -28,13 +28,13 @@ struct call_side {
     struct buf out;  /* body bytes, framed, that the kernel has not taken */
     struct buf in;   /* the answer's head and what came with it: does not move once it is parsed */
     size_t head_sent, out_sent, in_used, scanned;
-    struct h1_header headers[HEADERS];
+    struct h1_header *headers; /* HEADERS of them */
+    unsigned n_interim;
     struct chunked chunked; /* of the answer's body */
     uint64_t left;          /* of an answer with a length */
     enum h1_body body;
-    bool has_received; /* a byte of the answer */
-    bool has_head;     /* all of its head */
-    bool is_over;      /* all of it */
+    bool has_head; /* all of its head */
+    bool is_over;  /* all of it */
     bool has_failed, is_tunnel, has_retried;
     bool is_all_given;  /* the caller gave the last of the body */
     bool is_out_broken; /* the other side reads no more; it may have answered */

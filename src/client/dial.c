@@ -20,6 +20,7 @@ static void dial_drop(struct dial *d)
         buf_done(&s->head);
         buf_done(&s->out);
         buf_done(&s->in);
+        free(s->headers);
         free(s);
     }
     free(d->read_room);

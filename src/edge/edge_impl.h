@@ -105,6 +105,22 @@ void tokens_free(struct tokens *t); /* NULL is fine */
 /* Adds a token of these claims (a JSON object without iat and exp), a minute old at most. */
 void tokens_add(struct tokens *t, struct slice claims, int64_t now_s, struct buf *to);
 
+/* tunnel.c: a WebSocket, once the backend has said 101. */
+struct tunnel;
+struct tunnel_options {
+    const struct websocket_conf *conf;
+    struct req *rq;
+    struct call *call; /* all of them outlive the tunnel */
+    struct waiter *waiter;
+};
+struct tunnel *tunnel_new(const struct tunnel_options *o);
+struct source *tunnel_source(struct tunnel *t); /* what goes to the client */
+/* The events of the waiter and of the call. */
+void tunnel_body(struct tunnel *t, struct slice *in, bool is_last);
+void tunnel_writable(struct tunnel *t);
+void tunnel_failed(struct tunnel *t);
+void tunnel_free(struct tunnel *t); /* NULL is fine */
+
 /* access.c */
 bool edge_is_reading(enum http_method m); /* GET, HEAD, OPTIONS: `read` in rules, safe to repeat */
 /* May whoever asks do this? backend.access says. */

@@ -8,13 +8,15 @@
 
 #include <stdlib.h>
 
-#define LOOK_MS     20    /* how often a request looks whether the backend has started */
-#define PATIENCE_MS 30000 /* and for how long */
+#define LOOK_MS          20    /* how often a request looks whether the backend has started */
+#define PATIENCE_MS      30000 /* and for how long */
+#define PAGE_PATIENCE_MS 1500  /* of a person; then a page says so and loads itself again */
 
 struct proxy {
     struct waiter waiter;
     struct source source;
     struct call call;
+    struct tunnel *tunnel; /* NULL: it is none */
     struct req *rq;
     struct instance *instance; /* the one it is for; NULL while none is ready */
     struct slice identity;     /* what the backend is told about who asks */
@@ -23,12 +25,26 @@ struct proxy {
     struct rewriter *rewriter; /* of the answer's body; NULL: it passes as it is */
     struct timer timer;        /* while the backend starts */
     int64_t patience_ends_ms;
-    bool is_calling, is_answered;
+    bool is_calling, is_answered, is_repeated;
     bool is_end_given; /* of the body, alone: it is not given again */
     bool lasts;        /* perhaps for ever */
 };
 
 /* ---- the answer's body ---------------------------------------------------------------------- */
+
+static void log_failure(const struct proxy *p, const char *why)
+{
+    log_line(LOG_WARN, "the backend failed", F_CSTR("request", p->rq->id),
+             F_STR("path", p->rq->path), F_CSTR("why", why));
+}
+
+/* What breaks off here is found by who pulls; nobody else hears of it. */
+static enum io pulled(const struct proxy *p, enum io io)
+{
+    if (io == IO_FAIL)
+        log_failure(p, p->call.error.msg);
+    return io;
+}
 
 static enum io pull(struct source *s, struct buf *to, size_t room)
 {
@@ -38,7 +54,7 @@ static enum io pull(struct source *s, struct buf *to, size_t room)
                              : call_read(&p->call, to, room);
     if (io == IO_OK || io == IO_EOF)
         caching_take(&p->caching, p->rq, slice_skip(buf_slice(to), had), io == IO_EOF);
-    return io;
+    return pulled(p, io);
 }
 
 static uint64_t movable(struct source *s)
@@ -48,7 +64,8 @@ static uint64_t movable(struct source *s)
 
 static enum io move(struct source *s, int pipe, size_t most, size_t *ret_n)
 {
-    return call_move(&container_of(s, struct proxy, source)->call, pipe, most, ret_n);
+    struct proxy *p = container_of(s, struct proxy, source);
+    return pulled(p, call_move(&p->call, pipe, most, ret_n));
 }
 
 static void source_closed(struct source *s)
@@ -57,12 +74,6 @@ static void source_closed(struct source *s)
 }
 
 /* ---- the answer's head ---------------------------------------------------------------------- */
-
-static void log_failure(const struct proxy *p, const char *why)
-{
-    log_line(LOG_WARN, "the backend failed", F_CSTR("request", p->rq->id),
-             F_STR("path", p->rq->path), F_CSTR("why", why));
-}
 
 /* What the client may know; why is for the log. */
 static void answer_failure(struct proxy *p, enum err_code code, const char *why)
@@ -82,11 +93,9 @@ static void answer_failure(struct proxy *p, enum err_code code, const char *why)
 
 static void answer_starting(struct proxy *p)
 {
-    struct err e;
     log_failure(p, "it has not started");
-    err_set(&e, ERR_UNAVAILABLE, "The app is starting; try again in a moment.");
     p->is_answered = true;
-    reply_error(p->rq, &e);
+    reply_starting(p->rq);
     waiter_answer(&p->waiter);
 }
 
@@ -119,13 +128,31 @@ static void note_lasting(struct proxy *p)
         backend_lasts(p->instance);
 }
 
+static bool is_websocket(const struct h1_response *answer)
+{
+    return answer->head.upgrade &&
+           slice_eq_nocase(h1_get(&answer->head, HEADER_UPGRADE), SLICE("websocket"));
+}
+
+static struct tunnel *open_tunnel(struct proxy *p)
+{
+    const struct edge *g = p->rq->site;
+    const struct tunnel_options o = {
+        .conf = &g->conf->websocket,
+        .rq = p->rq,
+        .call = &p->call,
+        .waiter = &p->waiter,
+    };
+    return tunnel_new(&o);
+}
+
 static void reply_body(struct proxy *p)
 {
     const struct h1_response *answer = &p->call.answer;
     struct req *rq = p->rq;
     int status = answer->status;
     if (status == 101)
-        reply_tunnel(rq, &p->source);
+        reply_tunnel(rq, tunnel_source(p->tunnel));
     else if (status == 204 || status == 304)
         reply_empty(rq, status);
     else if (answer->head.has_length && !p->rewriter)
@@ -158,18 +185,20 @@ static void on_head(struct proxy *p)
         answer_failure(p, ERR_BAD_GATEWAY, "its status is none");
         return;
     }
+    if (answer->status == 101 && !is_websocket(answer)) {
+        answer_failure(p, ERR_BAD_GATEWAY, "it switched to another protocol than asked for");
+        return;
+    }
     outgoing_meet(&p->outgoing, p->rq->site, answer);
     if (p->outgoing.is_rewritten)
         begin_rewriting(p);
     buf_init(&lines, 128u << 10);
     forward_answer(&lines, answer, p->rq, &p->outgoing);
+    size_t everybodys = lines.len; /* what follows is for this visitor alone */
     sticky_answer(&lines, p->rq->site, p->rq, backend_number(p->instance));
     note_lasting(p);
-    if (answer->status == 101) {
-        buf_add(&lines, SLICE("Upgrade: "));
-        buf_add(&lines, h1_get(&answer->head, HEADER_UPGRADE));
-        buf_add(&lines, SLICE("\r\n"));
-    }
+    if (answer->status == 101)
+        buf_add(&lines, SLICE("Upgrade: websocket\r\n"));
     if (lines.full) { /* a mount makes it longer */
         buf_done(&lines);
         answer_failure(p, ERR_BAD_GATEWAY, "its head is too large");
@@ -177,23 +206,47 @@ static void on_head(struct proxy *p)
     }
     struct slice kept = arena_dup(p->rq->arena, buf_slice(&lines));
     buf_done(&lines);
-    if (meet_cache(p, kept))
+    if (meet_cache(p, slice_first(kept, everybodys)))
         return;
     if (p->rewriter || p->caching.is_keeping) { /* its bytes have to pass through our hands */
         p->source.movable = NULL;
         p->source.move = NULL;
     }
     reply_prebuilt(p->rq, kept);
+    if (answer->status == 101)
+        p->tunnel = open_tunnel(p);
     reply_body(p);
     p->is_answered = true;
     waiter_answer(&p->waiter);
 }
 
-/* Nothing was sent, and the process is about to be started again. */
-static bool is_worth_waiting(const struct proxy *p)
+static void be_patient(struct proxy *p)
 {
-    return backend_is_ours(p->instance) && p->call.error.code == ERR_UNREACHABLE &&
-           loop_now_ms(p->rq->loop) < p->patience_ends_ms;
+    uint32_t ms = req_is_page_load(p->rq) ? PAGE_PATIENCE_MS : PATIENCE_MS;
+    p->patience_ends_ms = loop_now_ms(p->rq->loop) + ms;
+}
+
+static bool is_safe(const struct req *rq)
+{
+    return edge_is_reading(rq->method) && !rq->h1->chunked && !rq->h1->content_length;
+}
+
+/* The process died with the request, perhaps, but gave no byte of an answer: once more. Not at
+ * once, or the new connection would end in what is left of the old process. */
+static bool is_worth_repeating(struct proxy *p)
+{
+    if (!backend_is_ours(p->instance) || p->is_repeated || p->call.has_begun || !is_safe(p->rq) ||
+        p->call.error.code != ERR_BAD_GATEWAY)
+        return false;
+    p->is_repeated = true;
+    be_patient(p);
+    return true;
+}
+
+/* Nothing was sent, and the process is about to be started again. */
+static bool is_down(const struct proxy *p)
+{
+    return backend_is_ours(p->instance) && p->call.error.code == ERR_UNREACHABLE;
 }
 
 static void wait_again(struct proxy *p)
@@ -204,28 +257,43 @@ static void wait_again(struct proxy *p)
     timer_set(&p->timer, p->rq->loop, LOOK_MS);
 }
 
+static void on_failed(struct proxy *p)
+{
+    const struct err *e = &p->call.error;
+    if (p->tunnel) {
+        tunnel_failed(p->tunnel);
+    } else if (p->is_answered) {
+        log_failure(p, e->msg);
+        waiter_cut(&p->waiter);
+    } else if (is_worth_repeating(p)) {
+        wait_again(p);
+    } else if (!is_down(p)) {
+        answer_failure(p, e->code, e->msg);
+    } else if (loop_now_ms(p->rq->loop) < p->patience_ends_ms) {
+        wait_again(p);
+    } else {
+        answer_starting(p);
+    }
+}
+
 static void on_event(struct call *c, enum call_event event)
 {
     struct proxy *p = container_of(c, struct proxy, call);
     switch (event) {
     case CALL_WRITABLE:
-        waiter_want(&p->waiter);
+        if (p->tunnel)
+            tunnel_writable(p->tunnel);
+        else
+            waiter_want(&p->waiter);
         break;
     case CALL_HEAD:
         on_head(p);
         break;
     case CALL_READABLE:
-        source_wake(&p->source);
+        source_wake(p->tunnel ? tunnel_source(p->tunnel) : &p->source);
         break;
     case CALL_FAILED:
-        if (is_worth_waiting(p)) {
-            wait_again(p);
-        } else if (!p->is_answered) {
-            answer_failure(p, c->error.code, c->error.msg);
-        } else {
-            log_failure(p, c->error.msg);
-            waiter_cut(&p->waiter);
-        }
+        on_failed(p);
         break;
     }
 }
@@ -235,6 +303,10 @@ static void on_event(struct call *c, enum call_event event)
 static void on_body(struct waiter *w, struct slice *in, bool is_last)
 {
     struct proxy *p = container_of(w, struct proxy, waiter);
+    if (p->tunnel) {
+        tunnel_body(p->tunnel, in, is_last);
+        return;
+    }
     p->is_end_given |= is_last && in->len == 0;
     if (p->is_calling)
         call_send(&p->call, in, is_last);
@@ -244,6 +316,7 @@ static void done(struct waiter *w)
 {
     struct proxy *p = container_of(w, struct proxy, waiter);
     timer_off(&p->timer);
+    tunnel_free(p->tunnel);
     if (p->is_calling)
         call_end(&p->call);
     leave_instance(p);
@@ -287,10 +360,11 @@ static void go(struct proxy *p)
                 : h1->chunked ? CALL_BODY_CHUNKED
                               : CALL_BODY_LENGTH,
         .is_upgrade = forward_is_upgrade(h1),
-        .may_repeat = edge_is_reading(rq->method) && !has_body,
+        .may_repeat = is_safe(rq),
+        .does_caller = backend_is_ours(p->instance),
         .head_ms = timeout_ms,
         .idle_ms = timeout_ms,
-        .tunnel_ms = (uint32_t)g->conf->websocket.idle_ms,
+        .tunnel_ms = CALL_FOR_EVER, /* the tunnel has a clock of its own */
     };
     p->call = (struct call){.on_event = on_event};
     p->is_calling = true;
@@ -348,7 +422,7 @@ static bool start(struct req *rq, struct err *e)
         free(p);
         return true;
     }
-    p->patience_ends_ms = loop_now_ms(rq->loop) + PATIENCE_MS;
+    be_patient(p);
     reply_later(rq, &p->waiter);
     go_when_ready(p);
     return true;

@@ -369,8 +369,9 @@ static void on_timer(struct timer *t, struct loop *l)
         exchange_refuse(c, c->exchange, &e);
     } else if (c->state == CONN_WAIT) {
         later_on_timer(c);
-    } else if (c->state == CONN_SEND) {
-        conn_reset(c, "timed out");
+    } else if (c->watch.events & WATCH_WRITE) {
+        if (!out_goes_on(c))
+            conn_reset(c, "the client takes too little");
     } else {
         conn_close(c, "timed out");
     }
@@ -380,7 +381,10 @@ void conn_drain(struct conn *c)
 {
     if (c->state == CONN_IDLE)
         on_readable(c); /* a request that has arrived already gets its answer */
-    if (!c->is_closed && c->state == CONN_IDLE && !c->flow)
+    const struct tail *t = !c->is_closed && c->flow ? &c->flow->tail : NULL;
+    if (t && t->kind == BODY_SOURCE && t->source->leave)
+        t->source->leave(t->source);
+    else if (!c->is_closed && c->state == CONN_IDLE && !c->flow)
         conn_close(c, "the server stops");
 }
 

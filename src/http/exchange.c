@@ -55,7 +55,7 @@ void exchange_put(struct http_loop *hl, struct exchange *x)
     exchange_drop_answer(&x->rq.res);
     if (x->is_kept)
         service_unref(x->rq.service);
-    if (hl->n_exchanges >= POOL_MAX) {
+    if (hl->n_exchanges >= POOL_MAX || !x->headers) {
         exchange_free(x);
         return;
     }
@@ -68,7 +68,8 @@ void exchange_put(struct http_loop *hl, struct exchange *x)
     x->is_kept = x->failed = false;
     x->is_body_over = x->is_body_full = x->is_body_wanted = false;
     x->is_answered = x->is_cut = x->is_end_told = false;
-    x->bytes_out = x->body_taken = 0;
+    x->bytes_out = x->body_taken = x->body_paid = 0;
+    x->body_since_ms = 0;
     x->next = hl->exchanges;
     hl->exchanges = x;
     hl->n_exchanges++;

@@ -169,6 +169,10 @@ bool reply_file(struct req *rq, int status, int fd, uint64_t offset,
 bool reply_redirect(struct req *rq, int status, struct slice location);
 /* problem+json, or a page where a browser loads a page. Sets nothing else. */
 bool reply_error(struct req *rq, const struct err *e);
+/* 503: what answers is not there yet. The page for people loads itself again until it is. */
+bool reply_starting(struct req *rq);
+/* A person in a browser opens this, so that an error is a page. */
+bool req_is_page_load(const struct req *rq);
 
 /* An answer made bit by bit: pulled when there is room, so a slow reader slows the producer.
  * pull adds at most `room` bytes (4 KB or more): IO_OK (something came, more later), IO_MORE
@@ -182,6 +186,7 @@ struct source {
      * pull (0: none now), and moving up to `most` of them into it. */
     uint64_t (*movable)(struct source *s);
     enum io (*move)(struct source *s, int pipe, size_t most, size_t *ret_n);
+    void (*leave)(struct source *s); /* the server stops: come to an end soon. May be NULL */
     bool is_endless;   /* events: ends with the client, also when that only says no more */
     struct conn *conn; /* the server's */
 };
@@ -191,7 +196,8 @@ void source_wake(struct source *s);
 /* The source will give exactly `length` bytes; less cuts the connection. */
 bool reply_sized_source(struct req *rq, int status, uint64_t length, struct source *s);
 /* 101: what the source gives goes out as it is, what the client sends comes to the waiter as it is.
- * The Upgrade header is the caller's. */
+ * The Upgrade header is the caller's. From waiter_answer on the request's head and its arena are
+ * gone; rq->path, mount and id stay. */
 bool reply_tunnel(struct req *rq, struct source *s);
 
 /* The handler of a streamed route that has to wait for something else on the loop (a backend)
@@ -218,6 +224,9 @@ void waiter_cut(struct waiter *w);    /* closes the connection: half an answer i
 struct server;
 struct server_options {
     uint32_t head_ms, body_ms, idle_ms, write_ms, drain_ms; /* 0 = 10 s, 60 s, 75 s, 60 s, 30 s */
+    /* Who is slower than min_rate bytes/s (0 = 1024) is cut: a streamed body after slow_ms (0 =
+     * 20 s), and, while there is more for it than its socket takes, a reader in any write_ms. */
+    uint32_t slow_ms, min_rate;
     struct h1_limits limits;
     unsigned conns_max; /* 0 = as many as descriptors allow, which is never exceeded */
     struct trust trust;

@@ -38,7 +38,10 @@ struct exchange {
     struct work work;
     struct err error; /* of a handler in a lane */
     struct waiter *waiter;
-    uint64_t body_taken; /* by the waiter */
+    uint64_t body_taken;   /* by the waiter */
+    uint64_t body_paid;    /* bytes that body_credit counts already */
+    int64_t body_credit;   /* ms that more of it may take, times min_rate */
+    int64_t body_since_ms; /* waiting for the client since then; 0: not waiting for it */
     bool is_body_over, is_body_full, is_body_wanted, is_answered, is_cut, is_end_told;
     bool failed;  /* the handler returned false */
     bool is_kept; /* outlives this turn: owns its head's bytes and a reference to the service */
@@ -104,6 +107,8 @@ struct conn {
     bool has_ended; /* the client sends no more, but waits for answers */
     uint32_t requests;
     int64_t since_ms; /* when it was opened */
+    uint64_t sent;    /* all bytes that the kernel took */
+    uint64_t arrived; /* of them at the client, when its time began to be counted */
 };
 
 /* ---- one loop's side of the server
@@ -188,6 +193,7 @@ bool later_on_end(struct conn *c);   /* the client sends no more; true: that has
 void later_on_timer(struct conn *c); /* it should have sent or taken something */
 bool later_is_over(struct conn *c);  /* all that was to be sent is: let go of the exchange */
 void later_drop(struct conn *c);     /* the connection closes */
+void later_rest(struct conn *c);     /* all that there was to send has left, for now */
 bool later_turn(struct conn *c);     /* what the waiter asked for; false: the connection is gone */
 
 /* out.c */
@@ -196,6 +202,8 @@ bool out_answer(struct conn *c, struct exchange *x);
 void out_flush(struct conn *c);
 void out_drop(struct http_loop *hl, struct flow *f); /* forgets what was not sent */
 bool out_is_busy(const struct conn *c);
+/* More is for the client than its socket takes, and its time is up. False: it takes too little. */
+bool out_goes_on(struct conn *c);
 
 void out_end_tail(struct http_loop *hl, struct tail *t); /* done with it, sent or not */
 

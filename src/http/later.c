@@ -8,6 +8,7 @@
  * What a waiter asks for happens at the end of the turn (later_turn), never under its own feet. */
 #include "http/http_impl.h"
 
+#include <stdlib.h>
 #include <sys/socket.h>
 
 static struct exchange *exchange_of(struct req *rq)
@@ -45,6 +46,44 @@ void waiter_want(struct waiter *w)
     conn_mark_dirty(x->conn);
 }
 
+/* A tunnel may be silent for hours: of its request only what its log line needs is kept, in the
+ * body that it does not have. */
+static void slim(struct exchange *x)
+{
+    struct req *rq = &x->rq;
+    const struct slice kept[] = {x->h1.method_text, rq->path, rq->mount};
+    struct slice copies[3];
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++)
+        n += kept[i].len;
+    buf_init(&x->body, n);
+    for (size_t i = 0; i < 3; i++) {
+        must(buf_reserve(&x->body, i ? kept[i].len : n));
+        copies[i] = (struct slice){x->body.data + x->body.len, kept[i].len};
+        buf_add(&x->body, kept[i]);
+    }
+    x->h1 = (struct h1_request){.minor = x->h1.minor, .method_text = copies[0]};
+    rq->path = copies[1];
+    rq->mount = copies[2];
+    rq->query = rq->host = rq->res.prebuilt = SLICE("");
+    rq->n_params = 0;
+    free(x->headers);
+    x->headers = NULL;
+    buf_done(&rq->res.head);
+    arena_done(&x->arena);
+}
+
+void later_rest(struct conn *c)
+{
+    struct flow *f = c->flow;
+    if (c->state != CONN_WAIT || !is_tunnel(c->exchange))
+        return;
+    if (f->in.len == 0)
+        buf_done(&f->in);
+    buf_done(&f->out);
+    f->sent = 0;
+}
+
 void waiter_answer(struct waiter *w)
 {
     struct exchange *x = w->exchange;
@@ -54,6 +93,7 @@ void waiter_answer(struct waiter *w)
     out_answer(x->conn, x);
     x->is_answered = true;
     if (is_tunnel(x)) { /* what came early was waiting for this */
+        slim(x);
         x->is_body_full = true;
         waiter_want(w);
     }
@@ -123,16 +163,35 @@ static void refuse(struct conn *c, const struct err *e)
 
 /* ---- the body ------------------------------------------------------------------------------- */
 
-/* A body may take body_ms without progress. While the client owes us its taking, that clock runs:
- * sending does not stop it. */
-static void set_body_timer(struct conn *c, const struct exchange *x)
+/* The time that the client lets us wait costs, its bytes buy more: slow_ms at the start, never more
+ * than body_ms. What we let it wait costs nothing. */
+static void settle(struct exchange *x, const struct server_options *o, int64_t now_ms)
 {
+    int64_t most = (int64_t)o->body_ms * o->min_rate;
+    uint64_t bytes = x->body_taken - x->body_paid;
+    if (x->body_since_ms)
+        x->body_credit -= (now_ms - x->body_since_ms) * o->min_rate;
+    x->body_credit += (int64_t)(bytes < 1u << 30 ? bytes : 1u << 30) * 1000;
+    if (x->body_credit > most)
+        x->body_credit = most;
+    x->body_paid = x->body_taken;
+    x->body_since_ms = 0;
+}
+
+/* While the client owes us its taking, that clock runs: sending does not stop it. */
+static void set_body_timer(struct conn *c, struct exchange *x)
+{
+    const struct server_options *o = &c->home->server->options;
+    int64_t now_ms = loop_now_ms(c->home->loop);
+    settle(x, o, now_ms);
     if (c->watch.events & WATCH_WRITE)
         return;
-    if (x->is_body_over || x->is_body_full)
+    if (x->is_body_over || x->is_body_full) {
         timer_off(&c->timer);
-    else
-        timer_set(&c->timer, c->home->loop, c->home->server->options.body_ms);
+        return;
+    }
+    x->body_since_ms = now_ms;
+    timer_set(&c->timer, c->home->loop, x->body_credit > 0 ? x->body_credit / o->min_rate : 1);
 }
 
 static size_t offer(struct exchange *x, struct slice piece, bool is_last)
@@ -228,7 +287,9 @@ bool later_body(struct conn *c, struct slice *in)
 
 void later_start(struct conn *c, struct exchange *x, struct slice head)
 {
+    const struct server_options *o = &c->home->server->options;
     x->is_body_over = !x->h1.chunked && x->h1.content_length == 0;
+    x->body_credit = (int64_t)o->slow_ms * o->min_rate;
     if (x->h1.chunked)
         chunked_init(&x->chunked);
     exchange_keep(x, head);
@@ -277,7 +338,8 @@ void later_on_timer(struct conn *c)
     const struct exchange *x = c->exchange;
     struct err e;
     if (c->watch.events & WATCH_WRITE) {
-        conn_reset(c, "the client takes nothing");
+        if (!out_goes_on(c))
+            conn_reset(c, "the client takes too little");
         return;
     }
     if (x->is_body_over || x->is_body_full || is_tunnel(x))

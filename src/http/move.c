@@ -63,6 +63,7 @@ static enum io send_from_pipe(struct conn *c, size_t n, size_t *budget)
         io = c->stream.ops->from_pipe(&c->stream, c->home->pipe[0], n, more, &sent);
         n -= sent;
         c->home->bytes_out += sent;
+        c->sent += sent;
         *budget -= sent < *budget ? sent : *budget;
     }
     if (n)

@@ -4,7 +4,9 @@
  * pipelined requests and the frames of one turn share a write. */
 #include "http/http_impl.h"
 
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* ---- queueing
@@ -343,9 +345,39 @@ static enum io send_some(struct conn *c, size_t *budget)
     bool is_file = f->sent == f->out.len && f->tail.kind == BODY_FILE;
     enum io io = is_file ? send_file_part(c, *budget, &n) : send_bytes(c, &n);
     c->home->bytes_out += n;
+    c->sent += n;
     *budget -= n < *budget ? n : *budget;
     return io;
 }
+
+/* ---- slow readers --------------------------------------------------------------------------- */
+
+/* What the client's side of the connection has confirmed: the kernel alone takes megabytes. */
+static uint64_t arrived(const struct conn *c)
+{
+    int queued = 0;
+    if (ioctl(c->stream.fd, SIOCOUTQ, &queued) < 0 || queued < 0)
+        queued = 0;
+    return (uint64_t)queued < c->sent ? c->sent - (uint64_t)queued : 0;
+}
+
+static void count_time(struct conn *c)
+{
+    c->arrived = arrived(c);
+    timer_set(&c->timer, c->home->loop, c->home->server->options.write_ms);
+}
+
+bool out_goes_on(struct conn *c)
+{
+    const struct server_options *o = &c->home->server->options;
+    uint64_t least = (uint64_t)o->min_rate * o->write_ms / 1000, now = arrived(c);
+    if (now < c->arrived + least)
+        return false;
+    count_time(c);
+    return true;
+}
+
+/* ---- a turn's end --------------------------------------------------------------------------- */
 
 void out_flush(struct conn *c)
 {
@@ -372,19 +404,19 @@ void out_flush(struct conn *c)
         return;
     }
     if (io == IO_MORE) {
-        /* Only what the client takes gives it more time, not our looking again; and none for the
-         * rest of a head or body. */
-        bool is_coming = c->state == CONN_HEAD || c->state == CONN_BODY;
-        bool is_taken = budget < FILE_TICK_BYTES || !(c->watch.events & WATCH_WRITE);
-        if (is_taken && !is_coming)
-            timer_set(&c->timer, c->home->loop, c->home->server->options.write_ms);
+        bool is_coming = c->state == CONN_HEAD || c->state == CONN_BODY; /* it has a clock */
+        bool is_counted = (c->watch.events & WATCH_WRITE) && c->timer.due_ms;
+        if (!is_coming && !is_counted)
+            count_time(c);
         watch_want(&c->watch, c->watch.events | WATCH_WRITE);
         return;
     }
     if (c->watch.events & WATCH_WRITE)
         watch_want(&c->watch, c->watch.events & ~WATCH_WRITE);
-    if (is_all_sent(f))
+    if (is_all_sent(f)) {
         conn_next(c);
-    else
-        timer_off(&c->timer); /* a source with nothing to say may stay silent */
+        return;
+    }
+    timer_off(&c->timer); /* a source with nothing to say may stay silent */
+    later_rest(c);
 }

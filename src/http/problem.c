@@ -43,6 +43,23 @@ static const char *next_step(int status)
     }
 }
 
+static struct slice rendered(struct req *rq, const char *page, const struct template_value *values,
+                             size_t n)
+{
+    const struct template_data data = {.values = values, .n_values = n};
+    struct buf b;
+    buf_init(&b, 64u << 10);
+    template_render(&b, embedded_get(page), &data);
+    if (rq->page_script.len) {
+        buf_add(&b, SLICE("<script src=\""));
+        template_escape(&b, rq->page_script);
+        buf_add(&b, SLICE("\"></script>\n"));
+    }
+    struct slice text = arena_dup(rq->arena, buf_slice(&b));
+    buf_done(&b);
+    return text;
+}
+
 static struct slice problem_page(struct req *rq, const struct err *e, int status)
 {
     char digits[8];
@@ -55,23 +72,21 @@ static struct slice problem_page(struct req *rq, const struct err *e, int status
         {"home", arena_printf(rq->arena, "%.*s/", SLICE_ARGS(rq->mount))},
         {"request_id", slice_from(rq->id)},
     };
-    const struct template_data data = {.values = values,
-                                       .n_values = sizeof values / sizeof *values};
-    struct buf page;
-    buf_init(&page, 64u << 10);
-    template_render(&page, embedded_get("error.html"), &data);
-    if (rq->page_script.len) {
-        buf_add(&page, SLICE("<script src=\""));
-        template_escape(&page, rq->page_script);
-        buf_add(&page, SLICE("\"></script>\n"));
-    }
-    struct slice text = arena_dup(rq->arena, buf_slice(&page));
-    buf_done(&page);
-    return text;
+    return rendered(rq, "error.html", values, sizeof values / sizeof *values);
+}
+
+static struct slice starting_page(struct req *rq)
+{
+    const struct template_value values[] = {
+        {"title", SLICE("The app is starting")},
+        {"what", SLICE("It will be here in a moment.")},
+        {"next", SLICE("This page loads itself again; there is nothing to do.")},
+    };
+    return rendered(rq, "starting.html", values, sizeof values / sizeof *values);
 }
 
 /* A person in a browser gets a page; a script, a program or an image tag gets problem+json. */
-static bool is_page_load(const struct req *rq)
+bool req_is_page_load(const struct req *rq)
 {
     if (rq->method != METHOD_GET && rq->method != METHOD_HEAD)
         return false;
@@ -81,12 +96,23 @@ static bool is_page_load(const struct req *rq)
     return accept_prefers_html(h1_get(rq->h1, HEADER_ACCEPT));
 }
 
-bool reply_error(struct req *rq, const struct err *e)
+static bool reply_page(struct req *rq, int status, struct slice page)
+{
+    reply_header(rq, "Vary", SLICE("Accept"));
+    reply_header(rq, "Content-Security-Policy",
+                 rq->page_script.len ? SLICE(CSP "; script-src 'self'; connect-src 'self'")
+                                     : SLICE(CSP));
+    return reply_bytes(rq, status, "text/html; charset=utf-8", page);
+}
+
+static bool answer(struct req *rq, const struct err *e, bool is_starting)
 {
     int status = err_status(e->code);
-    bool is_page = is_page_load(rq);
+    bool is_page = req_is_page_load(rq);
     if (status == 503)
         reply_header(rq, "Retry-After", SLICE("2"));
+    if (is_starting && is_page)
+        reply_header(rq, "Refresh", SLICE("1"));
     if (is_page && rq->route && rq->service->error_page &&
         rq->service->error_page(rq->service, rq, status))
         return true;
@@ -94,9 +120,17 @@ bool reply_error(struct req *rq, const struct err *e)
     reply_header(rq, "X-Content-Type-Options", SLICE("nosniff"));
     if (!is_page)
         return reply_bytes(rq, status, "application/problem+json", problem_json(rq, e, status));
-    reply_header(rq, "Vary", SLICE("Accept"));
-    reply_header(rq, "Content-Security-Policy",
-                 rq->page_script.len ? SLICE(CSP "; script-src 'self'; connect-src 'self'")
-                                     : SLICE(CSP));
-    return reply_bytes(rq, status, "text/html; charset=utf-8", problem_page(rq, e, status));
+    return reply_page(rq, status, is_starting ? starting_page(rq) : problem_page(rq, e, status));
+}
+
+bool reply_error(struct req *rq, const struct err *e)
+{
+    return answer(rq, e, false);
+}
+
+bool reply_starting(struct req *rq)
+{
+    struct err e;
+    err_set(&e, ERR_UNAVAILABLE, "The app is starting; try again in a moment.");
+    return answer(rq, &e, true);
 }

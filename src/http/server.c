@@ -55,6 +55,8 @@ static void fill_defaults(struct server_options *o, unsigned loops)
     o->idle_ms = or_default(o->idle_ms, 75000);
     o->write_ms = or_default(o->write_ms, 60000);
     o->drain_ms = or_default(o->drain_ms, 30000);
+    o->slow_ms = or_default(o->slow_ms, 20000);
+    o->min_rate = or_default(o->min_rate, 1024);
     if (!o->limits.head_bytes)
         o->limits = h1_default_limits;
     unsigned most = getrlimit(RLIMIT_NOFILE, &files) == 0 ? conns_within(files.rlim_cur) : 0;

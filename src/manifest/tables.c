@@ -303,9 +303,9 @@ static const struct field websocket_fields[] = {
     {"idle", DURATION(websocket_conf, idle_ms), .def = "120s", .min = SECOND, .max = DAY,
      .doc = "Silence after which a connection is closed."},
     {"max_message", BYTES(websocket_conf, max_message_bytes), .def = "1MB", .min = 1, .max = TB,
-     .flags = LATER, .doc = "The largest message."},
-    {"max_session", BYTES(websocket_conf, max_session_bytes), .def = "0", .max = TB, .flags = LATER,
-     .doc = "The most bytes of one connection; 0 is no limit."},
+     .doc = "The largest message of a client, all its frames together."},
+    {"max_session", BYTES(websocket_conf, max_session_bytes), .def = "0", .max = TB,
+     .doc = "The most bytes a client may send over one connection; 0 is no limit."},
     {"origins", TEXTS(websocket_conf, origins), .format = FMT_ORIGIN, .words = "* self",
      .def = "self", .flags = ONE_OK, .doc = "Whose pages may connect."},
 };

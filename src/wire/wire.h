@@ -1,5 +1,6 @@
 /* Protocol engines without I/O: bytes in, facts or bytes out. HTTP/1.1 heads and chunked bodies,
- * paths, ranges, the headers that need more than a comparison, and server-sent events.
+ * paths, ranges, the headers that need more than a comparison, server-sent events, and WebSocket
+ * frames.
  *
  * Nothing here blocks, allocates (except into a buf or arena the caller passes) or keeps state
  * outside the structs below. All functions may be called on any thread, one struct by one thread at
@@ -334,3 +335,39 @@ bool sse_add_event(struct buf *to, struct slice id, struct slice event,
                    struct slice data) MUST_CHECK;
 void sse_add_heartbeat(struct buf *to);          /* ":\n\n", ignored by clients */
 void sse_add_retry(struct buf *to, uint32_t ms); /* how long clients wait to connect again */
+
+/* ---- WebSocket frames (ws.c) ------------------------------------------------------------------
+ */
+
+struct ws_options {
+    bool is_client;    /* its frames are masked, a server's are not */
+    bool may_compress; /* permessage-deflate was agreed on: RSV1 on the first frame of a message */
+    uint64_t max_message; /* bytes of payload, as sent (compressed ones unpack elsewhere); 0: any */
+    uint64_t max_session; /* the same for all frames together */
+};
+
+/* Follows the frames of one direction. Payloads are neither kept nor looked into. */
+struct ws {
+    struct ws_options options;
+    uint64_t left; /* of the frame's payload */
+    uint64_t message, session;
+    uint32_t cheap_left; /* control frames and empty ones that are still welcome; the caller refills
+                            it as time goes by. ws_init: any number */
+    bool is_in_message, has_closed;
+    uint16_t fault;  /* the code for a close frame; 0: none */
+    const char *why; /* of a fault; static */
+};
+
+#define WS_HEAD_MAX 14
+void ws_init(struct ws *w, const struct ws_options *options);
+/* The first *ret_n bytes of `in` may pass: whole heads, and payload. True: what is behind them, if
+ * anything, is the beginning of a head (less than WS_HEAD_MAX bytes); it comes again with more
+ * behind it. False: they break a rule, w->fault and w->why say which; this stays. Cutting the
+ * stream anywhere gives the same bytes and the same fault. */
+bool ws_follow(struct ws *w, struct slice in, size_t *ret_n) MUST_CHECK;
+bool ws_is_between(const struct ws *w); /* frames: may one of our own be put here? */
+
+#define WS_CLOSE_MAX 131
+/* Writes a close frame, returns its length; a reason beyond 123 bytes is cut. `mask`: 4 random
+ * bytes when it goes to a server, else NULL. */
+size_t ws_close_frame(char to[WS_CLOSE_MAX], uint16_t code, const char *why, const uint8_t *mask);

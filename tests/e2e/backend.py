@@ -81,7 +81,7 @@ class Backend:
 
     def _serve(self, sock, number):
         reader = _Reader(sock)
-        with sock, contextlib.suppress(_Ended, OSError):
+        with sock, contextlib.suppress(_Ended, EOFError, OSError):
             while True:
                 request = self._read(reader, number)
                 with self.lock:

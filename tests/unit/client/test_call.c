@@ -135,7 +135,7 @@ struct ask {
     const char *body;                   /* sent as it fits */
     size_t body_len;                    /* 0: strlen */
     bool is_upgrade, may_repeat, waits; /* waits: for the idle connection to be closed first */
-    bool rushes;
+    bool rushes, does_caller;
     size_t sip; /* of the answer; 0: 64 KB */
     uint32_t head_ms, idle_ms, tunnel_ms;
     uint32_t linger_ms; /* with all of the answer, before the call ends */
@@ -237,6 +237,7 @@ static void begin(struct ask *a)
         .body = a->kind,
         .is_upgrade = a->is_upgrade,
         .may_repeat = a->may_repeat,
+        .does_caller = a->does_caller,
         .head_ms = a->head_ms,
         .idle_ms = a->idle_ms,
         .tunnel_ms = a->tunnel_ms,
@@ -418,7 +419,6 @@ static void connections_are_kept_and_not(void **state)
 static void broken_answers_fail(void **state)
 {
     static const char *const bad[] = {
-        "",
         "HTTP/1.1 200",
         "HTTP/1.1 200 OK\r\nContent-Le",
         "garbage\r\n\r\n",
@@ -429,7 +429,6 @@ static void broken_answers_fail(void **state)
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         "HTTP/1.1 100 Continue\r\n\r\n",
-        RESET,
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -438,8 +437,34 @@ static void broken_answers_fail(void **state)
         run(steps, a, 1);
         if (a->error != ERR_BAD_GATEWAY)
             fail_msg("row %zu: error %d, status %d", i, a->error, a->status);
-        assert_int_equal(server.conns, 1); /* a new connection that fails is no reason to repeat */
+        assert_int_equal(server.conns, 1); /* half an answer is no reason to repeat */
     }
+}
+
+/* Its process died, perhaps. */
+static void a_new_connection_that_dies_is_no_failure(void **state)
+{
+    static const char small[] = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+    static const struct step dies[] = {
+        {"\r\n\r\n", RESET}, CLOSE, {"\r\n\r\n", small}, CLOSE, CLOSE};
+    static const struct step twice[] = {{"\r\n\r\n", ""}, CLOSE, {"\r\n\r\n", ""}, CLOSE, CLOSE};
+    (void)state;
+    struct ask *a = ask((struct ask){.head = GET, .may_repeat = true});
+    run(dies, a, 1);
+    expect(a, 200, "x");
+    assert_int_equal(server.conns, 2);
+
+    a = ask((struct ask){.head = GET, .may_repeat = true});
+    run(twice, a, 1);
+    assert_int_equal(a->error, ERR_BAD_GATEWAY);
+    assert_int_equal(server.conns, 2);
+
+    a = ask((struct ask){.head = GET, .may_repeat = true, .does_caller = true});
+    server_start(dies);
+    run_to(server.port, a, 1);
+    assert_int_equal(a->error, ERR_BAD_GATEWAY);
+    assert_int_equal(server.conns, 1);
+    server_end();
 }
 
 static void too_large_a_head_fails(void **state)
@@ -637,6 +662,7 @@ int main(void)
         cmocka_unit_test(answers_in_every_framing),
         cmocka_unit_test(connections_are_kept_and_not),
         cmocka_unit_test(broken_answers_fail),
+        cmocka_unit_test(a_new_connection_that_dies_is_no_failure),
         cmocka_unit_test(too_large_a_head_fails),
         cmocka_unit_test(silence_times_out),
         cmocka_unit_test(nobody_there),

@@ -494,6 +494,79 @@ static void drains_finish_them(void **state)
     client_close(c);
 }
 
+/* ---- slow clients --------------------------------------------------------------------------- */
+
+static void start_strict(const struct server_options *server)
+{
+    struct rig_options options = {.filter = with_filter,
+                                  .routes = later_rows,
+                                  .n_routes = sizeof later_rows / sizeof *later_rows,
+                                  .server = *server};
+    rig_start(&rig, &options);
+}
+
+static int64_t drip(struct client *c, size_t n, size_t piece, int pause_ms)
+{
+    int64_t began = clock_mono_ns();
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+    for (size_t sent = 0; sent < n; sent += piece) {
+        client_send(c, text + sent, piece);
+        if (poll(&p, 1, pause_ms) > 0)
+            break;
+    }
+    return (clock_mono_ns() - began) / 1000000;
+}
+
+static void a_body_that_trickles_is_cut(void **state)
+{
+    const struct server_options o = {.slow_ms = 200, .min_rate = 1000, .body_ms = 5000};
+    (void)state;
+    start_strict(&o);
+    fill(100000);
+    struct client *c = client_open(&rig);
+    say_post(c, "/slowly", 1000);
+    assert_in_range(drip(c, 1000, 1, 20), 200, 1500); /* 50 bytes/s */
+    assert_int_equal(client_answer(c, NULL, NULL), 408);
+    client_close(c);
+
+    c = client_open(&rig); /* what was quick at first buys body_ms at most */
+    client_say(c,
+               "POST /slowly HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n");
+    client_send(c, text, 10000);
+    assert_in_range(drip(c, 400, 1, 20), 3000, 7900);
+    assert_int_equal(client_answer(c, NULL, NULL), 408);
+    client_close(c);
+    stop();
+}
+
+static void a_body_that_keeps_the_rate_may_take_long(void **state)
+{
+    const struct server_options o = {.slow_ms = 300, .min_rate = 1000, .body_ms = 1000};
+    (void)state;
+    start_strict(&o);
+    fill(100000);
+    struct client *c = client_open(&rig);
+    say_post(c, "/slowly", 8000);
+    assert_true(drip(c, 8000, 100, 20) > 1200); /* 5000 bytes/s */
+    expect_sum(c, 8000);
+    client_close(c);
+    stop();
+}
+
+/* The waiter takes 1,000 bytes a millisecond at most: that time is ours. */
+static void what_we_let_it_wait_costs_nothing(void **state)
+{
+    const struct server_options o = {.slow_ms = 100, .min_rate = 100000000, .body_ms = 100};
+    (void)state;
+    start_strict(&o);
+    struct client *c = client_open(&rig);
+    say_post(c, "/slowly", 20000);
+    client_send(c, fill(20000), 20000);
+    expect_sum(c, 20000);
+    client_close(c);
+    stop();
+}
+
 static int plain(void **state)
 {
     (void)state;
@@ -517,10 +590,20 @@ static int filtered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(bodies_are_sipped),    BOTH(chunks_are_sipped),        BOTH(answers_overlap_bodies),
-        BOTH(tunnels_carry_bytes),  BOTH(tunnels_end_from_inside),  BOTH(sizes_are_kept),
-        BOTH(clients_leave),        BOTH(who_takes_nothing_is_cut), BOTH(limits_and_faults),
-        BOTH(expectations_are_met), BOTH(drains_finish_them),
+        BOTH(bodies_are_sipped),
+        BOTH(chunks_are_sipped),
+        BOTH(answers_overlap_bodies),
+        BOTH(tunnels_carry_bytes),
+        BOTH(tunnels_end_from_inside),
+        BOTH(sizes_are_kept),
+        BOTH(clients_leave),
+        BOTH(who_takes_nothing_is_cut),
+        BOTH(limits_and_faults),
+        BOTH(expectations_are_met),
+        BOTH(drains_finish_them),
+        BOTH(a_body_that_trickles_is_cut),
+        BOTH(a_body_that_keeps_the_rate_may_take_long),
+        BOTH(what_we_let_it_wait_costs_nothing),
     };
     signal(SIGPIPE, SIG_IGN);
     log_setup(LOG_ERROR, LOG_TEXT, NULL);

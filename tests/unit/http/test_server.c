@@ -289,6 +289,36 @@ static void a_reader_that_stops_is_cut(void **state)
     rig_stop(&rig);
 }
 
+/* Reads 4,000 bytes every 10 ms until the server cuts; how many bytes came. */
+static size_t read_slowly(const struct server_options *o, size_t most)
+{
+    char piece[4000];
+    size_t n = 0;
+    ssize_t got;
+    start(o);
+    struct client *c = client_open(&rig);
+    int small = 4096;
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    for (int i = 0; i < 8; i++)
+        get(c, "/big");
+    while (n < most && (got = recv(c->fd, piece, sizeof piece, 0)) > 0) {
+        n += (size_t)got;
+        poll(NULL, 0, 10);
+    }
+    client_close(c);
+    rig_stop(&rig);
+    return n;
+}
+
+static void a_reader_that_takes_too_little_is_cut(void **state)
+{
+    (void)state;
+    const struct server_options strict = {.write_ms = 300, .min_rate = 100000000};
+    const struct server_options mild = {.write_ms = 600, .min_rate = 100};
+    assert_true(read_slowly(&strict, 100000) < 100000);
+    assert_true(read_slowly(&mild, 100000) >= 100000);
+}
+
 /* Requests of all routes that ended so. */
 static uint64_t count_of(int status)
 {
@@ -377,6 +407,7 @@ int main(void)
         BOTH(bad_requests_close),
         BOTH(slow_clients_time_out),
         BOTH(a_reader_that_stops_is_cut),
+        BOTH(a_reader_that_takes_too_little_is_cut),
         BOTH(who_leaves_in_its_body_is_counted),
         BOTH(drain_finishes_what_was_asked),
     };
