@@ -10,7 +10,8 @@ import pytest
 from backend import backend, ok
 from conftest import Broken, Conn, wait_for
 from serving import resident_kb, serving, write_app
-from test_proxy import BROWSER, UPGRADE, open_tunnel, tunnel_answer
+from test_proxy import BROWSER, tunnel_answer
+from ws import UPGRADE, upgrade
 
 HTML = b"Content-Type: text/html; charset=utf-8\r\n"
 JSON = b"Content-Type: application/json\r\n"
@@ -206,7 +207,7 @@ def test_tunnels_have_no_headers_of_pages(tmp_path):
     with backend(tunnel_answer) as behind, \
          serving(app(tmp_path / "app", behind, web=', headers: { "/*": { csp: default } }')) as server, \
          Conn(server) as conn:
-        head = open_tunnel(server, conn).lower()
+        head = upgrade(server, conn).lower()
         assert head.startswith(b"http/1.1 101 ") and b"policy" not in head and b"nosniff" not in head
 
 
@@ -318,7 +319,7 @@ def test_cors_for_everybody_is_without_credentials(tmp_path, run_dais):
 def test_tunnels_follow_rules_of_their_own(tmp_path):
     with backend(tunnel_answer) as behind, serving(app(tmp_path / "app", behind, top=CORS)) as server, \
          Conn(server) as conn:
-        assert open_tunnel(server, conn, [("Origin", FRIEND)]).startswith(b"HTTP/1.1 403 ")
+        assert upgrade(server, conn, headers=[("Origin", FRIEND)]).startswith(b"HTTP/1.1 403 ")
 
 
 # ---- rewriting ---------------------------------------------------------------------------------

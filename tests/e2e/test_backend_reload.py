@@ -12,6 +12,7 @@ import pytest
 from conftest import DAIS_BIN, Conn, clean_env, wait_for
 from own_backend import RUN, about, app, is_alive, log_lines, processes, told
 from serving import serving
+from ws import TEXT, WebSocket
 
 
 class Load:
@@ -258,9 +259,10 @@ def test_a_tunnel_goes_on_after_a_switch(tmp_path, run_dais):
         wait_for(lambda: processes(folder, run_dais)[0]["in_flight"] == "2", "both")
         assert run_dais("reload", folder, "--backend").returncode == 0
         assert about(server)["pid"] != old
-        conn.sock.sendall(b"still there")
-        assert conn.sock.recv(100) == b"still there"
+        socket = WebSocket(conn.sock)
+        socket.send(TEXT, b"still there")
+        assert socket.read() == (TEXT, b"still there", True)
         wait_for(lambda: told(server, "the old backend is ended"), "its end", 45)
         line = told(server, "the old backend is ended")[0]
         assert line["cut"] == 2 and 29_000 < line["ms"] < 35_000
-        assert conn.sock.recv(100) == b""
+        assert socket.closed()[0] == 1001
