@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from conftest import fetch, wait_for
+from conftest import Broken, fetch, wait_for
 from backend import backend
 from own_backend import RUN, about, app, is_alive, log_lines, processes, told
 from serving import serving, write_app
@@ -59,6 +59,14 @@ def test_the_probes_of_one_that_runs_elsewhere_only_feed_readiness(tmp_path):
             assert not told(server, "the backend is restarted")
 
 
+def status_of(server):
+    """502 too for an answer that broke off: what was under way is lost with its process."""
+    try:
+        return server.fetch("/api/about", deadline=40).status
+    except Broken:
+        return 502
+
+
 # ---- degraded and restarted ------------------------------------------------------------------------
 def test_a_deep_question_that_fails_is_told_and_then_well_again(tmp_path, run_dais):
     folder = app(tmp_path / "app", more=DEEP.replace("restart_after: 2", "restart_after: 0"))
@@ -99,7 +107,7 @@ def test_a_frozen_one_is_restarted_and_requests_go_on(tmp_path):
 
         def load():
             while not stop.is_set():
-                statuses.append(server.fetch("/api/about", deadline=40).status)
+                statuses.append(status_of(server))
         threads = [threading.Thread(target=load) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -127,7 +135,7 @@ def test_killed_under_load_requests_that_had_not_begun_wait(tmp_path):
 
         def load():
             while not stop.is_set():
-                statuses.append(server.fetch("/api/about", deadline=30).status)
+                statuses.append(status_of(server))
         threads = [threading.Thread(target=load) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -176,11 +184,15 @@ def test_too_much_memory_ends_it(tmp_path):
 
 def test_a_flood_of_output_is_bounded_and_told(tmp_path):
     with serving(app(tmp_path / "app")) as server:
+        begun = time.monotonic()
         assert server.fetch("/api/flood", deadline=30).status == 200
-        wait_for(lambda: told(server, "the backend says too much; lines were dropped"), "the count")
-        dropped = sum(line["dropped"] for line in told(server, "the backend says too much; lines were dropped"))
-        said = sum("flood" in line.get("said", "") for line in log_lines(server))
-        assert said + dropped == 50_000 and 2000 <= said < 10_000
+
+        def counts():
+            dropped = sum(line["dropped"] for line in told(server, "the backend says too much; lines were dropped"))
+            said = sum("flood" in line.get("said", "") for line in log_lines(server))
+            return said if said + dropped == 50_000 else None
+        said = wait_for(counts, "the counts", 30)
+        assert 2000 <= said <= 2000 + 1000 * (time.monotonic() - begun) < 30_000
 
 
 def test_what_it_says_at_the_stop_does_not_hold_it_up(tmp_path):
