@@ -32,7 +32,7 @@ static struct backend *find_running(const struct host *old, const struct backend
 static struct backend *run_of(struct host *h, struct app *app, struct life *life, struct err *e)
 {
     const struct manifest *m = app->manifest;
-    struct pairs env = host_expand(h, &m->backend.env);
+    struct pairs env = backend_environment(h, app, life);
     const struct backend_options o = {
         .conf = &m->backend,
         .app = m->slug.s,

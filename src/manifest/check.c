@@ -204,16 +204,24 @@ static void check_collections(struct reader *r, struct manifest *m)
     }
 }
 
-static bool secret_is_declared(const struct manifest *m, struct slice name)
+bool secret_is_of_dais(struct slice name)
+{
+    return words_have(GIVEN, name) || slice_starts(name, SLICE("DAIS_"));
+}
+
+static void check_declared(struct reader *r, struct manifest *m)
 {
     for (size_t i = 0; i < m->secrets.n; i++) {
-        struct slice s = m->secrets.items[i].s;
-        char last = s.len ? s.ptr[s.len - 1] : '\0';
-        struct slice stem = last == '?' || last == '*' ? slice_first(s, s.len - 1) : s;
-        if (last == '*' ? slice_starts(name, stem) : slice_eq(name, stem))
-            return true;
+        const struct text *it = &m->secrets.items[i];
+        struct slice s = it->s;
+        if (s.len && (s.ptr[s.len - 1] == '?' || s.ptr[s.len - 1] == '*'))
+            s.len--;
+        if (secret_is_of_dais(s))
+            report(r, it->pos,
+                   "`%.*s` belongs to dais, which keeps it or sets it itself; remove it from "
+                   "`secrets`",
+                   SHOWN(it->s));
     }
-    return false;
 }
 
 static void check_secrets(struct reader *r, const struct manifest *m, const struct texts *used)
@@ -222,7 +230,7 @@ static void check_secrets(struct reader *r, const struct manifest *m, const stru
         struct slice s = used->items[i].s;
         if (s.len && (s.ptr[s.len - 1] == '?' || s.ptr[s.len - 1] == '*'))
             s.len--;
-        if (s.len && !secret_is_declared(m, s))
+        if (s.len && !secrets_cover(&m->secrets, s))
             report(r, used->items[i].pos, "`%.*s` is not in the app's `secrets`; add it there",
                    SHOWN(used->items[i].s));
     }
@@ -261,8 +269,7 @@ static void check_publish(struct reader *r, struct manifest *m)
 /* ---- $NAME in values
  * ------------------------------------------------------------------------------------ */
 
-/* Takes the next $NAME or ${NAME} off *s; false when there is none. */
-static bool next_variable(struct slice *s, struct slice *ret)
+bool value_next_variable(struct slice *s, struct slice *ret)
 {
     for (;;) {
         ptrdiff_t at = slice_index(*s, '$');
@@ -330,8 +337,9 @@ static void check_values(struct reader *r, const struct manifest *m, const struc
     for (size_t i = 0; i < env->n; i++) {
         struct slice rest = env->items[i].value.s, name;
         check_braces(r, &env->items[i].value);
-        while (next_variable(&rest, &name)) {
-            if (!words_have(GIVEN, name) && !setting_is_known(name) && !secret_is_declared(m, name))
+        while (value_next_variable(&rest, &name)) {
+            if (!words_have(GIVEN, name) && !setting_is_known(name) &&
+                !secrets_cover(&m->secrets, name))
                 report(r, env->items[i].value.pos,
                        "`$%.*s` is neither a setting of dais nor one of "
                        "the app's `secrets`; add it there, or write `$$` for a dollar sign",
@@ -346,7 +354,7 @@ static void check_public_values(struct reader *r, const struct pairs *env)
     for (size_t i = 0; i < env->n; i++) {
         struct slice rest = env->items[i].value.s, name;
         check_braces(r, &env->items[i].value);
-        while (next_variable(&rest, &name)) {
+        while (value_next_variable(&rest, &name)) {
             bool is_public = slice_starts(name, SLICE("PUBLIC_"));
             if (!is_public)
                 report(r, env->items[i].value.pos,
@@ -387,8 +395,8 @@ static void check_tls(struct reader *r, struct manifest *m)
 void manifest_check(struct reader *r, struct manifest *m)
 {
     static void (*const checks[])(struct reader *, struct manifest *) = {
-        check_web,     check_backend, check_cors,   check_collections, check_jobs,
-        check_publish, check_env,     check_deploy, check_tls,         check_shown,
+        check_web, check_backend, check_cors, check_collections, check_jobs,     check_publish,
+        check_env, check_deploy,  check_tls,  check_shown,       check_declared,
     };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](r, m);
