@@ -29,11 +29,31 @@ static struct backend *find_running(const struct host *old, const struct backend
     return NULL;
 }
 
+/* What comes before its first start, if anything does; its mask at any rate. */
+static struct prepare *preparation(struct host *h, const struct app *app, const struct life *life,
+                                   const struct pairs *env)
+{
+    struct slice *hidden;
+    struct prepare_options o = {
+        .conf = &app->manifest->backend,
+        .app = app->manifest->slug.s,
+        .dir = app->manifest->dir,
+        .data_dir = h->data_dir,
+        .env = env,
+        .loops = life->loops,
+        .spawner = life->spawner,
+        .is_draining = &life->is_draining,
+    };
+    o.n_hidden = backend_hidden(h, app, &hidden);
+    o.hidden = hidden;
+    return prepare_new(&o);
+}
+
 static struct backend *run_of(struct host *h, struct app *app, struct life *life, struct err *e)
 {
     const struct manifest *m = app->manifest;
     struct pairs env = backend_environment(h, app, life);
-    const struct backend_options o = {
+    struct backend_options o = {
         .conf = &m->backend,
         .app = m->slug.s,
         .dir = m->dir,
@@ -46,8 +66,14 @@ static struct backend *run_of(struct host *h, struct app *app, struct life *life
         err_set(e, ERR_IO, "the folder %s/run cannot be made", h->data_dir);
         return NULL;
     }
+    o.prepare = preparation(h, app, life, &env);
     struct backend *b = find_running(life->host == h ? NULL : life->host, &o);
-    return b ? b : backend_new(&o, e);
+    bool is_new = !b;
+    if (is_new)
+        b = backend_new(&o, e);
+    if (!is_new || !b)
+        prepare_unref(o.prepare);
+    return b;
 }
 
 void backend_open(struct host *h, struct app *app, struct life *life)

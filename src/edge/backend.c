@@ -32,6 +32,7 @@ struct backend {
     struct address address;
     struct loops *loops;
     struct spawner *spawner;
+    struct prepare *prepare; /* NULL: nothing comes before */
 
     /* loop 0 only */
     struct process *process;
@@ -59,10 +60,15 @@ static struct loop *home(const struct backend *b)
 
 static void log_said(struct backend *b)
 {
-    struct slice text = slice_trim(buf_slice(&b->said));
+    struct buf shown;
+    bool is_cut = b->said.len == SAID_MAX;
+    buf_init(&shown, 4 * SAID_MAX);
+    size_t taken = mask_add(prepare_mask(b->prepare), buf_slice(&b->said), !is_cut, &shown);
+    struct slice text = slice_trim(buf_slice(&shown));
     if (text.len)
         log_line(LOG_INFO, "backend", F_STR("app", b->app), F_STR("said", text));
-    buf_clear(&b->said);
+    buf_done(&shown);
+    buf_consume(&b->said, taken ? taken : b->said.len);
 }
 
 static void take_output(struct backend *b, struct slice bytes)
@@ -306,12 +312,22 @@ static void begin(struct backend *b)
     timer_set(&b->timer, home(b), PROBE_MS);
 }
 
+static void on_prepared(void *user, bool ok, const char *why)
+{
+    (void)why; /* the log has it */
+    if (ok)
+        begin(user);
+}
+
 void backend_start(struct backend *b)
 {
     if (b->is_started)
         return;
     b->is_started = true;
-    begin(b);
+    if (b->prepare)
+        prepare_begin(b->prepare, on_prepared, b);
+    else
+        begin(b);
 }
 
 /* ---- nobody wants it any more -------------------------------------------------------------------
@@ -323,6 +339,7 @@ static void gone(struct backend *b)
         return;
     if (b->address.path[0])
         unlink(b->address.path);
+    prepare_unref(b->prepare);
     buf_done(&b->said);
     arena_done(&b->arena);
     free(b);
@@ -347,6 +364,8 @@ static void stop(struct post *p, struct loop *l)
     struct backend *b = container_of(p, struct backend, post);
     struct err ignored;
     b->is_stopping = true;
+    if (b->prepare)
+        prepare_end(b->prepare);
     atomic_store(&b->is_ready, false);
     timer_off(&b->timer);
     end_probe(b);
@@ -475,6 +494,7 @@ struct backend *backend_new(const struct backend_options *o, struct err *e)
         return NULL;
     }
     make_env(b);
+    b->prepare = o->prepare;
     return b;
 }
 
@@ -487,6 +507,7 @@ bool backend_is_same(const struct backend *b, const struct backend_options *o)
                 slice_is(b->dir, dir) && b->own_env.n == o->env->n;
     free(dir);
     arena_done(&a);
+    same = same && (!o->prepare || (b->prepare && prepare_is_same(b->prepare, o->prepare)));
     for (size_t i = 0; same && i < b->own_env.n; i++)
         same = slice_eq(b->own_env.items[i].key.s, o->env->items[i].key.s) &&
                slice_eq(b->own_env.items[i].value.s, o->env->items[i].value.s);
@@ -501,4 +522,10 @@ const struct address *backend_address(const struct backend *b)
 bool backend_is_ready(const struct backend *b)
 {
     return atomic_load(&b->is_ready);
+}
+
+const char *backend_excuse(const struct backend *b, bool *ret_is_over)
+{
+    *ret_is_over = b->prepare && prepare_state(b->prepare) == PREPARE_FAILED;
+    return b->prepare ? prepare_excuse(b->prepare) : NULL;
 }

@@ -4,6 +4,7 @@
  * at the unix socket $DAIS_SOCKET if the line names that. The process lives on loop 0; other loops
  * only ask where it is and whether it is ready. */
 #pragma once
+#include "edge/prepare.h"
 #include "loop/loop.h"
 #include "loop/spawn.h"
 #include "manifest/manifest.h"
@@ -19,6 +20,7 @@ struct backend_options {
     const char *socket_dir;          /* a folder of ours */
     struct loops *loops;
     struct spawner *spawner;
+    struct prepare *prepare; /* before its first start; backend_new takes the reference */
 };
 
 /* Nothing runs yet. One reference, the caller's. NULL: e says why no address could be found. */
@@ -33,3 +35,5 @@ void backend_start(struct backend *b); /* loop 0; again is fine */
 
 const struct address *backend_address(const struct backend *b);
 bool backend_is_ready(const struct backend *b); /* any thread */
+/* What a client may know of why it is not; NULL: it starts. *ret_is_over: it will not. */
+const char *backend_excuse(const struct backend *b, bool *ret_is_over);

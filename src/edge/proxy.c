@@ -71,9 +71,13 @@ static void answer_failure(struct proxy *p, enum err_code code, const char *why)
 
 static void answer_starting(struct proxy *p)
 {
+    const struct edge *g = p->rq->site;
     struct err e;
+    bool ignored;
+    const char *excuse = backend_excuse(g->backend, &ignored);
     log_failure(p, "it has not started");
-    err_set(&e, ERR_UNAVAILABLE, "The app is starting; try again in a moment.");
+    err_set(&e, ERR_UNAVAILABLE, "%s",
+            excuse ? excuse : "The app is starting; try again in a moment.");
     p->is_answered = true;
     reply_error(p->rq, &e);
     waiter_answer(&p->waiter);
@@ -232,8 +236,11 @@ static void go(struct proxy *p)
 static void go_when_ready(struct proxy *p)
 {
     const struct edge *g = p->rq->site;
+    bool is_over = false;
     if (!g->backend || backend_is_ready(g->backend))
         go(p);
+    else if (backend_excuse(g->backend, &is_over), is_over)
+        answer_starting(p);
     else if (loop_now_ms(p->rq->loop) < p->patience_ends_ms)
         timer_set(&p->timer, p->rq->loop, LOOK_MS);
     else

@@ -152,6 +152,53 @@ static void check_overlap(struct reader *r, const struct manifest *m, const stru
     }
 }
 
+static bool is_within(struct slice path, struct slice folder)
+{
+    return slice_starts(path, folder) && (path.len == folder.len || path.ptr[folder.len] == '/');
+}
+
+/* One form for a path, so that two of them can be compared. */
+static bool is_plain_path(struct slice path)
+{
+    struct slice part;
+    bool fine = path.len && path.ptr[path.len - 1] != '/';
+    while (fine && slice_cut(&path, '/', &part))
+        fine = part.len && !slice_is(part, ".");
+    return fine;
+}
+
+static void check_persist(struct reader *r, const struct manifest *m)
+{
+    const struct texts *all = &m->backend.persist;
+    const struct slice root = m->web.root.s;
+    for (size_t i = 0; i < all->n; i++) {
+        const struct text *it = &all->items[i];
+        if (it->s.len && !is_plain_path(it->s)) {
+            report(r, it->pos,
+                   "write `%.*s` as names with one `/` between them, such as data/files",
+                   SHOWN(it->s));
+            continue;
+        }
+        for (size_t j = 0; j < i && it->s.len; j++) {
+            struct slice other = all->items[j].s;
+            if (other.len && (is_within(it->s, other) || is_within(other, it->s)))
+                report(r, it->pos,
+                       "`%.*s` and `%.*s` (line %u) lie in one another; keep the outer one",
+                       SHOWN(it->s), SHOWN(other), all->items[j].pos.line);
+        }
+        if (it->s.len && m->web.pos.line && root.len && is_within(root, it->s))
+            report(r, it->pos,
+                   "`%.*s` holds the site's own files (`web.root`); name what the "
+                   "backend writes",
+                   SHOWN(it->s));
+        else if (it->s.len && m->web.pos.line && root.len && is_within(it->s, root))
+            problems_add(r->p, PROBLEM_WARNING, r->file, it->pos,
+                         "`%.*s` lies in `web.root`, but what is kept elsewhere is not served as a "
+                         "file; let the backend answer for it",
+                         SHOWN(it->s));
+    }
+}
+
 static void check_backend(struct reader *r, struct manifest *m)
 {
     const struct backend_conf *b = &m->backend;
@@ -172,6 +219,7 @@ static void check_backend(struct reader *r, struct manifest *m)
         not_reserved(r, &b->routes.items[i]);
     check_overlap(r, m, &b->routes);
     check_overlap(r, m, &b->static_first);
+    check_persist(r, m);
 }
 
 static void check_cors(struct reader *r, struct manifest *m)

@@ -272,7 +272,7 @@ struct backend_conf {
     struct text setup, run, url, sticky;
     struct texts packages, routes, static_first, strip, persist, secrets;
     struct pairs env;
-    int64_t timeout_ms, max_body_bytes, instances;
+    int64_t timeout_ms, max_body_bytes, instances, setup_timeout_ms;
     struct websocket_conf websocket;
     struct identity_conf identity;
     LIST_OF(struct access_row) access;

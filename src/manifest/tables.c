@@ -345,10 +345,12 @@ static const struct field backend_fields[] = {
      .doc = "The command that starts the backend, which listens at $PORT or at $DAIS_SOCKET."},
     {"url", TEXT(backend_conf, url), .format = FMT_URL,
      .doc = "The address of a backend that something else runs; instead of run."},
-    {"setup", TEXT(backend_conf, setup), .format = FMT_COMMAND, .flags = LATER,
-     .doc = "A command run once per release, before the first start."},
-    {"packages", TEXTS(backend_conf, packages), .format = FMT_PACKAGE, .flags = ONE_OK | LATER,
-     .doc = "Packages of the system it needs."},
+    {"setup", TEXT(backend_conf, setup), .format = FMT_COMMAND,
+     .doc = "A command run once per release in the app folder, before the first start."},
+    {"setup_timeout", DURATION(backend_conf, setup_timeout_ms), .def = "15m", .min = SECOND,
+     .max = DAY, .doc = "The longest run of setup."},
+    {"packages", TEXTS(backend_conf, packages), .format = FMT_PACKAGE, .flags = ONE_OK,
+     .doc = "Packages of the system it needs; it is not started without them."},
     {"env", MAP_OF(backend_conf, env, FMT_VARIABLE, K_TEXT, value), .flags = EMPTY_OK,
      .doc = "Its environment; `$NAME` is replaced by a setting or a secret."},
     {"secrets", TEXTS(backend_conf, secrets), .format = FMT_SECRET, .flags = ONE_OK,
@@ -375,8 +377,9 @@ static const struct field backend_fields[] = {
             "version lacks, what is not public is denied."},
     {"health", OBJECT(backend_conf, health, health_shape), .flags = LATER,
      .doc = "How it is watched."},
-    {"persist", TEXTS(backend_conf, persist), .format = FMT_PATH, .flags = ONE_OK | LATER,
-     .doc = "Folders and files it writes that must survive a deployment."},
+    {"persist", TEXTS(backend_conf, persist), .format = FMT_PATH, .flags = ONE_OK,
+     .doc = "Folders and files it writes that must survive a deployment: kept in the data folder, "
+            "with a link in their place."},
 };
 static const struct shape backend_shape = {SHAPE(backend_conf, "backend", backend_fields)};
 
