@@ -469,7 +469,7 @@ def test_where_nobody_can_say_it_is_started(tmp_path, dpkg, run_dais):
 
 
 # ---- setup -------------------------------------------------------------------------------------------
-COUNT = "echo run >> runs"
+COUNT = 'echo run >> ru""ns'  # so written that its file is none the command names
 
 
 def runs(folder):
