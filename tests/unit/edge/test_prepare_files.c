@@ -175,6 +175,7 @@ static void test_depth(void **state)
     close(at);
     assert_false(thing_copy(p.from, p.to, NULL, &e));
     assert_non_null(strstr(e.msg, "nested more than"));
+    assert_true(thing_remove(p.to, &e)); /* what was copied can be removed again */
     char line[200];
     snprintf(line, sizeof line, "%s/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d", p.from);
     char moved[100];
