@@ -29,6 +29,15 @@ static struct backend *find_running(const struct host *old, const struct backend
     return NULL;
 }
 
+static bool has_backend(const struct host *h, struct slice slug)
+{
+    for (size_t i = 0; h && i < h->n_apps; i++) {
+        if (h->apps[i].edge && slice_eq(h->apps[i].manifest->slug.s, slug))
+            return true;
+    }
+    return false;
+}
+
 /* What comes before its first start, if anything does; its mask at any rate. */
 static struct prepare *preparation(struct host *h, const struct app *app, const struct life *life,
                                    const struct pairs *env)
@@ -42,6 +51,7 @@ static struct prepare *preparation(struct host *h, const struct app *app, const 
         .env = env,
         .loops = life->loops,
         .spawner = life->spawner,
+        .is_running = life->host != h && has_backend(life->host, app->manifest->slug.s),
         .is_draining = &life->is_draining,
     };
     o.n_hidden = backend_hidden(h, app, &hidden);

@@ -33,6 +33,7 @@ struct prepare {
     const char *dir, *data_dir; /* real paths */
     struct texts packages, persist;
     int64_t timeout_ms;
+    bool is_running;
     const char **env;
     struct mask mask;
     struct loops *loops;
@@ -384,6 +385,7 @@ static bool link_persisted(struct prepare *p)
                                           .data_dir = p->data_dir,
                                           .release = release.data,
                                           .path = p->persist.items[i].s,
+                                          .is_running = p->is_running,
                                           .patience = &p->patience};
         fine = persist_one(&o, &p->error);
         if (!fine)
@@ -562,6 +564,7 @@ struct prepare *prepare_new(const struct prepare_options *o)
     p->persist = copy_texts(a, &o->conf->persist);
     p->loops = o->loops;
     p->spawner = o->spawner;
+    p->is_running = o->is_running;
     p->patience.is_draining = o->is_draining;
     make_env(p, o->env);
     mask_init(&p->mask, a, o->hidden, o->n_hidden);

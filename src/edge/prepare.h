@@ -24,6 +24,7 @@ struct prepare_options {
     size_t n_hidden;
     struct loops *loops;
     struct spawner *spawner;
+    bool is_running; /* the backend of the host before is: nothing is copied under its hands */
     const _Atomic bool *is_draining; /* work that takes long gives up when this becomes true */
 };
 

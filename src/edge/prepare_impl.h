@@ -44,6 +44,7 @@ struct persist_options {
     const char *app, *dir, *data_dir; /* real paths */
     const char *release;              /* prepare_release.c: which folder this is */
     struct slice path;                /* relative to dir */
+    bool is_running;                  /* a process of it may write there now */
     const struct patience *patience;
 };
 

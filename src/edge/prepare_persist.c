@@ -246,6 +246,10 @@ static bool make_parent(const char *path, mode_t mode, struct err *e)
 static bool move_across(struct persist *p, const char *from, const char *to, struct err *e)
 {
     char part[PATH_BYTES], aside[PATH_BYTES];
+    if (p->o->is_running)
+        return err_set(e, ERR_LOCKED,
+                       "the data folder is on another file system, so it must be copied, and the "
+                       "app is running; stop dais and start it again to have it moved");
     if (!path_put(part, e, "%s.dais-partial", to) || !path_put(aside, e, "%s.dais-moving", from))
         return false;
     for (int tries = 0; tries < 3; tries++) {

@@ -199,6 +199,24 @@ static void check_persist(struct reader *r, const struct manifest *m)
     }
 }
 
+/* Of one that runs elsewhere dais knows the address only. */
+static void check_elsewhere(struct reader *r, const struct backend_conf *b)
+{
+    const struct {
+        const char *key;
+        struct pos pos;
+    } useless[] = {{"setup", b->setup.pos},
+                   {"packages", b->packages.n ? b->packages.items[0].pos : (struct pos){0}},
+                   {"persist", b->persist.n ? b->persist.items[0].pos : (struct pos){0}},
+                   {"secrets", b->secrets.n ? b->secrets.items[0].pos : (struct pos){0}}};
+    for (size_t i = 0; !b->run.pos.line && i < sizeof useless / sizeof *useless; i++) {
+        if (useless[i].pos.line)
+            problems_add(r->p, PROBLEM_WARNING, r->file, useless[i].pos,
+                         "`%s` is for a backend that dais runs (`run`); with `url` it does nothing",
+                         useless[i].key);
+    }
+}
+
 static void check_backend(struct reader *r, struct manifest *m)
 {
     const struct backend_conf *b = &m->backend;
@@ -220,6 +238,8 @@ static void check_backend(struct reader *r, struct manifest *m)
     check_overlap(r, m, &b->routes);
     check_overlap(r, m, &b->static_first);
     check_persist(r, m);
+    if (b->url.pos.line)
+        check_elsewhere(r, b);
 }
 
 static void check_cors(struct reader *r, struct manifest *m)

@@ -356,6 +356,20 @@ def test_to_another_file_system_it_is_copied(tmp_path, far):
     assert not list(far.rglob("*.dais-partial"))
 
 
+def test_nothing_is_copied_under_the_hands_of_a_running_app(tmp_path, far, run_dais):
+    folder = app(tmp_path / "app", files={"store/a": "a", "store/b": "b"})
+    with serving(folder, "--data", far / "data") as server:
+        about(server)
+        app(folder, ", persist: [ store ]")
+        run_dais("reload", folder, env={"DAIS_DATA": far / "data"})
+        line = told(server, "what the backend persists is not in its place; it is not started")
+        assert "the app is running; stop dais and start it again" in line["why"]
+        assert not (folder / "store").is_symlink() and (folder / "store/a").read_text() == "a"
+    with serving(folder, "--data", far / "data") as server:
+        about(server)
+        assert (folder / "store").is_symlink() and (folder / "store/b").read_text() == "b"
+
+
 # What a crash can leave: before the copy was whole, when the source was set aside, when the copy was in
 # its place, when the link was made and a part of what was set aside is gone.
 @pytest.mark.parametrize("state", ["partial", "aside", "renamed", "linked"])
