@@ -28,6 +28,7 @@ struct app {
     struct signer *signer; /* NULL: nobody asked for {jwt} */
     struct limit_rule *limits;
     size_t n_limits;
+    struct secrets secrets;
     bool is_built; /* web.root was there when the manifests were read */
 };
 
@@ -52,10 +53,11 @@ struct host {
 #define PROBLEM_BYTES (1u << 20)
 
 /* Reads the manifests and settings and checks them; NULL when there is an error among their
- * problems, which are printed to standard error. One reference in host->service. */
+ * problems, which are printed to standard error. One reference in host->service. Not to be served:
+ * secrets may be missing. */
 struct life;
 struct host *host_read(const struct app_options *options);
-/* The same with the problems as text, one a line. */
+/* The same for serving, with the problems as text, one a line. */
 struct host *host_try(const struct app_options *options, struct buf *problems);
 /* The data folder of these apps, broken manifests or not; false when its path is too long. */
 bool host_find_data(const struct app_options *options, char *to, size_t n);
@@ -73,6 +75,11 @@ void check_data_is_private(struct host *h, struct problems *p);
 
 /* The values of a manifest with settings in place of their names; in the host's arena. */
 struct pairs host_expand(struct host *h, const struct pairs *values);
+
+/* environment.c: in the host's arena */
+struct pairs backend_environment(struct host *h, const struct app *app, const struct life *life);
+/* Values that what the backend says must not show; returns how many. */
+size_t backend_hidden(struct host *h, const struct app *app, struct slice **ret);
 
 /* The app's edge, if it has a backend: at an address, or run here. */
 void backend_open(struct host *h, struct app *app, struct life *life);

@@ -29,10 +29,40 @@ static struct backend *find_running(const struct host *old, const struct backend
     return NULL;
 }
 
+static bool has_backend(const struct host *h, struct slice slug)
+{
+    for (size_t i = 0; h && i < h->n_apps; i++) {
+        if (h->apps[i].edge && slice_eq(h->apps[i].manifest->slug.s, slug))
+            return true;
+    }
+    return false;
+}
+
+/* What comes before its first start, if anything does; its mask at any rate. */
+static struct prepare *preparation(struct host *h, const struct app *app, const struct life *life,
+                                   const struct pairs *env)
+{
+    struct slice *hidden;
+    struct prepare_options o = {
+        .conf = &app->manifest->backend,
+        .app = app->manifest->slug.s,
+        .dir = app->manifest->dir,
+        .data_dir = h->data_dir,
+        .env = env,
+        .loops = life->loops,
+        .spawner = life->spawner,
+        .is_running = life->host != h && has_backend(life->host, app->manifest->slug.s),
+        .is_draining = &life->is_draining,
+    };
+    o.n_hidden = backend_hidden(h, app, &hidden);
+    o.hidden = hidden;
+    return prepare_new(&o);
+}
+
 static struct backend *backend_of(struct host *h, struct app *app, struct life *life, struct err *e)
 {
     const struct manifest *m = app->manifest;
-    struct pairs env = host_expand(h, &m->backend.env);
+    struct pairs env = backend_environment(h, app, life);
     bool is_ours = m->backend.run.s.len > 0;
     struct address to;
     struct backend_options o = {
@@ -52,10 +82,17 @@ static struct backend *backend_of(struct host *h, struct app *app, struct life *
     if (!is_ours) {
         edge_url_read(app->backend_url, &to, &o.authority);
         o.to = &to;
+    } else {
+        o.prepare = preparation(h, app, life, &env);
     }
     bool starts_anew = h->renews_backends && is_ours;
     struct backend *b = starts_anew ? NULL : find_running(life->host == h ? NULL : life->host, &o);
-    return b ? b : backend_new(&o, e);
+    bool is_new = !b;
+    if (is_new)
+        b = backend_new(&o, e);
+    if (!is_new || !b)
+        prepare_unref(o.prepare);
+    return b;
 }
 
 void backend_open(struct host *h, struct app *app, struct life *life)

@@ -213,19 +213,6 @@ static void read_settings(struct host *h, const struct app_options *o, struct pr
         problem_of(p, &e, "DAIS_TRUSTED_PROXIES");
 }
 
-/* data/ beside host.yaml or in the app folder, unless a flag, the environment or host.yaml says. */
-static const char *data_dir(struct host *h)
-{
-    const struct setting *set = &h->settings.of[SET_DATA];
-    if (set->source > SOURCE_MANIFEST)
-        return arena_cstr(&h->arena, set->value);
-    struct slice name =
-        h->site->host && h->site->host->data.s.len ? h->site->host->data.s : SLICE("data");
-    if (name.ptr[0] == '/')
-        return arena_cstr(&h->arena, name);
-    return arena_printf(&h->arena, "%.*s/%.*s", SLICE_ARGS(h->site->dir), SLICE_ARGS(name)).ptr;
-}
-
 struct pairs host_expand(struct host *h, const struct pairs *values)
 {
     struct pairs out = {.n = values->n};
@@ -252,7 +239,7 @@ static void place_app(struct host *h, struct app *app)
         app->mount = base.len > 1 ? slice_first(base, base.len - 1) : SLICE("");
 }
 
-static void place_apps(struct host *h, const struct app_options *o)
+static void place_apps(struct host *h, const struct app_options *o, struct problems *p)
 {
     h->n_apps = h->site->n_apps;
     h->apps = arena_zalloc(&h->arena, h->n_apps * sizeof *h->apps);
@@ -262,6 +249,7 @@ static void place_apps(struct host *h, const struct app_options *o)
         h->apps[i].is_built = app_has_root(&h->apps[i], &h->arena);
         h->apps[i].backend_url =
             settings_expand(&h->settings, h->site->apps[i]->backend.url.s, &h->arena);
+        secrets_load(&h->settings, h->site->apps[i], p, &h->apps[i].secrets);
         place_app(h, &h->apps[i]);
         identity_open(h, &h->apps[i], o->identities);
     }
@@ -278,7 +266,7 @@ static void check_backends(struct host *h, struct problems *p)
 }
 
 /* Everything that can be read, whatever is wrong with it. */
-static struct host *load(const struct app_options *o, struct problems *p)
+static struct host *load(const struct app_options *o, bool is_to_run, struct problems *p)
 {
     struct host *h = mem_new(struct host);
     h->service = (struct service){
@@ -289,17 +277,19 @@ static struct host *load(const struct app_options *o, struct problems *p)
     problems_init(p, &h->arena);
     h->site = site_load(&h->arena, o->dirs, o->n_dirs, p);
     read_settings(h, o, p);
-    h->data_dir = data_dir(h);
-    place_apps(h, o);
+    h->data_dir = settings_data_dir(&h->settings, h->site);
+    place_apps(h, o, p);
     check_backends(h, p);
     check_data_is_private(h, p);
+    for (size_t i = 0; is_to_run && i < h->n_apps; i++)
+        secrets_check(&h->settings, h->apps[i].manifest, &h->apps[i].secrets, p);
     return h;
 }
 
-struct host *host_try(const struct app_options *o, struct buf *problems)
+static struct host *try(const struct app_options *o, bool is_to_run, struct buf *problems)
 {
     struct problems p;
-    struct host *h = load(o, &p);
+    struct host *h = load(o, is_to_run, &p);
     problems_sort(&p);
     problems_print(&p, problems);
     if (problems_has_errors(&p)) {
@@ -314,11 +304,16 @@ struct host *host_try(const struct app_options *o, struct buf *problems)
     return h;
 }
 
+struct host *host_try(const struct app_options *o, struct buf *problems)
+{
+    return try(o, true, problems);
+}
+
 struct host *host_read(const struct app_options *o)
 {
     struct buf problems;
     buf_init(&problems, PROBLEM_BYTES);
-    struct host *h = host_try(o, &problems);
+    struct host *h = try(o, false, &problems);
     if (problems.len)
         fwrite(problems.data, 1, problems.len, stderr);
     buf_done(&problems);
@@ -328,7 +323,7 @@ struct host *host_read(const struct app_options *o)
 bool host_find_data(const struct app_options *o, char *to, size_t n)
 {
     struct problems ignored;
-    struct host *h = load(o, &ignored);
+    struct host *h = load(o, false, &ignored);
     int len = snprintf(to, n, "%s", h->data_dir);
     service_unref(&h->service);
     return len >= 0 && (size_t)len < n;

@@ -39,6 +39,19 @@ static unsigned thread_count(const struct host *h)
     return cores < 1 ? 1 : cores > 16 ? 16 : (unsigned)cores;
 }
 
+/* An app folder is often a checkout, which is none the dirtier for our data. */
+static void hide_from_git(const char *dir)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/.gitignore", dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) /* theirs, or a folder we cannot write: that is told elsewhere */
+        return;
+    if (write(fd, "*\n", 2) != 2)
+        unlink(path);
+    close(fd);
+}
+
 /* One server per data folder: the second is told who has it. */
 static bool take_data(struct life *l, struct err *e)
 {
@@ -51,8 +64,10 @@ static bool take_data(struct life *l, struct err *e)
     l->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (l->lock_fd < 0)
         return err_set_sys(e, ERR_IO, "opening %s failed; choose another folder with --data", path);
-    if (flock(l->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    if (flock(l->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+        hide_from_git(dir);
         return true;
+    }
     return err_set(e, ERR_LOCKED,
                    "another dais serves the data folder %s; stop it, or choose another with --data",
                    dir);
@@ -127,9 +142,11 @@ static bool open_all(struct life *l, struct err *e)
     l->loops = loops_new(threads);
     if (!lanes_start(l->loops, threads < 2 ? 2 : threads, e))
         return false;
+    if (!listen_public(l, e) || !listen_control(l, e)) /* backends are told where that is */
+        return false;
     host_open(l->host, l, l->loops, &l->budgets[0]);
     make_server(l);
-    return listen_public(l, e) && listen_control(l, e);
+    return true;
 }
 
 /* ---- signals: stop, reload

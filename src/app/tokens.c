@@ -22,15 +22,15 @@ static bool wants_tokens(const struct manifest *m)
     return m->backend.pos.line && slice_search(m->backend.identity.value.s, SLICE("{jwt}")) >= 0;
 }
 
-static bool read_secret(struct host *h, struct secret *ret, struct err *e)
+static bool read_secret(struct host *h, struct root_secret *ret, struct err *e)
 {
     struct slice given = settings_get(&h->settings, SET_SECRET);
-    return given.len ? secret_from(ret, given, e) : secret_open(ret, h->data_dir, e);
+    return given.len ? root_secret_from(ret, given, e) : root_secret_open(ret, h->data_dir, e);
 }
 
 bool tokens_open(struct host *h, struct err *e)
 {
-    struct secret secret;
+    struct root_secret secret;
     bool is_read = false;
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];

@@ -82,6 +82,18 @@ void sha256_end(struct sha256 *h, unsigned char to[SHA256_LEN])
         to[i] = (unsigned char)(h->state[i / 4] >> (24 - 8 * (i % 4)));
 }
 
+void sha256_end_hex(struct sha256 *h, char to[SHA256_HEX_LEN + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char raw[SHA256_LEN];
+    sha256_end(h, raw);
+    for (size_t i = 0; i < SHA256_LEN; i++) {
+        to[2 * i] = digits[raw[i] >> 4];
+        to[2 * i + 1] = digits[raw[i] & 15];
+    }
+    to[SHA256_HEX_LEN] = '\0';
+}
+
 void sha256_of(struct slice bytes, unsigned char to[SHA256_LEN])
 {
     struct sha256 h;

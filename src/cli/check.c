@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "edge/edge.h"
 #include "manifest/manifest.h"
 
 #include <unistd.h>
@@ -106,6 +107,12 @@ static int run(const struct args *args)
     const struct settings_sources from = {.dir = site->dir.ptr,
                                           .environ_ = (const char *const *)environ};
     settings_load(&a, &from, &problems, &settings);
+    for (size_t i = 0; i < site->n_apps; i++) {
+        struct secrets secrets;
+        secrets_load(&settings, site->apps[i], &problems, &secrets);
+        secrets_check(&settings, site->apps[i], &secrets, &problems);
+        prepare_check(site->apps[i], settings_data_dir(&settings, site), &problems);
+    }
     problems_sort(&problems);
     if (args_has(args, "--json"))
         print_json(site, &problems);

@@ -45,6 +45,22 @@ static int help_manifest(const struct args *args)
     return 0;
 }
 
+/* Of the app in this folder, if there is one. */
+static void help_secrets(const struct settings *settings, struct problems *problems,
+                         struct buf *out)
+{
+    if (access("dais.yaml", F_OK) != 0 && access("host.yaml", F_OK) != 0)
+        return;
+    struct problems ignored;
+    problems_init(&ignored, settings->arena);
+    const struct site *site = site_load(settings->arena, NULL, 0, &ignored);
+    for (size_t i = 0; i < site->n_apps; i++) {
+        struct secrets secrets;
+        secrets_load(settings, site->apps[i], problems, &secrets);
+        secrets_help(&secrets, site->apps[i]->slug.s, out);
+    }
+}
+
 static int help_env(void)
 {
     struct arena a;
@@ -57,6 +73,7 @@ static int help_env(void)
     const struct settings_sources from = {.dir = ".", .environ_ = (const char *const *)environ};
     settings_load(&a, &from, &problems, &settings);
     settings_help(&settings, &out);
+    help_secrets(&settings, &problems, &out);
     print(&out);
     buf_clear(&out);
     problems_print(&problems, &out);

@@ -20,13 +20,23 @@ static void begin(struct backend *b)
         instance_begin(&b->instances[k]);
 }
 
+static void on_prepared(void *user, bool ok, const char *why)
+{
+    (void)why; /* the log has it */
+    if (ok)
+        begin(user);
+}
+
 void backend_start(struct backend *b)
 {
     if (b->is_started)
         return;
     b->is_started = true;
     list_add(b->all, &b->link);
-    begin(b); /* what has to come before goes here: until then it is starting */
+    if (b->prepare)
+        prepare_begin(b->prepare, on_prepared, b); /* until then it is starting */
+    else
+        begin(b);
 }
 
 struct backend *backend_ref(struct backend *b)
@@ -47,6 +57,7 @@ static void free_backend(struct backend *b)
         free(b->instances[k].dials);
     }
     free(b->instances);
+    prepare_unref(b->prepare);
     arena_done(&b->arena);
     free(b);
 }
@@ -111,6 +122,8 @@ static void wait_for_end(struct post *p, struct loop *l)
 static void stop(struct post *p, struct loop *l)
 {
     struct backend *b = container_of(p, struct backend, post);
+    if (b->prepare)
+        prepare_end(b->prepare);
     for (unsigned k = 0; k < b->n; k++) {
         instance_dismiss(&b->instances[k]);
         health_done(&b->instances[k]);
@@ -208,6 +221,7 @@ struct backend *backend_new(const struct backend_options *o, struct err *e)
             return NULL;
         }
     }
+    b->prepare = o->prepare;
     return b;
 }
 
@@ -257,7 +271,8 @@ bool backend_is_same(const struct backend *b, const struct backend_options *o)
 {
     return slice_eq(b->app, o->app) && slice_eq(b->run, o->conf->run.s) && is_same_place(b, o) &&
            b->memory_bytes == o->conf->limits.memory_bytes && is_same_env(&b->own_env, o->env) &&
-           is_same_health(b, &o->conf->health);
+           is_same_health(b, &o->conf->health) &&
+           (!o->prepare || (b->prepare && prepare_is_same(b->prepare, o->prepare)));
 }
 
 /* ---- for people ---------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
  *   unref             the last one ends what still runs: SIGTERM, and after 10 s SIGKILL */
 #pragma once
 #include "client/client.h"
+#include "edge/prepare.h"
 #include "loop/loop.h"
 #include "loop/spawn.h"
 #include "manifest/manifest.h"
@@ -30,7 +31,8 @@ struct backend_options {
     const char *socket_dir;          /* a folder of ours */
     struct loops *loops;
     struct spawner *spawner;
-    struct list *all; /* of what was started: backend_rows; used on loop 0 */
+    struct list *all;        /* of what was started: backend_rows; used on loop 0 */
+    struct prepare *prepare; /* before its first start; backend_new takes the reference */
 };
 
 /* Nothing runs yet. One reference, the caller's. NULL: e says why no address could be found. */
@@ -82,6 +84,9 @@ extern const char *const backend_state_names[BACKEND_STATE_COUNT];
 
 /* Any thread: that of its best instance. */
 enum backend_state backend_state(const struct backend *b);
+
+/* Any thread: what a client may know of why there is none yet; NULL: nothing but that it starts. */
+const char *backend_excuse(const struct backend *b);
 
 /* Loop 0: is a new one fit to take over? BACKEND_READY: all instances are. BACKEND_FAILING: it will
  * not be, as e says. BACKEND_STARTING: not yet. */

@@ -74,6 +74,7 @@ struct backend {
     bool is_ours, is_started, is_retired;
     struct loops *loops;
     struct spawner *spawner;
+    struct prepare *prepare; /* NULL: nothing comes before */
     struct list *all, link;
     struct post post;
     int64_t began_ms;     /* 0: no process was started yet */

@@ -61,7 +61,11 @@ static bool may_say(struct output *o, size_t bytes)
 static void log_said(struct output *o)
 {
     struct instance *i = instance_of(o);
-    struct slice text = slice_trim(buf_slice(&o->said));
+    struct buf shown;
+    bool is_cut = o->said.len == SAID_MAX;
+    buf_init(&shown, 4 * SAID_MAX);
+    size_t taken = mask_add(prepare_mask(i->of->prepare), buf_slice(&o->said), !is_cut, &shown);
+    struct slice text = slice_trim(buf_slice(&shown));
     if (text.len && may_say(o, text.len)) {
         if (i->of->n > 1)
             log_line(LOG_INFO, "backend", F_STR("app", i->of->app), F_INT("instance", i->number),
@@ -69,7 +73,8 @@ static void log_said(struct output *o)
         else
             log_line(LOG_INFO, "backend", F_STR("app", i->of->app), F_STR("said", text));
     }
-    buf_clear(&o->said);
+    buf_done(&shown);
+    buf_consume(&o->said, taken ? taken : o->said.len);
 }
 
 static void take(struct output *o, struct slice bytes)

@@ -108,8 +108,20 @@ struct dial *backend_dial(struct instance *i, struct loop *l)
     return *at;
 }
 
+static bool is_unprepared(const struct backend *b)
+{
+    return b->prepare && prepare_state(b->prepare) == PREPARE_FAILED;
+}
+
+const char *backend_excuse(const struct backend *b)
+{
+    return b->prepare ? prepare_excuse(b->prepare) : NULL;
+}
+
 enum backend_state backend_state(const struct backend *b)
 {
+    if (is_unprepared(b))
+        return BACKEND_FAILING;
     enum backend_state best = BACKEND_ENDED;
     for (unsigned k = 0; k < b->n; k++) {
         enum backend_state state = state_of(&b->instances[k]);
@@ -139,6 +151,10 @@ enum backend_state backend_trial(const struct backend *b, struct err *e)
 {
     bool are_ready = true;
     err_set(e, ERR_UNAVAILABLE, "it is not ready");
+    if (is_unprepared(b)) {
+        err_set(e, ERR_UNAVAILABLE, "what comes before its start failed; the log says why");
+        return BACKEND_FAILING;
+    }
     for (unsigned k = 0; b->began_ms && k < b->n; k++) {
         const struct instance *i = &b->instances[k];
         are_ready &= instance_is_ready(i) || !b->is_ours;

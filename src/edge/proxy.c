@@ -93,18 +93,25 @@ static void answer_failure(struct proxy *p, enum err_code code, const char *why)
 
 static void answer_starting(struct proxy *p)
 {
+    const struct edge *g = p->rq->site;
+    const char *excuse = backend_excuse(g->backend);
     log_failure(p, "it has not started");
     p->is_answered = true;
-    reply_starting(p->rq);
+    reply_starting(p->rq, excuse ? excuse : "The app is starting; try again in a moment.");
     waiter_answer(&p->waiter);
 }
 
+/* It keeps ending, or what comes before its first start failed. */
 static void answer_failing(struct proxy *p)
 {
+    const struct edge *g = p->rq->site;
+    const char *excuse = backend_excuse(g->backend);
     struct err e;
-    log_failure(p, "it keeps ending");
-    err_set(&e, ERR_UNAVAILABLE,
-            "The app ends as soon as it is started, and is tried again; its log says why.");
+    log_failure(p, excuse ? "it could not be started" : "it keeps ending");
+    err_set(&e, ERR_UNAVAILABLE, "%s",
+            excuse
+                ? excuse
+                : "The app ends as soon as it is started, and is tried again; its log says why.");
     p->is_answered = true;
     reply_error(p->rq, &e);
     waiter_answer(&p->waiter);

@@ -170,7 +170,7 @@ bool reply_redirect(struct req *rq, int status, struct slice location);
 /* problem+json, or a page where a browser loads a page. Sets nothing else. */
 bool reply_error(struct req *rq, const struct err *e);
 /* 503: what answers is not there yet. The page for people loads itself again until it is. */
-bool reply_starting(struct req *rq);
+bool reply_starting(struct req *rq, const char *what);
 /* A person in a browser opens this, so that an error is a page. */
 bool req_is_page_load(const struct req *rq);
 

@@ -128,9 +128,9 @@ bool reply_error(struct req *rq, const struct err *e)
     return answer(rq, e, false);
 }
 
-bool reply_starting(struct req *rq)
+bool reply_starting(struct req *rq, const char *what)
 {
     struct err e;
-    err_set(&e, ERR_UNAVAILABLE, "The app is starting; try again in a moment.");
+    err_set(&e, ERR_UNAVAILABLE, "%s", what);
     return answer(rq, &e, true);
 }

@@ -1,6 +1,7 @@
 /* ES256: a P-256 key pair from the secret, tokens signed with it, and its public half as a JWKS. */
 #include "keys/keys.h"
 
+#include "base/base64.h"
 #include "base/mem.h"
 
 #include <openssl/bn.h>
@@ -23,27 +24,13 @@ struct signer {
     size_t jwks_len;
 };
 
-void base64url_add(struct buf *to, struct slice bytes)
-{
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const unsigned char *p = (const unsigned char *)bytes.ptr;
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t n = bytes.len - i < 3 ? bytes.len - i : 3;
-        uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
-                     (n > 2 ? (uint32_t)p[i + 2] : 0);
-        for (size_t k = 0; k <= n; k++)
-            buf_add_char(to, letters[v >> (18 - 6 * k) & 63]);
-    }
-}
-
 /* ---- the key pair ---------------------------------------------------------------------------- */
 
 /* 1 to order - 1, evenly. */
-static BIGNUM *scalar_of(const struct secret *s, struct slice app, const EC_GROUP *group)
+static BIGNUM *scalar_of(const struct root_secret *s, struct slice app, const EC_GROUP *group)
 {
     unsigned char seed[SEED];
-    secret_derive(s, "token ES256", app, seed, sizeof seed);
+    root_secret_derive(s, "token ES256", app, seed, sizeof seed);
     BN_CTX *ctx = BN_CTX_new();
     BIGNUM *wide = BN_bin2bn(seed, sizeof seed, NULL), *scalar = BN_new();
     BIGNUM *range = BN_dup(EC_GROUP_get0_order(group));
@@ -85,7 +72,7 @@ static EVP_PKEY *key_of(const BIGNUM *scalar, const unsigned char point[POINT])
 
 static void add_part(struct buf *to, const unsigned char *bytes, size_t n)
 {
-    base64url_add(to, (struct slice){(const char *)bytes, n});
+    base64_add(to, (struct slice){(const char *)bytes, n}, BASE64_URL);
 }
 
 /* The key's own name: its thumbprint (RFC 7638), of its members in the order of their names. */
@@ -110,7 +97,7 @@ static void describe(struct signer *s, const unsigned char point[POINT])
     struct slice header = buf_slice(&text);
     struct buf encoded;
     buf_init(&encoded, 1024);
-    base64url_add(&encoded, header);
+    base64_add(&encoded, header, BASE64_URL);
     size_t ignored;
     s->header = buf_take(&encoded, &ignored);
     buf_clear(&text);
@@ -122,7 +109,7 @@ static void describe(struct signer *s, const unsigned char point[POINT])
     buf_done(&id);
 }
 
-struct signer *signer_new(const struct secret *secret, struct slice app)
+struct signer *signer_new(const struct root_secret *secret, struct slice app)
 {
     unsigned char point[POINT];
     struct signer *s = mem_new(struct signer);
@@ -173,7 +160,7 @@ void signer_add_token(const struct signer *s, struct slice payload, struct buf *
     size_t from = to->len, n = sizeof der;
     buf_add_str(to, s->header);
     buf_add_char(to, '.');
-    base64url_add(to, payload);
+    base64_add(to, payload, BASE64_URL);
     if (to->full)
         return;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();

@@ -13,24 +13,22 @@
 
 #define SECRET_CHARS_MIN 32 /* public keys let anybody try short ones */
 
-struct secret {
+struct root_secret {
     unsigned char key[32];
 };
 /* From DAIS_SECRET's text. */
-bool secret_from(struct secret *ret, struct slice text, struct err *e);
+bool root_secret_from(struct root_secret *ret, struct slice text, struct err *e);
 /* From the file `secret` in the data folder, which is made if it is not there. It is refused when
  * somebody else can read it. */
-bool secret_open(struct secret *ret, const char *data_dir, struct err *e);
+bool root_secret_open(struct root_secret *ret, const char *data_dir, struct err *e);
 /* A key for one purpose and one app: nothing about the others follows from it. */
-void secret_derive(const struct secret *s, const char *purpose, struct slice app, void *to,
-                   size_t n);
-
-void base64url_add(struct buf *to, struct slice bytes); /* without padding */
+void root_secret_derive(const struct root_secret *s, const char *purpose, struct slice app,
+                        void *to, size_t n);
 
 /* ---- tokens that others can check: ES256 (RFC 7518) ----------------------------------------- */
 
 struct signer; /* a P-256 key pair */
-struct signer *signer_new(const struct secret *s, struct slice app);
+struct signer *signer_new(const struct root_secret *s, struct slice app);
 void signer_free(struct signer *s);
 /* Adds header.payload.signature; payload is JSON. */
 void signer_add_token(const struct signer *s, struct slice payload, struct buf *to);

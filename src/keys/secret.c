@@ -45,8 +45,8 @@ static void hkdf(struct slice key, struct slice info, void *to, size_t n)
     EVP_KDF_free(kdf);
 }
 
-void secret_derive(const struct secret *s, const char *purpose, struct slice app, void *to,
-                   size_t n)
+void root_secret_derive(const struct root_secret *s, const char *purpose, struct slice app,
+                        void *to, size_t n)
 {
     struct buf info;
     buf_init(&info, 1024);
@@ -58,7 +58,7 @@ void secret_derive(const struct secret *s, const char *purpose, struct slice app
     buf_done(&info);
 }
 
-bool secret_from(struct secret *ret, struct slice text, struct err *e)
+bool root_secret_from(struct root_secret *ret, struct slice text, struct err *e)
 {
     if (text.len < SECRET_CHARS_MIN)
         return err_set(e, ERR_USAGE,
@@ -118,7 +118,7 @@ static bool is_private(int fd, const char *path, struct err *e)
     return true;
 }
 
-static bool read_file(struct secret *ret, int fd, const char *path, struct err *e)
+static bool read_file(struct root_secret *ret, int fd, const char *path, struct err *e)
 {
     char text[FILE_CHARS_MAX];
     ssize_t n = read(fd, text, sizeof text);
@@ -135,7 +135,7 @@ static bool read_file(struct secret *ret, int fd, const char *path, struct err *
                               path, SECRET_CHARS_MIN);
 }
 
-bool secret_open(struct secret *ret, const char *data_dir, struct err *e)
+bool root_secret_open(struct root_secret *ret, const char *data_dir, struct err *e)
 {
     char path[4200];
     int len = snprintf(path, sizeof path, "%s/secret", data_dir);

@@ -153,6 +153,71 @@ static void check_overlap(struct reader *r, const struct manifest *m, const stru
     }
 }
 
+static bool is_within(struct slice path, struct slice folder)
+{
+    return slice_starts(path, folder) && (path.len == folder.len || path.ptr[folder.len] == '/');
+}
+
+/* One form for a path, so that two of them can be compared. */
+static bool is_plain_path(struct slice path)
+{
+    struct slice part;
+    bool fine = path.len && path.ptr[path.len - 1] != '/';
+    while (fine && slice_cut(&path, '/', &part))
+        fine = part.len && !slice_is(part, ".");
+    return fine;
+}
+
+static void check_persist(struct reader *r, const struct manifest *m)
+{
+    const struct texts *all = &m->backend.persist;
+    const struct slice root = m->web.root.s;
+    for (size_t i = 0; i < all->n; i++) {
+        const struct text *it = &all->items[i];
+        if (it->s.len && !is_plain_path(it->s)) {
+            report(r, it->pos,
+                   "write `%.*s` as names with one `/` between them, such as data/files",
+                   SHOWN(it->s));
+            continue;
+        }
+        for (size_t j = 0; j < i && it->s.len; j++) {
+            struct slice other = all->items[j].s;
+            if (other.len && (is_within(it->s, other) || is_within(other, it->s)))
+                report(r, it->pos,
+                       "`%.*s` and `%.*s` (line %u) lie in one another; keep the outer one",
+                       SHOWN(it->s), SHOWN(other), all->items[j].pos.line);
+        }
+        if (it->s.len && m->web.pos.line && root.len && is_within(root, it->s))
+            report(r, it->pos,
+                   "`%.*s` holds the site's own files (`web.root`); name what the "
+                   "backend writes",
+                   SHOWN(it->s));
+        else if (it->s.len && m->web.pos.line && root.len && is_within(it->s, root))
+            problems_add(r->p, PROBLEM_WARNING, r->file, it->pos,
+                         "`%.*s` lies in `web.root`, but what is kept elsewhere is not served as a "
+                         "file; let the backend answer for it",
+                         SHOWN(it->s));
+    }
+}
+
+/* Of one that runs elsewhere dais knows the address only. */
+static void check_elsewhere(struct reader *r, const struct backend_conf *b)
+{
+    const struct {
+        const char *key;
+        struct pos pos;
+    } useless[] = {{"setup", b->setup.pos},
+                   {"packages", b->packages.n ? b->packages.items[0].pos : (struct pos){0}},
+                   {"persist", b->persist.n ? b->persist.items[0].pos : (struct pos){0}},
+                   {"secrets", b->secrets.n ? b->secrets.items[0].pos : (struct pos){0}}};
+    for (size_t i = 0; !b->run.pos.line && i < sizeof useless / sizeof *useless; i++) {
+        if (useless[i].pos.line)
+            problems_add(r->p, PROBLEM_WARNING, r->file, useless[i].pos,
+                         "`%s` is for a backend that dais runs (`run`); with `url` it does nothing",
+                         useless[i].key);
+    }
+}
+
 static void check_backend(struct reader *r, struct manifest *m)
 {
     const struct backend_conf *b = &m->backend;
@@ -173,6 +238,9 @@ static void check_backend(struct reader *r, struct manifest *m)
         not_reserved(r, &b->routes.items[i]);
     check_overlap(r, m, &b->routes);
     check_overlap(r, m, &b->static_first);
+    check_persist(r, m);
+    if (b->url.pos.line)
+        check_elsewhere(r, b);
 }
 
 static void check_cors(struct reader *r, struct manifest *m)
@@ -205,16 +273,24 @@ static void check_collections(struct reader *r, struct manifest *m)
     }
 }
 
-static bool secret_is_declared(const struct manifest *m, struct slice name)
+bool secret_is_of_dais(struct slice name)
+{
+    return words_have(GIVEN, name) || slice_starts(name, SLICE("DAIS_"));
+}
+
+static void check_declared(struct reader *r, struct manifest *m)
 {
     for (size_t i = 0; i < m->secrets.n; i++) {
-        struct slice s = m->secrets.items[i].s;
-        char last = s.len ? s.ptr[s.len - 1] : '\0';
-        struct slice stem = last == '?' || last == '*' ? slice_first(s, s.len - 1) : s;
-        if (last == '*' ? slice_starts(name, stem) : slice_eq(name, stem))
-            return true;
+        const struct text *it = &m->secrets.items[i];
+        struct slice s = it->s;
+        if (s.len && (s.ptr[s.len - 1] == '?' || s.ptr[s.len - 1] == '*'))
+            s.len--;
+        if (secret_is_of_dais(s))
+            report(r, it->pos,
+                   "`%.*s` belongs to dais, which keeps it or sets it itself; remove it from "
+                   "`secrets`",
+                   SHOWN(it->s));
     }
-    return false;
 }
 
 static void check_secrets(struct reader *r, const struct manifest *m, const struct texts *used)
@@ -223,7 +299,7 @@ static void check_secrets(struct reader *r, const struct manifest *m, const stru
         struct slice s = used->items[i].s;
         if (s.len && (s.ptr[s.len - 1] == '?' || s.ptr[s.len - 1] == '*'))
             s.len--;
-        if (s.len && !secret_is_declared(m, s))
+        if (s.len && !secrets_cover(&m->secrets, s))
             report(r, used->items[i].pos, "`%.*s` is not in the app's `secrets`; add it there",
                    SHOWN(used->items[i].s));
     }
@@ -262,8 +338,7 @@ static void check_publish(struct reader *r, struct manifest *m)
 /* ---- $NAME in values
  * ------------------------------------------------------------------------------------ */
 
-/* Takes the next $NAME or ${NAME} off *s; false when there is none. */
-static bool next_variable(struct slice *s, struct slice *ret)
+bool value_next_variable(struct slice *s, struct slice *ret)
 {
     for (;;) {
         ptrdiff_t at = slice_index(*s, '$');
@@ -331,8 +406,9 @@ static void check_values(struct reader *r, const struct manifest *m, const struc
     for (size_t i = 0; i < env->n; i++) {
         struct slice rest = env->items[i].value.s, name;
         check_braces(r, &env->items[i].value);
-        while (next_variable(&rest, &name)) {
-            if (!words_have(GIVEN, name) && !setting_is_known(name) && !secret_is_declared(m, name))
+        while (value_next_variable(&rest, &name)) {
+            if (!words_have(GIVEN, name) && !setting_is_known(name) &&
+                !secrets_cover(&m->secrets, name))
                 report(r, env->items[i].value.pos,
                        "`$%.*s` is neither a setting of dais nor one of "
                        "the app's `secrets`; add it there, or write `$$` for a dollar sign",
@@ -347,7 +423,7 @@ static void check_public_values(struct reader *r, const struct pairs *env)
     for (size_t i = 0; i < env->n; i++) {
         struct slice rest = env->items[i].value.s, name;
         check_braces(r, &env->items[i].value);
-        while (next_variable(&rest, &name)) {
+        while (value_next_variable(&rest, &name)) {
             bool is_public = slice_starts(name, SLICE("PUBLIC_"));
             if (!is_public)
                 report(r, env->items[i].value.pos,
@@ -388,17 +464,9 @@ static void check_tls(struct reader *r, struct manifest *m)
 void manifest_check(struct reader *r, struct manifest *m)
 {
     static void (*const checks[])(struct reader *, struct manifest *) = {
-        check_web,
-        check_backend,
-        check_cors,
-        check_collections,
-        check_jobs,
-        check_publish,
-        check_env,
-        check_deploy,
-        check_tls,
-        check_shown,
-        manifest_check_access,
+        check_web,  check_backend, check_cors,     check_collections,
+        check_jobs, check_publish, check_env,      check_deploy,
+        check_tls,  check_shown,   check_declared, manifest_check_access,
     };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](r, m);

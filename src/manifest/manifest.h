@@ -281,7 +281,7 @@ struct backend_conf {
     struct text setup, run, url, sticky;
     struct texts packages, routes, static_first, strip, persist, secrets;
     struct pairs env;
-    int64_t timeout_ms, max_body_bytes, cache_bytes, instances;
+    int64_t timeout_ms, max_body_bytes, cache_bytes, instances, setup_timeout_ms;
     struct websocket_conf websocket;
     struct identity_conf identity;
     LIST_OF(struct access_row) access;
@@ -465,6 +465,38 @@ bool settings_find(const struct settings *s, struct slice name, struct slice *re
 struct slice settings_listen(const struct settings *s, struct arena *a);
 /* `$NAME` and `${NAME}` replaced, `$$` is a dollar; an absent name is the empty string. */
 struct slice settings_expand(const struct settings *s, struct slice text, struct arena *a);
+
+/* The data folder: beside host.yaml or in the app folder, unless a flag, the environment or
+ * host.yaml says. In the settings' arena. */
+const char *settings_data_dir(const struct settings *s, const struct site *site);
+/* Values of settings that are never shown (passwords, keys), for masks. Returns how many. */
+size_t settings_secrets(const struct settings *s, struct slice ret[SETTING_COUNT]);
+
+/* ---- secrets of an app: `secrets:`, from the environment, .env, or files that X_FILE names ------
+ */
+
+struct secret {
+    struct slice name, value; /* an empty value: it is missing */
+    struct slice from;        /* for people: "environment", ".env line 3", "KEY_FILE" */
+    struct pos pos;           /* in the manifest */
+    bool is_required;         /* written without `?` or `*` */
+};
+struct secrets {
+    struct secret *items;
+    size_t n;
+};
+/* Patterns stand for what they match now. In the arena of the settings. */
+void secrets_load(const struct settings *s, const struct manifest *m, struct problems *p,
+                  struct secrets *ret);
+/* Those that are missing: an error when the backend needs it, else a warning. */
+void secrets_check(const struct settings *s, const struct manifest *m, const struct secrets *all,
+                   struct problems *p);
+void secrets_help(const struct secrets *all, struct slice app, struct buf *to);
+/* Is the name one of these "KEY", "KEY?", "PREFIX_*"? */
+bool secrets_cover(const struct texts *entries, struct slice name);
+bool secret_covers(struct slice entry, struct slice name);
+/* One of `backend.secrets`; all are when that is not written. */
+bool backend_gets_secret(const struct manifest *m, struct slice name);
 
 struct log_conf {
     enum log_level level;

@@ -250,6 +250,16 @@ bool setting_is_known(struct slice name)
     return false;
 }
 
+size_t settings_secrets(const struct settings *s, struct slice ret[SETTING_COUNT])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        if (rows[i].secret && s->of[i].value.len)
+            ret[n++] = s->of[i].value;
+    }
+    return n;
+}
+
 static bool environ_find(const struct settings *s, struct slice name, struct slice *ret)
 {
     for (const char *const *it = s->environ_; it && *it; it++) {
@@ -314,6 +324,12 @@ static bool from_dotenv(const struct settings *s, struct slice name, struct prob
     return read_secret(s, path_join(s->arena, s->dir, path->value.s), p, &to->value);
 }
 
+bool setting_look(const struct settings *s, struct slice name, struct problems *p,
+                  struct setting *ret)
+{
+    return from_environ(s, name, p, ret) || from_dotenv(s, name, p, ret);
+}
+
 static void choose(struct settings *s, const struct settings_sources *from, enum setting_id id,
                    struct problems *p)
 {
@@ -322,7 +338,7 @@ static void choose(struct settings *s, const struct settings_sources *from, enum
     struct setting *to = &s->of[id];
     if (from->flags[id])
         *to = (struct setting){slice_from(from->flags[id]), SLICE("the command line"), SOURCE_FLAG};
-    else if (from_environ(s, name, p, &one) || from_dotenv(s, name, p, &one))
+    else if (setting_look(s, name, p, &one))
         *to = one;
     else if (from->manifest[id])
         *to = (struct setting){slice_from(from->manifest[id]), SLICE("the manifest"),
@@ -390,7 +406,7 @@ bool settings_find(const struct settings *s, struct slice name, struct slice *re
     struct problems unread;
     struct setting one;
     problems_init(&unread, s->arena);
-    if (!from_environ(s, name, &unread, &one) && !from_dotenv(s, name, &unread, &one))
+    if (!setting_look(s, name, &unread, &one))
         return false;
     *ret = one.value;
     return true;
@@ -405,6 +421,17 @@ struct slice settings_listen(const struct settings *s, struct arena *a)
     ptrdiff_t colon = slice_rindex(listen, ':');
     struct slice host = colon < 0 ? listen : slice_first(listen, (size_t)colon);
     return arena_printf(a, "%.*s:%.*s", SLICE_ARGS(host), SLICE_ARGS(port));
+}
+
+const char *settings_data_dir(const struct settings *s, const struct site *site)
+{
+    const struct setting *set = &s->of[SET_DATA];
+    if (set->source > SOURCE_MANIFEST)
+        return arena_cstr(s->arena, set->value);
+    struct slice name = site->host && site->host->data.s.len ? site->host->data.s : SLICE("data");
+    if (name.ptr[0] == '/')
+        return arena_cstr(s->arena, name);
+    return arena_printf(s->arena, "%.*s/%.*s", SLICE_ARGS(site->dir), SLICE_ARGS(name)).ptr;
 }
 
 /* The variable at the start of s (after its dollar); its length with braces, 0 when there is none.

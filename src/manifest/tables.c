@@ -368,14 +368,16 @@ static const struct field backend_fields[] = {
      .doc = "The command that starts the backend, which listens at $PORT or at $DAIS_SOCKET."},
     {"url", TEXT(backend_conf, url), .format = FMT_URL,
      .doc = "The address of a backend that something else runs; instead of run."},
-    {"setup", TEXT(backend_conf, setup), .format = FMT_COMMAND, .flags = LATER,
-     .doc = "A command run once per release, before the first start."},
-    {"packages", TEXTS(backend_conf, packages), .format = FMT_PACKAGE, .flags = ONE_OK | LATER,
-     .doc = "Packages of the system it needs."},
+    {"setup", TEXT(backend_conf, setup), .format = FMT_COMMAND,
+     .doc = "A command run once per release in the app folder, before the first start."},
+    {"setup_timeout", DURATION(backend_conf, setup_timeout_ms), .def = "15m", .min = SECOND,
+     .max = DAY, .doc = "The longest run of setup."},
+    {"packages", TEXTS(backend_conf, packages), .format = FMT_PACKAGE, .flags = ONE_OK,
+     .doc = "Packages of the system it needs; it is not started without them."},
     {"env", MAP_OF(backend_conf, env, FMT_VARIABLE, K_TEXT, value), .flags = EMPTY_OK,
      .doc = "Its environment; `$NAME` is replaced by a setting or a secret."},
-    {"secrets", TEXTS(backend_conf, secrets), .format = FMT_SECRET, .flags = ONE_OK | LATER,
-     .doc = "The app's secrets it gets."},
+    {"secrets", TEXTS(backend_conf, secrets), .format = FMT_SECRET, .flags = ONE_OK,
+     .doc = "The app's secrets it gets; all of them when not given, none with an empty list."},
     {"routes", TEXTS(backend_conf, routes), .format = FMT_URLPATH, .flags = ONE_OK,
      .doc = "The paths it answers; the longest one wins."},
     {"static_first", TEXTS(backend_conf, static_first), .format = FMT_URLPATH, .flags = ONE_OK,
@@ -404,8 +406,9 @@ static const struct field backend_fields[] = {
     {"health", OBJECT(backend_conf, health, health_shape), .doc = "How it is watched."},
     {"limits", OBJECT(backend_conf, limits, backend_limits_shape),
      .doc = "What one process may use."},
-    {"persist", TEXTS(backend_conf, persist), .format = FMT_PATH, .flags = ONE_OK | LATER,
-     .doc = "Folders and files it writes that must survive a deployment."},
+    {"persist", TEXTS(backend_conf, persist), .format = FMT_PATH, .flags = ONE_OK,
+     .doc = "Folders and files it writes that must survive a deployment: kept in the data folder, "
+            "with a link in their place."},
 };
 static const struct shape backend_shape = {SHAPE(backend_conf, "backend", backend_fields)};
 
@@ -489,8 +492,9 @@ static const struct field manifest_fields[] = {
     {"limits", MAP_OF(manifest, limits, FMT_LIMIT, K_RATE, rate), .words = "off",
      .doc = "How often an account, or an address without one, may do something; a method may be "
             "`*`. Names without a path are for what later versions bring."},
-    {"secrets", TEXTS(manifest, secrets), .format = FMT_SECRET, .flags = LATER | ONE_OK,
-     .doc = "Variables that hold secrets; `?` marks one that may be missing."},
+    {"secrets", TEXTS(manifest, secrets), .format = FMT_SECRET, .flags = ONE_OK,
+     .doc = "Variables that hold secrets; `?` marks one that may be missing, `*` at the end means "
+            "all that start so."},
     {"backend", OBJECT(manifest, backend, backend_shape),
      .doc = "The app's own server, run or reached by dais."},
     {"cors", OBJECT(manifest, cors, cors_shape),

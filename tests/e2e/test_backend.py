@@ -22,7 +22,7 @@ def test_it_runs_in_its_folder_with_its_environment_and_no_more(tmp_path, run, n
         assert told["cwd"] == str(folder)
         env = told["env"]
         assert set(env) - {"PATH", "HOME", "LANG", "TZ", "PWD", "SHLVL", "_", "OLDPWD", "LC_CTYPE"} == {
-            name, "DAIS_INSTANCE", "GREETING", "WHERE"}
+            name, "DAIS_INSTANCE", "PUBLIC_URL", "GREETING", "WHERE"}
         assert env["GREETING"] == "hello there" and env["WHERE"] == str(tmp_path / "d")
         assert about(server)["pid"] == told["pid"]
     assert not is_alive(told["pid"])

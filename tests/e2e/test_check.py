@@ -56,8 +56,10 @@ def test_the_examples_of_the_contract_pass(name):
     lines = done.stdout.splitlines()
     assert lines[-1] == f"ok {name}"
     assert lines[:-1], "features that have not landed warn"
+    known = r"`\w+` is checked but not served yet|the secret `OPENAI_API_KEY` has no value|" \
+            r"packages the backend needs|`data` is the folder dais itself keeps its data in"
     for line in lines[:-1]:
-        assert re.search(r"dais\.yaml:\d+:\d+: warning: `\w+` is checked but not served yet", line), line
+        assert re.search(rf"dais\.yaml:\d+:\d+: warning: ({known})", line), line
     assert len(set(lines)) == len(lines), "one warning for each"
 
 

@@ -39,17 +39,17 @@ static void write_secret(const char *text, mode_t mode)
 static void test_the_file_is_made_once(void **state)
 {
     (void)state;
-    struct secret a, b;
+    struct root_secret a, b;
     struct err e;
     struct stat st;
-    assert_true(secret_open(&a, dir, &e));
+    assert_true(root_secret_open(&a, dir, &e));
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(st.st_size, 65);
-    assert_true(secret_open(&b, dir, &e));
+    assert_true(root_secret_open(&b, dir, &e));
     assert_memory_equal(&a, &b, sizeof a);
     unlink(path);
-    assert_true(secret_open(&b, dir, &e));
+    assert_true(root_secret_open(&b, dir, &e));
     assert_memory_not_equal(&a, &b, sizeof a);
 }
 
@@ -58,7 +58,7 @@ static void test_the_file_is_made_once(void **state)
 static void test_bad_files_are_refused(void **state)
 {
     (void)state;
-    struct secret s;
+    struct root_secret s;
     struct err e;
     static const struct {
         const char *text;
@@ -71,74 +71,59 @@ static void test_bad_files_are_refused(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         write_secret(cases[i].text, cases[i].mode);
-        assert_false(secret_open(&s, dir, &e));
+        assert_false(root_secret_open(&s, dir, &e));
         assert_non_null(strstr(e.msg, cases[i].says));
         assert_non_null(strstr(e.msg, path));
         assert_null(strstr(e.msg, "0123456789"));
     }
     write_secret(GOOD "\n", 0400);
-    assert_true(secret_open(&s, dir, &e));
+    assert_true(root_secret_open(&s, dir, &e));
     unlink(path);
     assert_int_equal(symlink("/dev/zero", path), 0);
-    assert_false(secret_open(&s, dir, &e));
+    assert_false(root_secret_open(&s, dir, &e));
     unlink(path);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_false(secret_open(&s, dir, &e));
+    assert_false(root_secret_open(&s, dir, &e));
     unlink(path);
-    assert_false(secret_open(&s, "/nowhere/at/all", &e));
+    assert_false(root_secret_open(&s, "/nowhere/at/all", &e));
 }
 
 static void test_the_setting_and_the_file_are_one(void **state)
 {
     (void)state;
-    struct secret a, b;
+    struct root_secret a, b;
     struct err e;
     write_secret(GOOD "\n", 0600);
-    assert_true(secret_open(&a, dir, &e));
-    assert_true(secret_from(&b, SLICE(GOOD), &e));
+    assert_true(root_secret_open(&a, dir, &e));
+    assert_true(root_secret_from(&b, SLICE(GOOD), &e));
     assert_memory_equal(&a, &b, sizeof a);
-    assert_false(secret_from(&b, SLICE("hunter2"), &e));
+    assert_false(root_secret_from(&b, SLICE("hunter2"), &e));
     assert_null(strstr(e.msg, "hunter2"));
 }
 
 static void test_keys_are_apart(void **state)
 {
     (void)state;
-    struct secret s;
+    struct root_secret s;
     struct err e;
     char a[32], b[32];
-    assert_true(secret_from(&s, SLICE(GOOD), &e));
-    secret_derive(&s, "x", SLICE("app"), a, sizeof a);
-    secret_derive(&s, "x", SLICE("app"), b, sizeof b);
+    assert_true(root_secret_from(&s, SLICE(GOOD), &e));
+    root_secret_derive(&s, "x", SLICE("app"), a, sizeof a);
+    root_secret_derive(&s, "x", SLICE("app"), b, sizeof b);
     assert_memory_equal(a, b, sizeof a);
-    secret_derive(&s, "x", SLICE("bpp"), b, sizeof b);
+    root_secret_derive(&s, "x", SLICE("bpp"), b, sizeof b);
     assert_memory_not_equal(a, b, sizeof a);
-    secret_derive(&s, "xa", SLICE("pp"), b, sizeof b);
+    root_secret_derive(&s, "xa", SLICE("pp"), b, sizeof b);
     assert_memory_not_equal(a, b, sizeof a);
-}
-
-static void test_base64url(void **state)
-{
-    (void)state;
-    static const char *const pairs[][2] = {
-        {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},       {"foo", "Zm9v"},
-        {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"\xff\xfe", "__4"}, {"\xfb\xef", "--8"}};
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        struct buf b;
-        buf_init(&b, 100);
-        base64url_add(&b, slice_from(pairs[i][0]));
-        assert_true(slice_is(buf_slice(&b), pairs[i][1]));
-        buf_done(&b);
-    }
 }
 
 /* Replicas agree on the key; the table of numbers below is what it must stay for ever. */
 static void test_the_key_follows_from_the_secret(void **state)
 {
     (void)state;
-    struct secret s;
+    struct root_secret s;
     struct err e;
-    assert_true(secret_from(&s, SLICE(GOOD), &e));
+    assert_true(root_secret_from(&s, SLICE(GOOD), &e));
     struct signer *one = signer_new(&s, SLICE("app")), *two = signer_new(&s, SLICE("app")),
                   *other = signer_new(&s, SLICE("other"));
     assert_true(slice_eq(signer_jwks(one), signer_jwks(two)));
@@ -166,4 +151,4 @@ static void test_the_key_follows_from_the_secret(void **state)
 #define FILE_TEST(fn) cmocka_unit_test_setup_teardown(fn, make_dir, drop_dir)
 TESTS(FILE_TEST(test_the_file_is_made_once), FILE_TEST(test_bad_files_are_refused),
       FILE_TEST(test_the_setting_and_the_file_are_one), cmocka_unit_test(test_keys_are_apart),
-      cmocka_unit_test(test_base64url), cmocka_unit_test(test_the_key_follows_from_the_secret))
+      cmocka_unit_test(test_the_key_follows_from_the_secret))

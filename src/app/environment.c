@@ -1,0 +1,89 @@
+/* What a backend finds in its environment besides PATH and the like: where it is reached, the app's
+ * secrets it may have, and its own `env`, which wins. */
+#include "app/app_impl.h"
+
+#include <arpa/inet.h>
+
+/* "http://127.0.0.1:8000" for the first listener; people on this machine reach one that takes all
+ * addresses there too. Empty for a socket with a path. */
+static struct slice listener_url(const struct listener *ln, struct slice *ret_port, struct arena *a)
+{
+    struct address at;
+    char text[ADDRESS_TEXT_LEN];
+    listener_address(ln, &at);
+    bool is_v4 = at.sa.any.sa_family == AF_INET;
+    if (!is_v4 && at.sa.any.sa_family != AF_INET6)
+        return SLICE("");
+    if (is_v4 && at.sa.v4.sin_addr.s_addr == htonl(INADDR_ANY))
+        at.sa.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (!is_v4 && IN6_IS_ADDR_UNSPECIFIED(&at.sa.v6.sin6_addr))
+        at.sa.v6.sin6_addr = in6addr_loopback;
+    uint16_t port = ntohs(is_v4 ? at.sa.v4.sin_port : at.sa.v6.sin6_port);
+    *ret_port = port == 80 ? SLICE("") : arena_printf(a, ":%u", port);
+    address_text(&at, text);
+    return arena_printf(a, "http://%s", text);
+}
+
+static struct slice without_slash(struct slice url)
+{
+    return slice_ends(url, SLICE("/")) ? slice_first(url, url.len - 1) : url;
+}
+
+/* The setting speaks of the host: an app below a path of it adds that, one with a name of its own
+ * only shares the scheme. */
+static struct slice public_url(const struct host *h, const struct app *app, const struct life *life,
+                               struct arena *a)
+{
+    struct slice set = without_slash(settings_get(&h->settings, SET_PUBLIC_URL)), port;
+    const struct texts *names = &app->manifest->hosts;
+    if (set.len && h->n_apps > 1 && names->n)
+        return arena_printf(a, "%s://%.*s", slice_starts(set, SLICE("https:")) ? "https" : "http",
+                            SLICE_ARGS(names->items[0].s));
+    if (set.len && app->mount.len && slice_ends(set, app->mount))
+        return set;
+    if (set.len)
+        return arena_printf(a, "%.*s%.*s", SLICE_ARGS(set), SLICE_ARGS(app->mount));
+    struct slice base = listener_url(life->listeners[0], &port, a);
+    return base.len ? without_slash(app_url(app, base, port, a)) : base;
+}
+
+static void put(struct pairs *env, struct slice name, struct slice value)
+{
+    for (size_t i = 0; i < env->n; i++) {
+        if (slice_eq(env->items[i].key.s, name)) {
+            env->items[i].value.s = value;
+            return;
+        }
+    }
+    struct pair *pair = &env->items[env->n++];
+    *pair = (struct pair){.key.s = name, .value.s = value};
+}
+
+struct pairs backend_environment(struct host *h, const struct app *app, const struct life *life)
+{
+    const struct manifest *m = app->manifest;
+    struct pairs own = host_expand(h, &m->backend.env), env = {0};
+    env.items = arena_zalloc(&h->arena, (1 + app->secrets.n + own.n) * sizeof *env.items);
+    struct slice url = public_url(h, app, life, &h->arena);
+    if (url.len)
+        put(&env, SLICE("PUBLIC_URL"), url);
+    for (size_t i = 0; i < app->secrets.n; i++) {
+        const struct secret *it = &app->secrets.items[i];
+        if (it->value.len && backend_gets_secret(m, it->name))
+            put(&env, it->name, it->value);
+    }
+    for (size_t i = 0; i < own.n; i++)
+        put(&env, own.items[i].key.s, own.items[i].value.s);
+    return env;
+}
+
+size_t backend_hidden(struct host *h, const struct app *app, struct slice **ret)
+{
+    *ret = arena_alloc(&h->arena, (app->secrets.n + SETTING_COUNT) * sizeof **ret);
+    size_t n = settings_secrets(&h->settings, *ret);
+    for (size_t i = 0; i < app->secrets.n; i++) {
+        if (app->secrets.items[i].value.len)
+            (*ret)[n++] = app->secrets.items[i].value;
+    }
+    return n;
+}

@@ -1,0 +1,79 @@
+/* Finding the values of secrets in text that comes in pieces. */
+#include "base/mask.h"
+
+#include <stdlib.h>
+
+static int by_length(const void *x, const void *y)
+{
+    const struct slice *a = x, *b = y;
+    return a->len > b->len ? -1 : a->len < b->len;
+}
+
+static size_t count_lines(struct slice value)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < value.len; i++)
+        n += value.ptr[i] == '\n';
+    return n;
+}
+
+void mask_init(struct mask *m, struct arena *a, const struct slice *values, size_t n)
+{
+    size_t room = 0;
+    *m = (struct mask){0};
+    for (size_t i = 0; i < n; i++)
+        room += count_lines(values[i]);
+    m->values = arena_alloc(a, room * sizeof *m->values);
+    for (size_t i = 0; i < n; i++) {
+        struct slice rest = values[i], line;
+        while (slice_cut(&rest, '\n', &line)) {
+            line = slice_trim(line);
+            if (line.len >= MASK_MIN_BYTES)
+                m->values[m->n++] = arena_dup(a, line);
+        }
+    }
+    if (m->n)
+        qsort(m->values, m->n, sizeof *m->values, by_length);
+    m->longest = m->n ? m->values[0].len : 0;
+}
+
+/* The one that stands at the start of text; its length, 0 when there is none. */
+static size_t at_start(const struct mask *m, struct slice text)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (slice_starts(text, m->values[i]))
+            return m->values[i].len;
+    }
+    return 0;
+}
+
+/* Could the text be cut in the middle of one that starts here? */
+static bool may_start(const struct mask *m, struct slice text)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->values[i].len > text.len && slice_starts(m->values[i], text))
+            return true;
+    }
+    return false;
+}
+
+size_t mask_add(const struct mask *m, struct slice text, bool is_whole, struct buf *to)
+{
+    size_t at = 0, shown = 0;
+    while (m && m->n && at < text.len) {
+        struct slice rest = slice_skip(text, at);
+        if (!is_whole && rest.len < m->longest && may_start(m, rest))
+            break;
+        size_t n = at_start(m, rest);
+        if (n) {
+            buf_add(to, slice_skip(slice_first(text, at), shown));
+            buf_add_str(to, "***");
+            shown = at + n;
+        }
+        at += n ? n : 1;
+    }
+    if (!m || !m->n)
+        at = text.len;
+    buf_add(to, slice_skip(slice_first(text, at), shown));
+    return at;
+}

@@ -1,0 +1,205 @@
+/* Secrets: which a manifest means, where each is from, who gets it, and what is missing. */
+#include "unit.h"
+#include "manifest/manifest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct fixture {
+    struct arena a;
+    struct problems p;
+    struct buf said;
+    struct settings s;
+    struct secrets secrets;
+    struct manifest *m;
+    char dir[64];
+};
+
+static void put(struct fixture *f, const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    FILE *to = fopen(path, "w");
+    assert_non_null(to);
+    fputs(text, to);
+    fclose(to);
+}
+
+static void start(struct fixture *f, const char *manifest)
+{
+    static const char *const env[] = {"A=from-env",
+                                      "B=",
+                                      "C_FILE=/nowhere/at/all",
+                                      "X_ONE=1",
+                                      "X_TWO_FILE=two",
+                                      "X_THREE=3",
+                                      "XY=none",
+                                      "DAIS_SECRET=ours",
+                                      "DATABASE_URL=sqlite:///x",
+                                      NULL};
+    *f = (struct fixture){0};
+    arena_init(&f->a, 64u << 20);
+    problems_init(&f->p, &f->a);
+    buf_init(&f->said, 1 << 16);
+    snprintf(f->dir, sizeof f->dir, "/tmp/dais-secrets-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    put(f, ".env", "A=from-dotenv\nB=from-dotenv\nX_FOUR_FILE=four\nX_FIVE=\n");
+    put(f, "four", "of a file\n");
+    const struct settings_sources from = {.dir = f->dir, .environ_ = env};
+    f->m = manifest_parse(&f->a, slice_from(manifest), "dais.yaml", &f->p);
+    assert_non_null(f->m);
+    settings_load(&f->a, &from, &f->p, &f->s);
+    secrets_load(&f->s, f->m, &f->p, &f->secrets);
+}
+
+static void finish(struct fixture *f)
+{
+    static const char *const names[] = {".env", "four"};
+    char path[128];
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", f->dir, names[i]);
+        unlink(path);
+    }
+    rmdir(f->dir);
+    buf_done(&f->said);
+    arena_done(&f->a);
+}
+
+static const char *said(struct fixture *f)
+{
+    buf_clear(&f->said);
+    problems_print(&f->p, &f->said);
+    return buf_slice(&f->said).ptr;
+}
+
+static const struct secret *find(const struct fixture *f, const char *name)
+{
+    for (size_t i = 0; i < f->secrets.n; i++) {
+        if (slice_is(f->secrets.items[i].name, name))
+            return &f->secrets.items[i];
+    }
+    return NULL;
+}
+
+static void is(const struct fixture *f, const char *name, const char *value, const char *from)
+{
+    const struct secret *it = find(f, name);
+    assert_non_null(it);
+    assert_true(slice_is(it->value, value));
+    assert_true(slice_is(it->from, from));
+}
+
+static void test_where_they_are_from(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, "app: a\nsecrets: [ A, \"B?\", \"NONE?\", DATABASE_URL ]\n");
+    assert_int_equal(f.secrets.n, 4);
+    is(&f, "A", "from-env", "environment");
+    is(&f, "B", "from-dotenv", ".env line 2"); /* B= in a shell is no value */
+    is(&f, "NONE", "", "");
+    is(&f, "DATABASE_URL", "sqlite:///x", "environment");
+    assert_string_equal(said(&f), "");
+    finish(&f);
+}
+
+static void test_patterns(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, "app: a\nsecrets: [ \"X_*\", \"D*\", \"X_ONE?\" ]\n");
+    is(&f, "X_ONE", "1", "environment");
+    is(&f, "X_THREE", "3", "environment");
+    is(&f, "X_FOUR", "of a file", ".env line 3");
+    is(&f, "X_FIVE", "", ".env line 4");
+    assert_non_null(find(&f, "X_TWO"));
+    assert_null(find(&f, "X_TWO_FILE"));
+    assert_null(find(&f, "XY"));
+    assert_null(find(&f, "DAIS_SECRET")); /* what is dais's own is never meant */
+    assert_null(find(&f, "DATABASE_URL"));
+    assert_int_equal(f.secrets.n, 5);
+    assert_string_equal(said(&f), "two: there is no such file\n");
+    finish(&f);
+}
+
+static void test_an_unread_file_is_told(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, "app: a\nsecrets: [ C ]\n");
+    assert_string_equal(said(&f), "/nowhere/at/all: there is no such file\n");
+    finish(&f);
+}
+
+static const struct {
+    const char *manifest, *want; /* %s: the folder */
+} missing[] = {
+    {"app: a\nsecrets: [ NONE ]\n",
+     "dais.yaml:2:12: warning: the secret `NONE` has no value; set it in the environment or in "
+     "%s/.env, or name a file that holds it in NONE_FILE; write `NONE?` if the app runs without "
+     "it\n"},
+    {"app: a\nsecrets: [ NONE ]\nbackend: { run: x, routes: /api/ }\n",
+     "dais.yaml:2:12: the secret `NONE` has no value; set it in the environment or in %s/.env, or "
+     "name a file that holds it in NONE_FILE; write `NONE?` if the app runs without it\n"},
+    {"app: a\nsecrets: [ NONE, A ]\nbackend: { run: x, routes: /api/, secrets: A }\n",
+     "dais.yaml:2:12: warning: the secret `NONE` has no value; set it in the environment or in "
+     "%s/.env, or name a file that holds it in NONE_FILE; write `NONE?` if the app runs without "
+     "it\n"},
+    {"app: a\nsecrets: [ NONE ]\nbackend: { run: x, routes: /api/, secrets: [], env: { K: "
+     "\"${NONE}\" } }\n",
+     "dais.yaml:2:12: the secret `NONE` has no value; set it in the environment or in %s/.env, or "
+     "name a file that holds it in NONE_FILE; write `NONE?` if the app runs without it\n"},
+    {"app: a\nsecrets: [ \"NONE?\", \"NONE_*\", A ]\nbackend: { run: x, routes: /api/ }\n", ""},
+};
+
+static void test_what_is_missing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
+        struct fixture f;
+        start(&f, missing[i].manifest);
+        secrets_check(&f.s, f.m, &f.secrets, &f.p);
+        struct slice want = slice_from(missing[i].want);
+        ptrdiff_t at = slice_search(want, SLICE("%s"));
+        struct slice text = want;
+        if (at >= 0)
+            text = arena_printf(&f.a, "%.*s%s%s", (int)at, want.ptr, f.dir, want.ptr + at + 2);
+        assert_string_equal(said(&f), text.ptr);
+        finish(&f);
+    }
+}
+
+static void test_who_gets_them(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, "app: a\nsecrets: [ A ]\nbackend: { run: x, routes: /api/ }\n");
+    assert_true(backend_gets_secret(f.m, SLICE("A")));
+    finish(&f);
+    start(&f, "app: a\nsecrets: [ A, \"X_*\" ]\nbackend: { run: x, routes: /api/, secrets: \"X_*\" "
+              "}\n");
+    assert_false(backend_gets_secret(f.m, SLICE("A")));
+    assert_true(backend_gets_secret(f.m, SLICE("X_ONE")));
+    finish(&f);
+    start(&f, "app: a\nsecrets: [ A ]\nbackend: { run: x, routes: /api/, secrets: [] }\n");
+    assert_false(backend_gets_secret(f.m, SLICE("A")));
+    finish(&f);
+}
+
+static void test_help_shows_none(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, "app: a\nsecrets: [ A, NONE, \"OTHER?\" ]\n");
+    secrets_help(&f.secrets, f.m->slug.s, &f.said);
+    assert_string_equal(f.said.data,
+                        "\nSecrets of the app a, from the environment, then .env\n\n"
+                        "A\n    now:     set, not shown (from environment)\n\n"
+                        "NONE\n    now:     not set, and needed\n\nOTHER\n    now:     not set\n");
+    finish(&f);
+}
+
+TESTS(cmocka_unit_test(test_where_they_are_from), cmocka_unit_test(test_patterns),
+      cmocka_unit_test(test_an_unread_file_is_told), cmocka_unit_test(test_what_is_missing),
+      cmocka_unit_test(test_who_gets_them), cmocka_unit_test(test_help_shows_none))
