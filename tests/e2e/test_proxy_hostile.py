@@ -529,8 +529,8 @@ def test_a_backend_that_reads_nothing_is_504_and_takes_no_memory(tmp_path):
         with Peak(server.proc.pid) as peak:
             conn.sock.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % (500 << 20))
             assert pour(conn.sock, 500 << 20) < 100 << 20
-        assert peak.grown < (2000 if IS_RELEASE else 30_000)
-        with contextlib.suppress(ConnectionResetError):
+        assert peak.grown < (2000 if IS_RELEASE else 60_000)
+        with contextlib.suppress(ConnectionResetError, Broken):  # who still sends may miss it
             assert conn.read("POST").status == 504
         assert reasons(server, 1) == ["the other side did not read the request in time"]
         gate.set()
@@ -548,7 +548,7 @@ def test_a_backend_that_goes_while_the_client_uploads_is_502(tmp_path, how):
         began = time.monotonic()
         assert pour(conn.sock, 500 << 20) < 100 << 20
         assert time.monotonic() - began < 10
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionResetError, Broken):  # who still sends may miss it
             assert conn.read("POST").status == 502
         assert reasons(server, 1) and len(server.count) == 1
 
