@@ -33,8 +33,10 @@ def world(tmp_path, answer, more=""):
             yield server
 
 
-def reasons(server):
-    """What the log says about a failing backend."""
+def reasons(server, count=0):
+    """What the log says about a failing backend, once there are so many lines."""
+    if count:
+        wait_for(lambda: len(reasons(server)) >= count, "a line in the log")
     lines = [json.loads(line) for line in server.stderr.splitlines() if '"the backend failed"' in line]
     return [line["why"] for line in lines]
 
@@ -227,7 +229,7 @@ def fixture_teller(tmp_path_factory):
         yield server
 
 
-# Silence on an open connection is for the time-outs.
+# Those that are silent and stay are for the time-outs below.
 @pytest.mark.parametrize("name, end", [(name, end) for name in BAD_HEADS for end in ("open", "close")
                                        if end == "close" or name not in SILENT])
 def test_a_head_that_is_none_is_502_and_the_connection_is_done_with(teller, name, end):
@@ -238,7 +240,8 @@ def test_a_head_that_is_none_is_502_and_the_connection_is_done_with(teller, name
     assert teller.fetch("/fine").body == b"fine"
     bad, fine = teller.behind.requests[-2:]
     assert bad.connection != fine.connection
-    assert len(reasons(teller)) == told + 1 and len(reasons(teller)[-1]) > 10
+    why = reasons(teller, told + 1)
+    assert len(why) == told + 1 and len(why[-1]) > 10
 
 
 @pytest.mark.parametrize("name", SILENT)
@@ -251,7 +254,7 @@ def test_a_head_that_does_not_come_is_504(tmp_path, name):
         return b"", "close"
     with world(tmp_path, answer, ", timeout: 500ms") as server:
         assert server.fetch("/").status == 504
-        assert reasons(server) == ["the answer did not begin in time"]
+        assert reasons(server, 1) == ["the answer did not begin in time"]
         gate.set()
 
 
@@ -266,7 +269,7 @@ def test_an_endless_flood_of_interim_answers_ends(tmp_path):
         return b"", "close"
     with world(tmp_path, answer) as server:
         assert server.fetch("/", method="POST").status == 502
-        assert ended.wait(10) and reasons(server) == ["too many interim answers"]
+        assert ended.wait(10) and reasons(server, 1) == ["too many interim answers"]
 
 
 def test_a_few_interim_answers_are_skipped(tmp_path):
@@ -307,7 +310,7 @@ def test_a_body_that_breaks_off_is_never_made_whole(tmp_path, name):
             assert server.fetch("/fine").body == b"fine"
         bad, *fine = server.behind.requests
         assert bad.connection not in [one.connection for one in fine]
-        assert wait_for(lambda: reasons(server), "a line in the log")
+        assert reasons(server, 1)
 
 
 EXTRA = {
@@ -526,10 +529,10 @@ def test_a_backend_that_reads_nothing_is_504_and_takes_no_memory(tmp_path):
         with Peak(server.proc.pid) as peak:
             conn.sock.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % (500 << 20))
             assert pour(conn.sock, 500 << 20) < 100 << 20
-        assert peak.grown < (2000 if IS_RELEASE else 30_000)
-        with contextlib.suppress(ConnectionResetError):
+        assert peak.grown < (2000 if IS_RELEASE else 60_000)
+        with contextlib.suppress(ConnectionResetError, Broken):  # who still sends may miss it
             assert conn.read("POST").status == 504
-        assert reasons(server) == ["the other side did not read the request in time"]
+        assert reasons(server, 1) == ["the other side did not read the request in time"]
         gate.set()
 
 
@@ -545,9 +548,9 @@ def test_a_backend_that_goes_while_the_client_uploads_is_502(tmp_path, how):
         began = time.monotonic()
         assert pour(conn.sock, 500 << 20) < 100 << 20
         assert time.monotonic() - began < 10
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionResetError, Broken):  # who still sends may miss it
             assert conn.read("POST").status == 502
-        assert wait_for(lambda: reasons(server), "a line in the log") and len(server.count) == 1
+        assert reasons(server, 1) and len(server.count) == 1
 
 
 def test_an_answer_before_the_body_is_there_is_the_answer(tmp_path):

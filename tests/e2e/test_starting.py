@@ -6,7 +6,7 @@ import threading
 import time
 
 from backend import backend, ok
-from conftest import Broken
+from conftest import Broken, wait_for
 from serving import serving, write_app
 
 # Notes every request in the file `noted`, before its answer, which leaves in one piece; waits for a
@@ -129,7 +129,8 @@ def test_a_request_that_kills_its_backend_does_so_twice_at_most(tmp_path):
         assert server.fetch("/api/poison", method="DELETE", deadline=30).status == 502
         assert (folder / "noted").read_text().count("DELETE /api/poison") == 1
         assert server.fetch("/api/fine", deadline=30).status == 200
-        assert '"why":"the other side closed the connection without an answer"' in server.stderr
+        why = '"why":"the other side closed the connection without an answer"'
+        wait_for(lambda: why in server.stderr, "a line in the log")
         server.note_children()
 
 
