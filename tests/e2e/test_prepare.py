@@ -642,7 +642,8 @@ def test_an_interrupted_setup_runs_again(tmp_path, end):
 
 
 def test_a_reload_does_not_set_up_twice_at_a_time(tmp_path, run_dais):
-    setup = "test ! -e busy || echo both >> ../twice; touch busy; until test -e go; do sleep 0.02; done; rm busy"
+    setup = ("test ! -e busy || echo both >> ../twice; touch busy; trap 'rm busy; exit 1' TERM; "
+             "until test -e go || test $A; do sleep 0.02; done; rm busy")
     folder = with_setup(tmp_path / "app", setup)
     with serving(folder) as server:
         told(server, "the setup begins")
@@ -651,7 +652,8 @@ def test_a_reload_does_not_set_up_twice_at_a_time(tmp_path, run_dais):
             waiting.request("/api/x")
             assert server.fetch("/").status == 200
             with_setup(folder, setup, ", env: { A: b }")
-            (folder / "go").touch() if run_dais("reload", folder).returncode == 0 else pytest.fail("no reload")
+            assert run_dais("reload", folder).returncode == 0
+            (folder / "go").touch()
             assert about(server)["env"]["A"] == "b"
     assert not (tmp_path / "twice").exists()
 
