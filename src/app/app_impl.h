@@ -6,8 +6,6 @@
 #include "manifest/manifest.h"
 #include "web/web.h"
 
-#include <pthread.h>
-
 /* ---- a host: all apps of one reading of the manifests ------------------------------------------
  */
 
@@ -37,6 +35,7 @@ struct host {
     struct router *router, *control; /* rows of the host; rows of the control socket */
     struct life *life;
     bool dev, is_started;
+    bool renews_backends; /* starts them anew, changed or not */
 };
 
 #define PROBLEM_BYTES (1u << 20)
@@ -72,6 +71,13 @@ size_t backend_hidden(struct host *h, const struct app *app, struct slice **ret)
 
 /* The app's edge, if it has a backend: at an address, or run here. */
 void backend_open(struct host *h, struct app *app, struct life *life);
+/* All on loop 0. Their processes; again is fine. */
+void backends_start(struct host *h);
+/* BACKEND_READY: those the serving host does not have are ready to take over. BACKEND_FAILING: they
+ * will not be, as e says. BACKEND_STARTING: not yet. */
+enum backend_state backends_trial(const struct host *h, struct err *e);
+/* Those of `old` that `next` does not go on with end, each after its last request. */
+void backends_retire(struct host *old, const struct host *next);
 
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 
@@ -92,7 +98,9 @@ struct life {
     size_t n_signals;
     int lock_fd;
     int64_t started_ms;
-    pthread_mutex_t reloading; /* by one worker at a time */
+    struct list backends;  /* all that run: backend_rows */
+    struct reload *reload; /* the one under way; loop 0 */
+    struct list asks;      /* for one, which wait */
     _Atomic bool is_draining;
     _Atomic uint64_t reloads, reload_failures;
     int exit_code;
@@ -100,11 +108,18 @@ struct life {
 
 struct life *life_of(const struct req *rq);
 size_t life_file_bytes(struct life *l); /* contents of files held in memory; any thread */
-/* From a worker: reads everything again and serves that. With errors, which `problems` lists and
- * the log has, the old host goes on. False without problems: the server is stopping. */
-bool life_reload(struct life *l, struct buf *problems);
+/* Loop 0: reads everything again, by a worker, and serves that once its backends are ready. With
+ * errors the old host goes on. The asker keeps `ask` until done, which comes on loop 0, once. */
+struct reload_ask {
+    struct list link;
+    bool renews_backends; /* starts those we run anew, changed or not */
+    /* e is NULL: done. ERR_MANIFEST: problems lists what is wrong, and the log does. */
+    void (*done)(struct reload_ask *ask, const struct err *e, struct slice problems);
+};
+void life_reload(struct life *l, struct reload_ask *ask);
+void life_reload_end(struct life *l); /* after the loops: whoever waits is told */
 void life_log_problems(enum log_level level, struct slice text); /* a log line for each of theirs */
-void life_hangup(struct life *l); /* loop 0: the same, by a worker; only the log tells */
+void life_hangup(struct life *l); /* loop 0: the same; only the log tells */
 
 /* ---- tables of routes
  * ----------------------------------------------------------------------------- */
@@ -115,5 +130,8 @@ extern const struct route control_routes[];
 extern const size_t n_control_routes;
 extern const struct route home_route, missing_route, to_mount_route, whole_route;
 
+/* From a worker. */
+void backends_text(struct life *l, struct buf *to);
+void backends_metrics(struct life *l, struct buf *to);
 void metrics_text(struct life *l, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);

@@ -1,5 +1,5 @@
 /* The backends of a host's apps: where they are, and those that dais runs. One that the host before
- * ran with the same words goes on; any other is started when the host takes over. */
+ * ran with the same words goes on; any other is started, and takes over once it is ready. */
 #include "app/app_impl.h"
 
 #include <errno.h>
@@ -29,13 +29,13 @@ static struct backend *find_running(const struct host *old, const struct backend
     return NULL;
 }
 
-static bool has_backend(const struct host *h, struct slice slug)
+static struct backend *find_backend(const struct host *h, struct slice slug)
 {
-    for (size_t i = 0; h && i < h->n_apps; i++) {
+    for (size_t i = 0; i < h->n_apps; i++) {
         if (h->apps[i].edge && slice_eq(h->apps[i].manifest->slug.s, slug))
-            return true;
+            return edge_backend(h->apps[i].edge);
     }
-    return false;
+    return NULL;
 }
 
 /* What comes before its first start, if anything does; its mask at any rate. */
@@ -51,7 +51,7 @@ static struct prepare *preparation(struct host *h, const struct app *app, const 
         .env = env,
         .loops = life->loops,
         .spawner = life->spawner,
-        .is_running = life->host != h && has_backend(life->host, app->manifest->slug.s),
+        .is_running = life->host != h && find_backend(life->host, app->manifest->slug.s),
         .is_draining = &life->is_draining,
     };
     o.n_hidden = backend_hidden(h, app, &hidden);
@@ -59,10 +59,12 @@ static struct prepare *preparation(struct host *h, const struct app *app, const 
     return prepare_new(&o);
 }
 
-static struct backend *run_of(struct host *h, struct app *app, struct life *life, struct err *e)
+static struct backend *backend_of(struct host *h, struct app *app, struct life *life, struct err *e)
 {
     const struct manifest *m = app->manifest;
     struct pairs env = backend_environment(h, app, life);
+    bool is_ours = m->backend.run.s.len > 0;
+    struct address to;
     struct backend_options o = {
         .conf = &m->backend,
         .app = m->slug.s,
@@ -71,13 +73,20 @@ static struct backend *run_of(struct host *h, struct app *app, struct life *life
         .socket_dir = socket_dir(h),
         .loops = life->loops,
         .spawner = life->spawner,
+        .all = &life->backends,
     };
-    if (!o.socket_dir) {
+    if (is_ours && !o.socket_dir) {
         err_set(e, ERR_IO, "the folder %s/run cannot be made", h->data_dir);
         return NULL;
     }
-    o.prepare = preparation(h, app, life, &env);
-    struct backend *b = find_running(life->host == h ? NULL : life->host, &o);
+    if (!is_ours) {
+        edge_url_read(app->backend_url, &to, &o.authority);
+        o.to = &to;
+    }
+    if (is_ours)
+        o.prepare = preparation(h, app, life, &env);
+    bool starts_anew = h->renews_backends && is_ours;
+    struct backend *b = starts_anew ? NULL : find_running(life->host == h ? NULL : life->host, &o);
     bool is_new = !b;
     if (is_new)
         b = backend_new(&o, e);
@@ -89,20 +98,58 @@ static struct backend *run_of(struct host *h, struct app *app, struct life *life
 void backend_open(struct host *h, struct app *app, struct life *life)
 {
     struct err e;
-    struct edge_options o = {
-        .conf = &app->manifest->backend,
-        .url = app->backend_url,
+    const struct backend_conf *conf = &app->manifest->backend;
+    if (!conf->run.s.len && !app->backend_url.len)
+        return;
+    const struct edge_options o = {
+        .conf = conf,
+        .app = app->manifest->slug.s,
+        .backend = backend_of(h, app, life, &e),
         .web = app->web,
-        .loops = life->loops,
     };
-    if (app->manifest->backend.run.s.len) {
-        o.backend = run_of(h, app, life, &e);
-        if (!o.backend) {
-            log_line(LOG_ERROR, "the backend cannot be run", F_STR("app", app->manifest->slug.s),
-                     F_CSTR("why", e.msg));
-            return;
-        }
-    }
-    if (o.backend || o.url.len)
+    if (o.backend)
         app->edge = edge_new(&o);
+    else
+        log_line(LOG_ERROR, "the backend cannot be run", F_STR("app", app->manifest->slug.s),
+                 F_CSTR("why", e.msg));
+}
+
+void backends_start(struct host *h)
+{
+    for (size_t i = 0; i < h->n_apps; i++) {
+        struct slice slug = h->apps[i].manifest->slug.s;
+        struct backend *b = find_backend(h, slug), *old = find_backend(h->life->host, slug);
+        if (b && old && b != old)
+            backend_give_way(old);
+        if (b)
+            edge_start(h->apps[i].edge);
+    }
+}
+
+enum backend_state backends_trial(const struct host *h, struct err *e)
+{
+    struct err of_one;
+    enum backend_state worst = BACKEND_READY;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        struct slice slug = h->apps[i].manifest->slug.s;
+        struct backend *b = find_backend(h, slug);
+        bool is_new = b && b != find_backend(h->life->host, slug);
+        enum backend_state state = is_new ? backend_trial(b, &of_one) : BACKEND_READY;
+        if (state <= worst)
+            continue;
+        worst = state;
+        err_set(e, of_one.code, "the backend of %.*s was not replaced: %s", SLICE_ARGS(slug),
+                of_one.msg);
+    }
+    return worst;
+}
+
+void backends_retire(struct host *old, const struct host *next)
+{
+    for (size_t i = 0; i < old->n_apps; i++) {
+        struct slice slug = old->apps[i].manifest->slug.s;
+        struct backend *b = find_backend(old, slug), *other = find_backend(next, slug);
+        if (b && b != other)
+            backend_retire(b, other);
+    }
 }

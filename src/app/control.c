@@ -8,9 +8,16 @@
 static bool debug_conns(struct req *rq, struct err *e);
 static bool debug_lanes(struct req *rq, struct err *e);
 static bool debug_mem(struct req *rq, struct err *e);
+static bool debug_backends(struct req *rq, struct err *e);
 static bool reload(struct req *rq, struct err *e);
+static bool reload_backends(struct req *rq, struct err *e);
 
 const struct route control_routes[] = {
+    {.path = "/debug/backends",
+     .name = "control_backends",
+     .methods = ON_GET,
+     .handle = debug_backends,
+     .run = RUN_SLOW},
     {.path = "/debug/conns",
      .name = "control_conns",
      .methods = ON_GET,
@@ -30,7 +37,12 @@ const struct route control_routes[] = {
      .name = "control_reload",
      .methods = ON_POST,
      .handle = reload,
-     .run = RUN_SLOW},
+     .is_streamed = true},
+    {.path = "/reload/backends",
+     .name = "control_reload",
+     .methods = ON_POST,
+     .handle = reload_backends,
+     .is_streamed = true},
 };
 const size_t n_control_routes = sizeof control_routes / sizeof *control_routes;
 
@@ -97,15 +109,114 @@ static bool debug_mem(struct req *rq, struct err *e)
     return reply_text(rq, 200, &text);
 }
 
+static bool debug_backends(struct req *rq, struct err *e)
+{
+    struct buf text;
+    (void)e;
+    buf_init(&text, 4u << 20);
+    backends_text(life_of(rq), &text);
+    return reply_text(rq, 200, &text);
+}
+
+/* ---- reload -------------------------------------------------------------------------------------
+ */
+
+/* A request for it waits on its own loop while loop 0 works. */
+struct asking {
+    struct waiter waiter;
+    struct reload_ask ask;
+    struct post post;
+    struct req *rq;
+    struct life *life;
+    struct loop *loop;
+    bool is_gone; /* the client is; then nobody else frees this */
+    bool is_answered;
+    struct err e;
+    struct buf problems;
+};
+
+static void free_asking(struct asking *a)
+{
+    buf_done(&a->problems);
+    free(a);
+}
+
+static void on_closed(struct waiter *w)
+{
+    struct asking *a = container_of(w, struct asking, waiter);
+    if (a->is_answered)
+        free_asking(a);
+    else
+        a->is_gone = true;
+}
+
+static void on_body(struct waiter *w, struct slice *in, bool is_last)
+{
+    (void)w;
+    (void)is_last;
+    *in = slice_skip(*in, in->len);
+}
+
+static void on_told(struct post *p, struct loop *l)
+{
+    struct asking *a = container_of(p, struct asking, post);
+    (void)l;
+    if (a->is_gone) {
+        free_asking(a);
+        return;
+    }
+    a->is_answered = true;
+    if (a->e.code == ERR_NONE)
+        reply_bytes(a->rq, 200, "application/json", SLICE("{\"reloaded\":true}"));
+    else if (a->e.code == ERR_MANIFEST && a->problems.len)
+        reply_text(a->rq, err_status(ERR_MANIFEST), &a->problems);
+    else
+        reply_error(a->rq, &a->e);
+    waiter_answer(&a->waiter);
+}
+
+static void on_reloaded(struct reload_ask *ask, const struct err *e, struct slice problems)
+{
+    struct asking *a = container_of(ask, struct asking, ask);
+    if (e)
+        a->e = *e;
+    buf_add(&a->problems, problems);
+    a->post.fn = on_told;
+    loop_post(a->loop, &a->post);
+}
+
+static void on_asked(struct post *p, struct loop *l)
+{
+    struct asking *a = container_of(p, struct asking, post);
+    (void)l;
+    life_reload(a->life, &a->ask);
+}
+
+static bool ask_for_reload(struct req *rq, bool renews_backends)
+{
+    struct asking *a = mem_new(struct asking);
+    a->waiter.body = on_body;
+    a->waiter.close = on_closed;
+    a->ask.renews_backends = renews_backends;
+    a->ask.done = on_reloaded;
+    a->rq = rq;
+    a->life = life_of(rq);
+    a->loop = rq->loop;
+    a->post.fn = on_asked;
+    buf_init(&a->problems, PROBLEM_BYTES);
+    reply_later(rq, &a->waiter);
+    loop_post(loops_get(a->life->loops, 0), &a->post);
+    return true;
+}
+
 static bool reload(struct req *rq, struct err *e)
 {
-    struct buf problems;
-    buf_init(&problems, PROBLEM_BYTES);
-    bool fine = life_reload(life_of(rq), &problems);
-    if (!fine && problems.len)
-        return reply_text(rq, err_status(ERR_MANIFEST), &problems);
-    buf_done(&problems);
-    if (!fine)
-        return err_set(e, ERR_UNAVAILABLE, "The server is stopping; nothing was reloaded.");
-    return reply_bytes(rq, 200, "application/json", SLICE("{\"reloaded\":true}"));
+    (void)e;
+    return ask_for_reload(rq, false);
+}
+
+static bool reload_backends(struct req *rq, struct err *e)
+{
+    (void)e;
+    return ask_for_reload(rq, true);
 }

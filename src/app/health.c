@@ -42,15 +42,36 @@ static bool healthz(struct req *rq, struct err *e)
     return reply_bytes(rq, 200, NULL, SLICE("{\"ok\":true}"));
 }
 
+/* Members of a JSON object, one per app with a backend: slugs need no escapes. */
+static bool check_backends(const struct host *h, struct buf *to)
+{
+    bool ready = true;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        if (!h->apps[i].edge)
+            continue;
+        enum backend_state state = backend_state(edge_backend(h->apps[i].edge));
+        ready &= state == BACKEND_READY;
+        buf_printf(to, "%s\"backend:%.*s\":\"%s\"", to->len ? "," : "",
+                   SLICE_ARGS(h->apps[i].manifest->slug.s), backend_state_names[state]);
+    }
+    return ready;
+}
+
 static bool readyz(struct req *rq, struct err *e)
 {
-    struct life *l = life_of(rq);
+    struct buf text;
     if (!must_be_local(rq, e))
         return false;
-    if (atomic_load(&l->is_draining))
+    if (atomic_load(&life_of(rq)->is_draining))
         return err_set(e, ERR_UNAVAILABLE, "The server is stopping.");
+    buf_init(&text, 64u << 10);
+    bool ready = check_backends(container_of(rq->service, struct host, service), &text);
+    struct slice body =
+        arena_printf(rq->arena, "{\"ready\":%s,\"checks\":{%.*s}}", ready ? "true" : "false",
+                     (int)text.len, text.len ? text.data : "");
+    buf_done(&text);
     reply_header(rq, "Cache-Control", SLICE("no-store"));
-    return reply_bytes(rq, 200, "application/json", SLICE("{\"ready\":true,\"checks\":{}}"));
+    return reply_bytes(rq, ready ? 200 : 503, "application/json", body);
 }
 
 static bool metrics(struct req *rq, struct err *e)

@@ -332,9 +332,8 @@ void host_start(struct host *h)
     for (size_t i = 0; i < h->n_apps; i++) {
         if (h->apps[i].web)
             web_start(h->apps[i].web);
-        if (h->apps[i].edge)
-            edge_start(h->apps[i].edge);
     }
+    backends_start(h);
     h->is_started = true;
 }
 

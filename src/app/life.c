@@ -243,6 +243,7 @@ static void close_all(struct life *l)
     }
     if (l->loops)
         lanes_stop(l->loops);
+    life_reload_end(l);
     if (l->server)
         server_free(l->server);
     if (l->host)
@@ -281,11 +282,10 @@ static bool read_host(struct life *l, struct err *e)
 
 int app_serve(const struct app_options *options)
 {
-    struct life l = {.options = *options,
-                     .lock_fd = -1,
-                     .started_ms = clock_mono_ms(),
-                     .reloading = PTHREAD_MUTEX_INITIALIZER};
+    struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
     struct err e;
+    list_init(&l.backends);
+    list_init(&l.asks);
     if (options->dev && !app_build(options, true, &e)) {
         fprintf(stderr, "dais: %s\n", e.msg);
         return err_exit(e.code);

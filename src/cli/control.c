@@ -23,22 +23,27 @@ static int debug(const struct args *args);
 const struct verb verb_reload = {
     .name = "reload",
     .summary = "Make the running server read its manifests again.",
-    .usage = "[DIR...] [--data DIR]",
+    .usage = "[DIR...] [--backend] [--data DIR]",
     .help = "No request is lost: those under way finish with the old manifests. When the new ones\n"
             "have errors the server says so and goes on with the old. Addresses, the data folder,\n"
-            "threads, connections and the log stay as they are until a restart.\n",
+            "threads, connections and the log stay as they are until a restart.\n\n"
+            "A backend whose part of the manifest changed is started beside the old one, which\n"
+            "ends after its last request once the new one is ready; one that does not get ready\n"
+            "within a minute, or ends three times, is given up, and all stays as it was.\n",
     .run = reload,
-    .flags = {DATA_FLAG},
+    .flags = {{"--backend", NULL, "Start every backend anew, changed or not: for new code.", 0},
+              DATA_FLAG},
     .max_words = APP_DIRS_MAX,
 };
 
 const struct verb verb_debug = {
     .name = "debug",
     .summary = "Show what the running server is doing.",
-    .usage = "conns|lanes|mem [DIR...] [--data DIR]",
-    .help = "conns  one line per connection: where from, what it does, since when\n"
-            "lanes  the worker lanes: what waits, what runs, how long\n"
-            "mem    memory by kind\n",
+    .usage = "backends|conns|lanes|mem [DIR...] [--data DIR]",
+    .help = "backends  one line per process: state, address, age, ends, requests, memory\n"
+            "conns     one line per connection: where from, what it does, since when\n"
+            "lanes     the worker lanes: what waits, what runs, how long\n"
+            "mem       memory by kind\n",
     .run = debug,
     .flags = {DATA_FLAG},
     .min_words = 1,
@@ -67,7 +72,7 @@ static bool connect_in(int fd, const char *path, const char *slash)
 static int connect_unix(const char *path, struct err *e)
 {
     const char *slash = strrchr(path, '/');
-    const struct timeval patience = {.tv_sec = 30};
+    const struct timeval patience = {.tv_sec = 180}; /* a reload waits for new backends */
     must(slash);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -175,12 +180,13 @@ static int ask_and_print(const struct args *args, const char *method, const char
 
 static int reload(const struct args *args)
 {
-    return ask_and_print(args, "POST", "/reload", 0);
+    bool all = args_flag(args, "--backend");
+    return ask_and_print(args, "POST", all ? "/reload/backends" : "/reload", 0);
 }
 
 static int debug(const struct args *args)
 {
-    static const char *const kinds[] = {"conns", "lanes", "mem"};
+    static const char *const kinds[] = {"backends", "conns", "lanes", "mem"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(args->words[0], kinds[i]) != 0)
             continue;
@@ -188,5 +194,6 @@ static int debug(const struct args *args)
         snprintf(target, sizeof target, "/debug/%s", kinds[i]);
         return ask_and_print(args, "GET", target, 1);
     }
-    return cli_usage_error(args, "`%s` is not known; choose conns, lanes or mem", args->words[0]);
+    return cli_usage_error(args, "`%s` is not known; choose backends, conns, lanes or mem",
+                           args->words[0]);
 }

@@ -1,322 +1,36 @@
-/* Keeping one process: start, wait until it listens, note what it says, start again when it ends.
- *
- *   begin        the process is started
- *   on_probe     until somebody listens at its address, it is not ready
- *   on_event     it ended: again, after a pause that doubles while it keeps ending
- *   stop         nobody wants it any more */
-#include "edge/backend.h"
+/* A backend as a whole: made, compared, started, ended. */
+#include "edge/backend_impl.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PROBE_MS     20
-#define PAUSE_MIN_MS 100
-#define PAUSE_MAX_MS 10000
-#define STEADY_MS    10000 /* who lived this long starts again at once */
-#define GRACE_MS     10000
-#define LATE_MS      5000 /* silent at its address for this long: worth a line in the log */
-#define SAID_MAX     8192 /* longer lines are logged in pieces */
-#define ENV_MAX      256
-
-struct backend {
-    _Atomic int refs;
-    _Atomic bool is_ready;
-    struct arena arena; /* all text below */
-    struct slice app, run, dir;
-    struct pairs own_env;
-    const char **env;
-    struct address address;
-    struct loops *loops;
-    struct spawner *spawner;
-    struct prepare *prepare; /* NULL: nothing comes before */
-
-    /* loop 0 only */
-    struct process *process;
-    struct watch events, output, probe;
-    struct timer timer;
-    struct post post;
-    struct buf said; /* a line that is not whole yet */
-    int output_fd, probe_fd;
-    int64_t begun_ms;
-    unsigned failures; /* ends in a row, each soon after its start */
-    bool is_told_late;
-    bool is_started, is_stopping, is_probing, has_output;
-    unsigned open_watches;
-};
-
-static void begin(struct backend *b);
-
-static struct loop *home(const struct backend *b)
+struct loop *backend_home(const struct backend *b)
 {
     return loops_get(b->loops, 0);
 }
 
-/* ---- what it says -----------------------------------------------------------------------------
+/* ---- its life -----------------------------------------------------------------------------------
  */
-
-static void log_said(struct backend *b)
-{
-    struct buf shown;
-    bool is_cut = b->said.len == SAID_MAX;
-    buf_init(&shown, 4 * SAID_MAX);
-    size_t taken = mask_add(prepare_mask(b->prepare), buf_slice(&b->said), !is_cut, &shown);
-    struct slice text = slice_trim(buf_slice(&shown));
-    if (text.len)
-        log_line(LOG_INFO, "backend", F_STR("app", b->app), F_STR("said", text));
-    buf_done(&shown);
-    buf_consume(&b->said, taken ? taken : b->said.len);
-}
-
-static void take_output(struct backend *b, struct slice bytes)
-{
-    while (bytes.len) {
-        ptrdiff_t end = slice_index(bytes, '\n');
-        size_t room = SAID_MAX - b->said.len;
-        size_t n = end < 0 ? bytes.len : (size_t)end + 1;
-        n = n < room ? n : room;
-        buf_add(&b->said, slice_first(bytes, n));
-        bytes = slice_skip(bytes, n);
-        if (b->said.len == SAID_MAX || b->said.data[b->said.len - 1] == '\n')
-            log_said(b);
-    }
-}
-
-static void gone(struct backend *b);
-
-static void on_watch_closed(struct backend *b)
-{
-    b->open_watches--;
-    gone(b);
-}
-
-static void on_output_closed(struct watch *w)
-{
-    on_watch_closed(container_of(w, struct backend, output));
-}
-
-static void close_output(struct backend *b)
-{
-    if (!b->has_output)
-        return;
-    b->has_output = false;
-    log_said(b);
-    watch_close(&b->output, on_output_closed);
-    close(b->output_fd);
-}
-
-static void on_output(struct watch *w, int events)
-{
-    struct backend *b = container_of(w, struct backend, output);
-    char bytes[16384];
-    (void)events;
-    ssize_t n = read(b->output_fd, bytes, sizeof bytes);
-    if (n > 0)
-        take_output(b, (struct slice){bytes, (size_t)n});
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        close_output(b);
-}
-
-/* ---- does it listen? --------------------------------------------------------------------------
- */
-
-static void on_probe_closed(struct watch *w)
-{
-    on_watch_closed(container_of(w, struct backend, probe));
-}
-
-static void end_probe(struct backend *b)
-{
-    if (!b->is_probing)
-        return;
-    b->is_probing = false;
-    watch_close(&b->probe, on_probe_closed);
-    close(b->probe_fd);
-}
-
-static void on_probe(struct watch *w, int events)
-{
-    struct backend *b = container_of(w, struct backend, probe);
-    int why = 0;
-    socklen_t n = sizeof why;
-    (void)events;
-    getsockopt(b->probe_fd, SOL_SOCKET, SO_ERROR, &why, &n);
-    end_probe(b);
-    if (why) {
-        timer_set(&b->timer, home(b), PROBE_MS);
-        return;
-    }
-    log_line(LOG_INFO, "the backend is ready", F_STR("app", b->app),
-             F_INT("ms", loop_now_ms(home(b)) - b->begun_ms));
-    atomic_store(&b->is_ready, true);
-}
-
-/* Whoever listens somewhere else would wonder for ever. */
-static void tell_if_late(struct backend *b)
-{
-    char where[ADDRESS_TEXT_LEN];
-    if (b->is_told_late || loop_now_ms(home(b)) - b->begun_ms < LATE_MS)
-        return;
-    b->is_told_late = true;
-    address_text(&b->address, where);
-    log_line(LOG_WARN, "the backend does not listen yet", F_STR("app", b->app), F_CSTR("at", where),
-             F_CSTR("told_by", b->address.path[0] ? "$DAIS_SOCKET" : "$PORT on 127.0.0.1"));
-}
-
-static void begin_probe(struct backend *b)
-{
-    struct err ignored;
-    tell_if_late(b);
-    b->probe_fd = address_connect(&b->address, &ignored);
-    if (b->probe_fd >= 0 && watch_open(&b->probe, home(b), b->probe_fd, &ignored)) {
-        b->is_probing = true;
-        b->open_watches++;
-        b->probe.on_ready = on_probe;
-        watch_want(&b->probe, WATCH_WRITE);
-        return;
-    }
-    if (b->probe_fd >= 0)
-        close(b->probe_fd);
-    timer_set(&b->timer, home(b), PROBE_MS);
-}
-
-/* ---- its start and its end ----------------------------------------------------------------------
- */
-
-/* In doubt for longer each time it ends soon after its start. */
-static uint32_t pause_ms(const struct backend *b)
-{
-    if (b->failures == 0)
-        return 0;
-    unsigned doublings = b->failures > 7 ? 7 : b->failures - 1;
-    uint32_t ms = PAUSE_MIN_MS << doublings;
-    return ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
-}
-
-static void on_events_closed(struct watch *w)
-{
-    on_watch_closed(container_of(w, struct backend, events));
-}
-
-static void end_process(struct backend *b)
-{
-    atomic_store(&b->is_ready, false);
-    end_probe(b);
-    timer_off(&b->timer);
-    if (!b->process)
-        return;
-    watch_close(&b->events, on_events_closed);
-    process_free(b->process);
-    b->process = NULL;
-    if (b->has_output) /* what it said last is in the pipe */
-        on_output(&b->output, WATCH_READ);
-    close_output(b);
-}
-
-static void begin_again(struct backend *b, const char *why)
-{
-    bool was_steady = loop_now_ms(home(b)) - b->begun_ms >= STEADY_MS;
-    end_process(b);
-    b->failures = was_steady ? 0 : b->failures + 1;
-    uint32_t ms = pause_ms(b);
-    log_line(b->failures >= 5 ? LOG_ERROR : LOG_WARN,
-             b->failures >= 5 ? "the backend keeps ending" : "the backend ended",
-             F_STR("app", b->app), F_CSTR("why", why), F_INT("again_in_ms", ms));
-    timer_set(&b->timer, home(b), ms);
-}
-
-static void on_event(struct watch *w, int events)
-{
-    struct backend *b = container_of(w, struct backend, events);
-    struct process_event ev;
-    (void)events;
-    while (b->process && process_next(b->process, &ev) == PROCESS_EVENT) {
-        struct err e = {0};
-        struct buf text;
-        if (ev.kind == EVENT_STARTED)
-            continue;
-        if (b->is_stopping) {
-            end_process(b);
-            gone(b);
-            return;
-        }
-        if (ev.kind == EVENT_FAILED) {
-            process_failed(b->process, &ev, &e);
-            begin_again(b, e.msg);
-            return;
-        }
-        buf_init(&text, 300);
-        process_ended_text(&ev, &text);
-        buf_add_char(&text, '\0');
-        begin_again(b, text.data);
-        buf_done(&text);
-    }
-}
-
-static void on_timer(struct timer *t, struct loop *l)
-{
-    struct backend *b = container_of(t, struct backend, timer);
-    (void)l;
-    if (b->process)
-        begin_probe(b);
-    else
-        begin(b);
-}
-
-static void watch_process(struct backend *b)
-{
-    struct err e;
-    b->events.on_ready = on_event;
-    must(watch_open(&b->events, home(b), process_fd(b->process), &e));
-    b->open_watches++;
-    watch_want(&b->events, WATCH_READ);
-    b->output_fd = process_stdio_take(b->process, 1);
-    b->output.on_ready = on_output;
-    b->has_output = b->output_fd >= 0 && watch_open(&b->output, home(b), b->output_fd, &e);
-    if (b->has_output) {
-        b->open_watches++;
-        watch_want(&b->output, WATCH_READ);
-    } else if (b->output_fd >= 0) {
-        close(b->output_fd);
-    }
-}
 
 static void begin(struct backend *b)
 {
-    struct err e = {0};
-    const struct process_opts o = {
-        .shell = b->run.ptr,
-        .env = b->env,
-        .cwd = b->dir.ptr,
-        .out.kind = STDIO_PIPE,
-        .err.kind = STDIO_STDOUT,
-    };
-    if (b->open_watches) { /* of the last one: they close at the end of the turn */
-        timer_set(&b->timer, home(b), PROBE_MS);
-        return;
-    }
-    b->begun_ms = loop_now_ms(home(b));
-    b->is_told_late = false;
-    if (b->address.path[0])
-        unlink(b->address.path);
-    if (!spawner_is_lost(b->spawner) || spawner_reopen(b->spawner, &e))
-        b->process = process_start(b->spawner, &o, &e);
-    if (!b->process) {
-        begin_again(b, e.msg);
-        return;
-    }
-    watch_process(b);
-    timer_set(&b->timer, home(b), PROBE_MS);
+    b->began_ms = loop_now_ms(backend_home(b));
+    for (unsigned k = 0; k < b->n; k++)
+        instance_begin(&b->instances[k]);
 }
 
+/* Without it nothing is started: requests are told so at once, and a reload tries again. */
 static void on_prepared(void *user, bool ok, const char *why)
 {
-    (void)why; /* the log has it */
+    struct backend *b = user;
     if (ok)
-        begin(user);
+        begin(b);
+    for (unsigned k = 0; !ok && k < b->n; k++) {
+        atomic_store(&b->instances[k].state, BACKEND_FAILING);
+        snprintf(b->instances[k].last_end, sizeof b->instances[k].last_end, "%s", why);
+    }
 }
 
 void backend_start(struct backend *b)
@@ -324,60 +38,19 @@ void backend_start(struct backend *b)
     if (b->is_started)
         return;
     b->is_started = true;
+    list_add(b->all, &b->link);
     if (b->prepare)
         prepare_begin(b->prepare, on_prepared, b);
     else
         begin(b);
 }
 
-/* ---- nobody wants it any more -------------------------------------------------------------------
- */
-
-static void gone(struct backend *b)
+void backend_give_way(struct backend *b)
 {
-    if (!b->is_stopping || b->process || b->open_watches)
+    if (b->began_ms || !b->prepare)
         return;
-    if (b->address.path[0])
-        unlink(b->address.path);
-    prepare_unref(b->prepare);
-    buf_done(&b->said);
-    arena_done(&b->arena);
-    free(b);
-}
-
-/* After the loops have ended nobody else is left to wait for it. A post of its own: all that stop
- * are told before the first is waited for. */
-static void wait_for_end(struct post *p, struct loop *l)
-{
-    struct backend *b = container_of(p, struct backend, post);
-    struct process_event ev = {0};
-    (void)l;
-    while (ev.kind != EVENT_ENDED && ev.kind != EVENT_FAILED &&
-           process_wait(b->process, GRACE_MS + 2000, &ev) == PROCESS_EVENT)
-        continue;
-    end_process(b);
-    gone(b);
-}
-
-static void stop(struct post *p, struct loop *l)
-{
-    struct backend *b = container_of(p, struct backend, post);
-    struct err ignored;
-    b->is_stopping = true;
-    if (b->prepare)
-        prepare_end(b->prepare);
-    atomic_store(&b->is_ready, false);
-    timer_off(&b->timer);
-    end_probe(b);
-    bool is_told = b->process && process_cancel(b->process, GRACE_MS, &ignored);
-    if (is_told && !loop_is_here(l)) {
-        b->post.fn = wait_for_end;
-        loop_post(l, &b->post);
-        return;
-    }
-    if (!is_told)
-        end_process(b);
-    gone(b);
+    prepare_end(b->prepare);
+    on_prepared(b, false, "another one is started in its place");
 }
 
 struct backend *backend_ref(struct backend *b)
@@ -386,80 +59,109 @@ struct backend *backend_ref(struct backend *b)
     return b;
 }
 
+/* ---- its end ------------------------------------------------------------------------------------
+ */
+
+static void free_backend(struct backend *b)
+{
+    for (unsigned k = 0; k < b->n; k++) {
+        timer_off(&b->instances[k].timer);
+        if (b->instances[k].address.path[0] && b->is_ours)
+            unlink(b->instances[k].address.path);
+        free(b->instances[k].dials);
+    }
+    free(b->instances);
+    prepare_unref(b->prepare);
+    arena_done(&b->arena);
+    free(b);
+}
+
+void backend_gone(struct backend *b)
+{
+    if (atomic_load(&b->refs))
+        return;
+    for (unsigned k = 0; k < b->n; k++) {
+        if (b->instances[k].process || b->instances[k].open_watches)
+            return;
+    }
+    if (b->is_started)
+        list_remove(&b->link);
+    free_backend(b);
+}
+
+void instance_watch_closed(struct instance *i)
+{
+    i->open_watches--;
+    backend_gone(i->of);
+}
+
+struct farewell {
+    struct post post;
+    struct dial *dial;
+};
+
+static void on_farewell(struct post *p, struct loop *l)
+{
+    struct farewell *f = container_of(p, struct farewell, post);
+    (void)l;
+    dial_free(f->dial);
+    free(f);
+}
+
+/* A dial ends on its own loop. */
+static void free_dials(struct instance *i)
+{
+    for (unsigned k = 0; k < loops_count(i->of->loops); k++) {
+        if (!i->dials[k])
+            continue;
+        struct farewell *f = mem_new(struct farewell);
+        f->dial = i->dials[k];
+        f->post.fn = on_farewell;
+        i->dials[k] = NULL;
+        loop_post(loops_get(i->of->loops, k), &f->post);
+    }
+}
+
+/* After the loops have ended nobody else is left to wait for it. A post of its own: all that stop
+ * are told before the first is waited for. */
+static void wait_for_end(struct post *p, struct loop *l)
+{
+    struct backend *b = container_of(p, struct backend, post);
+    (void)l;
+    for (unsigned k = 0; k < b->n; k++)
+        instance_wait(&b->instances[k]);
+    backend_gone(b);
+}
+
+static void stop(struct post *p, struct loop *l)
+{
+    struct backend *b = container_of(p, struct backend, post);
+    if (b->prepare)
+        prepare_end(b->prepare);
+    for (unsigned k = 0; k < b->n; k++) {
+        instance_dismiss(&b->instances[k]);
+        health_done(&b->instances[k]);
+        free_dials(&b->instances[k]);
+    }
+    backend_unref(atomic_exchange(&b->next, NULL));
+    if (loop_is_here(l)) {
+        backend_gone(b);
+        return;
+    }
+    b->post.fn = wait_for_end;
+    loop_post(l, &b->post);
+}
+
 void backend_unref(struct backend *b)
 {
     if (!b || atomic_fetch_sub(&b->refs, 1) > 1)
         return;
     b->post.fn = stop;
-    loop_post(home(b), &b->post);
+    loop_post(backend_home(b), &b->post);
 }
 
 /* ---- making -------------------------------------------------------------------------------------
  */
-
-static bool uses_socket(struct slice run)
-{
-    return slice_search(run, SLICE("DAIS_SOCKET")) >= 0;
-}
-
-/* A port that is free now. Somebody else may take it before the backend does; then it ends, says so
- * and is started again. */
-static bool free_port(struct address *ret, struct err *e)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool fine = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
-                getsockname(fd, (struct sockaddr *)&a, &n) == 0;
-    int why = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = why;
-    if (!fine)
-        return err_set_sys(e, ERR_IO, "finding a free port for the backend failed");
-    *ret = (struct address){.sa.v4 = a, .len = sizeof a};
-    return true;
-}
-
-static bool choose_address(struct backend *b, const char *socket_dir, struct err *e)
-{
-    static _Atomic unsigned number;
-    char text[400];
-    if (!uses_socket(b->run))
-        return free_port(&b->address, e);
-    snprintf(text, sizeof text, "unix:%s/%.*s-%d-%u.sock", socket_dir, SLICE_ARGS(b->app),
-             (int)getpid(), atomic_fetch_add(&number, 1));
-    return address_parse(&b->address, slice_from(text), e);
-}
-
-static void add_env(struct backend *b, size_t *n, const char *name, struct slice value)
-{
-    must(*n < ENV_MAX - 1);
-    b->env[(*n)++] = arena_printf(&b->arena, "%s=%.*s", name, SLICE_ARGS(value)).ptr;
-}
-
-/* These and nothing else of ours: secrets of dais stay with dais. */
-static void make_env(struct backend *b)
-{
-    static const char *const passed[] = {"PATH", "HOME", "LANG", "TZ"};
-    char port[8];
-    size_t n = 0;
-    b->env = arena_alloc(&b->arena, ENV_MAX * sizeof *b->env);
-    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
-        const char *value = getenv(passed[i]);
-        if (value)
-            add_env(b, &n, passed[i], slice_from(value));
-    }
-    if (b->address.path[0]) {
-        add_env(b, &n, "DAIS_SOCKET", slice_from(b->address.path));
-    } else {
-        snprintf(port, sizeof port, "%u", ntohs(b->address.sa.v4.sin_port));
-        add_env(b, &n, "PORT", slice_from(port));
-    }
-    for (size_t i = 0; i < b->own_env.n && n < ENV_MAX - 1; i++)
-        add_env(b, &n, b->own_env.items[i].key.s.ptr, b->own_env.items[i].value.s);
-    b->env[n] = NULL;
-}
 
 static struct pairs copy_pairs(struct arena *a, const struct pairs *from)
 {
@@ -472,60 +174,153 @@ static struct pairs copy_pairs(struct arena *a, const struct pairs *from)
     return to;
 }
 
+static void copy_health(struct backend *b, const struct health_conf *conf)
+{
+    size_t n = 0;
+    b->has_path = conf->path.s.len > 0;
+    b->questions = arena_zalloc(&b->arena, (conf->deep.n + 1) * sizeof *b->questions);
+    if (b->has_path)
+        b->questions[n++] = arena_dup(&b->arena, conf->path.s);
+    for (size_t k = 0; k < conf->deep.n; k++)
+        b->questions[n++] = arena_dup(&b->arena, conf->deep.items[k].s);
+    b->n_questions = n;
+    b->every_ms = conf->every_ms;
+    b->timeout_ms = conf->timeout_ms;
+    b->restart_after = conf->restart_after;
+}
+
+static void copy_options(struct backend *b, const struct backend_options *o)
+{
+    struct arena *a = &b->arena;
+    char *dir = realpath(arena_cstr(a, o->dir), NULL);
+    b->app = arena_dup(a, o->app);
+    b->run = slice_from(arena_cstr(a, o->conf->run.s));
+    b->dir = slice_from(arena_cstr(a, slice_from(dir ? dir : "/")));
+    free(dir);
+    b->authority = arena_dup(a, o->to ? o->authority : SLICE("localhost"));
+    b->own_env = copy_pairs(a, o->env);
+    b->is_ours = !o->to;
+    b->memory_bytes = o->conf->limits.memory_bytes;
+    b->loops = o->loops;
+    b->spawner = o->spawner;
+    b->all = o->all;
+    copy_health(b, &o->conf->health);
+}
+
+static bool make_instance(struct instance *i, const struct backend_options *o, struct err *e)
+{
+    atomic_store(&i->state, BACKEND_STARTING);
+    if (!instance_address(i, o, e))
+        return false;
+    i->dials = mem_zalloc(loops_count(o->loops) * sizeof(struct dial *));
+    if (i->of->is_ours)
+        instance_env(i);
+    health_init(i);
+    return true;
+}
+
 struct backend *backend_new(const struct backend_options *o, struct err *e)
 {
     struct backend *b = mem_new(struct backend);
-    b->refs = 1;
-    arena_init(&b->arena, 1u << 20);
-    buf_init(&b->said, SAID_MAX);
-    b->app = slice_from(arena_cstr(&b->arena, o->app));
-    b->run = slice_from(arena_cstr(&b->arena, o->conf->run.s));
-    b->own_env = copy_pairs(&b->arena, o->env);
-    b->loops = o->loops;
-    b->spawner = o->spawner;
-    b->timer.fn = on_timer;
-    char *dir = realpath(arena_cstr(&b->arena, o->dir), NULL);
-    b->dir = slice_from(arena_cstr(&b->arena, slice_from(dir ? dir : "/")));
-    free(dir);
-    if (!choose_address(b, o->socket_dir, e)) {
-        buf_done(&b->said);
-        arena_done(&b->arena);
-        free(b);
-        return NULL;
+    atomic_store(&b->refs, 1);
+    arena_init(&b->arena, 8u << 20);
+    copy_options(b, o);
+    b->n = b->is_ours ? (unsigned)o->conf->instances : 1;
+    b->instances = mem_zalloc(b->n * sizeof *b->instances);
+    for (unsigned k = 0; k < b->n; k++) {
+        b->instances[k].of = b;
+        b->instances[k].number = k;
+        if (!make_instance(&b->instances[k], o, e)) {
+            free_backend(b);
+            return NULL;
+        }
     }
-    make_env(b);
     b->prepare = o->prepare;
     return b;
 }
 
-bool backend_is_same(const struct backend *b, const struct backend_options *o)
+/* ---- comparing ----------------------------------------------------------------------------------
+ */
+
+static bool is_same_env(const struct pairs *a, const struct pairs *b)
 {
-    struct arena a;
-    arena_init(&a, 64u << 10);
-    char *dir = realpath(arena_cstr(&a, o->dir), NULL);
-    bool same = slice_eq(b->app, o->app) && slice_eq(b->run, o->conf->run.s) && dir &&
-                slice_is(b->dir, dir) && b->own_env.n == o->env->n;
-    free(dir);
-    arena_done(&a);
-    same = same && (!o->prepare || (b->prepare && prepare_is_same(b->prepare, o->prepare)));
-    for (size_t i = 0; same && i < b->own_env.n; i++)
-        same = slice_eq(b->own_env.items[i].key.s, o->env->items[i].key.s) &&
-               slice_eq(b->own_env.items[i].value.s, o->env->items[i].value.s);
+    bool same = a->n == b->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = slice_eq(a->items[i].key.s, b->items[i].key.s) &&
+               slice_eq(a->items[i].value.s, b->items[i].value.s);
     return same;
 }
 
-const struct address *backend_address(const struct backend *b)
+static bool is_same_health(const struct backend *b, const struct health_conf *conf)
 {
-    return &b->address;
+    size_t n = 0;
+    bool has_path = conf->path.s.len > 0;
+    bool same = b->has_path == has_path && b->n_questions == conf->deep.n + has_path &&
+                b->every_ms == conf->every_ms && b->timeout_ms == conf->timeout_ms &&
+                b->restart_after == conf->restart_after;
+    if (same && has_path)
+        same = slice_eq(b->questions[n++], conf->path.s);
+    for (size_t k = 0; same && k < conf->deep.n; k++)
+        same = slice_eq(b->questions[n++], conf->deep.items[k].s);
+    return same;
 }
 
-bool backend_is_ready(const struct backend *b)
+static bool is_same_place(const struct backend *b, const struct backend_options *o)
 {
-    return atomic_load(&b->is_ready);
+    struct arena a;
+    if (o->to) {
+        const struct address *at = &b->instances[0].address;
+        return !b->is_ours && at->len == o->to->len && !strcmp(at->path, o->to->path) &&
+               !memcmp(&at->sa, &o->to->sa, at->len) && slice_eq(b->authority, o->authority);
+    }
+    arena_init(&a, 64u << 10);
+    char *dir = realpath(arena_cstr(&a, o->dir), NULL);
+    bool same = b->is_ours && dir && slice_is(b->dir, dir);
+    free(dir);
+    arena_done(&a);
+    return same && b->n == (unsigned)o->conf->instances;
 }
 
-const char *backend_excuse(const struct backend *b, bool *ret_is_over)
+bool backend_is_same(const struct backend *b, const struct backend_options *o)
 {
-    *ret_is_over = b->prepare && prepare_state(b->prepare) == PREPARE_FAILED;
-    return b->prepare ? prepare_excuse(b->prepare) : NULL;
+    if (o->prepare && !(b->prepare && prepare_is_same(b->prepare, o->prepare)))
+        return false;
+    return slice_eq(b->app, o->app) && slice_eq(b->run, o->conf->run.s) && is_same_place(b, o) &&
+           b->memory_bytes == o->conf->limits.memory_bytes && is_same_env(&b->own_env, o->env) &&
+           is_same_health(b, &o->conf->health);
+}
+
+/* ---- for people ---------------------------------------------------------------------------------
+ */
+
+static void fill_row(struct backend_row *r, const struct instance *i)
+{
+    const struct backend *b = i->of;
+    snprintf(r->app, sizeof r->app, "%.*s", SLICE_ARGS(b->app));
+    address_text(&i->address, r->address);
+    memcpy(r->last_end, i->last_end, sizeof r->last_end);
+    r->number = i->number;
+    r->in_flight = atomic_load(&i->in_flight);
+    r->pid = i->pid;
+    r->state = (enum backend_state)atomic_load(&i->state);
+    r->is_retired = b->is_retired;
+    r->age_ms = i->process || !b->is_ours ? loop_now_ms(backend_home(b)) - i->begun_ms : 0;
+    r->restarts = i->ends + (i->number == 0 ? b->ends_before : 0);
+    r->probes_failed = i->probes_failed;
+}
+
+struct backend_row *backend_rows(const struct list *all, size_t *ret_n)
+{
+    size_t n = 0;
+    list_each (link, all)
+        n += container_of(link, struct backend, link)->n;
+    struct backend_row *rows = mem_zalloc((n + 1) * sizeof *rows);
+    *ret_n = n;
+    n = 0;
+    list_each (link, all) {
+        const struct backend *b = container_of(link, struct backend, link);
+        for (unsigned k = 0; k < b->n; k++)
+            fill_row(&rows[n++], &b->instances[k]);
+    }
+    return rows;
 }

@@ -1,4 +1,4 @@
-/* Which paths are the backend's, and the connections to it. */
+/* Which paths are the backend's, and where it is. */
 #include "edge/edge_impl.h"
 
 #include <stdlib.h>
@@ -40,7 +40,8 @@ const struct route *edge_find(struct edge *g, struct req *rq)
 /* ---- where is it? --------------------------------------------------------------------------- */
 
 /* "http://127.0.0.1:9000", "http://localhost:9000/" */
-static bool read_url(struct address *ret, struct slice url, struct err *e)
+static bool read_url(struct address *ret, struct slice url, struct slice *ret_authority,
+                     struct err *e)
 {
     if (!slice_starts(url, SLICE("http://")))
         return err_set(e, ERR_MANIFEST,
@@ -54,35 +55,33 @@ static bool read_url(struct address *ret, struct slice url, struct err *e)
                      has_port ? "" : ":80");
     if (n < 0 || (size_t)n >= sizeof with_port)
         return err_set(e, ERR_MANIFEST, "`backend.url` is too long");
+    *ret_authority = authority;
     return address_parse(ret, (struct slice){with_port, (size_t)n}, e);
 }
 
 bool edge_url_is_good(struct slice url, struct err *e)
 {
     struct address ignored;
-    return read_url(&ignored, url, e);
+    struct slice authority;
+    return read_url(&ignored, url, &authority, e);
+}
+
+void edge_url_read(struct slice url, struct address *ret, struct slice *ret_authority)
+{
+    struct err never;
+    must(read_url(ret, url, ret_authority, &never));
 }
 
 struct edge *edge_new(const struct edge_options *o)
 {
     struct edge *g = mem_new(struct edge);
-    struct err never;
-    if (o->backend)
-        g->address = *backend_address(o->backend);
-    else
-        must(read_url(&g->address, o->url, &never));
-    g->backend = o->backend;
-    g->conf = o->conf;
-    g->web = o->web;
-    g->loops = o->loops;
-    g->dials = mem_zalloc(loops_count(o->loops) * sizeof(struct dial *));
+    *g = (struct edge){.conf = o->conf, .app = o->app, .backend = o->backend, .web = o->web};
     return g;
 }
 
 void edge_start(struct edge *g)
 {
-    if (g->backend)
-        backend_start(g->backend);
+    backend_start(g->backend);
 }
 
 struct backend *edge_backend(const struct edge *g)
@@ -90,43 +89,10 @@ struct backend *edge_backend(const struct edge *g)
     return g->backend;
 }
 
-struct dial *edge_dial(struct edge *g, struct loop *l)
-{
-    struct dial **at = &g->dials[loop_index(l)];
-    if (!*at) {
-        const struct dial_options o = {.to = g->address};
-        *at = dial_new(l, &o);
-    }
-    return *at;
-}
-
-struct farewell {
-    struct post post;
-    struct dial *dial;
-};
-
-static void on_farewell(struct post *p, struct loop *l)
-{
-    struct farewell *f = container_of(p, struct farewell, post);
-    (void)l;
-    dial_free(f->dial);
-    free(f);
-}
-
-/* A dial ends on its own loop. */
 void edge_free(struct edge *g)
 {
     if (!g)
         return;
-    for (unsigned i = 0; i < loops_count(g->loops); i++) {
-        if (!g->dials[i])
-            continue;
-        struct farewell *f = mem_new(struct farewell);
-        f->dial = g->dials[i];
-        f->post.fn = on_farewell;
-        loop_post(loops_get(g->loops, i), &f->post);
-    }
     backend_unref(g->backend);
-    free(g->dials);
     free(g);
 }

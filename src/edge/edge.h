@@ -16,16 +16,17 @@ struct edge;
 
 struct edge_options {
     const struct backend_conf *conf; /* must outlive the edge, with the arena it is in */
-    struct slice url;                /* backend.url, expanded; or */
-    struct backend *backend;         /* the process; the reference is taken */
+    struct slice app;                /* its slug; must outlive the edge, too */
+    struct backend *backend;         /* the reference is taken */
     struct web *web;                 /* for static_first; may be NULL */
-    struct loops *loops;
 };
 /* Can dais speak to the backend there? False: e says what is wrong with the address. */
 bool edge_url_is_good(struct slice url, struct err *e);
-struct edge *edge_new(const struct edge_options *o); /* the url is good */
-void edge_start(struct edge *g);                     /* loop 0: its process, if it has one */
-struct backend *edge_backend(const struct edge *g);  /* NULL: it runs elsewhere */
+/* Where a good url leads; authority is its host and port. */
+void edge_url_read(struct slice url, struct address *ret, struct slice *ret_authority);
+struct edge *edge_new(const struct edge_options *o);
+void edge_start(struct edge *g); /* loop 0: its processes */
+struct backend *edge_backend(const struct edge *g);
 /* Any loop, when no request uses it any more. NULL is fine. */
 void edge_free(struct edge *g);
 

@@ -4,17 +4,13 @@
 
 struct edge {
     const struct backend_conf *conf;
-    struct address address;
-    struct backend *backend; /* NULL: it runs elsewhere */
+    struct slice app;
+    struct backend *backend;
     struct web *web;
-    struct loops *loops;
-    struct dial **dials; /* one per loop, made there on first use */
 };
 
 /* "/api/" is all below it; "/health" is itself and all below "/health/". */
 bool edge_is_below(struct slice path, struct slice prefix);
-/* The dial of the loop it is called on. */
-struct dial *edge_dial(struct edge *g, struct loop *l);
 
 /* forward.c: heads, both ways; pure functions. */
 
@@ -25,6 +21,12 @@ bool forward_is_upgrade(const struct h1_request *h1);
 void forward_request(struct buf *to, const struct req *rq, const struct backend_conf *conf);
 /* The headers of the backend's answer that go to the client, as lines. */
 void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq);
+
+/* sticky.c: who stays with one instance. */
+/* The number of the instance the visitor's cookie names; -1: any will do. */
+int sticky_wanted(const struct edge *g, const struct req *rq);
+/* The header line that makes the visitor stay; nothing where the cookie says so already. */
+void sticky_answer(struct buf *to, const struct edge *g, const struct req *rq, int number);
 
 /* access.c */
 bool edge_is_reading(enum http_method m); /* GET, HEAD, OPTIONS: `read` in rules, safe to repeat */

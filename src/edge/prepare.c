@@ -47,6 +47,7 @@ struct prepare {
     int lock_fd;
     enum looked looked;
     struct err error;
+    const char *step;             /* that failed, in a few words */
     char now[SHA256_HEX_LEN + 1]; /* the digest with the lock held */
     struct buf inputs;            /* files that counted before the setup */
 
@@ -419,14 +420,21 @@ static void look(struct work *w)
     bool is_busy;
     if (!take_lock(p, &is_busy)) {
         p->looked = is_busy ? LOOKED_BUSY : LOOKED_FAILED;
+        p->step = "it cannot be prepared";
         if (!is_busy)
             log_line(LOG_ERROR, "the backend cannot be prepared", F_STR("app", p->app),
                      F_CSTR("why", p->error.msg));
         return;
     }
     p->looked = LOOKED_FAILED;
-    if (look_for_packages(p) && link_persisted(p))
-        p->looked = look_for_setup(p);
+    p->step = "packages it needs are missing";
+    if (!look_for_packages(p))
+        return;
+    p->step = "what it persists is not in its place";
+    if (!link_persisted(p))
+        return;
+    p->step = "its setup cannot be run";
+    p->looked = look_for_setup(p);
 }
 
 static void on_looked(struct work *w, struct loop *l)
@@ -441,7 +449,7 @@ static void on_looked(struct work *w, struct loop *l)
         timer_set(&p->timer, l, BUSY_MS);
         break;
     case LOOKED_FAILED:
-        finish(p, false, p->error.msg);
+        finish(p, false, p->step);
         break;
     case LOOKED_READY:
         finish(p, true, "");
@@ -496,6 +504,8 @@ void prepare_end(struct prepare *p)
     if (atomic_exchange(&p->patience.is_stopped, true))
         return;
     p->prepared = NULL;
+    if (prepare_state(p) != PREPARE_DONE)
+        atomic_store(&p->state, PREPARE_FAILED);
     if (list_is_linked(&p->timer.link)) {
         timer_off(&p->timer);
         end_run(p);

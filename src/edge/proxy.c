@@ -16,10 +16,12 @@ struct proxy {
     struct source source;
     struct call call;
     struct req *rq;
-    struct timer timer; /* while the backend starts */
+    struct instance *instance; /* the one it is for; NULL while none is ready */
+    struct timer timer;        /* while the backend starts */
     int64_t patience_ends_ms;
     bool is_calling, is_answered;
     bool is_end_given; /* of the body, alone: it is not given again */
+    bool lasts;        /* perhaps for ever */
 };
 
 /* ---- the answer's body ---------------------------------------------------------------------- */
@@ -72,15 +74,47 @@ static void answer_failure(struct proxy *p, enum err_code code, const char *why)
 static void answer_starting(struct proxy *p)
 {
     const struct edge *g = p->rq->site;
+    const char *excuse = backend_excuse(g->backend);
     struct err e;
-    bool ignored;
-    const char *excuse = backend_excuse(g->backend, &ignored);
     log_failure(p, "it has not started");
     err_set(&e, ERR_UNAVAILABLE, "%s",
             excuse ? excuse : "The app is starting; try again in a moment.");
     p->is_answered = true;
     reply_error(p->rq, &e);
     waiter_answer(&p->waiter);
+}
+
+static void answer_failing(struct proxy *p)
+{
+    const struct edge *g = p->rq->site;
+    const char *excuse = backend_excuse(g->backend);
+    struct err e;
+    log_failure(p, excuse ? "it could not be prepared" : "it keeps ending");
+    err_set(&e, ERR_UNAVAILABLE, "%s",
+            excuse ? excuse
+                   : "The app ends as soon as it is started, and is tried again; its log says "
+                     "why.");
+    p->is_answered = true;
+    reply_error(p->rq, &e);
+    waiter_answer(&p->waiter);
+}
+
+static void leave_instance(struct proxy *p)
+{
+    if (p->instance)
+        backend_release(p->instance, p->lasts);
+    p->instance = NULL;
+    p->lasts = false;
+}
+
+/* A tunnel or a stream of events: whoever takes the process away need not wait for its end. */
+static void note_lasting(struct proxy *p)
+{
+    const struct h1_response *answer = &p->call.answer;
+    struct slice type = h1_get(&answer->head, HEADER_CONTENT_TYPE);
+    p->lasts = answer->status == 101 || slice_starts_nocase(type, SLICE("text/event-stream"));
+    if (p->lasts)
+        backend_lasts(p->instance);
 }
 
 static void reply_body(struct proxy *p)
@@ -108,6 +142,8 @@ static void on_head(struct proxy *p)
     }
     buf_init(&lines, 128u << 10);
     forward_answer(&lines, answer, p->rq);
+    sticky_answer(&lines, p->rq->site, p->rq, backend_number(p->instance));
+    note_lasting(p);
     if (answer->status == 101) {
         buf_add(&lines, SLICE("Upgrade: "));
         buf_add(&lines, h1_get(&answer->head, HEADER_UPGRADE));
@@ -128,8 +164,7 @@ static void on_head(struct proxy *p)
 /* Nothing was sent, and the process is about to be started again. */
 static bool is_worth_waiting(const struct proxy *p)
 {
-    const struct edge *g = p->rq->site;
-    return g->backend && p->call.error.code == ERR_UNREACHABLE &&
+    return backend_is_ours(p->instance) && p->call.error.code == ERR_UNREACHABLE &&
            loop_now_ms(p->rq->loop) < p->patience_ends_ms;
 }
 
@@ -137,6 +172,7 @@ static void wait_again(struct proxy *p)
 {
     call_end(&p->call);
     p->is_calling = false;
+    leave_instance(p);
     timer_set(&p->timer, p->rq->loop, LOOK_MS);
 }
 
@@ -182,6 +218,7 @@ static void done(struct waiter *w)
     timer_off(&p->timer);
     if (p->is_calling)
         call_end(&p->call);
+    leave_instance(p);
     free(p);
 }
 
@@ -226,7 +263,7 @@ static void go(struct proxy *p)
     };
     p->call = (struct call){.on_event = on_event};
     p->is_calling = true;
-    call_start(&p->call, edge_dial(g, rq->loop), &o);
+    call_start(&p->call, backend_dial(p->instance, rq->loop), &o);
     buf_done(&head);
     if (p->is_end_given)
         call_send(&p->call, &(struct slice){0}, true);
@@ -236,11 +273,12 @@ static void go(struct proxy *p)
 static void go_when_ready(struct proxy *p)
 {
     const struct edge *g = p->rq->site;
-    bool is_over = false;
-    if (!g->backend || backend_is_ready(g->backend))
+    enum pick why;
+    p->instance = backend_pick(g->backend, sticky_wanted(g, p->rq), &why);
+    if (p->instance)
         go(p);
-    else if (backend_excuse(g->backend, &is_over), is_over)
-        answer_starting(p);
+    else if (why == PICK_FAILING)
+        answer_failing(p);
     else if (loop_now_ms(p->rq->loop) < p->patience_ends_ms)
         timer_set(&p->timer, p->rq->loop, LOOK_MS);
     else

@@ -9,7 +9,8 @@
     "auth batch files jobs keys publish published realtime uploads usage oembed ai openapi.json"
 #define DEPLOY_VERBS "status logs history rollback destroy"
 /* What dais itself puts into the environment of backends and jobs. */
-#define GIVEN "PATH HOME LANG TZ PORT DAIS_SOCKET DAIS_API DAIS_TOKEN PUBLIC_URL DAIS_BASE"
+#define GIVEN \
+    "PATH HOME LANG TZ PORT DAIS_SOCKET DAIS_INSTANCE DAIS_API DAIS_TOKEN PUBLIC_URL DAIS_BASE"
 
 static bool has_collection(const struct manifest *m, struct slice name)
 {

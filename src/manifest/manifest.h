@@ -267,6 +267,10 @@ struct health_conf {
     struct texts deep;
     int64_t every_ms, timeout_ms, restart_after;
 };
+struct backend_limits {
+    struct pos pos;
+    int64_t memory_bytes; /* 0 = no limit */
+};
 struct backend_conf {
     struct pos pos; /* line 0 = no backend */
     struct text setup, run, url, sticky;
@@ -277,6 +281,7 @@ struct backend_conf {
     struct identity_conf identity;
     LIST_OF(struct access_row) access;
     struct health_conf health;
+    struct backend_limits limits;
 };
 struct cors_conf {
     struct pos pos;

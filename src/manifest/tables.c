@@ -327,18 +327,28 @@ static const struct shape access_shape = {SHAPE(access_row, "access", access_fie
 
 static const struct field health_fields[] = {
     {"path", TEXT(health_conf, path), .format = FMT_URLPATH,
-     .doc = "The path that answers 2xx while the backend is well."},
+     .doc = "The path that answers 2xx when the backend is ready and while it is well; without one "
+            "a connection that opens is enough."},
     {"deep", TEXTS(health_conf, deep), .format = FMT_URLPATH, .flags = ONE_OK,
-     .doc = "Paths asked after a deployment only."},
+     .doc = "Paths that look at what is behind it, a database say: asked once it is ready, then as "
+            "often as path."},
     {"every", DURATION(health_conf, every_ms), .def = "10s", .min = SECOND, .max = DAY,
      .doc = "The time between two checks."},
     {"timeout", DURATION(health_conf, timeout_ms), .def = "3s", .min = 100, .max = DAY,
      .doc = "The longest answer."},
     {"restart_after", INT(health_conf, restart_after), .def = "3", .max = 1000,
-     .doc = "Failed checks in a row after which the backend is restarted; 0 is never."},
+     .doc = "Failed checks in a row, of path or of one deep path, after which the process is "
+            "restarted; twice as many each time that did not help; 0 is never."},
 };
 static const struct shape health_shape = {SHAPE(health_conf, "health", health_fields),
                                           .shorthand = "path"};
+
+static const struct field backend_limits_fields[] = {
+    {"memory", BYTES(backend_limits, memory_bytes), .def = "0", .max = 1024 * TB,
+     .doc = "Memory of one process with all it starts; above it is restarted. 0 is no limit."},
+};
+static const struct shape backend_limits_shape = {
+    SHAPE(backend_limits, "limits", backend_limits_fields)};
 
 static const struct field backend_fields[] = {
     {"run", TEXT(backend_conf, run), .format = FMT_COMMAND,
@@ -365,18 +375,19 @@ static const struct field backend_fields[] = {
      .doc = "The longest wait for an answer to begin."},
     {"max_body", BYTES(backend_conf, max_body_bytes), .def = "100MB", .max = TB,
      .doc = "The largest request body."},
-    {"instances", INT(backend_conf, instances), .def = "1", .min = 1, .max = 64, .flags = LATER,
-     .doc = "Processes at the same time."},
+    {"instances", INT(backend_conf, instances), .def = "1", .min = 1, .max = 64,
+     .doc = "Processes at the same time; each knows its number from $DAIS_INSTANCE."},
     {"sticky", TEXT(backend_conf, sticky), .format = FMT_WORD, .words = "none cookie",
-     .def = "none", .flags = LATER, .doc = "Whether a visitor stays with one instance."},
+     .def = "none", .doc = "Whether a visitor stays with one instance, by a cookie of dais."},
     {"websocket", OBJECT(backend_conf, websocket, websocket_shape), .doc = "Limits of WebSockets."},
     {"identity", OBJECT(backend_conf, identity, identity_shape),
      .doc = "How the backend learns who is signed in."},
     {"access", MAP(backend_conf, access, FMT_URLPATH, access_shape),
      .doc = "Who may use which paths; a path not listed is public. Without accounts, which this "
             "version lacks, what is not public is denied."},
-    {"health", OBJECT(backend_conf, health, health_shape), .flags = LATER,
-     .doc = "How it is watched."},
+    {"health", OBJECT(backend_conf, health, health_shape), .doc = "How it is watched."},
+    {"limits", OBJECT(backend_conf, limits, backend_limits_shape),
+     .doc = "What one process may use."},
     {"persist", TEXTS(backend_conf, persist), .format = FMT_PATH, .flags = ONE_OK,
      .doc = "Folders and files it writes that must survive a deployment: kept in the data folder, "
             "with a link in their place."},

@@ -9,75 +9,8 @@ import time
 import pytest
 
 from conftest import Conn, wait_for
-from serving import serving, write_app
-
-# Tells about itself; /die ends it; waits for a file named `go` first when there is one named `wait`.
-PROGRAM = r'''
-import http.server, json, os, pathlib, socket, socketserver, sys, time
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        if self.path == "/api/say":
-            print("said \x1b[31m aloud", flush=True)
-        if self.path == "/api/slow":
-            time.sleep(0.5)
-        body = json.dumps({"pid": os.getpid(), "env": dict(os.environ), "cwd": os.getcwd()}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def do_POST(self):
-        if self.path == "/api/die":
-            os._exit(3)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        while "Transfer-Encoding" in self.headers and self.rfile.readline().strip():
-            pass
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def address_string(self):
-        return "client"
-    def log_message(self, *_):
-        pass
-while os.path.exists("wait") and not os.path.exists("go"):
-    time.sleep(0.01)
-if "DAIS_SOCKET" in os.environ:
-    class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-        request_queue_size = 128
-    server = Server(os.environ["DAIS_SOCKET"], Handler)
-else:
-    class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-        request_queue_size = 128
-    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
-server.daemon_threads = True
-server.serve_forever()
-'''
-RUN = "exec python3 -S server.py"
-
-
-def app(folder, run=RUN, more=""):
-    write_app(folder, {"web/index.html": "<h1>home</h1>", "server.py": PROGRAM},
-              f"web: {{ root: web }}\nbackend: {{ run: {json.dumps(run)}, routes: [ /api/ ]{more} }}\n")
-    return folder
-
-
-def about(server):
-    answer = server.fetch("/api/about", deadline=30)
-    assert answer.status == 200, answer
-    return answer.json()
-
-
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def log_lines(server):
-    return [json.loads(line) for line in server.stderr.splitlines() if line.startswith("{")]
+from own_backend import RUN, about, app, is_alive, log_lines
+from serving import serving
 
 
 @pytest.mark.parametrize("run, name", [(RUN, "PORT"), (RUN + " # at $DAIS_SOCKET", "DAIS_SOCKET")])
@@ -89,7 +22,7 @@ def test_it_runs_in_its_folder_with_its_environment_and_no_more(tmp_path, run, n
         assert told["cwd"] == str(folder)
         env = told["env"]
         assert set(env) - {"PATH", "HOME", "LANG", "TZ", "PWD", "SHLVL", "_", "OLDPWD", "LC_CTYPE"} == {
-            name, "PUBLIC_URL", "GREETING", "WHERE"}
+            name, "DAIS_INSTANCE", "PUBLIC_URL", "GREETING", "WHERE"}
         assert env["GREETING"] == "hello there" and env["WHERE"] == str(tmp_path / "d")
         assert about(server)["pid"] == told["pid"]
     assert not is_alive(told["pid"])

@@ -76,7 +76,8 @@ def test_the_backend_gets_its_secrets_and_nothing_else(tmp_path):
             "DATABASE_URL": "sqlite:///x", "OTHER": "x"}
     with serving(folder, env=ours) as server:
         env = about(server)["env"]
-        usual = {"PATH", "HOME", "LANG", "TZ", "PORT", "PUBLIC_URL", "PWD", "SHLVL", "_", "OLDPWD", "LC_CTYPE"}
+        usual = {"PATH", "HOME", "LANG", "TZ", "PORT", "DAIS_INSTANCE", "PUBLIC_URL", "PWD", "SHLVL", "_", "OLDPWD",
+                 "LC_CTYPE"}
         assert {name: value for name, value in env.items() if name not in usual} == {
             "KEY": "from dotenv", "KEY_TWICE": "from dotenv-from dotenv", "TEAM_A": "a", "TEAM_B": "b",
             "OVER": "mine", "FILED": "of a file", "DATABASE_URL": "sqlite:///x"}
@@ -361,7 +362,9 @@ def test_nothing_is_copied_under_the_hands_of_a_running_app(tmp_path, far, run_d
     with serving(folder, "--data", far / "data") as server:
         about(server)
         app(folder, ", persist: [ store ]")
-        run_dais("reload", folder, env={"DAIS_DATA": far / "data"})
+        done = run_dais("reload", folder, env={"DAIS_DATA": far / "data"})
+        assert done.returncode != 0 and "what it persists is not in its place" in done.stderr, done
+        about(server)
         line = told(server, "what the backend persists is not in its place; it is not started")
         assert "the app is running; stop dais and start it again" in line["why"]
         assert not (folder / "store").is_symlink() and (folder / "store/a").read_text() == "a"
@@ -642,7 +645,8 @@ def test_an_interrupted_setup_runs_again(tmp_path, end):
 
 
 def test_a_reload_does_not_set_up_twice_at_a_time(tmp_path, run_dais):
-    setup = "test ! -e busy || echo both >> ../twice; touch busy; until test -e go; do sleep 0.02; done; rm busy"
+    setup = ("test ! -e busy || echo both >> ../twice; touch busy; trap 'rm busy; exit 1' TERM; "
+             "until test -e go || test $A; do sleep 0.02; done; rm busy")
     folder = with_setup(tmp_path / "app", setup)
     with serving(folder) as server:
         told(server, "the setup begins")
@@ -651,7 +655,8 @@ def test_a_reload_does_not_set_up_twice_at_a_time(tmp_path, run_dais):
             waiting.request("/api/x")
             assert server.fetch("/").status == 200
             with_setup(folder, setup, ", env: { A: b }")
-            (folder / "go").touch() if run_dais("reload", folder).returncode == 0 else pytest.fail("no reload")
+            assert run_dais("reload", folder).returncode == 0
+            (folder / "go").touch()
             assert about(server)["env"]["A"] == "b"
     assert not (tmp_path / "twice").exists()
 
