@@ -29,13 +29,13 @@ static struct backend *find_running(const struct host *old, const struct backend
     return NULL;
 }
 
-static bool has_backend(const struct host *h, struct slice slug)
+static struct backend *find_backend(const struct host *h, struct slice slug)
 {
-    for (size_t i = 0; h && i < h->n_apps; i++) {
+    for (size_t i = 0; i < h->n_apps; i++) {
         if (h->apps[i].edge && slice_eq(h->apps[i].manifest->slug.s, slug))
-            return true;
+            return edge_backend(h->apps[i].edge);
     }
-    return false;
+    return NULL;
 }
 
 /* What comes before its first start, if anything does; its mask at any rate. */
@@ -51,7 +51,7 @@ static struct prepare *preparation(struct host *h, const struct app *app, const 
         .env = env,
         .loops = life->loops,
         .spawner = life->spawner,
-        .is_running = life->host != h && has_backend(life->host, app->manifest->slug.s),
+        .is_running = life->host != h && find_backend(life->host, app->manifest->slug.s),
         .is_draining = &life->is_draining,
     };
     o.n_hidden = backend_hidden(h, app, &hidden);
@@ -121,18 +121,13 @@ void backend_open(struct host *h, struct app *app, struct life *life)
 void backends_start(struct host *h)
 {
     for (size_t i = 0; i < h->n_apps; i++) {
-        if (h->apps[i].edge)
+        struct slice slug = h->apps[i].manifest->slug.s;
+        struct backend *b = find_backend(h, slug), *old = find_backend(h->life->host, slug);
+        if (b && old && b != old)
+            backend_give_way(old);
+        if (b)
             edge_start(h->apps[i].edge);
     }
-}
-
-static struct backend *find_backend(const struct host *h, struct slice slug)
-{
-    for (size_t i = 0; i < h->n_apps; i++) {
-        if (h->apps[i].edge && slice_eq(h->apps[i].manifest->slug.s, slug))
-            return edge_backend(h->apps[i].edge);
-    }
-    return NULL;
 }
 
 enum backend_state backends_trial(const struct host *h, struct err *e)

@@ -1,6 +1,7 @@
 /* A backend as a whole: made, compared, started, ended. */
 #include "edge/backend_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,11 +21,16 @@ static void begin(struct backend *b)
         instance_begin(&b->instances[k]);
 }
 
+/* Without it nothing is started: requests are told so at once, and a reload tries again. */
 static void on_prepared(void *user, bool ok, const char *why)
 {
-    (void)why; /* the log has it */
+    struct backend *b = user;
     if (ok)
-        begin(user);
+        begin(b);
+    for (unsigned k = 0; !ok && k < b->n; k++) {
+        atomic_store(&b->instances[k].state, BACKEND_FAILING);
+        snprintf(b->instances[k].last_end, sizeof b->instances[k].last_end, "%s", why);
+    }
 }
 
 void backend_start(struct backend *b)
@@ -34,9 +40,17 @@ void backend_start(struct backend *b)
     b->is_started = true;
     list_add(b->all, &b->link);
     if (b->prepare)
-        prepare_begin(b->prepare, on_prepared, b); /* until then it is starting */
+        prepare_begin(b->prepare, on_prepared, b);
     else
         begin(b);
+}
+
+void backend_give_way(struct backend *b)
+{
+    if (b->began_ms || !b->prepare)
+        return;
+    prepare_end(b->prepare);
+    on_prepared(b, false, "another one is started in its place");
 }
 
 struct backend *backend_ref(struct backend *b)
@@ -269,10 +283,11 @@ static bool is_same_place(const struct backend *b, const struct backend_options 
 
 bool backend_is_same(const struct backend *b, const struct backend_options *o)
 {
+    if (o->prepare && !(b->prepare && prepare_is_same(b->prepare, o->prepare)))
+        return false;
     return slice_eq(b->app, o->app) && slice_eq(b->run, o->conf->run.s) && is_same_place(b, o) &&
            b->memory_bytes == o->conf->limits.memory_bytes && is_same_env(&b->own_env, o->env) &&
-           is_same_health(b, &o->conf->health) &&
-           (!o->prepare || (b->prepare && prepare_is_same(b->prepare, o->prepare)));
+           is_same_health(b, &o->conf->health);
 }
 
 /* ---- for people ---------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ struct backend_options {
     const char *socket_dir;          /* a folder of ours */
     struct loops *loops;
     struct spawner *spawner;
+    struct prepare *prepare; /* before its first start; backend_new takes the reference; or NULL */
     struct list *all;        /* of what was started: backend_rows; used on loop 0 */
-    struct prepare *prepare; /* before its first start; backend_new takes the reference */
 };
 
 /* Nothing runs yet. One reference, the caller's. NULL: e says why no address could be found. */
@@ -42,6 +42,9 @@ bool backend_is_same(const struct backend *b, const struct backend_options *o);
 struct backend *backend_ref(struct backend *b);
 void backend_unref(struct backend *b); /* any thread; NULL is fine */
 void backend_start(struct backend *b); /* loop 0; again is fine */
+/* Loop 0: another is about to start in its place. One that is still being prepared gives up, so
+ * that the two are not at the same folder. */
+void backend_give_way(struct backend *b);
 /* Loop 0: requests go to `next` from now on (NULL: none come). A process of ours ends when its last
  * request has; tunnels and event streams are given 30 s. */
 void backend_retire(struct backend *b, struct backend *next);
@@ -82,11 +85,10 @@ enum backend_state {
 };
 extern const char *const backend_state_names[BACKEND_STATE_COUNT];
 
+/* Any thread: what a client may know of why there is none; NULL: what its state says. */
+const char *backend_excuse(const struct backend *b);
 /* Any thread: that of its best instance. */
 enum backend_state backend_state(const struct backend *b);
-
-/* Any thread: what a client may know of why there is none yet; NULL: nothing but that it starts. */
-const char *backend_excuse(const struct backend *b);
 
 /* Loop 0: is a new one fit to take over? BACKEND_READY: all instances are. BACKEND_FAILING: it will
  * not be, as e says. BACKEND_STARTING: not yet. */

@@ -108,20 +108,16 @@ struct dial *backend_dial(struct instance *i, struct loop *l)
     return *at;
 }
 
-static bool is_unprepared(const struct backend *b)
-{
-    return b->prepare && prepare_state(b->prepare) == PREPARE_FAILED;
-}
-
 const char *backend_excuse(const struct backend *b)
 {
-    return b->prepare ? prepare_excuse(b->prepare) : NULL;
+    const struct backend *next;
+    while ((next = atomic_load(&b->next)))
+        b = next;
+    return prepare_excuse(b->prepare);
 }
 
 enum backend_state backend_state(const struct backend *b)
 {
-    if (is_unprepared(b))
-        return BACKEND_FAILING;
     enum backend_state best = BACKEND_ENDED;
     for (unsigned k = 0; k < b->n; k++) {
         enum backend_state state = state_of(&b->instances[k]);
@@ -150,11 +146,11 @@ static bool is_in_vain(const struct instance *i, struct err *e)
 enum backend_state backend_trial(const struct backend *b, struct err *e)
 {
     bool are_ready = true;
-    err_set(e, ERR_UNAVAILABLE, "it is not ready");
-    if (is_unprepared(b)) {
-        err_set(e, ERR_UNAVAILABLE, "what comes before its start failed; the log says why");
+    if (b->prepare && prepare_state(b->prepare) == PREPARE_FAILED) {
+        err_set(e, ERR_UNAVAILABLE, "%s; the log says more", b->instances[0].last_end);
         return BACKEND_FAILING;
     }
+    err_set(e, ERR_UNAVAILABLE, "it is not ready");
     for (unsigned k = 0; b->began_ms && k < b->n; k++) {
         const struct instance *i = &b->instances[k];
         are_ready &= instance_is_ready(i) || !b->is_ours;
