@@ -76,7 +76,8 @@ def test_the_backend_gets_its_secrets_and_nothing_else(tmp_path):
             "DATABASE_URL": "sqlite:///x", "OTHER": "x"}
     with serving(folder, env=ours) as server:
         env = about(server)["env"]
-        usual = {"PATH", "HOME", "LANG", "TZ", "PORT", "PUBLIC_URL", "PWD", "SHLVL", "_", "OLDPWD", "LC_CTYPE"}
+        usual = {"PATH", "HOME", "LANG", "TZ", "PORT", "PUBLIC_URL", "DAIS_INSTANCE", "PWD", "SHLVL", "_", "OLDPWD",
+                     "LC_CTYPE"}
         assert {name: value for name, value in env.items() if name not in usual} == {
             "KEY": "from dotenv", "KEY_TWICE": "from dotenv-from dotenv", "TEAM_A": "a", "TEAM_B": "b",
             "OVER": "mine", "FILED": "of a file", "DATABASE_URL": "sqlite:///x"}

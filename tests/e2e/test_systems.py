@@ -427,21 +427,21 @@ STRANGER = "theatre.example"  # nobody who asks for this name sits at this machi
 
 
 def put_sprite(server, name, content=b"\x89PNG\r\n", **headers):
-    return server.fetch(f"/api/sprites/upload?name={name}", method="POST", body=content, host=STRANGER,
+    return server.fetch(f"/api/sprites/upload?name={name}", method="POST", body=content,
                         headers=[("Content-Type", "image/png"), *headers.items()]).json()
 
 
 def test_papeterie_assets_are_two_peoples(system):
     server = system("papeterie")
     sprite = put_sprite(server, "boat")
-    assert sprite["url"] == "/assets/users/default/sprites/boat/boat.png"
+    assert sprite["url"] == "/assets/users/local/sprites/boat/boat.png"
     image = server.fetch(sprite["url"])
     assert image.body == b"\x89PNG\r\n" and image.get("content-type") == "image/png"
     bundle = server.fetch("/assets/index-Ct9mH3bX.js")
     assert b"location.port" in bundle.body and b'"8000"' not in bundle.body
     config = server.fetch(sprite["url"].replace("png", "prompt.json"))
     assert (config.status, config.body) == (200, b"{}")
-    assert server.fetch("/assets/users/default/sprites/boat/other.png").status == 404
+    assert server.fetch("/assets/users/local/sprites/boat/other.png").status == 404
     with changed(server, "  static_first: [ /assets/ ]\n", ""):
         assert server.fetch(sprite["url"]).status == 404
 
@@ -475,14 +475,15 @@ def test_papeterie_prompts_are_read_only(system):
         for method in ("POST", "PUT", "DELETE", "PATCH"):
             assert send(server, path, method, {"text": "evil"}, Host=STRANGER).status == 401
     assert server.fetch("/api/prompts/Meta").json()["text"] == "Describe it."
-    moved = server.fetch("/api/prompts", host=STRANGER)
-    assert moved.status == 307 and moved.get("location") == "http://theatre.example/api/prompts/"
+    moved = server.fetch("/api/prompts")
+    assert moved.status == 307 and moved.get("location").endswith("/api/prompts/")
 
 
 @pytest.mark.parametrize("bearer", ["victim", "../../x", "community", ""])
 def test_papeterie_a_forged_bearer_has_no_effect(system, bearer):
     server = system("papeterie")
-    assert put_sprite(server, "forged", Authorization=f"Bearer {bearer}")["user"] == "default"
-    assert all(sprite["user"] == "default" for sprite in server.fetch(
-        "/api/sprites", headers={"authorization": f"Bearer {bearer}"}, host=STRANGER).json())
-    assert os.listdir(server.app / "assets/users") == ["default"]
+    assert put_sprite(server, "forged", Authorization=f"Bearer {bearer}")["user"] == "local"
+    forged = {"authorization": f"Bearer {bearer}"}
+    assert all(sprite["user"] == "local" for sprite in server.fetch("/api/sprites", headers=forged).json())
+    assert server.fetch("/api/sprites", headers=forged, host=STRANGER).status == 401
+    assert os.listdir(server.app / "assets/users") == ["local"]

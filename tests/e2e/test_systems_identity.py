@@ -6,24 +6,14 @@ from running import running, systems
 
 TEST_BIN = DAIS_BIN.parent / "dais-identity"  # the real server; X-Test-User says who asks
 HOST = "theatre.example"  # not this machine's own name, so nobody is the local user
-ROWS = '''    "/api/": signed_in
-    "/api/health": public
-    "/assets/users/": nobody
-    "/assets/users/community/": signed_in
-    "/assets/users/{user.id}/": signed_in
-    "/assets/prompts/": operator
-    "/api/auth/": nobody
-'''
-
-
-def with_rows(app):
+def with_accounts(app):
     file = app / "dais.yaml"
-    file.write_text(file.read_text().replace('    "/api/auth/": nobody\n', ROWS) + "auth: { signup: invite }\n")
+    file.write_text(file.read_text().replace("signup: invite, local: none", "signup: invite"))
 
 
 @pytest.fixture(name="theatre", scope="module")
 def fixture_theatre(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("papeterie"), "papeterie", with_rows, program=TEST_BIN) as server:
+    with running(tmp_path_factory.mktemp("papeterie"), "papeterie", with_accounts, program=TEST_BIN) as server:
         for user in ("alice", "bob"):
             assert put(server, user, "boat", f"{user}'s boat".encode()).status == 200
         yield server
