@@ -16,7 +16,7 @@
 #define FILE_TICK_BYTES (512u << 10)
 #define ARENA_BYTES     (8u << 20)   /* of one request, its body aside */
 #define MOVE_LEAST      (64u << 10)  /* of a body: less is not worth a pipe */
-#define MOVE_BYTES      (128u << 10) /* at once; a client that takes nothing has so much in memory */
+#define MOVE_BYTES      (512u << 10) /* at once, if the client takes so much */
 #define POOL_MAX        128u
 #define LINGER_MS       2000
 #define LINGER_BYTES    (256u << 10)

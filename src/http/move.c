@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static bool has_pipe(struct http_loop *hl)
@@ -16,7 +19,8 @@ static bool has_pipe(struct http_loop *hl)
         hl->pipe[0] = hl->pipe[1] = -1;
         return false; /* out of descriptors: bytes can still be copied */
     }
-    fcntl(hl->pipe[1], F_SETPIPE_SZ, 2 * MOVE_BYTES); /* a page each, however full: so twice */
+    fcntl(hl->pipe[1], F_SETPIPE_SZ, 2 * MOVE_BYTES); /* a page each, however full: so twice. It
+                                                        may stay smaller: then less is moved */
     return true;
 }
 
@@ -35,6 +39,19 @@ bool move_is_possible(struct conn *c)
     struct source *s = f->tail.source;
     return f->tail.is_sized && f->sent == f->out.len && s->move && c->stream.ops->from_pipe &&
            s->movable(s) >= MOVE_LEAST && has_pipe(c->home);
+}
+
+/* As much as the client's socket has room for: what it does not take would lie here. A buffer of
+ * the kernel holds about half its size in bytes. */
+static size_t move_size(const struct conn *c)
+{
+    int size = 0, held = 0;
+    socklen_t n = sizeof size;
+    if (getsockopt(c->stream.fd, SOL_SOCKET, SO_SNDBUF, &size, &n) < 0 ||
+        ioctl(c->stream.fd, SIOCOUTQ, &held) < 0 || size / 2 - held < (int)MOVE_LEAST)
+        return MOVE_LEAST;
+    size_t room = (size_t)(size / 2 - held);
+    return room < MOVE_BYTES ? room : MOVE_BYTES;
 }
 
 /* The pipe is the next one's too. */
@@ -81,7 +98,7 @@ enum io move_some(struct conn *c, size_t *budget)
     buf_clear(&f->out);
     f->sent = 0;
     t->is_dry = true; /* unless it wakes us while it looks */
-    enum io io = t->source->move(t->source, c->home->pipe[1], MOVE_BYTES, &n);
+    enum io io = t->source->move(t->source, c->home->pipe[1], move_size(c), &n);
     if (io == IO_MORE)
         return IO_OK;
     t->is_dry = false;
