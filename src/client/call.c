@@ -92,6 +92,12 @@ static bool is_sent(const struct call_side *s)
     return s->head_sent == s->head.len && s->out_sent == s->out.len;
 }
 
+/* Does the other side not take what there is for it? */
+static bool is_sending(const struct call_side *s)
+{
+    return (!is_sent(s) || s->wants_room) && !s->is_out_broken;
+}
+
 /* Is the ball in the other side's court, and for how long at most? 0: it is not. */
 static uint32_t patience_ms(const struct call_side *s)
 {
@@ -99,7 +105,7 @@ static uint32_t patience_ms(const struct call_side *s)
         return 0;
     if (s->is_tunnel)
         return s->options.tunnel_ms == CALL_FOR_EVER ? 0 : s->options.tunnel_ms;
-    if (!is_sent(s) && !s->is_out_broken)
+    if (is_sending(s))
         return s->options.idle_ms;
     if (!s->has_head)
         return s->is_all_given || s->is_out_broken ? s->options.head_ms : 0;
@@ -176,38 +182,61 @@ static enum io flush(struct call *c)
     return IO_OK;
 }
 
-/* Sends what there is. A failure here is not the end: the answer may be there already. */
+/* A failure of sending is not the end: the answer may be there already. */
+static void break_out(struct call_side *s)
+{
+    s->is_out_broken = true;
+    buf_clear(&s->out);
+    s->out_sent = 0;
+    s->head_sent = s->head.len;
+}
+
+/* Sends what there is. */
 static void push(struct call *c)
 {
     struct call_side *s = c->side;
     struct line *l = c->line;
     enum io io = s->is_out_broken ? IO_OK : flush(c);
-    if (io != IO_OK && io != IO_MORE) {
-        s->is_out_broken = true;
-        buf_clear(&s->out);
-        s->out_sent = 0;
-        s->head_sent = s->head.len;
-    }
+    if (io != IO_OK && io != IO_MORE)
+        break_out(s);
     int events = l->watch.events | WATCH_READ;
     bool wants_event = io == IO_MORE || s->wants_room;
     watch_want(&l->watch, wants_event ? events | WATCH_WRITE : events & ~WATCH_WRITE);
     set_timer(c);
 }
 
-static void add_framed(struct call_side *s, struct slice bytes, bool is_last)
+/* A chunk, or a piece of a tunnel, of which all or nothing is taken. */
+static void add_piece(struct call_side *s, struct slice *in, bool is_last)
 {
     char head[CHUNK_HEAD_MAX];
+    bool is_chunked = !s->is_tunnel;
+    struct slice piece = slice_first(*in, OUT_BYTES);
+    *in = slice_skip(*in, piece.len);
     buf_consume(&s->out, s->out_sent); /* or what was sent would count against the limit */
     s->out_sent = 0;
-    bool is_chunked = s->options.body == CALL_BODY_CHUNKED && !s->is_tunnel;
-    if (is_chunked && bytes.len)
-        buf_add(&s->out, (struct slice){head, chunk_head(head, bytes.len)});
-    buf_add(&s->out, bytes);
-    if (is_chunked && bytes.len)
+    if (is_chunked && piece.len)
+        buf_add(&s->out, (struct slice){head, chunk_head(head, piece.len)});
+    buf_add(&s->out, piece);
+    if (is_chunked && piece.len)
         buf_add(&s->out, CHUNK_TAIL);
-    if (is_chunked && is_last)
+    if (is_chunked && is_last && in->len == 0)
         buf_add(&s->out, CHUNK_END);
     must(!s->out.full);
+}
+
+/* Straight from where the caller has it: what the kernel does not take now stays there. */
+static void send_plain(struct call *c, struct slice *in)
+{
+    struct call_side *s = c->side;
+    enum io io = s->is_out_broken ? IO_MORE : flush(c);
+    while (io == IO_OK && in->len) {
+        size_t sent = 0;
+        struct iovec iov = {(void *)(uintptr_t)in->ptr, in->len};
+        io = c->line->stream.ops->write(&c->line->stream, &iov, 1, false, &sent);
+        *in = slice_skip(*in, sent);
+    }
+    if (io != IO_OK && io != IO_MORE)
+        break_out(s);
 }
 
 void call_send(struct call *c, struct slice *in, bool is_last)
@@ -227,16 +256,18 @@ void call_send(struct call *c, struct slice *in, bool is_last)
         s->wants_room = true;
         return;
     }
-    struct slice piece = slice_first(*in, OUT_BYTES);
-    bool ends = is_last && piece.len == in->len;
-    add_framed(s, piece, ends);
-    *in = slice_skip(*in, piece.len);
-    s->is_all_given = ends;
+    if (s->options.body == CALL_BODY_CHUNKED || s->is_tunnel)
+        add_piece(s, in, is_last);
+    else if (!c->line->is_connecting)
+        send_plain(c, in);
+    if (s->is_out_broken)
+        *in = slice_skip(*in, in->len);
+    s->is_all_given = is_last && in->len == 0;
     s->wants_room = in->len > 0;
     if (c->line->is_connecting)
         return;
     push(c);
-    if (ends && s->is_tunnel && is_sent(s))
+    if (s->is_all_given && s->is_tunnel && is_sent(s))
         c->line->stream.ops->shut(&c->line->stream);
 }
 
@@ -595,7 +626,7 @@ void call_on_timer(struct line *l)
         fail_now(c, ERR_UNREACHABLE, "the connection was not accepted in time");
     else if (s->is_tunnel)
         fail_now(c, ERR_GATEWAY_TIMEOUT, "nothing came through the tunnel for too long");
-    else if (!is_sent(s))
+    else if (is_sending(s))
         fail_now(c, ERR_GATEWAY_TIMEOUT, "the other side did not read the request in time");
     else if (!s->has_head)
         fail_now(c, ERR_GATEWAY_TIMEOUT, "the answer did not begin in time");

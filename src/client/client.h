@@ -3,7 +3,7 @@
  * A `dial` is an address on one loop, with the connections that wait there for reuse. A `call` is
  * one request and its answer. Everything of both happens on the dial's loop. Body bytes are pushed
  * (call_send takes what fits), the answer is pulled (call_read): whoever is slow slows the other
- * side, and a call holds two small buffers at most.
+ * side, and a call holds a small buffer at most.
  *
  * News comes through on_event, always from the loop, never from inside a function called here. In
  * it the call may be ended and freed. */
@@ -73,8 +73,9 @@ struct call {
 
 void call_start(struct call *c, struct dial *d, const struct call_options *options);
 #define CALL_PIECE (64u << 10)
-/* Takes bytes off the front of *in, framing them as the options say: nothing, or CALL_PIECE bytes
- * (or all that there are, if less). What it leaves is taken after the next CALL_WRITABLE. is_last:
+/* Takes bytes off the front of *in, framing them as the options say: what the kernel takes of a
+ * body with a length; of chunks and tunnels nothing, or CALL_PIECE bytes (or all that there are, if
+ * less). What it leaves is taken after the next CALL_WRITABLE. is_last:
  * the body (or the tunnel's way out) ends with *in; given alone, the end is always taken, except by
  * a call that has failed. */
 void call_send(struct call *c, struct slice *in, bool is_last);
