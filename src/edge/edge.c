@@ -91,6 +91,7 @@ struct edge *edge_new(const struct edge_options *o)
         .tokens = o->signer ? tokens_new(o->signer) : NULL,
     };
     snprintf(g->cookie, sizeof g->cookie, "dais_%.*s", SLICE_ARGS(o->app));
+    snprintf(g->stay_cookie, sizeof g->stay_cookie, STICKY_COOKIE "%.*s", SLICE_ARGS(o->app));
     arena_init(&g->arena, HEADERS_BYTES);
     if (o->conf->cache_bytes > 0)
         g->cache = cache_new((size_t)o->conf->cache_bytes);

@@ -12,8 +12,8 @@ struct edge {
     struct backend *backend;
     struct web *web;
     struct slice public_url;
-    char cookie[64];       /* dais's own of the app */
-    struct tokens *tokens; /* NULL: it wants none */
+    char cookie[64], stay_cookie[72]; /* dais's own of the app */
+    struct tokens *tokens;            /* NULL: it wants none */
     bool has_cors;
     struct cache *cache;     /* NULL: none */
     _Atomic bool has_warned; /* that what should be rewritten comes encoded */
@@ -80,6 +80,7 @@ void forward_answer(struct buf *to, const struct h1_response *answer, const stru
                     const struct outgoing *o);
 
 /* sticky.c: who stays with one instance. */
+#define STICKY_COOKIE "dais_instance_" /* and the app's slug: apps may share an origin */
 /* The number of the instance the visitor's cookie names; -1: any will do. */
 int sticky_wanted(const struct edge *g, const struct req *rq);
 /* The header line that makes the visitor stay; nothing where the cookie says so already. */

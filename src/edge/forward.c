@@ -55,10 +55,12 @@ static void add_credential(struct buf *to, const struct req *rq, const struct ed
                            const struct h1_header *h)
 {
     struct slice value = h->value;
-    if (h->id == HEADER_COOKIE)
+    if (h->id == HEADER_COOKIE) {
         value = identity_other_cookies(value, slice_from(g->cookie), rq->arena);
-    else if (identity_is_own_bearer(value))
+        value = identity_other_cookies(value, slice_from(g->stay_cookie), rq->arena);
+    } else if (identity_is_own_bearer(value)) {
         value = SLICE("");
+    }
     if (value.len || !h->value.len)
         add_line(to, h->name, value);
 }

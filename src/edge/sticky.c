@@ -1,8 +1,6 @@
 /* Staying with one instance of several: a cookie of dais that holds its number. */
 #include "edge/edge_impl.h"
 
-#define COOKIE "dais_instance_" /* and the app's slug: apps may share an origin */
-
 static bool is_sticky(const struct edge *g)
 {
     return g->conf->instances > 1 && slice_is(g->conf->sticky.s, "cookie");
@@ -14,9 +12,9 @@ static struct slice value_of(const struct edge *g, struct slice cookies)
     struct slice piece;
     while (slice_cut(&cookies, ';', &piece)) {
         piece = slice_trim(piece);
-        if (!slice_starts(piece, SLICE(COOKIE)))
+        if (!slice_starts(piece, SLICE(STICKY_COOKIE)))
             continue;
-        piece = slice_skip(piece, sizeof COOKIE - 1);
+        piece = slice_skip(piece, sizeof STICKY_COOKIE - 1);
         if (piece.len > g->app.len && slice_starts(piece, g->app) && piece.ptr[g->app.len] == '=')
             return slice_skip(piece, g->app.len + 1);
     }
@@ -39,6 +37,6 @@ void sticky_answer(struct buf *to, const struct edge *g, const struct req *rq, i
 {
     if (!is_sticky(g) || sticky_wanted(g, rq) == number)
         return;
-    buf_printf(to, "Set-Cookie: " COOKIE "%.*s=%d; Path=%.*s/; HttpOnly; SameSite=Lax%s\r\n",
+    buf_printf(to, "Set-Cookie: " STICKY_COOKIE "%.*s=%d; Path=%.*s/; HttpOnly; SameSite=Lax%s\r\n",
                SLICE_ARGS(g->app), number, SLICE_ARGS(rq->mount), rq->is_secure ? "; Secure" : "");
 }
