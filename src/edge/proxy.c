@@ -21,7 +21,7 @@ struct proxy {
     struct instance *instance; /* the one it is for; NULL while none is ready */
     struct slice identity;     /* what the backend is told about who asks */
     struct outgoing outgoing;
-    struct caching caching;
+    struct caching *caching;   /* NULL: there is no cache */
     struct rewriter *rewriter; /* of the answer's body; NULL: it passes as it is */
     struct timer timer;        /* while the backend starts */
     int64_t patience_ends_ms;
@@ -52,8 +52,8 @@ static enum io pull(struct source *s, struct buf *to, size_t room)
     size_t had = to->len;
     enum io io = p->rewriter ? rewriter_read(p->rewriter, &p->call, to, room)
                              : call_read(&p->call, to, room);
-    if (io == IO_OK || io == IO_EOF)
-        caching_take(&p->caching, p->rq, slice_skip(buf_slice(to), had), io == IO_EOF);
+    if (p->caching && (io == IO_OK || io == IO_EOF))
+        caching_take(p->caching, p->rq, slice_skip(buf_slice(to), had), io == IO_EOF);
     return pulled(p, io);
 }
 
@@ -177,7 +177,7 @@ static void begin_rewriting(struct proxy *p)
 /* True: it was answered from the cache. */
 static bool meet_cache(struct proxy *p, struct slice lines)
 {
-    if (!caching_meet(&p->caching, p->rq, &p->outgoing, &p->call.answer, lines))
+    if (!p->caching || !caching_meet(p->caching, p->rq, &p->outgoing, &p->call.answer, lines))
         return false;
     p->is_answered = true;
     waiter_answer(&p->waiter);
@@ -215,7 +215,8 @@ static void on_head(struct proxy *p)
     buf_done(&lines);
     if (meet_cache(p, slice_first(kept, everybodys)))
         return;
-    if (p->rewriter || p->caching.is_keeping) { /* its bytes have to pass through our hands */
+    if (p->rewriter ||
+        (p->caching && p->caching->is_keeping)) { /* its bytes have to pass through our hands */
         p->source.movable = NULL;
         p->source.move = NULL;
     }
@@ -328,7 +329,9 @@ static void done(struct waiter *w)
         call_end(&p->call);
     leave_instance(p);
     rewriter_free(p->rewriter);
-    caching_end(&p->caching);
+    if (p->caching)
+        caching_end(p->caching);
+    free(p->caching);
     free(p);
 }
 
@@ -425,7 +428,10 @@ static bool start(struct req *rq, struct err *e)
     p->source.is_endless = true; /* a client that hangs up ends the call */
     p->timer.fn = on_look;
     outgoing_init(&p->outgoing, g, rq);
-    if (caching_begin(&p->caching, g->cache, rq, &p->outgoing)) {
+    if (g->cache)
+        p->caching = mem_new(struct caching);
+    if (p->caching && caching_begin(p->caching, g->cache, rq, &p->outgoing)) {
+        free(p->caching);
         free(p);
         return true;
     }

@@ -164,10 +164,19 @@ void exchange_keep(struct exchange *x, struct slice head)
 /* ---- running the handler
  * --------------------------------------------------------------------------------- */
 
+static void fail(struct exchange *x, const struct err *e)
+{
+    x->failed = true;
+    x->error = arena_new(&x->arena, struct err);
+    *x->error = *e;
+}
+
 void exchange_run(struct exchange *x)
 {
+    struct err e;
     must_context(x->rq.id, x->rq.route->name);
-    x->failed = !x->rq.route->handle(&x->rq, &x->error);
+    if (!x->rq.route->handle(&x->rq, &e))
+        fail(x, &e);
     must_context(NULL, NULL);
 }
 
@@ -205,8 +214,9 @@ static void run(struct exchange *x, struct slice head)
     c->exchange = x;
     conn_set_state(c, CONN_RUN);
     if (!lane_submit(c->home->loop, lanes[x->rq.route->run], &x->work)) {
-        x->failed = true;
-        err_set(&x->error, ERR_UNAVAILABLE, "Too much work is waiting; try again in a moment.");
+        struct err e;
+        err_set(&e, ERR_UNAVAILABLE, "Too much work is waiting; try again in a moment.");
+        fail(x, &e);
         exchange_finish(x);
     }
 }
@@ -238,6 +248,7 @@ static void add_allow(struct req *rq)
 static bool is_method_right(struct exchange *x)
 {
     struct req *rq = &x->rq;
+    struct err e;
     unsigned methods = rq->route->methods;
     if (methods & ON_GET)
         methods |= ON_HEAD;
@@ -246,9 +257,10 @@ static bool is_method_right(struct exchange *x)
     add_allow(rq);
     if (rq->method == METHOD_OPTIONS)
         return !reply_empty(rq, 204);
-    x->failed = true;
-    return err_set(&x->error, ERR_METHOD, "%.*s is not possible here; Allow says what is.",
-                   SLICE_ARGS(slice_first(x->h1.method_text, 20)));
+    err_set(&e, ERR_METHOD, "%.*s is not possible here; Allow says what is.",
+            SLICE_ARGS(slice_first(x->h1.method_text, 20)));
+    fail(x, &e);
+    return false;
 }
 
 /* Answers without reading the body that may follow, so the connection cannot go on. */
@@ -278,8 +290,7 @@ void exchange_refuse(struct conn *c, struct exchange *x, const struct err *e)
     if (!x->rq.id[0])
         random_id(x->rq.id);
     x->rq.res.close = true;
-    x->failed = true;
-    x->error = *e;
+    fail(x, e);
     exchange_finish(x);
 }
 
@@ -299,11 +310,12 @@ static void wait_for_body(struct exchange *x, struct slice head)
     }
 }
 
-static bool body_too_large(struct exchange *x)
+static void body_too_large(struct exchange *x)
 {
-    x->failed = true;
-    return err_set(&x->error, ERR_BODY_TOO_LARGE, "The body may have at most %llu bytes.",
-                   (unsigned long long)x->rq.max_body);
+    struct err e;
+    err_set(&e, ERR_BODY_TOO_LARGE, "The body may have at most %llu bytes.",
+            (unsigned long long)x->rq.max_body);
+    fail(x, &e);
 }
 
 void exchange_start(struct conn *c, struct exchange *x, struct slice head)
@@ -325,8 +337,7 @@ void exchange_start(struct conn *c, struct exchange *x, struct slice head)
     rq->route = rq->service->find(rq->service, rq);
     must(rq->route);
     if (rq->refusal) {
-        x->failed = true;
-        x->error = *rq->refusal;
+        fail(x, rq->refusal);
         exchange_finish_early(x);
         return;
     }
@@ -361,7 +372,7 @@ static enum io take_chunked(struct exchange *x, struct slice *in, struct err *e)
         buf_add(&x->body, data);
         if (x->body.full) {
             body_too_large(x);
-            *e = x->error;
+            *e = *x->error;
             return IO_FAIL;
         }
     }
@@ -420,8 +431,8 @@ void exchange_log(struct exchange *x, int64_t us)
         F_INT("bytes", x->bytes_out),
         F_INT("us", us),
         F_CSTR("client", client),
-        F_CSTR("error", x->failed ? x->error.msg : ""),
-        F_CSTR("where", x->failed && x->error.where ? x->error.where : ""),
+        F_CSTR("error", x->failed ? x->error->msg : ""),
+        F_CSTR("where", x->failed && x->error->where ? x->error->where : ""),
     };
     size_t n = sizeof fields / sizeof *fields;
     log_add(loop_log(rq->loop), level, "request", fields, x->failed ? n : n - 2);
@@ -431,12 +442,12 @@ void exchange_log(struct exchange *x, int64_t us)
 static void answer_error(struct exchange *x)
 {
     struct res *res = &x->rq.res;
-    bool keep_head = x->error.code == ERR_METHOD; /* Allow */
+    bool keep_head = x->error->code == ERR_METHOD; /* Allow */
     exchange_drop_answer(res);
     res->prebuilt = (struct slice){0};
     if (!keep_head)
         buf_clear(&res->head);
-    reply_error(&x->rq, &x->error);
+    reply_error(&x->rq, x->error);
 }
 
 void exchange_finish(struct exchange *x)

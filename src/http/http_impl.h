@@ -36,7 +36,7 @@ struct exchange {
     struct chunked chunked;
     struct conn *conn; /* NULL: it closed while a lane had the request */
     struct work work;
-    struct err error; /* of a handler in a lane */
+    struct err *error; /* in the arena, when it failed */
     struct waiter *waiter;
     uint64_t body_taken;   /* by the waiter */
     uint64_t body_paid;    /* bytes that body_credit counts already */

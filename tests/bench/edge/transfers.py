@@ -173,7 +173,7 @@ def memory_rows(names, plan, options):
         if alive != TUNNELS:
             raise BenchError(f"only {alive} of {TUNNELS} tunnels of {name} were alive at the end")
         rows.append(Row(f"{TUNNELS:,} open WebSocket tunnels, {name}", "< 25 MB" if name == "dais" else "",
-                        f"{after - before:.1f} MB ({before:.1f} before)",
-                        after - before < 25 if name == "dais" else None))
+                        f"{after:.1f} MB, {before:.1f} of it before them",
+                        after < 25 if name == "dais" else None))
         options.say(f"memory: {rows[-1]}")
     return rows
