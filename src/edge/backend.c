@@ -78,7 +78,7 @@ static void free_backend(struct backend *b)
 
 void backend_gone(struct backend *b)
 {
-    if (atomic_load(&b->refs))
+    if (!b->is_over)
         return;
     for (unsigned k = 0; k < b->n; k++) {
         if (b->instances[k].process || b->instances[k].open_watches)
@@ -130,6 +130,7 @@ static void wait_for_end(struct post *p, struct loop *l)
     (void)l;
     for (unsigned k = 0; k < b->n; k++)
         instance_wait(&b->instances[k]);
+    b->is_over = true;
     backend_gone(b);
 }
 
@@ -145,6 +146,7 @@ static void stop(struct post *p, struct loop *l)
     }
     backend_unref(atomic_exchange(&b->next, NULL));
     if (loop_is_here(l)) {
+        b->is_over = true;
         backend_gone(b);
         return;
     }

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ENV_MAX 256
+#define ENV_MAX   256
+#define TRIES_MAX 100
 
 static bool uses_socket(struct slice run)
 {
@@ -33,6 +34,27 @@ static bool free_port(struct address *ret, struct err *e)
     return true;
 }
 
+/* Does one with a smaller number listen there? A port is given away again once it is closed. */
+static bool is_taken(const struct instance *i)
+{
+    for (const struct instance *it = i->of->instances; it < i; it++) {
+        if (it->address.sa.v4.sin_port == i->address.sa.v4.sin_port)
+            return true;
+    }
+    return false;
+}
+
+static bool own_port(struct instance *i, struct err *e)
+{
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        if (!free_port(&i->address, e))
+            return false;
+        if (!is_taken(i))
+            return true;
+    }
+    return err_set(e, ERR_IO, "there are too few free ports for the instances of the backend");
+}
+
 bool instance_address(struct instance *i, const struct backend_options *o, struct err *e)
 {
     static _Atomic unsigned number;
@@ -42,7 +64,7 @@ bool instance_address(struct instance *i, const struct backend_options *o, struc
         return true;
     }
     if (!uses_socket(i->of->run))
-        return free_port(&i->address, e);
+        return own_port(i, e);
     snprintf(text, sizeof text, "unix:%s/%.*s-%d-%u.sock", o->socket_dir, SLICE_ARGS(i->of->app),
              (int)getpid(), atomic_fetch_add(&number, 1));
     return address_parse(&i->address, slice_from(text), e);

@@ -72,6 +72,7 @@ struct backend {
     bool has_path;
     int64_t every_ms, timeout_ms, restart_after, memory_bytes;
     bool is_ours, is_started, is_retired;
+    bool is_over; /* the last reference has gone, and no post speaks of it any more */
     struct loops *loops;
     struct spawner *spawner;
     struct prepare *prepare; /* NULL: nothing comes before */
