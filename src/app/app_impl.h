@@ -21,6 +21,7 @@ struct app {
     struct slice mount;       /* "" or "/slug" */
     struct web *web;          /* NULL when the app has no web: */
     struct edge *edge;        /* NULL without a backend */
+    const char *backend_why;  /* there is none, though the manifest has one; else NULL */
     struct slice backend_url; /* expanded; empty without one */
     struct pairs env;         /* web.env.values, expanded */
     struct identity_source *identities;
@@ -78,6 +79,8 @@ struct pairs host_expand(struct host *h, const struct pairs *values);
 
 /* environment.c: in the host's arena */
 struct pairs backend_environment(struct host *h, const struct app *app, const struct life *life);
+/* What no process can be given is refused beforehand. */
+bool environment_fits(const struct pairs *env, struct err *e);
 /* Values that what the backend says must not show; returns how many. */
 size_t backend_hidden(struct host *h, const struct app *app, struct slice **ret);
 

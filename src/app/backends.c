@@ -79,6 +79,8 @@ static struct backend *backend_of(struct host *h, struct app *app, struct life *
         err_set(e, ERR_IO, "the folder %s/run cannot be made", h->data_dir);
         return NULL;
     }
+    if (is_ours && !environment_fits(&env, e))
+        return NULL;
     if (!is_ours) {
         edge_url_read(app->backend_url, &to, &o.authority);
         o.to = &to;
@@ -111,11 +113,13 @@ void backend_open(struct host *h, struct app *app, struct life *life)
         .web_conf = &app->manifest->web,
         .has_cors = app->manifest->cors.pos.line > 0,
     };
-    if (o.backend)
+    if (o.backend) {
         app->edge = edge_new(&o);
-    else
-        log_line(LOG_ERROR, "the backend cannot be run", F_STR("app", app->manifest->slug.s),
-                 F_CSTR("why", e.msg));
+        return;
+    }
+    app->backend_why = arena_cstr(&h->arena, slice_from(e.msg));
+    log_line(LOG_ERROR, "the backend cannot be run", F_STR("app", app->manifest->slug.s),
+             F_CSTR("why", e.msg));
 }
 
 void backends_start(struct host *h)
@@ -136,6 +140,11 @@ enum backend_state backends_trial(const struct host *h, struct err *e)
     enum backend_state worst = BACKEND_READY;
     for (size_t i = 0; i < h->n_apps; i++) {
         struct slice slug = h->apps[i].manifest->slug.s;
+        if (h->apps[i].backend_why) {
+            err_set(e, ERR_UNAVAILABLE, "the backend of %.*s cannot be run: %s", SLICE_ARGS(slug),
+                    h->apps[i].backend_why);
+            return BACKEND_FAILING;
+        }
         struct backend *b = find_backend(h, slug);
         bool is_new = b && b != find_backend(h->life->host, slug);
         enum backend_state state = is_new ? backend_trial(b, &of_one) : BACKEND_READY;

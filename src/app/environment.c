@@ -2,7 +2,11 @@
  * secrets it may have, and its own `env`, which wins. */
 #include "app/app_impl.h"
 
+#include "loop/spawn.h"
+
 #include <arpa/inet.h>
+
+#define ENVIRONMENT_MAX 1000
 
 /* "http://127.0.0.1:8000" for the first listener; people on this machine reach one that takes all
  * addresses there too. Empty for a socket with a path. */
@@ -75,6 +79,19 @@ struct pairs backend_environment(struct host *h, const struct app *app, const st
     for (size_t i = 0; i < own.n; i++)
         put(&env, own.items[i].key.s, own.items[i].value.s);
     return env;
+}
+
+bool environment_fits(const struct pairs *env, struct err *e)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < env->n; i++)
+        bytes += env->items[i].key.s.len + env->items[i].value.s.len + sizeof "=";
+    if (bytes <= PROCESS_MAX_BYTES && env->n <= ENVIRONMENT_MAX)
+        return true;
+    return err_set(e, ERR_MANIFEST,
+                   "its environment has %zu variables of %zu KB; a process can be given %d of %d "
+                   "KB: put large values into files and name these",
+                   env->n, bytes >> 10, ENVIRONMENT_MAX, PROCESS_MAX_BYTES >> 10);
 }
 
 size_t backend_hidden(struct host *h, const struct app *app, struct slice **ret)

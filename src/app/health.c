@@ -47,9 +47,10 @@ static bool check_backends(const struct host *h, struct buf *to)
 {
     bool ready = true;
     for (size_t i = 0; i < h->n_apps; i++) {
-        if (!h->apps[i].edge)
+        if (!h->apps[i].edge && !h->apps[i].backend_why)
             continue;
-        enum backend_state state = backend_state(edge_backend(h->apps[i].edge));
+        enum backend_state state =
+            h->apps[i].edge ? backend_state(edge_backend(h->apps[i].edge)) : BACKEND_FAILING;
         ready &= state == BACKEND_READY;
         buf_printf(to, "%s\"backend:%.*s\":\"%s\"", to->len ? "," : "",
                    SLICE_ARGS(h->apps[i].manifest->slug.s), backend_state_names[state]);

@@ -225,7 +225,7 @@ struct backend *backend_new(const struct backend_options *o, struct err *e)
 {
     struct backend *b = mem_new(struct backend);
     atomic_store(&b->refs, 1);
-    arena_init(&b->arena, 8u << 20);
+    arena_init(&b->arena, 32u << 20); /* of 64 instances, 128 KB of environment each */
     copy_options(b, o);
     b->n = b->is_ours ? (unsigned)o->conf->instances : 1;
     b->instances = mem_zalloc(b->n * sizeof *b->instances);

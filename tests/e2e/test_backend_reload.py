@@ -268,3 +268,36 @@ def test_a_tunnel_goes_on_after_a_switch(tmp_path, run_dais):
         line = told(server, "the old backend is ended")[0]
         assert line["cut"] == 2 and 29_000 < line["ms"] < 35_000
         assert socket.closed()[0] == 1001
+
+
+def test_a_reload_without_room_for_the_new_one_is_refused(tmp_path, run_dais):
+    folder = app(tmp_path / "app")
+    with serving(folder) as server:
+        pid = about(server)["pid"]
+        os.rmdir(folder / "data/run")
+        (folder / "data/run").write_text("in the way")
+        app(folder, more=", env: { NEW: yes }")
+        done = run_dais("reload", folder)
+        assert done.returncode != 0 and "the backend of app cannot be run: the folder" in done.stderr
+        assert about(server)["pid"] == pid
+        (folder / "data/run").unlink()
+        assert run_dais("reload", folder).returncode == 0
+        assert about(server)["env"]["NEW"] == "yes"
+
+
+def test_an_environment_no_process_can_have_is_told(tmp_path, run_dais):
+    folder = app(tmp_path / "app")
+    with serving(folder) as server:
+        app(folder, more=", env: { " + ", ".join(f"V{i}: {'x' * 9000}" for i in range(40)) + " }, instances: 64")
+        done = run_dais("reload", folder)
+        assert "cannot be run: its environment has 41 variables of 351 KB" in done.stderr
+        assert about(server)["pid"]
+
+
+def test_a_backend_that_cannot_be_run_is_not_ready(tmp_path):
+    folder = app(tmp_path / "app")
+    (folder / "data").mkdir()
+    (folder / "data/run").write_text("in the way")
+    with serving(folder) as server:
+        answer = server.fetch("/readyz")
+        assert answer.status == 503 and answer.json()["checks"] == {"backend:app": "failing"}
