@@ -9,11 +9,27 @@ static int by_length(const void *x, const void *y)
     return a->len > b->len ? -1 : a->len < b->len;
 }
 
-static size_t count_lines(struct slice value)
+/* The next piece of a value that is looked for: a line, or a part of a very long one. What is left
+ * at the end and too short to be looked for goes with what stands before it. */
+static bool next_piece(struct slice *value, struct slice *line, struct slice *ret)
 {
-    size_t n = 1;
-    for (size_t i = 0; i < value.len; i++)
-        n += value.ptr[i] == '\n';
+    while (line->len < MASK_MIN_BYTES) {
+        if (!slice_cut(value, '\n', line))
+            return false;
+        *line = slice_trim(*line);
+    }
+    size_t n = line->len < MASK_MAX_BYTES + MASK_MIN_BYTES ? line->len : MASK_MAX_BYTES;
+    *ret = slice_first(*line, n);
+    *line = slice_skip(*line, n);
+    return true;
+}
+
+static size_t count_pieces(struct slice value)
+{
+    size_t n = 0;
+    struct slice line = {0}, piece;
+    while (next_piece(&value, &line, &piece))
+        n++;
     return n;
 }
 
@@ -22,15 +38,12 @@ void mask_init(struct mask *m, struct arena *a, const struct slice *values, size
     size_t room = 0;
     *m = (struct mask){0};
     for (size_t i = 0; i < n; i++)
-        room += count_lines(values[i]);
+        room += count_pieces(values[i]);
     m->values = arena_alloc(a, room * sizeof *m->values);
     for (size_t i = 0; i < n; i++) {
-        struct slice rest = values[i], line;
-        while (slice_cut(&rest, '\n', &line)) {
-            line = slice_trim(line);
-            if (line.len >= MASK_MIN_BYTES)
-                m->values[m->n++] = arena_dup(a, line);
-        }
+        struct slice rest = values[i], line = {0}, piece;
+        while (next_piece(&rest, &line, &piece))
+            m->values[m->n++] = arena_dup(a, piece);
     }
     if (m->n)
         qsort(m->values, m->n, sizeof *m->values, by_length);

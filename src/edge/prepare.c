@@ -559,7 +559,7 @@ struct prepare *prepare_new(const struct prepare_options *o)
     struct prepare *p = mem_new(struct prepare);
     struct arena *a = &p->arena;
     atomic_store(&p->refs, 1);
-    arena_init(a, 16u << 20);
+    arena_init(a, 128u << 20); /* all secrets, and a row for each of their lines */
     buf_init(&p->said, SAID_MAX);
     buf_init(&p->last, LAST_MAX + 1);
     buf_init(&p->inputs, 256u << 10);

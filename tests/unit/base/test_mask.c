@@ -50,6 +50,32 @@ static void test_cases(void **state)
     arena_done(&a);
 }
 
+/* Whoever reads lines has room for so much of one: what is longer is found piece by piece. */
+static void test_a_long_one_in_small_pieces(void **state)
+{
+    struct arena a;
+    struct mask m;
+    struct buf out;
+    char value[20000];
+    (void)state;
+    for (size_t i = 0; i < sizeof value; i++)
+        value[i] = (char)('a' + i * i % 23 + i / 1000 % 3);
+    const struct slice secret = {value, sizeof value};
+    arena_init(&a, 1 << 20);
+    mask_init(&m, &a, &secret, 1);
+    buf_init(&out, 100000);
+    for (struct slice rest = secret; rest.len;) {
+        struct slice piece = slice_first(rest, rest.len < 8192 ? rest.len : 8192);
+        size_t taken = mask_add(&m, piece, piece.len == rest.len, &out);
+        assert_true(taken > 0);
+        rest = slice_skip(rest, taken);
+    }
+    for (size_t i = 0; i < out.len; i++)
+        assert_int_equal(out.data[i], '*');
+    buf_done(&out);
+    arena_done(&a);
+}
+
 static void test_without_any(void **state)
 {
     struct buf out;
@@ -61,4 +87,5 @@ static void test_without_any(void **state)
     buf_done(&out);
 }
 
-TESTS(cmocka_unit_test(test_cases), cmocka_unit_test(test_without_any))
+TESTS(cmocka_unit_test(test_cases), cmocka_unit_test(test_a_long_one_in_small_pieces),
+      cmocka_unit_test(test_without_any))
