@@ -128,6 +128,8 @@ static void wait_for_end(struct post *p, struct loop *l)
 {
     struct backend *b = container_of(p, struct backend, post);
     (void)l;
+    if (b->prepare)
+        prepare_wait(b->prepare);
     for (unsigned k = 0; k < b->n; k++)
         instance_wait(&b->instances[k]);
     b->is_over = true;

@@ -1,13 +1,11 @@
 /* Where a backend's process listens, and the environment it is told so in. */
 #include "edge/backend_impl.h"
+#include "edge/variables_impl.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#define ENV_MAX   256
 #define TRIES_MAX 100
 
 static bool uses_socket(struct slice run)
@@ -70,37 +68,13 @@ bool instance_address(struct instance *i, const struct backend_options *o, struc
     return address_parse(&i->address, slice_from(text), e);
 }
 
-static void add_env(struct instance *i, size_t *n, const char *name, struct slice value)
-{
-    must(*n < ENV_MAX - 1);
-    i->env[(*n)++] = arena_printf(&i->of->arena, "%s=%.*s", name, SLICE_ARGS(value)).ptr;
-}
-
-static void add_number(struct instance *i, size_t *n, const char *name, unsigned value)
-{
-    char text[16];
-    snprintf(text, sizeof text, "%u", value);
-    add_env(i, n, name, slice_from(text));
-}
-
-/* These and nothing else of ours: secrets of dais stay with dais. */
 void instance_env(struct instance *i)
 {
-    static const char *const passed[] = {"PATH", "HOME", "LANG", "TZ"};
-    const struct pairs *own = &i->of->own_env;
-    size_t n = 0;
-    i->env = arena_alloc(&i->of->arena, ENV_MAX * sizeof *i->env);
-    for (size_t k = 0; k < sizeof passed / sizeof *passed; k++) {
-        const char *value = getenv(passed[k]);
-        if (value)
-            add_env(i, &n, passed[k], slice_from(value));
-    }
-    if (i->address.path[0])
-        add_env(i, &n, "DAIS_SOCKET", slice_from(i->address.path));
-    else
-        add_number(i, &n, "PORT", ntohs(i->address.sa.v4.sin_port));
-    add_number(i, &n, "DAIS_INSTANCE", i->number);
-    for (size_t k = 0; k < own->n && n < ENV_MAX - 1; k++)
-        add_env(i, &n, own->items[k].key.s.ptr, own->items[k].value.s);
-    i->env[n] = NULL;
+    struct arena *a = &i->of->arena;
+    const char *where =
+        i->address.path[0]
+            ? arena_printf(a, "DAIS_SOCKET=%s", i->address.path).ptr
+            : arena_printf(a, "PORT=%u", (unsigned)ntohs(i->address.sa.v4.sin_port)).ptr;
+    const char *number = arena_printf(a, "DAIS_INSTANCE=%u", i->number).ptr;
+    i->env = variables_make(a, (const char *[]){where, number, NULL}, &i->of->own_env);
 }

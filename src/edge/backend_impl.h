@@ -1,6 +1,7 @@
 /* What the files of a backend share: its instances, and what each has to do with its process. */
 #pragma once
 #include "edge/backend.h"
+#include "edge/lines_impl.h"
 
 #include <stdatomic.h>
 
@@ -10,7 +11,7 @@
 struct output {
     struct watch watch;
     struct timer timer; /* tells what was dropped */
-    struct buf said;    /* a line that is not whole yet */
+    struct lines lines;
     int fd;
     bool is_open;
     unsigned room; /* lines that may be logged now */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define SAID_MAX      8192 /* longer lines are logged in pieces */
 #define LINE_BYTES    1024 /* a longer one counts as several */
 #define LINES_PER_S   1000
 #define LINES_AT_ONCE 2000
@@ -58,37 +57,17 @@ static bool may_say(struct output *o, size_t bytes)
 /* ---- lines -------------------------------------------------------------------------------------
  */
 
-static void log_said(struct output *o)
+static void on_line(struct lines *l, struct slice line)
 {
+    struct output *o = container_of(l, struct output, lines);
     struct instance *i = instance_of(o);
-    struct buf shown;
-    bool is_cut = o->said.len == SAID_MAX;
-    buf_init(&shown, 4 * SAID_MAX);
-    size_t taken = mask_add(prepare_mask(i->of->prepare), buf_slice(&o->said), !is_cut, &shown);
-    struct slice text = slice_trim(buf_slice(&shown));
-    if (text.len && may_say(o, text.len)) {
-        if (i->of->n > 1)
-            log_line(LOG_INFO, "backend", F_STR("app", i->of->app), F_INT("instance", i->number),
-                     F_STR("said", text));
-        else
-            log_line(LOG_INFO, "backend", F_STR("app", i->of->app), F_STR("said", text));
-    }
-    buf_done(&shown);
-    buf_consume(&o->said, taken ? taken : o->said.len);
-}
-
-static void take(struct output *o, struct slice bytes)
-{
-    while (bytes.len) {
-        ptrdiff_t end = slice_index(bytes, '\n');
-        size_t room = SAID_MAX - o->said.len;
-        size_t n = end < 0 ? bytes.len : (size_t)end + 1;
-        n = n < room ? n : room;
-        buf_add(&o->said, slice_first(bytes, n));
-        bytes = slice_skip(bytes, n);
-        if (o->said.len == SAID_MAX || o->said.data[o->said.len - 1] == '\n')
-            log_said(o);
-    }
+    if (!may_say(o, line.len))
+        return;
+    if (i->of->n > 1)
+        log_line(LOG_INFO, "backend", F_STR("app", i->of->app), F_INT("instance", i->number),
+                 F_STR("said", line));
+    else
+        log_line(LOG_INFO, "backend", F_STR("app", i->of->app), F_STR("said", line));
 }
 
 /* ---- the pipe ----------------------------------------------------------------------------------
@@ -105,7 +84,7 @@ static void close_pipe(struct instance *i)
     o->is_open = false;
     watch_close(&o->watch, on_closed);
     close(o->fd);
-    log_said(o);
+    lines_end(&o->lines);
     timer_off(&o->timer);
     tell_dropped(o);
 }
@@ -117,7 +96,7 @@ static void read_some(struct instance *i, int reads)
     while (o->is_open && reads-- > 0) {
         ssize_t n = read(o->fd, bytes, sizeof bytes);
         if (n > 0) {
-            take(o, (struct slice){bytes, (size_t)n});
+            lines_add(&o->lines, (struct slice){bytes, (size_t)n});
         } else {
             if (n == 0 || (errno != EAGAIN && errno != EINTR))
                 close_pipe(i);
@@ -153,7 +132,7 @@ void output_open(struct instance *i, int fd)
         close(fd);
         return;
     }
-    buf_init(&o->said, SAID_MAX);
+    lines_init(&o->lines, prepare_mask(i->of->prepare), on_line);
     i->open_watches++;
     watch_want(&o->watch, WATCH_READ);
 }
@@ -163,5 +142,5 @@ void output_close(struct instance *i)
     output_read(i); /* what it said last is in the pipe */
     if (i->output.is_open)
         close_pipe(i);
-    buf_done(&i->output.said);
+    lines_done(&i->output.lines);
 }

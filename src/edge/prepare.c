@@ -2,9 +2,9 @@
  *
  *   look        in a worker: packages, persisted paths, has the setup been run?
  *   on_looked   somebody else is at it: again soon; nothing left to do; or the setup runs
- *   on_event    it has ended: what it made is noted, in a worker; or that it failed is told
  *   finish      whoever waits is called, unless he has gone */
-#include "edge/prepare_impl.h"
+#include "edge/prepare_run_impl.h"
+#include "edge/variables_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,62 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define BUSY_MS      100
-#define GRACE_MS     10000
-#define SAID_MAX     8192 /* longer lines are logged in pieces */
-#define LINES_MAX    20000
-#define LAST_MAX     700 /* of what it said at the end, told with its failure */
-#define ENV_MAX      256
-#define READS_AT_END 256 /* more than any pipe holds */
+#define BUSY_MS 100
 
-enum looked { LOOKED_BUSY, LOOKED_FAILED, LOOKED_READY, LOOKED_SETUP };
-
-struct prepare {
-    _Atomic int refs;
-    _Atomic int state;
-    struct arena arena; /* all text below */
-    struct slice app, command;
-    const char *dir, *data_dir; /* real paths */
-    struct texts packages, persist;
-    int64_t timeout_ms;
-    bool is_running;
-    const char **env;
-    struct mask mask;
-    struct loops *loops;
-    struct spawner *spawner;
-    struct patience patience;
-    char digest[SHA256_HEX_LEN + 1]; /* when it was made; never changes */
-
-    /* of the run: a worker's or loop 0's, never both at a time */
-    struct work work;
-    struct timer timer; /* until whoever has the lock has gone */
-    int lock_fd;
-    enum looked looked;
-    struct err error;
-    const char *step;             /* that failed, in a few words */
-    char now[SHA256_HEX_LEN + 1]; /* the digest with the lock held */
-    struct buf inputs;            /* files that counted before the setup */
-
-    /* loop 0 only */
-    void (*prepared)(void *user, bool ok, const char *why);
-    void *user;
-    struct process *process;
-    struct watch events, output;
-    int output_fd;
-    bool has_output;
-    struct buf said, last; /* a line that is not whole yet; the last ones, masked */
-    unsigned n_lines;
-};
-
-static struct loop *home(const struct prepare *p)
+struct loop *prepare_home(const struct prepare *p)
 {
     return loops_get(p->loops, 0);
 }
 
-static struct setup_options setup_of(const struct prepare *p)
+struct setup_options prepare_setup_options(const struct prepare *p)
 {
     return (struct setup_options){.command = p->command,
                                   .dir = p->dir,
@@ -87,246 +41,33 @@ static void unlock(struct prepare *p)
 }
 
 /* The run's own reference goes. */
-static void end_run(struct prepare *p)
+void prepare_end_run(struct prepare *p)
 {
     unlock(p);
     prepare_unref(p);
 }
 
-static void finish(struct prepare *p, bool ok, const char *why)
+void prepare_finish(struct prepare *p, bool ok, const char *why)
 {
     atomic_store(&p->state, ok ? PREPARE_DONE : PREPARE_FAILED);
     unlock(p);
     if (p->prepared)
         p->prepared(p->user, ok, why);
-    end_run(p);
+    prepare_end_run(p);
 }
 
-static bool is_wanted(const struct prepare *p)
+bool prepare_is_wanted(const struct prepare *p)
 {
-    return loop_is_here(home(p)) && !atomic_load(&p->patience.is_stopped);
+    return loop_is_here(prepare_home(p)) && !atomic_load(&p->patience.is_stopped);
 }
 
-static bool submit(struct prepare *p, void (*run)(struct work *w),
-                   void (*done)(struct work *w, struct loop *l))
+void prepare_submit(struct prepare *p, void (*run)(struct work *w),
+                    void (*done)(struct work *w, struct loop *l))
 {
     p->work = (struct work){.run = run, .done = done};
-    if (lane_submit(home(p), LANE_SLOW, &p->work))
-        return true;
-    finish(p, false, "too much work is waiting");
-    return false;
-}
-
-/* ---- what the setup says ------------------------------------------------------------------------
- */
-
-static void keep_last(struct prepare *p, struct slice line)
-{
-    line = slice_first(line, LAST_MAX / 2);
-    if (p->last.len + line.len + 1 > LAST_MAX)
-        buf_consume(&p->last, p->last.len + line.len + 1 - LAST_MAX);
-    if (p->last.len)
-        buf_add_char(&p->last, '\n');
-    buf_add(&p->last, line);
-}
-
-static void log_line_of(struct prepare *p, struct slice line)
-{
-    line = slice_trim(line);
-    if (!line.len)
+    if (lane_submit(prepare_home(p), LANE_SLOW, &p->work))
         return;
-    keep_last(p, line);
-    if (p->n_lines++ < LINES_MAX)
-        log_line(LOG_INFO, "setup", F_STR("app", p->app), F_STR("said", line));
-    else if (p->n_lines == LINES_MAX + 1)
-        log_line(LOG_WARN, "the setup says too much; the rest is not logged", F_STR("app", p->app));
-}
-
-/* A piece without an end keeps back what may be the start of a secret. */
-static void log_said(struct prepare *p, bool is_whole)
-{
-    struct buf shown;
-    buf_init(&shown, 4 * SAID_MAX);
-    buf_consume(&p->said, mask_add(&p->mask, buf_slice(&p->said), is_whole, &shown));
-    log_line_of(p, buf_slice(&shown));
-    buf_done(&shown);
-    if (p->said.len == SAID_MAX) /* a secret as long as that is no line of a log */
-        buf_clear(&p->said);
-}
-
-static void take_output(struct prepare *p, struct slice bytes)
-{
-    while (bytes.len) {
-        ptrdiff_t end = slice_index(bytes, '\n');
-        size_t room = SAID_MAX - p->said.len;
-        size_t n = end < 0 ? bytes.len : (size_t)end + 1;
-        n = n < room ? n : room;
-        buf_add(&p->said, slice_first(bytes, n));
-        bytes = slice_skip(bytes, n);
-        bool is_whole = p->said.data[p->said.len - 1] == '\n';
-        if (is_whole || p->said.len == SAID_MAX)
-            log_said(p, is_whole);
-    }
-}
-
-/* Watches hold a reference each: they are closed at the end of the turn. */
-static void on_output_closed(struct watch *w)
-{
-    prepare_unref(container_of(w, struct prepare, output));
-}
-
-static void on_events_closed(struct watch *w)
-{
-    prepare_unref(container_of(w, struct prepare, events));
-}
-
-/* False at the end of the pipe. */
-static bool read_output(struct prepare *p, bool *ret_any)
-{
-    char bytes[16384];
-    ssize_t n = read(p->output_fd, bytes, sizeof bytes);
-    *ret_any = n > 0;
-    if (n > 0)
-        take_output(p, (struct slice){bytes, (size_t)n});
-    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
-}
-
-static void close_output(struct prepare *p)
-{
-    if (!p->has_output)
-        return;
-    p->has_output = false;
-    watch_close(&p->output, on_output_closed);
-    close(p->output_fd);
-    log_said(p, true);
-}
-
-static void on_output(struct watch *w, int events)
-{
-    struct prepare *p = container_of(w, struct prepare, output);
-    bool any;
-    (void)events;
-    if (!read_output(p, &any))
-        close_output(p);
-}
-
-/* ---- the setup ----------------------------------------------------------------------------------
- */
-
-static void remember(struct work *w)
-{
-    struct prepare *p = container_of(w, struct prepare, work);
-    struct setup_options o = setup_of(p);
-    p->looked =
-        setup_remember(&o, p->now, buf_slice(&p->inputs), &p->error) ? LOOKED_READY : LOOKED_FAILED;
-}
-
-static void on_remembered(struct work *w, struct loop *l)
-{
-    struct prepare *p = container_of(w, struct prepare, work);
-    (void)l;
-    if (p->looked == LOOKED_FAILED) /* then it is run again next time */
-        log_line(LOG_WARN, "that the setup was run cannot be noted", F_STR("app", p->app),
-                 F_CSTR("why", p->error.msg));
-    if (is_wanted(p))
-        finish(p, true, "");
-    else
-        end_run(p);
-}
-
-static void end_process(struct prepare *p)
-{
-    watch_close(&p->events, on_events_closed);
-    process_free(p->process);
-    p->process = NULL;
-    bool any = p->has_output;
-    for (int i = 0; any && i < READS_AT_END; i++) /* what it said last is in the pipe */
-        (void)read_output(p, &any);
-    close_output(p);
-}
-
-static void tell_failure(struct prepare *p, struct slice why)
-{
-    log_line(LOG_ERROR, "the backend's setup failed; it is not started", F_STR("app", p->app),
-             F_STR("why", why), F_STR("last", buf_slice(&p->last)),
-             F_CSTR("next", "put it right, then `dais reload`"));
-}
-
-static void on_end(struct prepare *p, const struct process_event *ev)
-{
-    struct buf why;
-    buf_init(&why, 400);
-    if (ev->kind == EVENT_FAILED) {
-        process_failed(p->process, ev, &p->error);
-        buf_add_str(&why, p->error.msg);
-    } else {
-        process_ended_text(ev, &why);
-    }
-    end_process(p);
-    if (!is_wanted(p)) {
-        end_run(p);
-    } else if (ev->kind == EVENT_ENDED && ev->exit_code == 0 && ev->reason == PROCESS_EXITED) {
-        log_line(LOG_INFO, "the setup is done", F_STR("app", p->app),
-                 F_INT("ms", ev->usage.wall_us / 1000));
-        (void)submit(p, remember, on_remembered);
-    } else {
-        tell_failure(p, buf_slice(&why));
-        finish(p, false, "its setup failed");
-    }
-    buf_done(&why);
-}
-
-static void on_event(struct watch *w, int events)
-{
-    struct prepare *p = container_of(w, struct prepare, events);
-    struct process_event ev;
-    (void)events;
-    while (p->process && process_next(p->process, &ev) == PROCESS_EVENT) {
-        if (ev.kind != EVENT_STARTED)
-            on_end(p, &ev);
-    }
-}
-
-static void watch_setup(struct prepare *p)
-{
-    struct err e;
-    p->events.on_ready = on_event;
-    must(watch_open(&p->events, home(p), process_fd(p->process), &e));
-    prepare_ref(p);
-    watch_want(&p->events, WATCH_READ);
-    p->output_fd = process_stdio_take(p->process, 1);
-    p->output.on_ready = on_output;
-    p->has_output = p->output_fd >= 0 && watch_open(&p->output, home(p), p->output_fd, &e);
-    if (p->has_output) {
-        prepare_ref(p);
-        watch_want(&p->output, WATCH_READ);
-    } else if (p->output_fd >= 0) {
-        close(p->output_fd);
-    }
-}
-
-static void begin_setup(struct prepare *p)
-{
-    const struct process_opts o = {
-        .shell = p->command.ptr,
-        .env = p->env,
-        .cwd = p->dir,
-        .out.kind = STDIO_PIPE,
-        .err.kind = STDIO_STDOUT,
-        .wall_ms = (uint64_t)p->timeout_ms,
-        .grace_ms = GRACE_MS,
-    };
-    atomic_store(&p->state, PREPARE_SETTING_UP);
-    log_line(LOG_INFO, "the setup begins", F_STR("app", p->app), F_STR("run", p->command),
-             F_INT("timeout_s", p->timeout_ms / 1000));
-    if (!spawner_is_lost(p->spawner) || spawner_reopen(p->spawner, &p->error))
-        p->process = process_start(p->spawner, &o, &p->error);
-    if (p->process) {
-        watch_setup(p);
-        return;
-    }
-    tell_failure(p, slice_from(p->error.msg));
-    finish(p, false, "its setup could not be started");
+    prepare_finish(p, false, "too much work is waiting");
 }
 
 /* ---- looking ------------------------------------------------------------------------------------
@@ -400,7 +141,7 @@ static bool link_persisted(struct prepare *p)
 
 static enum looked look_for_setup(struct prepare *p)
 {
-    struct setup_options o = setup_of(p);
+    struct setup_options o = prepare_setup_options(p);
     if (!p->command.len)
         return LOOKED_READY;
     setup_digest(&o, p->now);
@@ -410,7 +151,7 @@ static enum looked look_for_setup(struct prepare *p)
     setup_inputs(&o, &p->inputs);
     if (setup_forget(&o, &p->error))
         return LOOKED_SETUP;
-    tell_failure(p, slice_from(p->error.msg));
+    setup_tell_failure(p, slice_from(p->error.msg));
     return LOOKED_FAILED;
 }
 
@@ -440,8 +181,8 @@ static void look(struct work *w)
 static void on_looked(struct work *w, struct loop *l)
 {
     struct prepare *p = container_of(w, struct prepare, work);
-    if (!is_wanted(p)) {
-        end_run(p);
+    if (!prepare_is_wanted(p)) {
+        prepare_end_run(p);
         return;
     }
     switch (p->looked) {
@@ -449,13 +190,13 @@ static void on_looked(struct work *w, struct loop *l)
         timer_set(&p->timer, l, BUSY_MS);
         break;
     case LOOKED_FAILED:
-        finish(p, false, p->step);
+        prepare_finish(p, false, p->step);
         break;
     case LOOKED_READY:
-        finish(p, true, "");
+        prepare_finish(p, true, "");
         break;
     case LOOKED_SETUP:
-        begin_setup(p);
+        setup_begin(p);
         break;
     }
 }
@@ -463,7 +204,7 @@ static void on_looked(struct work *w, struct loop *l)
 static void begin_look(struct prepare *p)
 {
     atomic_store(&p->state, PREPARE_LOOKING);
-    (void)submit(p, look, on_looked);
+    prepare_submit(p, look, on_looked);
 }
 
 static void on_timer(struct timer *t, struct loop *l)
@@ -487,20 +228,8 @@ void prepare_begin(struct prepare *p, void (*prepared)(void *user, bool ok, cons
     begin_look(p);
 }
 
-/* After the loops have ended nobody else is left to wait for the setup's end. */
-static void wait_for_end(struct prepare *p)
-{
-    struct process_event ev = {0};
-    while (ev.kind != EVENT_ENDED && ev.kind != EVENT_FAILED &&
-           process_wait(p->process, GRACE_MS + 2000, &ev) == PROCESS_EVENT)
-        continue;
-    end_process(p);
-    end_run(p);
-}
-
 void prepare_end(struct prepare *p)
 {
-    struct err ignored;
     if (atomic_exchange(&p->patience.is_stopped, true))
         return;
     p->prepared = NULL;
@@ -508,13 +237,14 @@ void prepare_end(struct prepare *p)
         atomic_store(&p->state, PREPARE_FAILED);
     if (list_is_linked(&p->timer.link)) {
         timer_off(&p->timer);
-        end_run(p);
+        prepare_end_run(p);
     }
-    if (!p->process)
-        return;
-    process_cancel(p->process, GRACE_MS, &ignored);
-    if (!loop_is_here(home(p)))
-        wait_for_end(p);
+    setup_cancel(p);
+}
+
+void prepare_wait(struct prepare *p)
+{
+    setup_wait(p);
 }
 
 /* ---- making -------------------------------------------------------------------------------------
@@ -537,32 +267,12 @@ static const char *real_path(struct arena *a, const char *path)
     return kept;
 }
 
-static void make_env(struct prepare *p, const struct pairs *env)
-{
-    static const char *const passed[] = {"PATH", "HOME", "LANG", "TZ"};
-    size_t n = 0;
-    p->env = arena_alloc(&p->arena, ENV_MAX * sizeof *p->env);
-    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
-        const char *value = getenv(passed[i]);
-        if (value)
-            p->env[n++] = arena_printf(&p->arena, "%s=%s", passed[i], value).ptr;
-    }
-    for (size_t i = 0; i < env->n && n < ENV_MAX - 1; i++)
-        p->env[n++] = arena_printf(&p->arena, "%.*s=%.*s", SLICE_ARGS(env->items[i].key.s),
-                                   SLICE_ARGS(env->items[i].value.s))
-                          .ptr;
-    p->env[n] = NULL;
-}
-
 struct prepare *prepare_new(const struct prepare_options *o)
 {
     struct prepare *p = mem_new(struct prepare);
     struct arena *a = &p->arena;
     atomic_store(&p->refs, 1);
     arena_init(a, 128u << 20); /* all secrets, and a row for each of their lines */
-    buf_init(&p->said, SAID_MAX);
-    buf_init(&p->last, LAST_MAX + 1);
-    buf_init(&p->inputs, 256u << 10);
     p->lock_fd = -1;
     p->timer.fn = on_timer;
     p->app = arena_dup(a, o->app);
@@ -576,9 +286,10 @@ struct prepare *prepare_new(const struct prepare_options *o)
     p->spawner = o->spawner;
     p->is_running = o->is_running;
     p->patience.is_draining = o->is_draining;
-    make_env(p, o->env);
+    p->env = variables_make(a, (const char *[]){NULL}, o->env);
     mask_init(&p->mask, a, o->hidden, o->n_hidden);
-    struct setup_options setup = setup_of(p);
+    setup_open(p);
+    struct setup_options setup = prepare_setup_options(p);
     if (p->command.len)
         setup_digest(&setup, p->digest);
     return p;
@@ -594,9 +305,7 @@ void prepare_unref(struct prepare *p)
 {
     if (!p || atomic_fetch_sub(&p->refs, 1) > 1)
         return;
-    buf_done(&p->said);
-    buf_done(&p->last);
-    buf_done(&p->inputs);
+    setup_close(p);
     arena_done(&p->arena);
     free(p);
 }

@@ -49,6 +49,7 @@ void prepare_begin(struct prepare *p, void (*prepared)(void *user, bool ok, cons
                    void *user);
 /* Loop 0, or when the loops have ended: it is not called any more, and a setup is ended. */
 void prepare_end(struct prepare *p);
+void prepare_wait(struct prepare *p); /* after that, when the loops have ended: until it has */
 
 enum prepare_state prepare_state(const struct prepare *p); /* any thread */
 const struct mask *prepare_mask(const struct prepare *p);  /* any thread; lives as long as p */
