@@ -2,8 +2,8 @@
  *
  *   begin_next   a worker reads and opens everything
  *   on_read      backends that are new start beside the old, which go on serving
- *   on_look      all are ready: one swap on loop 0; one never will be, or it takes too long:
- * refused finish       whoever asked is told */
+ *   on_look      all are ready: one swap on loop 0; one never will be, or too late: refused
+ *   finish       whoever asked is told */
 #include "app/app_impl.h"
 
 #include <stdlib.h>

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import time
 
 import pytest
 
@@ -640,6 +641,18 @@ def test_an_interrupted_setup_runs_again(tmp_path, end):
     (folder / "go").touch()
     served_once(folder)
     assert runs(folder) == 2
+
+
+def test_setups_of_several_apps_end_at_the_same_time(tmp_path):
+    slow = "trap 'sleep 2; exit 1' TERM; while :; do sleep 0.1; done"
+    for name in ("one", "two", "three"):
+        app(tmp_path / "host" / name, f", setup: {json.dumps(slow)}")
+    (tmp_path / "host" / "host.yaml").write_text("apps: [one, two, three]\n")
+    with serving(tmp_path / "host") as server:
+        wait_for(lambda: server.stderr.count('"the setup begins"') == 3, "three setups")
+        begun = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begun < 4
 
 
 def test_a_reload_does_not_set_up_twice_at_a_time(tmp_path, run_dais):
