@@ -84,6 +84,8 @@ bool environment_fits(const struct pairs *env, struct err *e);
 /* Values that what the backend says must not show; returns how many. */
 size_t backend_hidden(struct host *h, const struct app *app, struct slice **ret);
 
+/* Takes away sockets that a killed server left; before any backend is started. */
+void backends_clean(const char *data_dir);
 /* The app's edge, if it has a backend: at an address, or run here. */
 void backend_open(struct host *h, struct app *app, struct life *life);
 /* All on loop 0. Their processes; again is fine. */

@@ -2,9 +2,12 @@
  * ran with the same words goes on; any other is started, and takes over once it is ready. */
 #include "app/app_impl.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* data/run holds the sockets of backends; absolute, as they run elsewhere. NULL: it cannot be. */
 static const char *socket_dir(struct host *h)
@@ -17,6 +20,19 @@ static const char *socket_dir(struct host *h)
     const char *kept = real ? arena_cstr(&h->arena, slice_from(real)) : NULL;
     free(real);
     return kept;
+}
+
+void backends_clean(const char *data_dir)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/run", data_dir);
+    DIR *dir = opendir(path);
+    for (struct dirent *it; dir && (it = readdir(dir));) {
+        if (slice_ends(slice_from(it->d_name), SLICE(".sock")))
+            unlinkat(dirfd(dir), it->d_name, 0);
+    }
+    if (dir)
+        closedir(dir);
 }
 
 static struct backend *find_running(const struct host *old, const struct backend_options *o)

@@ -66,6 +66,7 @@ static bool take_data(struct life *l, struct err *e)
         return err_set_sys(e, ERR_IO, "opening %s failed; choose another folder with --data", path);
     if (flock(l->lock_fd, LOCK_EX | LOCK_NB) == 0) {
         hide_from_git(dir);
+        backends_clean(dir);
         return true;
     }
     return err_set(e, ERR_LOCKED,

@@ -72,14 +72,12 @@ static bool connect_in(int fd, const char *path, const char *slash)
 static int connect_unix(const char *path, struct err *e)
 {
     const char *slash = strrchr(path, '/');
-    const struct timeval patience = {.tv_sec = 180}; /* a reload waits for new backends */
     must(slash);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         err_set_sys(e, ERR_IO, "making a socket failed");
         return -1;
     }
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (connect_in(fd, path, slash))
         return fd;
     close(fd);
@@ -128,6 +126,7 @@ static void set_problem(struct slice body, struct err *e)
 static bool ask(const char *method, const char *target, const struct app_options *options,
                 struct buf *answer, struct slice *ret_body, struct err *e)
 {
+    const struct timeval patience = {.tv_sec = 30};
     char path[512], request[256];
     if (!app_control_path(options, path, sizeof path, e))
         return false;
@@ -137,6 +136,8 @@ static bool ask(const char *method, const char *target, const struct app_options
     int n =
         snprintf(request, sizeof request,
                  "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method, target);
+    if (strcmp(method, "GET") == 0) /* a reload takes as long as the setup of a new release does */
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     bool fine = exchange(fd, (struct slice){request, (size_t)n}, answer, e);
     close(fd);
     if (!fine)

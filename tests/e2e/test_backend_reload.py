@@ -301,3 +301,16 @@ def test_a_backend_that_cannot_be_run_is_not_ready(tmp_path):
     with serving(folder) as server:
         answer = server.fetch("/readyz")
         assert answer.status == 503 and answer.json()["checks"] == {"backend:app": "failing"}
+
+
+def test_sockets_of_a_killed_server_are_taken_away(tmp_path):
+    folder = app(tmp_path / "app", RUN + " # at $DAIS_SOCKET")
+    for _ in range(2):
+        with serving(folder) as server:
+            about(server)
+            assert len(os.listdir(folder / "data/run")) == 1
+            server.kill()
+    with serving(folder) as server:
+        about(server)
+        assert len(os.listdir(folder / "data/run")) == 1
+    assert not os.listdir(folder / "data/run")
