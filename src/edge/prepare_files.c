@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEPTH_MAX  128
-#define PATH_BYTES 4096
+#define DEPTH_MAX 128
 
 /* ---- looking ----------------------------------------------------------------------------------
  */
@@ -227,7 +226,8 @@ static bool copy_thing(const struct walk *w, int from_dir, const char *from, int
 
 static bool copy_entries(const struct walk *w, int from, int to, int depth)
 {
-    DIR *dir = fdopendir(dup(from));
+    int fd = fcntl(from, F_DUPFD_CLOEXEC, 0);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     bool fine = dir || failed(w, "reading", "a folder");
     for (struct dirent *it; fine && (errno = 0, it = readdir(dir));) {
         if (!is_dots(it->d_name))
@@ -235,6 +235,8 @@ static bool copy_entries(const struct walk *w, int from, int to, int depth)
     }
     if (dir)
         closedir(dir);
+    else if (fd >= 0)
+        close(fd);
     return fine;
 }
 

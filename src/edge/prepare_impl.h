@@ -2,6 +2,8 @@
 #pragma once
 #include "edge/prepare.h"
 
+#define PATH_BYTES 4096
+
 /* For how long somebody wants what is being done; looked at by work that may take long. */
 struct patience {
     const _Atomic bool *is_draining; /* may be NULL */

@@ -12,8 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STEPS_MAX  16
-#define PATH_BYTES 4096
+#define STEPS_MAX 16
 
 static const char *const companions[] = {"-wal", "-shm", "-journal"}; /* of SQLite's files */
 

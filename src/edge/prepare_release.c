@@ -19,7 +19,6 @@
 
 #define FILE_MAX_BYTES (64u << 20) /* of a larger one size and time count */
 #define STAMP_MAX      (1u << 20)
-#define PATH_BYTES     4096
 #define NAMES_MAX      (256u << 10)
 
 static const char *const well_known[] = {

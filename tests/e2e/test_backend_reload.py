@@ -11,7 +11,7 @@ import pytest
 
 from conftest import DAIS_BIN, Conn, clean_env, wait_for
 from own_backend import RUN, about, app, is_alive, log_lines, processes, told
-from serving import serving
+from serving import open_files, serving
 from ws import TEXT, WebSocket
 
 
@@ -314,3 +314,26 @@ def test_sockets_of_a_killed_server_are_taken_away(tmp_path):
         about(server)
         assert len(os.listdir(folder / "data/run")) == 1
     assert not os.listdir(folder / "data/run")
+
+
+def test_many_reloads_of_a_changing_manifest_leave_nothing_behind(tmp_path, run_dais):
+    socket = RUN + " # at $DAIS_SOCKET"
+    variants = [(RUN, ""), (socket, ", env: { A: b }, instances: 2"), (RUN, ", health: /health, setup: 'true'"),
+                (socket, ", persist: [ kept ], cache: 1MB"), (socket, ", setup: 'echo $A', env: { A: c }")]
+    folder = app(tmp_path / "app")
+    with serving(folder, env={"DAIS_THREADS": "3"}) as server:
+        about(server)
+        with Load(server, 4) as load:
+            for run, more in variants * 4:
+                app(folder, run, more)
+                with open(folder / "dais.yaml", "a") as file:
+                    file.write("limits: { 'GET /api/about': 1000000/min }\n" if len(more) % 2 else "")
+                done = run_dais("reload", folder)
+                assert done.returncode == 0, done.stderr
+                load.go_on(10)
+            app(folder)
+            assert run_dais("reload", folder).returncode == 0
+        assert not load.failed, load.failed[:5]
+        wait_for(lambda: len(processes(folder, run_dais)) == 1, "one of them")
+        wait_for(lambda: open_files(server.proc.pid) < 60, "closed descriptors")
+        assert not os.listdir(folder / "data/run") and len(_children_at(folder)) == 1
