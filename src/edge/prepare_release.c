@@ -20,6 +20,8 @@
 #define FILE_MAX_BYTES (64u << 20) /* of a larger one size and time count */
 #define STAMP_MAX      (1u << 20)
 #define NAMES_MAX      (256u << 10)
+#define FILES_MAX      1000 /* whose names count */
+#define WORDS_MAX      2000 /* of the command that are looked at */
 
 static const char *const well_known[] = {
     "requirements*.txt", "pyproject.toml", "uv.lock",       "poetry.lock",   "package.json",
@@ -104,8 +106,8 @@ static void offer(const struct setup_options *o, struct slice folder, struct sli
                              ? arena_printf(a, "%.*s/%.*s", SLICE_ARGS(folder), SLICE_ARGS(name))
                              : arena_dup(a, name);
     const char *path = arena_printf(a, "%s/%.*s", o->dir, SLICE_ARGS(whole)).ptr;
-    if (names->len < 1000 && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-        !is_persisted(o, whole) && slice_index(whole, '\n') < 0)
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && !is_persisted(o, whole) &&
+        slice_index(whole, '\n') < 0)
         map_put(names, whole, a);
 }
 
@@ -123,7 +125,7 @@ static void offer_folder(const struct setup_options *o, struct slice folder, str
 {
     const char *path = arena_printf(a, "%s/%.*s", o->dir, SLICE_ARGS(folder)).ptr;
     DIR *dir = opendir(path);
-    for (struct dirent *it; dir && (it = readdir(dir));) {
+    for (struct dirent *it; dir && names->len < FILES_MAX && (it = readdir(dir));) {
         if (is_well_known(it->d_name))
             offer(o, folder, slice_from(it->d_name), names, a);
     }
@@ -169,7 +171,7 @@ static void list_files(const struct setup_options *o, struct buf *to)
     arena_init(&a, 64u << 20);
     map_init(&names);
     offer_folder(o, SLICE(""), &names, &a);
-    while (next_word(&line, &word)) {
+    for (int n = 0; n < WORDS_MAX && next_word(&line, &word); n++) {
         word = tidy(word);
         if (!word.len || word.len > 1000 || word.ptr[0] == '/' || leads_out(word))
             continue;

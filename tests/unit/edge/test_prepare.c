@@ -132,5 +132,27 @@ static void test_dpkg(void **state)
     assert_false(packages_has(SLICE(""), SLICE("one")));
 }
 
-TESTS(cmocka_unit_test(test_decisions), cmocka_unit_test(test_no_decision_loses_anything),
-      cmocka_unit_test(test_dpkg))
+/* No process is given so long a command, but it is looked at before that is known. */
+static void test_a_command_of_very_many_words(void **state)
+{
+    const struct texts none = {0};
+    struct buf command, inputs;
+    (void)state;
+    buf_init(&command, 1u << 20);
+    buf_init(&inputs, 1u << 20);
+    while (!command.full)
+        buf_add_str(&command, "a ");
+    const struct setup_options o = {
+        .command = {command.data, command.len},
+        .dir = "/proc/self/task/././././././././././././././././././././././././.",
+        .data_dir = "/proc/self",
+        .app = "app",
+        .persist = &none};
+    setup_inputs(&o, &inputs);
+    assert_int_equal(inputs.len, 0);
+    buf_done(&command);
+    buf_done(&inputs);
+}
+
+TESTS(cmocka_unit_test(test_a_command_of_very_many_words), cmocka_unit_test(test_decisions),
+      cmocka_unit_test(test_no_decision_loses_anything), cmocka_unit_test(test_dpkg))
