@@ -29,7 +29,8 @@ const struct verb verb_reload = {
             "threads, connections and the log stay as they are until a restart.\n\n"
             "A backend whose part of the manifest changed is started beside the old one, which\n"
             "ends after its last request once the new one is ready; one that does not get ready\n"
-            "within a minute, or ends three times, is given up, and all stays as it was.\n",
+            "within a minute, or ends three times, is given up, and all stays as it was. All this\n"
+            "is waited for, and the setup of a new release too.\n",
     .run = reload,
     .flags = {{"--backend", NULL, "Start every backend anew, changed or not: for new code.", 0},
               DATA_FLAG},
