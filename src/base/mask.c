@@ -48,6 +48,8 @@ void mask_init(struct mask *m, struct arena *a, const struct slice *values, size
     if (m->n)
         qsort(m->values, m->n, sizeof *m->values, by_length);
     m->longest = m->n ? m->values[0].len : 0;
+    for (size_t i = 0; i < m->n; i++)
+        m->begins[(unsigned char)m->values[i].ptr[0]] = true;
 }
 
 /* The one that stands at the start of text; its length, 0 when there is none. */
@@ -75,6 +77,10 @@ size_t mask_add(const struct mask *m, struct slice text, bool is_whole, struct b
     size_t at = 0, shown = 0;
     while (m && m->n && at < text.len) {
         struct slice rest = slice_skip(text, at);
+        if (!m->begins[(unsigned char)*rest.ptr]) {
+            at++;
+            continue;
+        }
         if (!is_whole && rest.len < m->longest && may_start(m, rest))
             break;
         size_t n = at_start(m, rest);

@@ -14,6 +14,7 @@
 struct mask {
     struct slice *values; /* longest first, so that none is left because a part of it went */
     size_t n, longest;
+    bool begins[256]; /* does one begin with this byte? */
 };
 
 /* Of these values; copied into the arena. */
