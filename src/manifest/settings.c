@@ -3,6 +3,9 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#define SECRET_MAX (64 << 10) /* as in .env; a process could not be given more */
 
 static bool is_port(struct slice s);
 static bool is_database(struct slice s);
@@ -286,7 +289,15 @@ static bool read_secret(const struct settings *s, struct slice path, struct prob
                         struct slice *ret)
 {
     struct slice text;
-    if (!text_file_read(s->arena, arena_cstr(s->arena, path), "", p, &text))
+    struct stat st;
+    const char *file = arena_cstr(s->arena, path);
+    if (stat(file, &st) == 0 && st.st_size > SECRET_MAX) {
+        problems_add(p, PROBLEM_ERROR, slice_from(file), (struct pos){0},
+                     "a secret is at most %d KB long; name the file in the app's own way",
+                     SECRET_MAX >> 10);
+        return false;
+    }
+    if (!text_file_read(s->arena, file, "", p, &text))
         return false;
     while (text.len && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
         text.len--;

@@ -105,6 +105,13 @@ def test_a_missing_secret_keeps_it_from_starting(tmp_path, run_dais):
     assert run_dais("build", folder).returncode == 0, "building needs none"
 
 
+def test_secrets_as_large_as_no_process_can_have_are_told(tmp_path, run_dais):
+    folder = app(tmp_path / "app", top='secrets: [ "X_*" ]')
+    (tmp_path / "large").write_text("x" * 1_000_000)
+    done = run_dais("check", folder, env={f"X_{i}_FILE": tmp_path / "large" for i in range(60)})
+    assert done.returncode == 1 and f"{tmp_path}/large: a secret is at most 64 KB long" in done.stdout
+
+
 def test_a_new_secret_starts_it_again(tmp_path, run_dais):
     folder = app(tmp_path / "app", top='secrets: [ "KEY?" ]')
     with serving(folder) as server:
