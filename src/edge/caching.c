@@ -112,6 +112,19 @@ static struct slice key_of(struct req *rq)
                         SLICE_ARGS(rq->path), SLICE_ARGS(rq->query));
 }
 
+/* Does the backend get less than what Vary would look at here? */
+static bool takes_off(const struct h1_request *h1)
+{
+    struct slice line, name;
+    for (uint32_t at = 0; h1_next(h1, HEADER_CONNECTION, &at, &line);) {
+        while (list_next(&line, &name)) {
+            if (!header_is_hop(header_find(name)) && h1_find(h1, name).ptr)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Nothing says who asks, and what is asked for is the whole. */
 static bool is_plain(const struct req *rq, const struct outgoing *o)
 {
@@ -125,8 +138,8 @@ static bool is_plain(const struct req *rq, const struct outgoing *o)
         if (h1->at[never[i]])
             return false;
     }
-    return !h1->chunked && !h1->content_length && !h1->upgrade && !o->nonce.len && !identity.len &&
-           (!h1->at[HEADER_IF_MODIFIED_SINCE] || h1->at[HEADER_IF_NONE_MATCH]);
+    return !h1->chunked && !h1->content_length && !h1->upgrade && !takes_off(h1) && !o->nonce.len &&
+           !identity.len && (!h1->at[HEADER_IF_MODIFIED_SINCE] || h1->at[HEADER_IF_NONE_MATCH]);
 }
 
 static bool lists(const struct h1_request *h1, struct slice etag)
