@@ -77,7 +77,8 @@ def rude(server, dice):
             if dice.random() < 0.5:
                 conn.sock.recv(100)
     elif kind == 3:
-        conn.send(b"POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n" + b"x" * dice.randrange(90000))
+        conn.send(b"POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n")
+        conn.send(b"x" * dice.randrange(90000))
     elif kind == 4:
         conn.send(b"POST /api/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
                   b"3\r\nabc\r\n" + dice.choice([b"x\r\n", b"5\r\n", b"0\r\n\r\n", b"fffff\r\n" + b"x" * 200_000]))
