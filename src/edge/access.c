@@ -94,12 +94,9 @@ static bool judge_path(struct req *rq, const struct rows *rows, struct slice pat
  * either. */
 static bool may_be_either(const struct req *rq)
 {
-    static const char *const overrides[] = {"x-http-method-override", "x-http-method",
-                                            "x-method-override"};
-    bool is_it = rq->method == METHOD_OTHER;
-    for (size_t i = 0; !is_it && i < sizeof overrides / sizeof *overrides; i++)
-        is_it = h1_find(rq->h1, slice_from(overrides[i])).ptr != NULL;
-    return is_it;
+    struct slice ignored;
+    uint32_t at = 0;
+    return rq->method == METHOD_OTHER || h1_next_override(rq->h1, &at, &ignored);
 }
 
 static bool judge_form(struct req *rq, const struct rows *rows, struct slice path, struct err *e)

@@ -46,6 +46,23 @@ bool header_is_hop(enum header_id id)
     }
 }
 
+bool h1_next_override(const struct h1_request *rq, uint32_t *at, struct slice *ret_method)
+{
+    static const struct slice names[] = {SLICE_INIT("x-http-method-override"),
+                                         SLICE_INIT("x-http-method"),
+                                         SLICE_INIT("x-method-override")};
+    while (*at < rq->n_headers) {
+        const struct h1_header *h = &rq->headers[(*at)++];
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            if (h->id != HEADER_OTHER || !slice_eq_nocase(h->name, names[i]))
+                continue;
+            *ret_method = h->value;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool header_is_claim(struct slice name)
 {
     static const struct slice names[] = {

@@ -149,6 +149,8 @@ enum header_id header_find(struct slice name);
 /* Connection, Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade, Proxy-Connection: of one hop,
  * never forwarded. What Connection lists besides is found with list_has(connection value, name). */
 bool header_is_hop(enum header_id id);
+/* Walks the headers in which a client asks to be taken for another method: start with *at = 0. */
+bool h1_next_override(const struct h1_request *rq, uint32_t *at, struct slice *ret_method);
 /* One in which a proxy says for whom it asks, or for what: of a client that is no proxy a lie. */
 bool header_is_claim(struct slice name);
 

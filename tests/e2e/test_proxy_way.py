@@ -35,6 +35,20 @@ def fixture_claims(tmp_path_factory):
             yield server
 
 
+def test_what_a_framework_may_take_for_another_method_is_not_sent_twice(tmp_path):
+    """The first request of each kind finds a backend that hangs up."""
+    seen = []
+
+    def answer(request, _):
+        seen.append(request.target)
+        return (b"", "close") if seen.count(request.target) == 1 else ok(b"fine")
+    with backend(answer) as behind, serving(write_app(
+            tmp_path / "app", None, f'backend: {{ url: "{behind.url}", routes: [ / ] }}\n')) as server:
+        assert server.fetch("/plain").status == 200
+        assert server.fetch("/other", headers={"X-HTTP-Method-Override": "DELETE"}).status == 502
+    assert seen == ["/plain", "/plain", "/other"]
+
+
 # ---- the cache -----------------------------------------------------------------------------------
 def test_a_header_that_is_taken_off_says_nothing_to_the_cache(tmp_path):
     def answer(request, _):
