@@ -129,11 +129,9 @@ static const struct limit_rule *closest(const struct app *app, struct slice meth
 /* Of all rows that a way to read the path or the method leads to, the strictest. */
 static const struct limit_rule *rule_for(const struct app *app, const struct req *rq)
 {
-    static const unsigned ways[] = {0, PATH_PARAMS, PATH_DECODE, PATH_PARAMS | PATH_DECODE};
     const struct limit_rule *found = NULL;
-    size_t n = path_is_lax(rq->path) ? sizeof ways / sizeof *ways : 1;
-    for (size_t i = 0; i < n; i++) {
-        struct slice path = path_lax(rq->path, ways[i], rq->arena), method = rq->h1->method_text;
+    for (unsigned how = 0; how < path_ways(rq->path); how++) {
+        struct slice path = path_lax(rq->path, how, rq->arena), method = rq->h1->method_text;
         uint32_t at = 0;
         do {
             const struct limit_rule *rule = closest(app, method, path);

@@ -234,7 +234,7 @@ bool path_normalise(struct slice raw, char *to, struct slice *ret, struct err *e
  * after that. In the arena. For rules that must hold however a path is spelt. */
 enum { PATH_PARAMS = 1, PATH_DECODE = 2 };
 struct slice path_lax(struct slice path, unsigned how, struct arena *a);
-bool path_is_lax(struct slice path); /* do the flags change anything? */
+unsigned path_ways(struct slice path); /* in how many: `how` from 0 up to it, without it */
 /* "/api/" is all below it, and "/api"; "/health" is itself and all below "/health/". An empty
  * prefix is above nothing. */
 bool path_is_below(struct slice path, struct slice prefix);
