@@ -192,6 +192,7 @@ bool caching_begin(struct caching *k, struct cache *c, struct req *rq, struct ou
         cached_unref(e);
         return true;
     }
+    k->changes = cache_changes(c, k->key);
     if (rq->method == METHOD_HEAD) {
         k->cache = NULL;
     } else if (e && (e->etag.len || e->changed.len)) {
@@ -327,7 +328,8 @@ void caching_take(struct caching *k, struct req *rq, struct slice piece, bool is
         return;
     k->keeping.body = shared_new(buf_slice(&k->body));
     stop_keeping(k);
-    cache_put(k->cache, &k->keeping, &k->terms, loop_now_ms(rq->loop));
+    if (cache_changes(k->cache, k->key) == k->changes) /* else it may be of before the change */
+        cache_put(k->cache, &k->keeping, &k->terms, loop_now_ms(rq->loop));
     shared_unref(k->keeping.body);
 }
 

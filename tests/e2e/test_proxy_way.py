@@ -62,6 +62,29 @@ def test_a_header_that_is_taken_off_says_nothing_to_the_cache(tmp_path):
         assert server.fetch("/api/x", headers={**german, "Connection": "close, accept-language"}).body == b"None"
 
 
+def test_an_answer_that_a_change_has_overtaken_is_not_kept(tmp_path):
+    """The old one is on its way while a POST changes what it is about."""
+    state, asked, go = {"body": b"old"}, threading.Event(), threading.Event()
+
+    def answer(request, _):
+        if request.method == "POST":
+            state["body"] = b"new"
+            return ok(b"")
+        body = state["body"]
+        if not asked.is_set():
+            asked.set()
+            go.wait(20)
+        return ok(body, PUBLIC)
+    with cached(tmp_path, answer) as server, Conn(server, 20) as conn:
+        conn.request("/api/x")
+        assert asked.wait(20)
+        assert server.fetch("/api/x", method="POST").status == 200
+        go.set()
+        assert conn.read().body == b"old"
+        assert server.fetch("/api/x").body == b"new"
+        assert server.fetch("/api/x").get("cache-status") == "dais; hit"
+
+
 # ---- everything at once --------------------------------------------------------------------------
 MORE = ', instances: 2, sticky: cookie, cache: 1MB, max_body: 100KB, routes: [ /api/ ] }\n'
 EVERYTHING = ('web: { root: web, headers: { "/api/*": { csp: "script-src \'nonce-{nonce}\'" } },'
