@@ -125,12 +125,24 @@ static bool takes_off(const struct h1_request *h1)
     return false;
 }
 
+/* Another cookie than the one that stays here and says nothing about the visitor. */
+static bool has_cookie(const struct req *rq)
+{
+    const struct edge *g = rq->site;
+    struct slice line;
+    for (uint32_t at = 0; h1_next(rq->h1, HEADER_COOKIE, &at, &line);) {
+        if (identity_other_cookies(line, slice_from(g->stay_cookie), rq->arena).len)
+            return true;
+    }
+    return false;
+}
+
 /* Nothing says who asks, and what is asked for is the whole. */
 static bool is_plain(const struct req *rq, const struct outgoing *o)
 {
     static const enum header_id never[] = {
-        HEADER_AUTHORIZATION, HEADER_COOKIE,   HEADER_RANGE,
-        HEADER_IF_RANGE,      HEADER_IF_MATCH, HEADER_IF_UNMODIFIED_SINCE,
+        HEADER_AUTHORIZATION,       HEADER_RANGE, HEADER_IF_RANGE, HEADER_IF_MATCH,
+        HEADER_IF_UNMODIFIED_SINCE,
     };
     const struct h1_request *h1 = rq->h1;
     struct slice identity = o->conf->identity.header.s;
@@ -138,8 +150,9 @@ static bool is_plain(const struct req *rq, const struct outgoing *o)
         if (h1->at[never[i]])
             return false;
     }
-    return !h1->chunked && !h1->content_length && !h1->upgrade && !takes_off(h1) && !o->nonce.len &&
-           !identity.len && (!h1->at[HEADER_IF_MODIFIED_SINCE] || h1->at[HEADER_IF_NONE_MATCH]);
+    return !h1->chunked && !h1->content_length && !h1->upgrade && !takes_off(h1) &&
+           !has_cookie(rq) && !o->nonce.len && !identity.len &&
+           (!h1->at[HEADER_IF_MODIFIED_SINCE] || h1->at[HEADER_IF_NONE_MATCH]);
 }
 
 static bool lists(const struct h1_request *h1, struct slice etag)

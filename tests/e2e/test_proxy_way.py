@@ -85,6 +85,23 @@ def test_an_answer_that_a_change_has_overtaken_is_not_kept(tmp_path):
         assert server.fetch("/api/x").get("cache-status") == "dais; hit"
 
 
+def test_a_cookie_that_stays_here_says_nothing_to_the_cache(tmp_path):
+    folder = app(tmp_path / "app", more=", instances: 2, sticky: cookie, cache: 1MB")
+    manifest = (folder / "dais.yaml").read_text()
+    (folder / "dais.yaml").write_text(manifest.replace("{ root: web }", '{ root: web, headers: { "/api/*": { '
+                                                       'cache_control: "public, max-age=60" } } }'))
+    with serving(folder) as server:
+        first = server.fetch("/api/about", deadline=30)
+        cookie = first.get("set-cookie").split(";")[0]
+        assert cookie.startswith("dais_instance_")
+        again = server.fetch("/api/about", headers={"Cookie": cookie})
+        assert again.get("cache-status") == "dais; hit" and again.get("set-cookie") is None
+        for own in (f"{cookie}; a=b", f"a=b; {cookie}", "dais_app=x", f"{cookie}; dais_app=x"):
+            assert server.fetch("/api/about", headers={"Cookie": own}).get("cache-status") is None, own
+        two = server.fetch("/api/about", headers=[("Cookie", cookie), ("Cookie", "a=b")])
+        assert two.get("cache-status") is None
+
+
 # ---- everything at once --------------------------------------------------------------------------
 MORE = ', instances: 2, sticky: cookie, cache: 1MB, max_body: 100KB, routes: [ /api/ ] }\n'
 EVERYTHING = ('web: { root: web, headers: { "/api/*": { csp: "script-src \'nonce-{nonce}\'" } },'
