@@ -1,8 +1,6 @@
 /* Who asks, for apps without accounts: whoever sits at this machine is the user `local`. */
 #include "app/app_impl.h"
 
-#include <string.h>
-
 /* ---- is it this machine? --------------------------------------------------------------------- */
 
 static bool host_is_local(struct slice host)
@@ -21,20 +19,11 @@ static bool host_is_local(struct slice host)
 /* Any header that some proxy writes to say for whom it asks. */
 static bool is_forwarded(const struct h1_request *h1)
 {
-    static const char *const names[] = {"forwarded",      "via",
-                                        "forwarded-for",  "x-real-ip",
-                                        "x-client-ip",    "x-cluster-client-ip",
-                                        "true-client-ip", "cf-connecting-ip",
-                                        "client-ip"};
     for (uint32_t i = 0; i < h1->n_headers; i++) {
         struct slice name = h1->headers[i].name;
-        if (slice_starts_nocase(name, SLICE("x-forwarded")) ||
+        if (header_is_claim(name) || slice_eq_nocase(name, SLICE("via")) ||
             slice_starts_nocase(name, SLICE("x_forwarded")))
             return true;
-        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-            if (slice_eq_nocase(name, slice_from(names[k])))
-                return true;
-        }
     }
     return false;
 }

@@ -90,10 +90,10 @@ void limits_done(struct app *app)
 
 /* ---- which row? ------------------------------------------------------------------------------ */
 
-static bool has_method(const struct limit_rule *rule, const struct req *rq)
+static bool has_method(const struct limit_rule *rule, struct slice method)
 {
-    return slice_is(rule->method, "*") || slice_eq_nocase(rule->method, rq->h1->method_text) ||
-           (slice_is(rule->method, "GET") && rq->method == METHOD_HEAD);
+    return slice_is(rule->method, "*") || slice_eq_nocase(rule->method, method) ||
+           (slice_is(rule->method, "GET") && slice_eq_nocase(method, SLICE("HEAD")));
 }
 
 static bool is_stricter(const struct limit_rule *a, const struct limit_rule *b)
@@ -113,29 +113,31 @@ static bool is_closer(const struct limit_rule *a, const struct limit_rule *b)
     return a_any != b_any ? b_any : is_stricter(a, b);
 }
 
-static const struct limit_rule *closest(const struct app *app, const struct req *rq,
+static const struct limit_rule *closest(const struct app *app, struct slice method,
                                         struct slice path)
 {
     const struct limit_rule *best = NULL;
     for (size_t i = 0; i < app->n_limits; i++) {
         const struct limit_rule *rule = &app->limits[i];
-        if (has_method(rule, rq) && path_is_below(path, rule->prefix) &&
+        if (has_method(rule, method) && path_is_below(path, rule->prefix) &&
             (!best || is_closer(rule, best)))
             best = rule;
     }
     return best;
 }
 
-/* Of all rows that a way to read the path leads to, the strictest. */
+/* Of all rows that a way to read the path or the method leads to, the strictest. */
 static const struct limit_rule *rule_for(const struct app *app, const struct req *rq)
 {
-    static const unsigned ways[] = {0, PATH_PARAMS, PATH_DECODE, PATH_PARAMS | PATH_DECODE};
     const struct limit_rule *found = NULL;
-    size_t n = path_is_lax(rq->path) ? sizeof ways / sizeof *ways : 1;
-    for (size_t i = 0; i < n; i++) {
-        const struct limit_rule *rule = closest(app, rq, path_lax(rq->path, ways[i], rq->arena));
-        if (rule && (!found || is_stricter(rule, found)))
-            found = rule;
+    for (unsigned how = 0; how < path_ways(rq->path); how++) {
+        struct slice path = path_lax(rq->path, how, rq->arena), method = rq->h1->method_text;
+        uint32_t at = 0;
+        do {
+            const struct limit_rule *rule = closest(app, method, path);
+            if (rule && (!found || is_stricter(rule, found)))
+                found = rule;
+        } while (h1_next_override(rq->h1, &at, &method));
     }
     return found && found->counter ? found : NULL;
 }

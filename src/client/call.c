@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define SIDES_MAX   64u
+#define CRUMB_BYTES 4096u
 #define INTERIM_MAX 32u /* 1xx answers before the one that counts */
 
 /* ---- sides ---------------------------------------------------------------------------------- */
@@ -239,6 +240,13 @@ static void send_plain(struct call *c, struct slice *in)
         break_out(s);
 }
 
+/* Whoever cuts a body into single bytes gets no call of the kernel for each: they leave together,
+ * when the loop comes by. */
+static bool is_crumb(const struct call_side *s, size_t n)
+{
+    return n < CRUMB_BYTES && s->options.body == CALL_BODY_CHUNKED && !s->is_tunnel;
+}
+
 void call_send(struct call *c, struct slice *in, bool is_last)
 {
     struct call_side *s = c->side;
@@ -256,6 +264,7 @@ void call_send(struct call *c, struct slice *in, bool is_last)
         s->wants_room = true;
         return;
     }
+    size_t had = in->len;
     if (s->options.body == CALL_BODY_CHUNKED || s->is_tunnel)
         add_piece(s, in, is_last);
     else if (!c->line->is_connecting)
@@ -266,7 +275,10 @@ void call_send(struct call *c, struct slice *in, bool is_last)
     s->wants_room = in->len > 0;
     if (c->line->is_connecting)
         return;
-    push(c);
+    if (is_crumb(s, had - in->len) && !s->is_all_given)
+        watch_want(&c->line->watch, c->line->watch.events | WATCH_WRITE); /* with what follows */
+    else
+        push(c);
     if (s->is_all_given && s->is_tunnel && is_sent(s))
         c->line->stream.ops->shut(&c->line->stream);
 }

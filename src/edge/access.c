@@ -94,12 +94,9 @@ static bool judge_path(struct req *rq, const struct rows *rows, struct slice pat
  * either. */
 static bool may_be_either(const struct req *rq)
 {
-    static const char *const overrides[] = {"x-http-method-override", "x-http-method",
-                                            "x-method-override"};
-    bool is_it = rq->method == METHOD_OTHER;
-    for (size_t i = 0; !is_it && i < sizeof overrides / sizeof *overrides; i++)
-        is_it = h1_find(rq->h1, slice_from(overrides[i])).ptr != NULL;
-    return is_it;
+    struct slice ignored;
+    uint32_t at = 0;
+    return rq->method == METHOD_OTHER || h1_next_override(rq->h1, &at, &ignored);
 }
 
 static bool judge_form(struct req *rq, const struct rows *rows, struct slice path, struct err *e)
@@ -131,7 +128,6 @@ static bool prefix_of(struct req *rq, struct slice prefix, struct slice *ret, st
 
 bool access_check(struct req *rq, const struct backend_conf *conf, struct err *e)
 {
-    static const unsigned ways[] = {0, PATH_PARAMS, PATH_DECODE, PATH_PARAMS | PATH_DECODE};
     struct rows rows = {.items = conf->access.items, .n = conf->access.n};
     if (!rows.n)
         return true;
@@ -146,9 +142,8 @@ bool access_check(struct req *rq, const struct backend_conf *conf, struct err *e
         if (rows.prefixes[i].len)
             rows.prefixes[i] = path_lax(rows.prefixes[i], 0, rq->arena);
     }
-    size_t n = path_is_lax(rq->path) ? sizeof ways / sizeof *ways : 1;
-    for (size_t i = 0; i < n; i++) {
-        if (!judge_form(rq, &rows, path_lax(rq->path, ways[i], rq->arena), e))
+    for (unsigned how = 0; how < path_ways(rq->path); how++) {
+        if (!judge_form(rq, &rows, path_lax(rq->path, how, rq->arena), e))
             return false;
     }
     return true;

@@ -8,12 +8,14 @@
 #include <string.h>
 
 #define VARIANTS_MAX 8
+#define CHANGES      256u
 
 struct cache {
     pthread_mutex_t lock;
-    struct map entries; /* key -> the first of its variants */
-    struct list used;   /* longest ago first */
-    size_t max, taken;  /* taken: by what is here, and reserved */
+    struct map entries;        /* key -> the first of its variants */
+    struct list used;          /* longest ago first */
+    size_t max, taken;         /* taken: by what is here, and reserved */
+    unsigned changes[CHANGES]; /* how often something was forgotten, by a hash of its key */
 };
 
 struct cache *cache_new(size_t max_bytes)
@@ -211,10 +213,24 @@ void cache_renew(struct cache *c, struct cached *e, const struct cache_terms *te
     pthread_mutex_unlock(&c->lock);
 }
 
+static unsigned *changes_of(struct cache *c, struct slice key)
+{
+    return &c->changes[map_hash(key) % CHANGES];
+}
+
+unsigned cache_changes(struct cache *c, struct slice key)
+{
+    pthread_mutex_lock(&c->lock);
+    unsigned n = *changes_of(c, key);
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
+
 void cache_forget(struct cache *c, struct slice key)
 {
     struct cached *e;
     pthread_mutex_lock(&c->lock);
+    ++*changes_of(c, key);
     while ((e = map_find(&c->entries, key)))
         take_out(c, e);
     pthread_mutex_unlock(&c->lock);

@@ -55,6 +55,8 @@ void cache_put(struct cache *c, const struct cached *e, const struct cache_terms
 void cache_renew(struct cache *c, struct cached *e, const struct cache_terms *terms,
                  int64_t now_ms);
 void cache_forget(struct cache *c, struct slice key);
+/* Another number than before: it was forgotten since, or one like it. */
+unsigned cache_changes(struct cache *c, struct slice key);
 /* What the request has under the names of a Vary header. */
 void cache_values(struct buf *to, struct slice names, const struct h1_request *h1);
 
@@ -69,7 +71,8 @@ struct caching {
     struct cache_terms terms;
     struct buf body;
     size_t reserved;
-    uint64_t length; /* of the body; UINT64_MAX: its end says */
+    uint64_t length;  /* of the body; UINT64_MAX: its end says */
+    unsigned changes; /* of the key, when the backend was asked */
     bool is_keeping;
 };
 /* True: it was answered. False: the backend is asked, with o->condition if that is not empty. */

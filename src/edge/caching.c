@@ -112,12 +112,37 @@ static struct slice key_of(struct req *rq)
                         SLICE_ARGS(rq->path), SLICE_ARGS(rq->query));
 }
 
+/* Does the backend get less than what Vary would look at here? */
+static bool takes_off(const struct h1_request *h1)
+{
+    struct slice line, name;
+    for (uint32_t at = 0; h1_next(h1, HEADER_CONNECTION, &at, &line);) {
+        while (list_next(&line, &name)) {
+            if (!header_is_hop(header_find(name)) && h1_find(h1, name).ptr)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Another cookie than the one that stays here and says nothing about the visitor. */
+static bool has_cookie(const struct req *rq)
+{
+    const struct edge *g = rq->site;
+    struct slice line;
+    for (uint32_t at = 0; h1_next(rq->h1, HEADER_COOKIE, &at, &line);) {
+        if (identity_other_cookies(line, slice_from(g->stay_cookie), rq->arena).len)
+            return true;
+    }
+    return false;
+}
+
 /* Nothing says who asks, and what is asked for is the whole. */
 static bool is_plain(const struct req *rq, const struct outgoing *o)
 {
     static const enum header_id never[] = {
-        HEADER_AUTHORIZATION, HEADER_COOKIE,   HEADER_RANGE,
-        HEADER_IF_RANGE,      HEADER_IF_MATCH, HEADER_IF_UNMODIFIED_SINCE,
+        HEADER_AUTHORIZATION,       HEADER_RANGE, HEADER_IF_RANGE, HEADER_IF_MATCH,
+        HEADER_IF_UNMODIFIED_SINCE,
     };
     const struct h1_request *h1 = rq->h1;
     struct slice identity = o->conf->identity.header.s;
@@ -125,7 +150,8 @@ static bool is_plain(const struct req *rq, const struct outgoing *o)
         if (h1->at[never[i]])
             return false;
     }
-    return !h1->chunked && !h1->content_length && !h1->upgrade && !o->nonce.len && !identity.len &&
+    return !h1->chunked && !h1->content_length && !h1->upgrade && !takes_off(h1) &&
+           !has_cookie(rq) && !o->nonce.len && !identity.len &&
            (!h1->at[HEADER_IF_MODIFIED_SINCE] || h1->at[HEADER_IF_NONE_MATCH]);
 }
 
@@ -179,6 +205,7 @@ bool caching_begin(struct caching *k, struct cache *c, struct req *rq, struct ou
         cached_unref(e);
         return true;
     }
+    k->changes = cache_changes(c, k->key);
     if (rq->method == METHOD_HEAD) {
         k->cache = NULL;
     } else if (e && (e->etag.len || e->changed.len)) {
@@ -314,7 +341,8 @@ void caching_take(struct caching *k, struct req *rq, struct slice piece, bool is
         return;
     k->keeping.body = shared_new(buf_slice(&k->body));
     stop_keeping(k);
-    cache_put(k->cache, &k->keeping, &k->terms, loop_now_ms(rq->loop));
+    if (cache_changes(k->cache, k->key) == k->changes) /* else it may be of before the change */
+        cache_put(k->cache, &k->keeping, &k->terms, loop_now_ms(rq->loop));
     shared_unref(k->keeping.body);
 }
 

@@ -12,12 +12,6 @@ static bool is_ours(enum header_id id)
     case HEADER_HOST:
     case HEADER_CONTENT_LENGTH:
     case HEADER_EXPECT:
-    case HEADER_FORWARDED:
-    case HEADER_X_FORWARDED_FOR:
-    case HEADER_X_FORWARDED_HOST:
-    case HEADER_X_FORWARDED_PROTO:
-    case HEADER_X_FORWARDED_PREFIX:
-    case HEADER_X_REAL_IP:
     case HEADER_X_REQUEST_ID:
         return true;
     default:
@@ -85,9 +79,10 @@ static bool is_condition(enum header_id id)
 /* Made anew here, another's business, or not wanted of this answer. */
 static bool is_kept_back(const struct h1_header *h, const struct outgoing *o)
 {
-    return is_ours(h->id) || identity_is_header(h->name, o->conf->identity.header.s) ||
-           is_ambiguous(h->name) || is_nonce(h->name) ||
-           (o->may_rewrite && is_about_coding(h->id)) || (o->condition.len && is_condition(h->id));
+    return is_ours(h->id) || header_is_claim(h->name) ||
+           identity_is_header(h->name, o->conf->identity.header.s) || is_ambiguous(h->name) ||
+           is_nonce(h->name) || (o->may_rewrite && is_about_coding(h->id)) ||
+           (o->condition.len && is_condition(h->id));
 }
 
 static void add_received(struct buf *to, const struct req *rq, const struct edge *g,

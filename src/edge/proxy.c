@@ -236,7 +236,10 @@ static void be_patient(struct proxy *p)
 
 static bool is_safe(const struct req *rq)
 {
-    return edge_is_reading(rq->method) && !rq->h1->chunked && !rq->h1->content_length;
+    struct slice other;
+    uint32_t at = 0;
+    return edge_is_reading(rq->method) && !rq->h1->chunked && !rq->h1->content_length &&
+           !h1_next_override(rq->h1, &at, &other);
 }
 
 /* The process died with the request, perhaps, but gave no byte of an answer: once more. Not at

@@ -46,6 +46,43 @@ bool header_is_hop(enum header_id id)
     }
 }
 
+bool h1_next_override(const struct h1_request *rq, uint32_t *at, struct slice *ret_method)
+{
+    static const struct slice names[] = {SLICE_INIT("x-http-method-override"),
+                                         SLICE_INIT("x-http-method"),
+                                         SLICE_INIT("x-method-override")};
+    while (*at < rq->n_headers) {
+        const struct h1_header *h = &rq->headers[(*at)++];
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            if (h->id != HEADER_OTHER || !slice_eq_nocase(h->name, names[i]))
+                continue;
+            *ret_method = h->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool header_is_claim(struct slice name)
+{
+    static const struct slice names[] = {
+        SLICE_INIT("forwarded"),       SLICE_INIT("forwarded-for"),
+        SLICE_INIT("client-ip"),       SLICE_INIT("x-real-ip"),
+        SLICE_INIT("x-client-ip"),     SLICE_INIT("x-cluster-client-ip"),
+        SLICE_INIT("true-client-ip"),  SLICE_INIT("cf-connecting-ip"),
+        SLICE_INIT("front-end-https"), SLICE_INIT("proxy"), /* CGI reads it as HTTP_PROXY */
+        SLICE_INIT("x-original-url"),  SLICE_INIT("x-rewrite-url"),
+        SLICE_INIT("x-original-host"),
+    };
+    if (!name.len || !strchr("cfptxCFPTX", name.ptr[0])) /* most are none */
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (slice_eq_nocase(name, names[i]))
+            return true;
+    }
+    return slice_starts_nocase(name, SLICE("x-forwarded"));
+}
+
 struct slice h1_find(const struct h1_request *rq, struct slice name)
 {
     for (uint32_t i = 0; i < rq->n_headers; i++) {

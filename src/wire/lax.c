@@ -92,9 +92,10 @@ struct slice path_lax(struct slice path, unsigned how, struct arena *a)
     return (struct slice){p, resolve(p, n)};
 }
 
-bool path_is_lax(struct slice path)
+unsigned path_ways(struct slice path)
 {
-    return slice_index(path, ';') >= 0 || slice_index(path, '%') >= 0;
+    bool is_lax = slice_index(path, ';') >= 0 || slice_index(path, '%') >= 0;
+    return is_lax ? (PATH_PARAMS | PATH_DECODE) + 1 : 1;
 }
 
 bool path_is_below(struct slice path, struct slice prefix)

@@ -149,6 +149,10 @@ enum header_id header_find(struct slice name);
 /* Connection, Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade, Proxy-Connection: of one hop,
  * never forwarded. What Connection lists besides is found with list_has(connection value, name). */
 bool header_is_hop(enum header_id id);
+/* Walks the headers in which a client asks to be taken for another method: start with *at = 0. */
+bool h1_next_override(const struct h1_request *rq, uint32_t *at, struct slice *ret_method);
+/* One in which a proxy says for whom it asks, or for what: of a client that is no proxy a lie. */
+bool header_is_claim(struct slice name);
 
 /* Is `token` an element of the comma separated list, any case? */
 bool list_has(struct slice list, struct slice token);
@@ -230,7 +234,7 @@ bool path_normalise(struct slice raw, char *to, struct slice *ret, struct err *e
  * after that. In the arena. For rules that must hold however a path is spelt. */
 enum { PATH_PARAMS = 1, PATH_DECODE = 2 };
 struct slice path_lax(struct slice path, unsigned how, struct arena *a);
-bool path_is_lax(struct slice path); /* do the flags change anything? */
+unsigned path_ways(struct slice path); /* in how many: `how` from 0 up to it, without it */
 /* "/api/" is all below it, and "/api"; "/health" is itself and all below "/health/". An empty
  * prefix is above nothing. */
 bool path_is_below(struct slice path, struct slice prefix);

@@ -72,6 +72,13 @@ def test_which_row_counts(tmp_path, behind, method, path, allowed):
         assert [status == 429 for status in found] == [False] * allowed + [True] * (6 - allowed)
 
 
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
+def test_a_method_asked_for_in_a_header_counts_too(tmp_path, behind, name):
+    with serving(app(tmp_path / "app", behind.url, '"POST /api/": 100/min, "DELETE /api/": 2/min')) as server:
+        assert statuses(server, 3, method="POST", headers={name: "delete"}) == [200, 200, 429]
+        assert statuses(server, 3, method="POST", headers={name: "PUT"}) == [200] * 3
+
+
 def test_rows_count_apart_and_paths_of_one_together(tmp_path, behind):
     with serving(app(tmp_path / "app", behind.url, ROWS)) as server:
         assert statuses(server, 3, "/api/jobs/a", method="POST") == [200, 200, 429]

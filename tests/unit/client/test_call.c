@@ -136,7 +136,8 @@ struct ask {
     size_t body_len;                    /* 0: strlen */
     bool is_upgrade, may_repeat, waits; /* waits: for the idle connection to be closed first */
     bool rushes, does_caller;
-    size_t sip; /* of the answer; 0: 64 KB */
+    size_t crumb; /* the body is given in pieces of so many bytes; 0: at once */
+    size_t sip;   /* of the answer; 0: 64 KB */
     uint32_t head_ms, idle_ms, tunnel_ms;
     uint32_t linger_ms; /* with all of the answer, before the call ends */
     /* what came */
@@ -205,12 +206,25 @@ static void pull(struct ask *a)
     }
 }
 
+static void give(struct call *c, const struct ask *a)
+{
+    size_t taken = 1;
+    while (a->crumb && caller.body.len > a->crumb && taken) {
+        struct slice piece = slice_first(caller.body, a->crumb);
+        call_send(c, &piece, false);
+        taken = a->crumb - piece.len;
+        caller.body = slice_skip(caller.body, taken);
+    }
+    if (taken)
+        call_send(c, &caller.body, true);
+}
+
 static void on_event(struct call *c, enum call_event event)
 {
     struct ask *a = caller.now;
     switch (event) {
     case CALL_WRITABLE:
-        call_send(c, &caller.body, true);
+        give(c, a);
         break;
     case CALL_HEAD:
         a->status = c->answer.status;
@@ -298,11 +312,34 @@ static bool tighten(struct stream *s)
     return true;
 }
 
+static struct stream_ops counting_ops;
+static unsigned n_writes; /* is counted while is_counting */
+static bool is_counting;
+
+static enum io counting_write(struct stream *s, const struct iovec *iov, int n, bool more,
+                              size_t *ret_n)
+{
+    n_writes++;
+    return plain_ops->write(s, iov, n, more, ret_n);
+}
+
+static bool count_writes(struct stream *s)
+{
+    plain_ops = s->ops;
+    counting_ops = *plain_ops;
+    counting_ops.write = counting_write;
+    s->ops = &counting_ops;
+    return true;
+}
+
 static void run_to(uint16_t port, struct ask *asks, size_t n)
 {
     struct err e;
     char text[32];
-    struct dial_options o = {.connect_ms = 2000, .filter = is_tight ? tighten : NULL};
+    struct dial_options o = {.connect_ms = 2000,
+                             .filter = is_tight      ? tighten
+                                       : is_counting ? count_writes
+                                                     : NULL};
     snprintf(text, sizeof text, "127.0.0.1:%u", port);
     assert_true(address_parse(&o.to, slice_from(text), &e));
     caller = (struct caller){.asks = asks, .now = asks, .n = n, .post.fn = next_ask};
@@ -560,6 +597,27 @@ static void bodies_arrive(void **state)
     }
 }
 
+/* A client that sends its body byte by byte must not cost a call of the kernel for each. */
+static void crumbs_leave_together(void **state)
+{
+    static const struct step steps[] = {
+        {"\r\n0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}, CLOSE, CLOSE};
+    (void)state;
+    memset(big, 'b', sizeof big);
+    struct ask *a =
+        ask((struct ask){.head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+                         .kind = CALL_BODY_CHUNKED,
+                         .body = big,
+                         .body_len = 50000,
+                         .crumb = 1});
+    is_counting = true;
+    n_writes = 0;
+    run(steps, a, 1);
+    is_counting = false;
+    expect(a, 200, "ok");
+    assert_in_range(n_writes, 2, 100);
+}
+
 /* The answer comes before the body is read, and the connection ends: a 413 must not get lost. */
 static void early_answers_are_heard(void **state)
 {
@@ -667,6 +725,7 @@ int main(void)
         cmocka_unit_test(silence_times_out),
         cmocka_unit_test(nobody_there),
         cmocka_unit_test(bodies_arrive),
+        cmocka_unit_test(crumbs_leave_together),
         cmocka_unit_test(early_answers_are_heard),
         cmocka_unit_test(a_closed_connection_is_no_failure),
         cmocka_unit_test(stale_bytes_are_no_answer),
