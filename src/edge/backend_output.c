@@ -58,6 +58,17 @@ static bool may_say(struct output *o, size_t bytes)
 /* ---- lines -------------------------------------------------------------------------------------
  */
 
+/* The indent stays: tracebacks are read by it. */
+static struct slice trim_line(struct slice line)
+{
+    struct slice text = slice_trim(line);
+    while (text.len && text.ptr > line.ptr && (text.ptr[-1] == ' ' || text.ptr[-1] == '\t')) {
+        text.ptr--;
+        text.len++;
+    }
+    return text;
+}
+
 static void log_said(struct output *o)
 {
     struct instance *i = instance_of(o);
@@ -65,7 +76,7 @@ static void log_said(struct output *o)
     bool is_cut = o->said.len == SAID_MAX;
     buf_init(&shown, 4 * SAID_MAX);
     size_t taken = mask_add(prepare_mask(i->of->prepare), buf_slice(&o->said), !is_cut, &shown);
-    struct slice text = slice_trim(buf_slice(&shown));
+    struct slice text = trim_line(buf_slice(&shown));
     if (text.len && may_say(o, text.len)) {
         if (i->of->n > 1)
             log_line(LOG_INFO, "backend", F_STR("app", i->of->app), F_INT("instance", i->number),
