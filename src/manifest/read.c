@@ -409,8 +409,11 @@ static void read_value(struct reader *r, const struct field *f, enum kind kind,
         read_map(r, f, node, to);
     else if (kind == K_TEXTS && node->type != YAML_MAP && !yaml_is_null(node))
         read_texts(r, f, node, to);
-    else if (node->type != YAML_SCALAR || !read_single(f, kind, node, to))
+    else if (node->type != YAML_SCALAR || !read_single(f, kind, node, to)) {
         wrong(r, f, kind, node);
+        if (kind == K_TEXT) /* it was given, so nobody needs to say that it is missing */
+            ((struct text *)to)->pos = pos_of(node);
+    }
 }
 
 static void unknown_key(struct reader *r, const struct shape *shape, const struct yaml_node *key)

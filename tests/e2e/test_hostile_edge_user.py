@@ -65,6 +65,12 @@ def test_check_knows_what_serve_refuses_of_an_address(url, says, tmp_path, run_d
     assert f"dais.yaml:3:8: {says}" in said and code == 1, said
 
 
+def test_a_value_that_is_wrong_is_not_called_missing_too(tmp_path, run_dais):
+    manifest = 'backend:\n  url: "http://me@127.0.0.1:9"\n  routes: [ /api/ ]\n'
+    said, code = check(run_dais, write_app(tmp_path / "a", manifest=manifest))
+    assert said.endswith("such as http://127.0.0.1:9000\n1 error\n") and code == 1, said
+
+
 @pytest.mark.parametrize("line, says", [
     ("  health: { path: /h, every: 1ms }", "`every` is `1ms`; it must be at least 1s"),
     ("  health: { path: /h, every: 2w }", "`every` is `2w`; it must be at most 1d"),
