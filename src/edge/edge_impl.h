@@ -95,6 +95,7 @@ bool identity_value(struct req *rq, const struct edge *g, struct slice *ret, str
 /* May a program behind us take one header's name for the other's? */
 bool identity_is_header(struct slice name, struct slice header);
 bool identity_is_own_bearer(struct slice authorization); /* dais's own token, not the backend's */
+bool identity_is_cookie(struct slice piece, struct slice own); /* "NAME=..." of that name? */
 /* A Cookie line without dais's own cookie; the line itself when that is not in it. */
 struct slice identity_other_cookies(struct slice line, struct slice own, struct arena *a);
 

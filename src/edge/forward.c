@@ -269,13 +269,21 @@ static bool add_changed(struct buf *to, const struct h1_header *h, int status,
     return is_changed;
 }
 
+/* A session of dais's is not the backend's to give. */
+static bool is_own_cookie(const struct h1_header *h, const struct edge *g)
+{
+    return slice_eq_nocase(h->name, SLICE("set-cookie")) &&
+           (identity_is_cookie(h->value, slice_from(g->cookie)) ||
+            identity_is_cookie(h->value, slice_from(g->stay_cookie)));
+}
+
 void forward_answer(struct buf *to, const struct h1_response *answer, const struct req *rq,
                     const struct outgoing *o)
 {
     const struct h1_request *head = &answer->head;
     for (uint32_t i = 0; i < head->n_headers; i++) {
         const struct h1_header *h = &head->headers[i];
-        if (is_of_this_hop(h) || is_listed(head, h->name) ||
+        if (is_of_this_hop(h) || is_listed(head, h->name) || is_own_cookie(h, rq->site) ||
             outgoing_drops(o, rq, h->name, answer->status))
             continue;
         if (rq->mount.len && slice_eq_nocase(h->name, SLICE("location")))

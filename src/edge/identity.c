@@ -175,7 +175,7 @@ bool identity_is_own_bearer(struct slice authorization)
     return false;
 }
 
-static bool is_own_cookie(struct slice piece, struct slice own)
+bool identity_is_cookie(struct slice piece, struct slice own)
 {
     struct slice name;
     return slice_cut(&piece, '=', &name) && slice_eq_nocase(slice_trim(name), own);
@@ -186,13 +186,13 @@ struct slice identity_other_cookies(struct slice line, struct slice own, struct 
     struct slice rest = line, piece;
     bool is_there = false;
     while (slice_cut(&rest, ';', &piece))
-        is_there |= is_own_cookie(piece, own);
+        is_there |= identity_is_cookie(piece, own);
     if (!is_there)
         return line;
     struct buf kept;
     buf_init(&kept, line.len + 1);
     for (rest = line; slice_cut(&rest, ';', &piece);) {
-        if (is_own_cookie(piece, own))
+        if (identity_is_cookie(piece, own))
             continue;
         if (kept.len)
             buf_add_char(&kept, ';');

@@ -17,12 +17,23 @@ void lines_done(struct lines *l)
     buf_done(&l->said);
 }
 
+/* The indent stays: tracebacks are read by it. */
+static struct slice trim_line(struct slice line)
+{
+    struct slice text = slice_trim(line);
+    while (text.len && text.ptr > line.ptr && (text.ptr[-1] == ' ' || text.ptr[-1] == '\t')) {
+        text.ptr--;
+        text.len++;
+    }
+    return text;
+}
+
 static void tell(struct lines *l, bool is_whole)
 {
     struct buf shown;
     buf_init(&shown, SAID_MAX + 1);
     size_t taken = mask_add(l->mask, buf_slice(&l->said), is_whole, &shown);
-    struct slice line = slice_trim(buf_slice(&shown));
+    struct slice line = trim_line(buf_slice(&shown));
     must(taken || !l->said.len); /* no secret is looked for as a whole that is longer than this */
     if (line.len)
         l->on_line(l, line);

@@ -202,7 +202,9 @@ static void on_head(struct proxy *p)
     buf_init(&lines, 128u << 10);
     forward_answer(&lines, answer, p->rq, &p->outgoing);
     size_t everybodys = lines.len; /* what follows is for this visitor alone */
-    sticky_answer(&lines, p->rq->site, p->rq, backend_number(p->instance));
+    struct slice control = outgoing_cache_control(&p->outgoing, answer->status);
+    if (!caching_judge(answer, control, &(struct cache_terms){0})) /* a copy would spread it */
+        sticky_answer(&lines, p->rq->site, p->rq, backend_number(p->instance));
     note_lasting(p);
     if (answer->status == 101)
         buf_add(&lines, SLICE("Upgrade: websocket\r\n"));

@@ -281,6 +281,7 @@ static void begin(struct conn *c, struct exchange *x)
     rq->loop = c->home->loop;
     rq->server = c->home->server;
     rq->service = c->home->service;
+    rq->client = c->peer; /* until a head says more; one that is no head never does */
 }
 
 void exchange_refuse(struct conn *c, struct exchange *x, const struct err *e)

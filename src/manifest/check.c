@@ -48,7 +48,7 @@ static void not_reserved(struct reader *r, const struct text *path)
 }
 
 /* Paths are compared when their escapes are resolved, so one that is written is never met. */
-static void no_escape(struct reader *r, const struct text *path)
+void check_no_escape(struct reader *r, const struct text *path)
 {
     static const char hex[] = "0123456789ABCDEFabcdef";
     for (size_t i = 0; i + 2 < path->s.len; i++) {
@@ -66,7 +66,7 @@ static void no_escape(struct reader *r, const struct text *path)
 static void check_path(struct reader *r, const struct text *path)
 {
     not_reserved(r, path);
-    no_escape(r, path);
+    check_no_escape(r, path);
 }
 
 static void check_extra(struct reader *r, const struct pairs *extra)
@@ -114,7 +114,7 @@ static void check_web(struct reader *r, struct manifest *m)
         check_path(r, &m->web.pages.items[i].pattern.text);
     check_path(r, &m->web.env.path);
     for (size_t i = 0; i < m->web.headers.n; i++) {
-        no_escape(r, &m->web.headers.items[i].pattern.text);
+        check_no_escape(r, &m->web.headers.items[i].pattern.text);
         check_extra(r, &m->web.headers.items[i].extra);
         const struct texts *who = &m->web.headers.items[i].frame_ancestors;
         for (size_t j = 0; who->n > 1 && j < who->n; j++) {
@@ -168,6 +168,12 @@ static bool is_plain_path(struct slice path)
     return fine;
 }
 
+/* A manifest that is kept would win over that of every later release. */
+static bool is_of_dais(struct slice path)
+{
+    return words_have("dais.yaml host.yaml .env .dais-release", path);
+}
+
 static void check_persist(struct reader *r, const struct manifest *m)
 {
     const struct texts *all = &m->backend.persist;
@@ -187,12 +193,17 @@ static void check_persist(struct reader *r, const struct manifest *m)
                        "`%.*s` and `%.*s` (line %u) lie in one another; keep the outer one",
                        SHOWN(it->s), SHOWN(other), all->items[j].pos.line);
         }
-        if (it->s.len && m->web.pos.line && root.len && is_within(root, it->s))
+        if (is_of_dais(it->s))
+            report(r, it->pos,
+                   "`%.*s` is read by dais and comes with each release; name what the backend "
+                   "writes",
+                   SHOWN(it->s));
+        else if (it->s.len && root.len && is_within(root, it->s))
             report(r, it->pos,
                    "`%.*s` holds the site's own files (`web.root`); name what the "
                    "backend writes",
                    SHOWN(it->s));
-        else if (it->s.len && m->web.pos.line && root.len && is_within(it->s, root))
+        else if (it->s.len && root.len && is_within(it->s, root))
             problems_add(r->p, PROBLEM_WARNING, r->file, it->pos,
                          "`%.*s` lies in `web.root`, but what is kept elsewhere is not served as a "
                          "file; let the backend answer for it",
@@ -239,6 +250,7 @@ static void check_backend(struct reader *r, struct manifest *m)
     check_overlap(r, m, &b->routes);
     check_overlap(r, m, &b->static_first);
     check_persist(r, m);
+    manifest_check_paths(r, m);
     if (b->url.pos.line)
         check_elsewhere(r, b);
 }

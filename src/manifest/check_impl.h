@@ -7,7 +7,10 @@ void manifest_derive(struct arena *a, struct manifest *m);
 void names_lower(struct arena *a, struct texts *names); /* host names have no case */
 /* What two or more values say together. Looks at no file. */
 void manifest_check(struct reader *r, struct manifest *m);
-void manifest_check_access(struct reader *r, struct manifest *m); /* rules, identity, limits */
+void manifest_check_access(struct reader *r, struct manifest *m);      /* rules, identity, limits */
+void manifest_check_paths(struct reader *r, const struct manifest *m); /* the backend's paths */
+/* Warns of %20 and its like in a path, which would never match. */
+void check_no_escape(struct reader *r, const struct text *path);
 /* Whether the files it names are there. The only step that looks at the app's folder. */
 void manifest_check_files(struct reader *r, struct manifest *m);
 /* Several apps of one host: same names, shared origins. Adds host.yaml's names to the apps'. */

@@ -2,6 +2,7 @@
 #include "manifest/read_impl.h"
 #include "base/nearest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct pos pos_of(const struct yaml_node *node)
@@ -108,11 +109,53 @@ void field_expects(const struct field *f, enum kind kind, struct buf *to)
     }
 }
 
+static bool in_range(const struct field *f, int64_t v)
+{
+    return v >= f->min && (f->max == 0 || v <= f->max);
+}
+
+/* A size or a duration as people would write it: the largest unit that is whole. */
+static const char *quantity_text(enum kind kind, int64_t v, char *to, size_t size)
+{
+    static const struct {
+        const char *name;
+        int64_t factor;
+    } units[2][5] = {
+        {{"TB", 1LL << 40}, {"GB", 1 << 30}, {"MB", 1 << 20}, {"KB", 1 << 10}, {"B", 1}},
+        {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}},
+    };
+    size_t i = 0;
+    while (v % units[kind == K_DURATION][i].factor)
+        i++;
+    snprintf(to, size, "%lld%s", (long long)(v / units[kind == K_DURATION][i].factor),
+             units[kind == K_DURATION][i].name);
+    return to;
+}
+
+/* "`every` is `1ms`; it must be at least 1s": of the right form, but not in range. */
+static bool wrong_amount(struct reader *r, const struct field *f, enum kind kind,
+                         const struct yaml_node *node)
+{
+    char text[40];
+    int64_t v;
+    bool is_one =
+        node->type == YAML_SCALAR && ((kind == K_BYTES && bytes_parse(node->text, &v)) ||
+                                      (kind == K_DURATION && duration_parse(node->text, &v)));
+    if (!is_one || in_range(f, v))
+        return false;
+    report(r, node, "`%s` is `%.*s`; it must be at %s %s", f->name, SHOWN(node->text),
+           v < f->min ? "least" : "most",
+           quantity_text(kind, v < f->min ? f->min : f->max, text, sizeof text));
+    return true;
+}
+
 /* "`trash` is `soon`; it must be a duration, such as 30d". */
 static void wrong(struct reader *r, const struct field *f, enum kind kind,
                   const struct yaml_node *node)
 {
     struct buf expects;
+    if (wrong_amount(r, f, kind, node))
+        return;
     buf_init(&expects, 2000);
     field_expects(f, kind, &expects);
     if (node->type != YAML_SCALAR)
@@ -158,11 +201,6 @@ static bool read_bool(const struct yaml_node *node, bool *to)
         return false;
     *to = is_true;
     return true;
-}
-
-static bool in_range(const struct field *f, int64_t v)
-{
-    return v >= f->min && (f->max == 0 || v <= f->max);
 }
 
 static bool read_number(const struct field *f, enum kind kind, const struct yaml_node *node,
@@ -371,8 +409,11 @@ static void read_value(struct reader *r, const struct field *f, enum kind kind,
         read_map(r, f, node, to);
     else if (kind == K_TEXTS && node->type != YAML_MAP && !yaml_is_null(node))
         read_texts(r, f, node, to);
-    else if (node->type != YAML_SCALAR || !read_single(f, kind, node, to))
+    else if (node->type != YAML_SCALAR || !read_single(f, kind, node, to)) {
         wrong(r, f, kind, node);
+        if (kind == K_TEXT) /* it was given, so nobody needs to say that it is missing */
+            ((struct text *)to)->pos = pos_of(node);
+    }
 }
 
 static void unknown_key(struct reader *r, const struct shape *shape, const struct yaml_node *key)

@@ -321,10 +321,10 @@ static const struct field identity_fields[] = {
 static const struct shape identity_shape = {SHAPE(identity_conf, "identity", identity_fields)};
 
 static const struct field access_fields[] = {
-    {"any", TEXT(access_row, any), .format = FMT_RULE, .doc = "The rule for every method."},
-    {"read", TEXT(access_row, read), .format = FMT_RULE,
+    {"any", TEXT(access_row, any), .format = FMT_ACCESS, .doc = "The rule for every method."},
+    {"read", TEXT(access_row, read), .format = FMT_ACCESS,
      .doc = "The rule for GET, HEAD and OPTIONS."},
-    {"write", TEXT(access_row, write), .format = FMT_RULE, .doc = "The rule for the rest."},
+    {"write", TEXT(access_row, write), .format = FMT_ACCESS, .doc = "The rule for the rest."},
 };
 static const struct shape access_shape = {SHAPE(access_row, "access", access_fields),
                                           .shorthand = "any"};
@@ -385,7 +385,7 @@ static const struct field backend_fields[] = {
     {"strip", TEXTS(backend_conf, strip), .format = FMT_URLPATH, .flags = ONE_OK,
      .doc = "Starts of paths removed before forwarding."},
     {"timeout", DURATION(backend_conf, timeout_ms), .def = "60s", .min = 100, .max = DAY,
-     .doc = "The longest wait for an answer to begin."},
+     .doc = "The longest wait for an answer to begin, and then for its next piece."},
     {"max_body", BYTES(backend_conf, max_body_bytes), .def = "100MB", .max = TB,
      .doc = "The largest request body."},
     {"cache", BYTES(backend_conf, cache_bytes), .def = "0", .max = TB,

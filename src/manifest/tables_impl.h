@@ -56,6 +56,7 @@ enum kind {
       "a rule: public, signed_in, owner, operator, role:NAME, scope:NAME, nobody or an "           \
       "expression",                                                                                \
       "^.")                                                                                        \
+    X(FMT_ACCESS, "a rule: public, signed_in, operator, role:NAME, scope:NAME or nobody", "^.")    \
     X(FMT_LIMIT, "login, signup, reset, publish, upload, write, read, or \"METHOD /prefix\"",      \
       "^(login|signup|reset|publish|upload|write|read|([A-Z]+|[*]) /.*)$")                         \
     X(FMT_STATUS, "a status from 400 to 599", "^[45][0-9][0-9]$")                                  \

@@ -350,6 +350,7 @@ bool format_ok(enum format format, struct slice s)
         [FMT_GLOB] = path_ok,
         [FMT_MEDIA] = media_ok,
         [FMT_RULE] = rule_ok,
+        [FMT_ACCESS] = rule_ok,
         [FMT_LIMIT] = limit_ok,
         [FMT_STATUS] = status_ok,
         [FMT_EVENT] = event_ok,

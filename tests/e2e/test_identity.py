@@ -320,6 +320,13 @@ def test_daiss_own_credentials_stay_here(tmp_path, name, value, told):
         assert sent(answer, name.lower()) == ([value] if told is None else told)
 
 
+def test_daiss_own_cookies_are_not_the_backends_to_give(tmp_path):
+    cookies = b"".join(b"Set-Cookie: %s\r\n" % cookie for cookie in (
+        b"dais_app=forged; Path=/", b"a=b; HttpOnly", b"DAIS_APP=forged", b" dais_instance_app=7", b"dais_apple=c"))
+    with backend(lambda *_: ok(b"x", cookies)) as behind, serving(app(tmp_path / "app", behind.url)) as server:
+        assert server.fetch("/").all("set-cookie") == ["a=b; HttpOnly", "dais_apple=c"]
+
+
 def test_lines_of_cookies_stay_apart(tmp_path):
     with backend(echo) as behind, serving(app(tmp_path / "app", behind.url)) as server:
         answer = server.fetch("/", headers=[("Cookie", "a=b"), ("Cookie", "dais_app=s"), ("Cookie", "c=d; e=f")])

@@ -442,7 +442,7 @@ def test_papeterie_assets_are_two_peoples(system):
     config = server.fetch(sprite["url"].replace("png", "prompt.json"))
     assert (config.status, config.body) == (200, b"{}")
     assert server.fetch("/assets/users/local/sprites/boat/other.png").status == 404
-    with changed(server, "  static_first: [ /assets/ ]\n", ""):
+    with changed(server, "[ /assets/ ]\n", "[ /assets/users/community/, /assets/prompts/ ]\n"):
         assert server.fetch(sprite["url"]).status == 404
 
 
