@@ -41,7 +41,7 @@ LDFLAGS_fuzzer   := -fsanitize=address,undefined
 # Packed relocations: libcrypto has 18,000 of them, which would be read and kept at every start.
 LDFLAGS_release  := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs,--gc-sections,--build-id=sha1,--as-needed
 CFLAGS   += -std=gnu17 -pthread -MMD -MP $(WARN) $(CFLAGS_$(MODE))
-LDFLAGS  += -pthread $(LDFLAGS_$(MODE))
+LDFLAGS  += -pthread $(LDFLAGS_$(MODE)) -Wl,-u,log2 # ours (src/web/log2.c), before libm is looked at
 # Everything but glibc is linked statically: one file, a fast start, little memory.
 STATIC   := $(shell pkg-config --variable=libdir libuv 2>/dev/null)
 LDLIBS   := $(STATIC)/libuv_a.a $(STATIC)/libyaml.a $(STATIC)/libbrotlienc.a \

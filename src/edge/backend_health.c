@@ -40,7 +40,7 @@ static void become_ready(struct instance *i)
     atomic_store(&i->state, BACKEND_READY);
     i->was_ready = true;
     i->health.at = 0;
-    if (b->n_questions > b->has_path) /* what is behind it was not asked for yet */
+    if (b->n_questions > (b->has_path ? 1u : 0u)) /* what is behind it was not asked for yet */
         timer_set(&i->timer, home(i), 0);
     else if (b->n_questions)
         timer_set(&i->timer, home(i), b->every_ms);

@@ -235,11 +235,11 @@ void prepare_end(struct prepare *p)
     p->prepared = NULL;
     if (prepare_state(p) != PREPARE_DONE)
         atomic_store(&p->state, PREPARE_FAILED);
+    setup_cancel(p);
     if (list_is_linked(&p->timer.link)) {
         timer_off(&p->timer);
         prepare_end_run(p);
     }
-    setup_cancel(p);
 }
 
 void prepare_wait(struct prepare *p)

@@ -52,9 +52,7 @@ enum kind {
       "^-?[A-Za-z_][A-Za-z0-9_.]*$")                                                               \
     X(FMT_GLOB, "a pattern of file names, such as *.js or assets/*.css", "^[^/]")                  \
     X(FMT_MEDIA, "a media type, such as text/csv or image/*", "^[a-z0-9.+-]+/([a-z0-9.+-]+|[*])$") \
-    X(FMT_RULE,                                                                                    \
-      "a rule: public, signed_in, owner, operator, role:NAME, scope:NAME, nobody or an "           \
-      "expression",                                                                                \
+    X(FMT_RULE, "a rule word such as signed_in, owner, role:NAME or nobody, or an expression",     \
       "^.")                                                                                        \
     X(FMT_ACCESS, "a rule: public, signed_in, operator, role:NAME, scope:NAME or nobody", "^.")    \
     X(FMT_LIMIT, "login, signup, reset, publish, upload, write, read, or \"METHOD /prefix\"",      \

@@ -52,7 +52,6 @@ def test_boats_are_cut_moved_shared_and_deleted(system, browser):
 @pytest.mark.parametrize("path, old, new, complaint", [
     ("/", REWRITE, "", r"other origin: http://127\.0\.0\.1:8000/api/sprites"),
     ("/theatre/x", "  fallback: index.html\n", "", r"status 404: .*/theatre/x"),
-    ("/", "  static_first: [ /assets/ ]\n", "", r"status 404: .*/assets/users/"),
     ("/", "  routes: [ /api/, /docs, /openapi.json ]\n  static_first: [ /assets/ ]\n",
      "  routes: [ /api/, /docs, /openapi.json, /assets/ ]\n", r"status 404: .*/assets/index-"),
 ])
