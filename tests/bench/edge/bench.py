@@ -17,6 +17,7 @@ import procs
 import report
 import transfers
 from cases import Bar, Case
+from pinned import Pinned
 from proxies import ProxyPlan
 from rounds import run_all
 from servers import BenchError, Process, fetch, free_port
@@ -30,7 +31,7 @@ TITLE = "Edge: a reverse proxy against nginx and caddy"
 
 
 @dataclass
-class Options:
+class Options(Pinned):
     """What a run needs to know; the same names as the HTTP benchmark's."""
     binary: str
     peer: str
@@ -40,16 +41,6 @@ class Options:
     max_noise: float
     command: str
     pins: tuple          # (the proxy's core, the core of backend and client)
-
-    def server_pin(self, threads):
-        return self.pins[0] if self.pins and threads == 1 else None
-
-    def client_pin(self, threads):
-        return self.pins[1] if self.pins and threads == 1 else None
-
-    @staticmethod
-    def say(line):
-        print(line, file=sys.stderr, flush=True)
 
 
 def arguments():

@@ -14,6 +14,7 @@ import report
 from cases import CASES, cases_named
 from configs import Plan
 from figures import all_figures
+from pinned import Pinned
 from rounds import run_all
 from servers import BenchError, Server, fetch
 from webfiles import write_app
@@ -26,7 +27,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
-class Options:
+class Options(Pinned):
     """What a run needs to know, worked out from the command line."""
     binary: str
     rounds: int
@@ -36,16 +37,6 @@ class Options:
     command: str
     file_limit: int
     pins: tuple          # (server core, client core), or () when there is only one core
-
-    def server_pin(self, threads):
-        return self.pins[0] if self.pins and threads == 1 else None
-
-    def client_pin(self, threads):
-        return self.pins[1] if self.pins and threads == 1 else None
-
-    @staticmethod
-    def say(line):
-        print(line, file=sys.stderr, flush=True)
 
 
 def arguments():
