@@ -76,13 +76,13 @@ static void run_one(struct lanes *ls, struct lane_queue *q)
 
     w->run(w);
     int64_t ended = clock_mono_ns();
-    w->post.fn = on_done;
-    loop_post(w->home, &w->post); /* w is no longer ours */
 
     pthread_mutex_lock(&ls->lock);
     q->running--;
-    q->done++;
+    q->done++; /* before it is delivered: who has its answer finds it counted */
     q->run_ns += (uint64_t)(ended - began);
+    w->post.fn = on_done;
+    loop_post(w->home, &w->post); /* w is no longer ours */
     /* The lane may have been full: somebody may wait for the place that is free now. */
     if (!list_is_empty(&q->queue) || ls->stopping)
         pthread_cond_broadcast(&ls->more);

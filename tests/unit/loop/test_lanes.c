@@ -255,6 +255,41 @@ static void a_full_queue_refuses(void **state)
     assert_true(delivered > 4096);
 }
 
+/* ---- what is counted ----------------------------------------------------------------------- */
+
+static _Atomic unsigned found_uncounted;
+
+static void on_done_and_counted(struct work *w, struct loop *home)
+{
+    struct lane_stats stats[LANE_COUNT];
+    (void)home;
+    lanes_stats(loops, stats);
+    found_uncounted += stats[LANE_WRITE].done <= delivered; /* this one belongs to them */
+    delivered++;
+    free(container_of(w, struct job, work));
+}
+
+static void submit_counted(struct loop *l)
+{
+    for (unsigned i = 0; i < 2000; i++) {
+        struct job *j = mem_new(struct job);
+        *j = (struct job){
+            .work = {.run = run_job, .done = on_done_and_counted}, .lane = LANE_WRITE, .number = i};
+        assert_true(lane_submit(l, LANE_WRITE, &j->work));
+    }
+}
+
+static void what_is_delivered_has_been_counted(void **state)
+{
+    (void)state;
+    found_uncounted = 0;
+    start();
+    on_loop(submit_counted);
+    wait_for(&delivered, 2000);
+    stop();
+    assert_int_equal(found_uncounted, 0);
+}
+
 /* ---- stopping ----------------------------------------------------------------------------- */
 
 static void submit_much(struct loop *l)
@@ -366,6 +401,6 @@ static void starting_and_stopping_without_work(void **state)
 
 #define T(test) cmocka_unit_test_setup(test, reset)
 TESTS(T(no_lane_has_more_workers_than_it_may), T(slow_work_leaves_room_for_quick_work),
-      T(the_oldest_work_goes_first), T(a_full_queue_refuses), T(stopping_delivers_what_is_queued),
-      T(submitting_while_it_stops_is_refused), T(a_visit_while_it_stops_returns),
-      T(starting_and_stopping_without_work))
+      T(the_oldest_work_goes_first), T(a_full_queue_refuses), T(what_is_delivered_has_been_counted),
+      T(stopping_delivers_what_is_queued), T(submitting_while_it_stops_is_refused),
+      T(a_visit_while_it_stops_returns), T(starting_and_stopping_without_work))
