@@ -458,6 +458,13 @@ struct settings_sources {
 void settings_load(struct arena *a, const struct settings_sources *from, struct problems *p,
                    struct settings *ret);
 
+/* What the table says of a setting, for whoever lists them. */
+struct setting_about {
+    const char *name, *def, *doc; /* def may be NULL */
+    bool is_secret;
+};
+struct setting_about setting_about(enum setting_id id);
+
 struct slice settings_get(const struct settings *s, enum setting_id id); /* empty = unset */
 /* Any name, the app's own secrets too: environment, then .env, NAME_FILE. False when absent. */
 bool settings_find(const struct settings *s, struct slice name, struct slice *ret);

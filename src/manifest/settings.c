@@ -400,6 +400,12 @@ void settings_load(struct arena *a, const struct settings_sources *from, struct 
 /* ---- asking
  * -------------------------------------------------------------------------------------------- */
 
+struct setting_about setting_about(enum setting_id id)
+{
+    must(id < SETTING_COUNT);
+    return (struct setting_about){rows[id].name, rows[id].def, rows[id].doc, rows[id].secret};
+}
+
 struct slice settings_get(const struct settings *s, enum setting_id id)
 {
     must(id < SETTING_COUNT);

@@ -1,0 +1,271 @@
+/* The facts of a manifest: one JSON object with everything that templates may ask for.
+ *
+ * A section per function, in the order of the table at the end. Facts are what is true of the app;
+ * how a format writes them is the templates' and the filters' business. */
+#include "base/build.h"
+#include "render/rows_impl.h"
+
+#include <stdlib.h>
+
+#define FACTS_MAX (8u << 20)
+#define MB        (1 << 20)
+
+/* ---- writing ------------------------------------------------------------------------------------
+ */
+
+void facts_str(const struct facts *f, const char *key, struct slice value)
+{
+    json_write_key(f->w, slice_from(key));
+    json_write_str(f->w, value);
+}
+
+void facts_i64(const struct facts *f, const char *key, int64_t value)
+{
+    json_write_key(f->w, slice_from(key));
+    json_write_i64(f->w, value);
+}
+
+void facts_bool(const struct facts *f, const char *key, bool value)
+{
+    json_write_key(f->w, slice_from(key));
+    json_write_bool(f->w, value);
+}
+
+void facts_begin(const struct facts *f, const char *key)
+{
+    json_write_key(f->w, slice_from(key));
+    json_write_object(f->w);
+}
+
+void facts_begin_list(const struct facts *f, const char *key)
+{
+    json_write_key(f->w, slice_from(key));
+    json_write_array(f->w);
+}
+
+void facts_end(const struct facts *f)
+{
+    json_write_object_end(f->w);
+}
+
+void facts_end_list(const struct facts *f)
+{
+    json_write_array_end(f->w);
+}
+
+void facts_texts(const struct facts *f, const char *key, const struct texts *list)
+{
+    facts_begin_list(f, key);
+    for (size_t i = 0; i < list->n; i++)
+        json_write_str(f->w, list->items[i].s);
+    facts_end_list(f);
+}
+
+static void pairs(const struct facts *f, const char *key, const struct pairs *list)
+{
+    facts_begin_list(f, key);
+    for (size_t i = 0; i < list->n; i++) {
+        json_write_object(f->w);
+        facts_str(f, "name", list->items[i].key.s);
+        facts_str(f, "value", list->items[i].value.s);
+        facts_end(f);
+    }
+    facts_end_list(f);
+}
+
+/* ---- sections -----------------------------------------------------------------------------------
+ */
+
+static void dais(const struct facts *f)
+{
+    facts_begin(f, "dais");
+    facts_str(f, "version", slice_from(build_version));
+    facts_end(f);
+}
+
+static void app(const struct facts *f)
+{
+    facts_begin(f, "app");
+    facts_str(f, "slug", f->m->slug.s);
+    facts_str(f, "title", f->m->title.s);
+    facts_str(f, "description", f->m->description.s);
+    facts_str(f, "api", f->m->api.s);
+    facts_end(f);
+}
+
+static void target(const struct facts *f)
+{
+    facts_begin(f, "target");
+    facts_str(f, "word", f->o->word);
+    facts_str(f, "kind", slice_from(f->o->kind->name));
+    facts_str(f, "name", f->t->name.s);
+    facts_str(f, "host", f->t->host.s);
+    facts_str(f, "domain", f->t->domain.s);
+    facts_str(f, "admin_email", f->t->admin_email.s);
+    facts_str(f, "region", f->t->region.s);
+    facts_str(f, "compute", f->t->compute.s);
+    facts_str(f, "remote", f->t->remote.s);
+    facts_str(f, "base", f->t->base.s);
+    facts_str(f, "api", f->t->api.s);
+    pairs(f, "env", &f->t->env);
+    facts_end(f);
+}
+
+static void web(const struct facts *f)
+{
+    const struct web_conf *web = &f->m->web;
+    facts_begin(f, "web");
+    facts_str(f, "root", web->root.s);
+    facts_str(f, "build", web->build.s);
+    facts_str(f, "base", web->base.s);
+    facts_str(f, "fallback", web->fallback.s);
+    facts_begin_list(f, "mounts");
+    for (size_t i = 0; i < web->mounts.n; i++) {
+        json_write_object(f->w);
+        facts_str(f, "prefix", web->mounts.items[i].prefix.s);
+        facts_str(f, "folder", web->mounts.items[i].folder.s);
+        facts_end(f);
+    }
+    facts_end_list(f);
+    facts_end(f);
+}
+
+/* The longest of what the app allows anywhere, for a proxy before it. */
+static int64_t largest_body(const struct manifest *m)
+{
+    int64_t most = m->backend.pos.line ? m->backend.max_body_bytes : MB;
+    for (size_t i = 0; i < m->backend.bounds.n; i++)
+        most = m->backend.bounds.items[i].max_body_bytes > most
+                   ? m->backend.bounds.items[i].max_body_bytes
+                   : most;
+    for (size_t i = 0; i < m->files.n; i++)
+        most = m->files.items[i].max_bytes > most ? m->files.items[i].max_bytes : most;
+    return most;
+}
+
+static int64_t longest_ms(const struct manifest *m)
+{
+    int64_t most = m->backend.pos.line ? m->backend.timeout_ms : 60000;
+    for (size_t i = 0; i < m->backend.bounds.n; i++)
+        most = m->backend.bounds.items[i].timeout_ms > most ? m->backend.bounds.items[i].timeout_ms
+                                                            : most;
+    return most;
+}
+
+static void backend(const struct facts *f)
+{
+    const struct backend_conf *b = &f->m->backend;
+    facts_begin(f, "backend");
+    facts_bool(f, "is_there", b->pos.line != 0);
+    facts_str(f, "setup", b->setup.s);
+    facts_str(f, "run", b->run.s);
+    facts_str(f, "url", b->url.s);
+    facts_texts(f, "routes", &b->routes);
+    facts_texts(f, "persist", &b->persist);
+    facts_i64(f, "memory_mb", b->limits.memory_bytes / MB);
+    facts_str(f, "health_path", b->health.path.s);
+    pairs(f, "env", &b->env);
+    facts_end(f);
+}
+
+/* Of the app as a whole, rounded up: a proxy must never be stricter than dais. */
+static void limits(const struct facts *f)
+{
+    facts_begin(f, "limits");
+    facts_i64(f, "body_bytes", largest_body(f->m));
+    facts_i64(f, "body_mb", (largest_body(f->m) + MB - 1) / MB);
+    facts_i64(f, "timeout_s", (longest_ms(f->m) + 999) / 1000);
+    facts_i64(f, "websocket_idle_s", (f->m->backend.websocket.idle_ms + 999) / 1000);
+    facts_end(f);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+/* Those of the backend and of all jobs, each once, sorted. */
+static void packages(const struct facts *f)
+{
+    const struct manifest *m = f->m;
+    size_t n = m->backend.packages.n, k = 0;
+    for (size_t i = 0; i < m->jobs.n; i++)
+        n += m->jobs.items[i].packages.n;
+    struct slice *all = arena_zalloc(f->a, (n + 1) * sizeof *all);
+    for (size_t i = 0; i < m->backend.packages.n; i++)
+        all[k++] = m->backend.packages.items[i].s;
+    for (size_t i = 0; i < m->jobs.n; i++)
+        for (size_t j = 0; j < m->jobs.items[i].packages.n; j++)
+            all[k++] = m->jobs.items[i].packages.items[j].s;
+    qsort(all, n, sizeof *all, by_bytes);
+    facts_begin_list(f, "packages");
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || !slice_eq(all[i], all[i - 1]))
+            json_write_str(f->w, all[i]);
+    }
+    facts_end_list(f);
+}
+
+/* "KEY", "KEY?", "PREFIX_*": what each of them is. */
+static void secrets(const struct facts *f)
+{
+    facts_begin_list(f, "secrets");
+    for (size_t i = 0; i < f->m->secrets.n; i++) {
+        struct slice s = f->m->secrets.items[i].s;
+        bool may_be_missing = slice_ends(s, SLICE("?")), is_pattern = slice_ends(s, SLICE("*"));
+        json_write_object(f->w);
+        facts_str(f, "name", slice_first(s, s.len - (may_be_missing || is_pattern)));
+        facts_bool(f, "is_pattern", is_pattern);
+        facts_bool(f, "is_required", !may_be_missing && !is_pattern);
+        facts_end(f);
+    }
+    facts_end_list(f);
+}
+
+static void backups(const struct facts *f)
+{
+    const struct backups_conf *b = &f->m->backups;
+    facts_begin(f, "backups");
+    facts_bool(f, "is_on", !slice_is(b->schedule.s, "off"));
+    facts_str(f, "schedule", b->schedule.s);
+    facts_str(f, "to", b->to.s);
+    facts_i64(f, "daily", b->keep.daily);
+    facts_i64(f, "weekly", b->keep.weekly);
+    facts_i64(f, "monthly", b->keep.monthly);
+    facts_end(f);
+}
+
+static void (*const sections[])(const struct facts *f) = {
+    dais,           app,
+    target,         web,
+    backend,        limits,
+    packages,       secrets,
+    backups,        facts_settings,
+    facts_image,    facts_compose,
+    facts_proxies,  facts_machine,
+    facts_workflow, facts_aws,
+    facts_clouds,   facts_pythonanywhere,
+    facts_pages,
+};
+
+const struct json *render_facts(struct arena *a, const struct render_options *o, struct err *e)
+{
+    static const struct target none = {0};
+    struct buf text;
+    struct json_writer *w = arena_new(a, struct json_writer);
+    const struct facts f = {w, a, o, o->manifest, o->target ? o->target : &none};
+    struct json_doc doc = {0};
+    buf_init(&text, FACTS_MAX);
+    json_writer_init(w, &text, 0);
+    json_write_object(w);
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        sections[i](&f);
+    json_write_object_end(w);
+    json_writer_done(w);
+    struct slice kept = arena_dup(a, buf_slice(&text));
+    bool fine = !text.full || err_set(e, ERR_MANIFEST, "the manifest is too large to render");
+    buf_done(&text);
+    if (!fine || !json_parse(&doc, a, kept, NULL, e))
+        return NULL;
+    return json_root(&doc);
+}

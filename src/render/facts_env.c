@@ -1,0 +1,53 @@
+/* The facts about variables: what dais reads from the environment, in groups for .env files. */
+#include "render/render_impl.h"
+
+enum group { GROUP_DAIS, GROUP_DATABASE, GROUP_STORAGE, GROUP_MAIL, GROUP_COUNT };
+
+static const struct {
+    const char *key, *title;
+} groups[GROUP_COUNT] = {
+    [GROUP_DAIS] = {"dais", "dais itself"},
+    [GROUP_DATABASE] = {"database", "The database"},
+    [GROUP_STORAGE] = {"storage", "Where files are kept"},
+    [GROUP_MAIL] = {"mail", "Mail"},
+};
+
+static enum group group_of(enum setting_id id)
+{
+    if (id == SET_DATABASE_URL || id == SET_REDIS_URL)
+        return GROUP_DATABASE;
+    if (id >= SET_STORAGE_BACKEND && id <= SET_AWS_SESSION_TOKEN)
+        return GROUP_STORAGE;
+    if (id == SET_SMTP_URL || id == SET_MAIL_FROM)
+        return GROUP_MAIL;
+    return GROUP_DAIS;
+}
+
+static void one(const struct facts *f, enum setting_id id)
+{
+    struct setting_about about = setting_about(id);
+    json_write_object(f->w);
+    facts_str(f, "name", slice_from(about.name));
+    facts_str(f, "def", slice_from(about.def));
+    facts_str(f, "doc", slice_from(about.doc));
+    facts_bool(f, "is_secret", about.is_secret);
+    facts_end(f);
+}
+
+void facts_settings(const struct facts *f)
+{
+    facts_begin_list(f, "settings");
+    for (int g = 0; g < GROUP_COUNT; g++) {
+        json_write_object(f->w);
+        facts_str(f, "key", slice_from(groups[g].key));
+        facts_str(f, "title", slice_from(groups[g].title));
+        facts_begin_list(f, "variables");
+        for (int id = 0; id < SETTING_COUNT; id++) {
+            if (group_of((enum setting_id)id) == (enum group)g)
+                one(f, (enum setting_id)id);
+        }
+        facts_end_list(f);
+        facts_end(f);
+    }
+    facts_end_list(f);
+}

@@ -1,0 +1,253 @@
+/* Rendered files onto the disk: what is there is looked at first, then everything is written beside
+ * its place, and only when all of it is written is it put there.
+ *
+ *   look      each file against what is there: same, new, out of date, or somebody's own
+ *   prepare   folders, and every file as NAME.dais-new
+ *   settle    renames; a failure before this step leaves everything as it was */
+#include "base/mem.h"
+#include "render/render_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX  (256u << 20)
+#define PATH_SIZE 4096
+#define NEW_END   ".dais-new"
+
+struct place {
+    struct arena *a;
+    const struct place_options *o;
+    const struct render_files *files;
+    struct placed *ret;
+    struct buf made; /* folders that were made, ending in NUL each */
+    struct err *e;
+};
+
+static bool full_path(const struct place *p, struct slice path, const char *end,
+                      char ret[PATH_SIZE])
+{
+    int n = snprintf(ret, PATH_SIZE, "%s/%.*s%s", p->o->folder, SLICE_ARGS(path), end);
+    return n < PATH_SIZE || err_set(p->e, ERR_USAGE, "the path %.80s... is too long", ret);
+}
+
+/* ---- reading and writing ------------------------------------------------------------------------
+ */
+
+/* False with errno; a folder, a FIFO or a device is EISDIR. */
+static bool read_file(const char *path, struct buf *to)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    bool fine = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (!fine)
+        errno = EISDIR;
+    ssize_t n = 1;
+    while (fine && n > 0) {
+        char *at = buf_reserve(to, 64 << 10);
+        n = at ? read(fd, at, 64 << 10) : -1;
+        errno = at ? errno : EFBIG;
+        if (n > 0)
+            buf_grew(to, (size_t)n);
+        fine = n >= 0 || errno == EINTR;
+    }
+    int kept = errno;
+    close(fd);
+    errno = kept;
+    return fine;
+}
+
+static bool write_all(int fd, struct slice s)
+{
+    while (s.len) {
+        ssize_t n = write(fd, s.ptr, s.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        s = slice_skip(s, (size_t)n);
+    }
+    return true;
+}
+
+static bool content_of(const struct place *p, const struct render_file *f, struct buf *copied,
+                       struct slice *ret)
+{
+    *ret = f->text;
+    if (!f->copy_of)
+        return true;
+    buf_clear(copied);
+    if (!read_file(f->copy_of, copied))
+        return err_set_sys(p->e, ERR_IO, "%s cannot be read", f->copy_of);
+    *ret = buf_slice(copied);
+    return true;
+}
+
+/* ---- look ---------------------------------------------------------------------------------------
+ */
+
+static enum place_state judge(const struct place *p, const struct render_file *f,
+                              struct slice there, struct slice wanted, bool *ret_foreign)
+{
+    if (slice_eq(there, wanted))
+        return PLACE_SAME;
+    enum header_found header = f->copy_of ? HEADER_INTACT : header_look(there);
+    *ret_foreign = header == HEADER_NONE;
+    return header == HEADER_INTACT || p->o->force ? PLACE_CHANGED : PLACE_KEPT;
+}
+
+static struct slice make_diff(const struct place *p, struct slice path, struct slice there,
+                              struct slice wanted)
+{
+    struct buf out;
+    buf_init(&out, 4u << 20);
+    diff_add(&out, path, there, wanted);
+    struct slice kept = arena_dup(p->a, buf_slice(&out));
+    buf_done(&out);
+    return kept;
+}
+
+static bool look_at_one(const struct place *p, const struct render_file *f, struct placed *ret)
+{
+    char path[PATH_SIZE];
+    struct buf there, copied;
+    struct slice wanted;
+    *ret = (struct placed){.path = f->path, .state = PLACE_NEW, .diff = SLICE("")};
+    if (!full_path(p, f->path, "", path))
+        return false;
+    buf_init(&there, FILE_MAX);
+    buf_init(&copied, FILE_MAX);
+    bool fine = content_of(p, f, &copied, &wanted);
+    if (fine && read_file(path, &there))
+        ret->state = judge(p, f, buf_slice(&there), wanted, &ret->is_foreign);
+    else if (fine && errno != ENOENT && errno != ENOTDIR)
+        fine = err_set_sys(p->e, ERR_IO, "%s is in the way", path);
+    if (ret->state == PLACE_KEPT)
+        ret->diff = make_diff(p, f->path, buf_slice(&there), wanted);
+    buf_done(&copied);
+    buf_done(&there);
+    return fine;
+}
+
+static bool look(const struct place *p)
+{
+    bool fine = true;
+    for (size_t i = 0; fine && i < p->files->n; i++)
+        fine = look_at_one(p, &p->files->items[i], &p->ret[i]);
+    return fine;
+}
+
+/* ---- prepare ------------------------------------------------------------------------------------
+ */
+
+/* The folders above a path, from the top; what was made is noted. */
+static bool make_folders(struct place *p, const char *path)
+{
+    char part[PATH_SIZE];
+    for (const char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(at - path), path);
+        if (mkdir(part, 0777) == 0)
+            buf_add(&p->made, (struct slice){part, strlen(part) + 1});
+        else if (errno != EEXIST && errno != EISDIR)
+            return err_set_sys(p->e, ERR_IO, "the folder %s cannot be made", part);
+    }
+    return true;
+}
+
+static bool write_beside(struct place *p, const struct render_file *f)
+{
+    char path[PATH_SIZE];
+    struct slice text;
+    struct buf copied;
+    if (!full_path(p, f->path, NEW_END, path) || !make_folders(p, path))
+        return false;
+    buf_init(&copied, FILE_MAX);
+    bool fine = content_of(p, f, &copied, &text);
+    unlink(path); /* of an earlier try */
+    int fd = fine ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, f->mode) : -1;
+    if (fine && fd < 0)
+        fine = err_set_sys(p->e, ERR_IO, "%s cannot be made", path);
+    if (fine && !write_all(fd, text))
+        fine = err_set_sys(p->e, ERR_IO, "%s cannot be written", path);
+    if (fd >= 0 && close(fd) != 0 && fine)
+        fine = err_set_sys(p->e, ERR_IO, "%s cannot be written", path);
+    buf_done(&copied);
+    return fine;
+}
+
+static bool is_written(const struct place *p, size_t i)
+{
+    return p->ret[i].state == PLACE_NEW || p->ret[i].state == PLACE_CHANGED;
+}
+
+static bool prepare(struct place *p)
+{
+    bool fine = true;
+    for (size_t i = 0; fine && i < p->files->n; i++) {
+        if (is_written(p, i))
+            fine = write_beside(p, &p->files->items[i]);
+    }
+    return fine;
+}
+
+/* Everything as it was: what was written beside, and folders that were made, from the last. */
+static void undo(struct place *p)
+{
+    char path[PATH_SIZE];
+    struct err ignored;
+    struct place quiet = *p;
+    quiet.e = &ignored;
+    for (size_t i = 0; i < p->files->n; i++) {
+        if (is_written(p, i) && full_path(&quiet, p->files->items[i].path, NEW_END, path))
+            unlink(path);
+    }
+    for (size_t end = p->made.len; end > 0;) {
+        size_t start = end - 1;
+        while (start > 0 && p->made.data[start - 1] != '\0')
+            start--;
+        rmdir(p->made.data + start);
+        end = start;
+    }
+}
+
+/* ---- settle -------------------------------------------------------------------------------------
+ */
+
+static bool settle(struct place *p)
+{
+    char from[PATH_SIZE], to[PATH_SIZE];
+    for (size_t i = 0; i < p->files->n; i++) {
+        struct slice path = p->files->items[i].path;
+        if (!is_written(p, i))
+            continue;
+        if (!full_path(p, path, NEW_END, from) || !full_path(p, path, "", to))
+            return false;
+        if (rename(from, to) != 0)
+            return err_set_sys(p->e, ERR_IO, "%s cannot be put in its place", to);
+    }
+    return true;
+}
+
+bool place_files(struct arena *a, const struct place_options *o, const struct render_files *files,
+                 struct placed *ret, struct err *e)
+{
+    struct place p = {.a = a, .o = o, .files = files, .ret = ret, .e = e};
+    struct stat st;
+    if (stat(o->folder, &st) == 0 && !S_ISDIR(st.st_mode))
+        return err_set(e, ERR_USAGE, "%s is a file; name a folder", o->folder);
+    buf_init(&p.made, 1u << 20);
+    bool fine = look(&p);
+    if (fine && !o->only_look) {
+        fine = prepare(&p) && settle(&p);
+        if (!fine)
+            undo(&p);
+    }
+    buf_done(&p.made);
+    return fine;
+}

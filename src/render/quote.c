@@ -1,0 +1,216 @@
+/* How a value is written so that each format gives back exactly what it was.
+ *
+ * A row per filter. A format that has no way to write some value refuses it: the user is told which
+ * key it is, instead of a file that means something else. */
+#include "base/utf8.h"
+#include "render/render_impl.h"
+
+#include <stdio.h>
+
+static bool quote_raw(struct buf *to, struct slice s);
+static bool quote_line(struct buf *to, struct slice s);
+static bool quote_json(struct buf *to, struct slice s);
+static bool quote_yaml(struct buf *to, struct slice s);
+static bool quote_compose(struct buf *to, struct slice s);
+static bool quote_sh(struct buf *to, struct slice s);
+static bool quote_env(struct buf *to, struct slice s);
+static bool quote_python(struct buf *to, struct slice s);
+static bool quote_html(struct buf *to, struct slice s);
+
+static const struct {
+    const char *name;
+    quote_fn *fn;
+} filters[] = {
+    {"raw", quote_raw},         /* as it is: for numbers, slugs and text that dais made */
+    {"line", quote_line},       /* in a comment, or for a person: one line */
+    {"json", quote_json},       /* a JSON string, with its quotes */
+    {"yaml", quote_yaml},       /* a YAML string, with its quotes */
+    {"compose", quote_compose}, /* the same where `$` would be replaced */
+    {"sh", quote_sh},           /* one word of a shell */
+    {"env", quote_env},         /* what follows NAME= in a .env file */
+    {"python", quote_python},   /* a Python string, with its quotes */
+    {"html", quote_html},       /* text of HTML, or a quoted attribute */
+};
+
+quote_fn *quote_find(struct slice name)
+{
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        if (slice_is(name, filters[i].name))
+            return filters[i].fn;
+    }
+    return NULL;
+}
+
+static bool quote_raw(struct buf *to, struct slice s)
+{
+    buf_add(to, s);
+    return true;
+}
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static bool quote_line(struct buf *to, struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        buf_add_char(to, is_control(s.ptr[i]) ? ' ' : s.ptr[i]);
+    return true;
+}
+
+static bool quote_json(struct buf *to, struct slice s)
+{
+    json_escape(to, s, 0);
+    return true;
+}
+
+/* Length of the character at s when YAML does not count it as printable, or reads it as the end of
+ * a line: DEL, U+0080 to U+009F, U+2028, U+2029, U+FEFF, U+FFFE, U+FFFF. */
+static size_t odd_for_yaml(struct slice s, unsigned *ret_code)
+{
+    const unsigned char *u = (const unsigned char *)s.ptr;
+    if (u[0] == 0x7f) {
+        *ret_code = 0x7f;
+        return 1;
+    }
+    if (s.len >= 2 && u[0] == 0xc2 && u[1] < 0xa0) {
+        *ret_code = u[1];
+        return 2;
+    }
+    if (s.len < 3)
+        return 0;
+    unsigned code = (u[0] & 0x0fu) << 12 | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu);
+    bool odd = (u[0] == 0xe2 && (code == 0x2028 || code == 0x2029)) ||
+               (u[0] == 0xef && (code == 0xfeff || code >= 0xfffe));
+    *ret_code = code;
+    return odd ? 3 : 0;
+}
+
+/* JSON's strings are YAML's, but for characters that YAML wants escaped. */
+static bool quote_yaml(struct buf *to, struct slice s)
+{
+    struct buf json;
+    buf_init(&json, to->max);
+    json_escape(&json, s, 0);
+    struct slice rest = buf_slice(&json);
+    while (rest.len) {
+        unsigned code;
+        size_t n = odd_for_yaml(rest, &code);
+        if (n)
+            buf_printf(to, "\\u%04x", code);
+        else
+            buf_add_char(to, *rest.ptr);
+        rest = slice_skip(rest, n ? n : 1);
+    }
+    buf_done(&json);
+    return true;
+}
+
+/* Compose replaces $NAME in every string; $$ is a dollar. */
+static bool quote_compose(struct buf *to, struct slice s)
+{
+    struct buf yaml;
+    buf_init(&yaml, to->max);
+    quote_yaml(&yaml, s);
+    for (size_t i = 0; i < yaml.len; i++) {
+        if (yaml.data[i] == '$')
+            buf_add_char(to, '$');
+        buf_add_char(to, yaml.data[i]);
+    }
+    buf_done(&yaml);
+    return true;
+}
+
+static bool is_plain_word(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '/' || c == '.' || c == '_' || c == '-' || c == ':' || c == '@' ||
+                     c == '%' || c == '+' || c == ',';
+        if (!plain)
+            return false;
+    }
+    return s.len > 0;
+}
+
+static bool has_nul(struct slice s)
+{
+    return slice_index(s, '\0') >= 0;
+}
+
+static bool quote_sh(struct buf *to, struct slice s)
+{
+    if (has_nul(s))
+        return false;
+    if (is_plain_word(s)) {
+        buf_add(to, s);
+        return true;
+    }
+    buf_add_char(to, '\'');
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '\'')
+            buf_add_str(to, "'\\''");
+        else
+            buf_add_char(to, s.ptr[i]);
+    }
+    buf_add_char(to, '\'');
+    return true;
+}
+
+/* What dais, Docker Compose, python-dotenv and a shell all read as the same: in single quotes
+ * nothing is special. With a single quote inside they part ways over escapes; such a value goes
+ * into double quotes if it has nothing that is special there. */
+static bool quote_env(struct buf *to, struct slice s)
+{
+    if (has_nul(s))
+        return false;
+    if (!s.len || is_plain_word(s)) {
+        buf_add(to, s);
+        return true;
+    }
+    bool has_single = slice_index(s, '\'') >= 0;
+    bool has_special = slice_index(s, '"') >= 0 || slice_index(s, '\\') >= 0 ||
+                       slice_index(s, '$') >= 0 || slice_index(s, '`') >= 0;
+    if (has_single && has_special)
+        return false;
+    char quote = has_single ? '"' : '\'';
+    buf_add_char(to, quote);
+    buf_add(to, s);
+    buf_add_char(to, quote);
+    return true;
+}
+
+static bool quote_python(struct buf *to, struct slice s)
+{
+    buf_add_char(to, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (is_control(c))
+            buf_printf(to, "\\x%02x", (unsigned char)c);
+        else if (c == '"' || c == '\\')
+            buf_printf(to, "\\%c", c);
+        else
+            buf_add_char(to, c);
+    }
+    buf_add_char(to, '"');
+    return true;
+}
+
+static bool quote_html(struct buf *to, struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        const char *reference = s.ptr[i] == '&'    ? "&amp;"
+                                : s.ptr[i] == '<'  ? "&lt;"
+                                : s.ptr[i] == '>'  ? "&gt;"
+                                : s.ptr[i] == '"'  ? "&quot;"
+                                : s.ptr[i] == '\'' ? "&#39;"
+                                                   : NULL;
+        if (reference)
+            buf_add_str(to, reference);
+        else
+            buf_add_char(to, s.ptr[i]);
+    }
+    return true;
+}

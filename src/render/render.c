@@ -1,0 +1,97 @@
+/* From a kind's tables to its files: facts, templates, JSON where it is JSON, headers. */
+#include "render/render_impl.h"
+
+#include <stdio.h>
+
+#define TEXT_MAX  (16u << 20)
+#define FILES_MAX 20000 /* a site of pages may hold many */
+
+static bool is_json_template(const char *name)
+{
+    return slice_ends(slice_from(name), SLICE(".json.yaml"));
+}
+
+/* The text of one row, before its header. */
+static bool fill_row(struct arena *a, const struct render_row *row, const struct json *facts,
+                     struct buf *to, struct err *e)
+{
+    if (!is_json_template(row->template))
+        return fill_template(row->template, facts, to, e);
+    struct buf yaml;
+    buf_init(&yaml, TEXT_MAX);
+    bool fine =
+        fill_template(row->template, facts, &yaml, e) && yaml_to_json(buf_slice(&yaml), a, to, e);
+    buf_done(&yaml);
+    return fine;
+}
+
+static bool make_row(struct arena *a, const struct render_row *row, const struct json *facts,
+                     struct render_file *ret, struct err *e)
+{
+    struct buf text, whole;
+    struct slice path = slice_from(row->path);
+    buf_init(&text, TEXT_MAX);
+    buf_init(&whole, TEXT_MAX);
+    bool fine = fill_row(a, row, facts, &text, e);
+    if (fine && !header_add(path, buf_slice(&text), &whole))
+        fine = err_set(e, ERR_INTERNAL, "no header is known for %s", row->path);
+    if (fine && (text.full || whole.full))
+        fine = err_set(e, ERR_MANIFEST, "%s would be larger than 16 MB", row->path);
+    if (!fine)
+        err_prefix(e, "%s", row->path);
+    *ret = (struct render_file){.path = path,
+                                .text = arena_dup(a, buf_slice(&whole)),
+                                .mode = row->is_executable ? 0755 : 0644};
+    buf_done(&whole);
+    buf_done(&text);
+    return fine;
+}
+
+static bool make_table(struct arena *a, const struct render_row *row, const struct json *facts,
+                       struct render_files *to, struct err *e)
+{
+    for (; row->path; row++) {
+        const struct json *when = row->when ? facts_find(facts, slice_from(row->when)) : NULL;
+        if (row->when && !facts_is_true(when))
+            continue;
+        must(to->n < FILES_MAX);
+        if (!make_row(a, row, facts, &to->items[to->n], e))
+            return false;
+        to->n++;
+    }
+    return true;
+}
+
+static bool make_next(struct arena *a, const struct render_kind *kind, const struct json *facts,
+                      struct slice *ret, struct err *e)
+{
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
+    bool fine = !kind->next || fill_template(kind->next, facts, &text, e);
+    *ret = arena_dup(a, buf_slice(&text));
+    buf_done(&text);
+    return fine;
+}
+
+bool render_files(struct arena *a, const struct render_options *o, struct render_files *ret,
+                  struct problems *p, struct err *e)
+{
+    struct render_files files = {.items = arena_zalloc(a, FILES_MAX * sizeof *files.items)};
+    if (o->kind->check)
+        o->kind->check(o->manifest, o->target, p);
+    if (problems_has_errors(p))
+        return err_set(e, ERR_MANIFEST, "the manifest holds what %s cannot express", o->kind->name);
+    const struct json *facts = render_facts(a, o, e);
+    if (!facts)
+        return false;
+    for (const struct render_row *const *table = o->kind->tables; *table; table++) {
+        if (!make_table(a, *table, facts, &files, e))
+            return false;
+    }
+    if (o->kind->add && !o->kind->add(a, facts, &files, e))
+        return false;
+    if (!make_next(a, o->kind, facts, &files.next, e))
+        return false;
+    *ret = files;
+    return true;
+}

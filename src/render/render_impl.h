@@ -1,0 +1,66 @@
+/* What the files of render share: facts, filling, quoting, headers, and YAML as a way to JSON. */
+#pragma once
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/sha256.h"
+#include "render/render.h"
+
+/* ---- facts.c: everything a template may ask for ------------------------------------------------
+ * Names and shapes are the same for every manifest: what is absent is null, "" or an empty list. */
+const struct json *render_facts(struct arena *a, const struct render_options *o, struct err *e);
+
+/* Sections of the facts, each writing one key and its value into the root object. */
+struct facts {
+    struct json_writer *w;
+    struct arena *a;
+    const struct render_options *o;
+    const struct manifest *m;
+    const struct target *t; /* never NULL: empty when there is none */
+};
+void facts_str(const struct facts *f, const char *key, struct slice value);
+void facts_i64(const struct facts *f, const char *key, int64_t value);
+void facts_bool(const struct facts *f, const char *key, bool value);
+void facts_texts(const struct facts *f, const char *key, const struct texts *list);
+void facts_begin(const struct facts *f, const char *key);      /* an object */
+void facts_begin_list(const struct facts *f, const char *key); /* a list */
+void facts_end(const struct facts *f);
+void facts_end_list(const struct facts *f);
+void facts_settings(const struct facts *f); /* facts_env.c: what is in .env files */
+
+/* ---- fill.c: templates ------------------------------------------------------------------------
+ * <%fact.path|filter%>                  a value, quoted by the filter: always named (quote.c)
+ * <%if fact%> <%else%> <%end%>          true: not null, false, 0, "", [] or {}
+ * <%unless fact%> <%else%> <%end%>
+ * <%each facts as name%> <%end%>        a list; inside, `if @first` and `if @last`
+ * <%include file%>                      another template, as it is
+ * <%! remark%>
+ * A tag that is no value and alone on its line takes the line with it. */
+bool fill_template(const char *name, const struct json *facts, struct buf *to, struct err *e);
+bool fill_text(const char *name, struct slice text, const struct json *facts, struct buf *to,
+               struct err *e);
+const struct json *facts_find(const struct json *facts, struct slice path); /* NULL: no such */
+bool facts_is_true(const struct json *v);
+
+/* ---- quote.c ------------------------------------------------------------------------------------
+ */
+typedef bool quote_fn(struct buf *to, struct slice value);
+/* NULL: there is none of that name. A quote_fn is false when the format cannot hold the value. */
+quote_fn *quote_find(struct slice name);
+
+/* ---- yaml_json.c: a template of YAML, filled, as JSON
+ * -------------------------------------------- Plain true, false, null and numbers are what they
+ * look like, everything else is a string. */
+bool yaml_to_json(struct slice yaml, struct arena *a, struct buf *to, struct err *e);
+
+/* ---- header.c -----------------------------------------------------------------------------------
+ * The digest is of the whole file with its own digits as zeros and without carriage returns. */
+/* Puts the header into a text, in the comments of its kind; a first line that must stay first
+ * (#!, #cloud-config) does. False: comments of this kind of file are not known. */
+bool header_add(struct slice path, struct slice text, struct buf *to);
+enum header_found { HEADER_NONE, HEADER_INTACT, HEADER_EDITED };
+enum header_found header_look(struct slice text);
+
+/* ---- diff.c -------------------------------------------------------------------------------------
+ * Adds a unified diff of two texts by lines, 3 lines of context; a sentence when they are too
+ * large or too different. */
+void diff_add(struct buf *to, struct slice name, struct slice before, struct slice after);

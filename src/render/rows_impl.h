@@ -1,0 +1,34 @@
+/* The tables that kinds are made of; each stands in the file that knows its artifacts. */
+#pragma once
+#include "render/render_impl.h"
+
+/* rows_image.c: the app's image, Compose on one's own machine, the image of CI */
+extern const struct render_row rows_image[], rows_local[], rows_ci_image[];
+/* rows_compose.c: Compose on a server, a file and an environment for each cloud */
+extern const struct render_row rows_compose_droplet[], rows_compose_aws[], rows_compose_gcp[],
+    rows_compose_azure[];
+/* rows_proxies.c: for people with a proxy of their own */
+extern const struct render_row rows_proxies[];
+/* rows_machine.c: systemd units, cloud-init, monitoring */
+extern const struct render_row rows_units[], rows_machine[], rows_observability[];
+/* rows_workflow.c: what deploys from GitHub */
+extern const struct render_row rows_workflow[];
+/* rows_aws.c, rows_clouds.c */
+extern const struct render_row rows_cloudformation[], rows_cloudrun[], rows_containerapp[];
+/* rows_pythonanywhere.c, rows_pages.c */
+extern const struct render_row rows_pythonanywhere[], rows_pages[];
+
+void check_machine(const struct manifest *m, const struct target *t, struct problems *p);
+void check_aws(const struct manifest *m, const struct target *t, struct problems *p);
+void check_pythonanywhere(const struct manifest *m, const struct target *t, struct problems *p);
+void check_pages(const struct manifest *m, const struct target *t, struct problems *p);
+bool add_pages(struct arena *a, const struct json *facts, struct render_files *to, struct err *e);
+void facts_proxies(const struct facts *f);        /* rows_proxies.c: under "proxy" */
+void facts_machine(const struct facts *f);        /* rows_machine.c: under "machine" */
+void facts_compose(const struct facts *f);        /* rows_compose.c: under "compose" */
+void facts_image(const struct facts *f);          /* rows_image.c: under "image" */
+void facts_aws(const struct facts *f);            /* rows_aws.c: under "aws" */
+void facts_clouds(const struct facts *f);         /* rows_clouds.c: under "clouds" */
+void facts_pythonanywhere(const struct facts *f); /* under "pythonanywhere" */
+void facts_pages(const struct facts *f);          /* rows_pages.c: under "pages" */
+void facts_workflow(const struct facts *f);       /* rows_workflow.c: under "workflow" */
