@@ -104,6 +104,16 @@ bool json_u64(const struct json *v, uint64_t *ret);
 /* The nearest double; false when it would be infinite. *ret_exact (may be NULL): nothing was lost,
  * the text is the double's value or its shortest decimal form (0.1 is exact, 2^53 + 1 is not). */
 bool json_double(const struct json *v, double *ret, bool *ret_exact);
+/* A number as 0.DIGITS x 10^top, without zeros at the ends of the digits; zero has none. Exponents
+ * beyond 10^15 are all the same. */
+struct json_decimal {
+    const char *whole, *part; /* digits before and after the point */
+    size_t whole_n, skip, n;  /* n digits, after `skip` zeros */
+    int64_t exp;              /* the last digit stands for 10^exp: top = exp + n */
+    bool negative;
+};
+struct json_decimal json_decimal(const struct json *v);          /* must be a number */
+char json_decimal_digit(const struct json_decimal *d, size_t i); /* '0' to '9', from the first */
 /* Compares two numbers by value, exactly, whatever their size; both must be numbers. */
 int json_num_cmp(const struct json *a, const struct json *b);
 

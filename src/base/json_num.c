@@ -12,16 +12,7 @@
 #define FAST_EXP         22               /* 10^22 is the last exact power of ten */
 #define DIGITS_THAT_TELL 800              /* no double's neighbourhood needs more */
 
-/* The digits of a number without leading and trailing zeros; the last one stands for
- * 10^exp. Zero has n = 0. */
-struct decimal {
-    const char *whole, *part; /* digits before and after the point */
-    size_t whole_n, skip, n;
-    int64_t exp;
-    bool negative;
-};
-
-static char digit_at(const struct decimal *d, size_t i)
+char json_decimal_digit(const struct json_decimal *d, size_t i)
 {
     i += d->skip;
     return i < d->whole_n ? d->whole[i] : d->part[i - d->whole_n];
@@ -36,9 +27,9 @@ static int64_t read_exp(struct slice s)
     return negative ? -v : v;
 }
 
-static struct decimal decimal_of(struct slice s)
+static struct json_decimal decimal_of(struct slice s)
 {
-    struct decimal d = {.negative = s.len && s.ptr[0] == '-'};
+    struct json_decimal d = {.negative = s.len && s.ptr[0] == '-'};
     size_t at = d.negative, part_n = 0;
     d.whole = s.ptr + at;
     for (; at < s.len && is_digit(s.ptr[at]); at++)
@@ -53,14 +44,20 @@ static struct decimal decimal_of(struct slice s)
         d.exp = read_exp(slice_skip(s, at + 1));
     d.exp -= (int64_t)part_n;
     d.n = d.whole_n + part_n;
-    while (d.n && digit_at(&d, d.n - 1) == '0')
+    while (d.n && json_decimal_digit(&d, d.n - 1) == '0')
         d.n--, d.exp++;
-    while (d.n && digit_at(&d, 0) == '0')
+    while (d.n && json_decimal_digit(&d, 0) == '0')
         d.n--, d.skip++;
     return d;
 }
 
-static int decimal_cmp(const struct decimal *a, const struct decimal *b)
+struct json_decimal json_decimal(const struct json *v)
+{
+    must(json_type(v) == JSON_NUMBER);
+    return decimal_of(json_num_text(v));
+}
+
+static int decimal_cmp(const struct json_decimal *a, const struct json_decimal *b)
 {
     if (a->n == 0 || b->n == 0 || a->negative != b->negative) {
         int sign_a = a->n == 0 ? 0 : a->negative ? -1 : 1;
@@ -73,7 +70,7 @@ static int decimal_cmp(const struct decimal *a, const struct decimal *b)
         return top_a > top_b ? away : -away;
     size_t both = a->n < b->n ? a->n : b->n;
     for (size_t i = 0; i < both; i++) {
-        char x = digit_at(a, i), y = digit_at(b, i);
+        char x = json_decimal_digit(a, i), y = json_decimal_digit(b, i);
         if (x != y)
             return x > y ? away : -away;
     }
@@ -83,7 +80,7 @@ static int decimal_cmp(const struct decimal *a, const struct decimal *b)
 int json_num_cmp(const struct json *a, const struct json *b)
 {
     must(json_type(a) == JSON_NUMBER && json_type(b) == JSON_NUMBER);
-    struct decimal x = decimal_of(json_num_text(a)), y = decimal_of(json_num_text(b));
+    struct json_decimal x = decimal_of(json_num_text(a)), y = decimal_of(json_num_text(b));
     return decimal_cmp(&x, &y);
 }
 
@@ -91,7 +88,7 @@ bool json_is_integer(const struct json *v)
 {
     if (json_type(v) != JSON_NUMBER)
         return false;
-    struct decimal d = decimal_of(json_num_text(v));
+    struct json_decimal d = decimal_of(json_num_text(v));
     return d.n == 0 || d.exp >= 0;
 }
 
@@ -99,12 +96,12 @@ static bool magnitude(const struct json *v, uint64_t *ret, bool *ret_negative)
 {
     if (json_type(v) != JSON_NUMBER)
         return false;
-    struct decimal d = decimal_of(json_num_text(v));
+    struct json_decimal d = decimal_of(json_num_text(v));
     uint64_t sum = 0;
     if (d.n && (d.exp < 0 || d.exp > 20 || d.n > 20))
         return false;
     for (size_t i = 0; i < d.n + (d.n ? (size_t)d.exp : 0); i++) {
-        unsigned digit = i < d.n ? (unsigned)(digit_at(&d, i) - '0') : 0;
+        unsigned digit = i < d.n ? (unsigned)(json_decimal_digit(&d, i) - '0') : 0;
         if (__builtin_mul_overflow(sum, 10u, &sum) || __builtin_add_overflow(sum, digit, &sum))
             return false;
     }
@@ -134,7 +131,7 @@ bool json_i64(const struct json *v, int64_t *ret)
 }
 
 /* One correctly rounded operation on two exact doubles is correctly rounded itself. */
-static bool fast_double(const struct decimal *d, double *ret)
+static bool fast_double(const struct json_decimal *d, double *ret)
 {
     static const double ten[FAST_EXP + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                              1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -143,19 +140,19 @@ static bool fast_double(const struct decimal *d, double *ret)
         return false;
     int64_t digits = 0;
     for (size_t i = 0; i < d->n; i++)
-        digits = digits * 10 + (digit_at(d, i) - '0');
+        digits = digits * 10 + (json_decimal_digit(d, i) - '0');
     double v = (double)digits;
     *ret = d->exp < 0 ? v / ten[-d->exp] : v * ten[d->exp];
     return true;
 }
 
 /* strtod on the digits that tell; one more digit stands for all that were left out. */
-static double slow_double(const struct decimal *d)
+static double slow_double(const struct json_decimal *d)
 {
     char text[DIGITS_THAT_TELL + 40];
     size_t n = d->n < DIGITS_THAT_TELL ? d->n : DIGITS_THAT_TELL;
     for (size_t i = 0; i < n; i++)
-        text[i] = digit_at(d, i);
+        text[i] = json_decimal_digit(d, i);
     int64_t exp = d->exp + (int64_t)(d->n - n);
     if (n < d->n)
         text[n++] = '1', exp--;
@@ -164,10 +161,10 @@ static double slow_double(const struct decimal *d)
 }
 
 /* Is the double the decimal, or the decimal the shortest name of the double? */
-static bool is_exact(const struct decimal *d, double v)
+static bool is_exact(const struct json_decimal *d, double v)
 {
     char text[DIGITS_THAT_TELL];
-    struct decimal back = decimal_of((struct slice){text, json_format_double(v, text)});
+    struct json_decimal back = decimal_of((struct slice){text, json_format_double(v, text)});
     if (decimal_cmp(d, &back) == 0)
         return true;
     int n = snprintf(text, sizeof text, "%.0f", v);
@@ -180,7 +177,7 @@ bool json_double(const struct json *v, double *ret, bool *ret_exact)
 {
     if (json_type(v) != JSON_NUMBER)
         return false;
-    struct decimal d = decimal_of(json_num_text(v));
+    struct json_decimal d = decimal_of(json_num_text(v));
     double got = 0;
     if (d.n && !fast_double(&d, &got))
         got = slow_double(&d);
