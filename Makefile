@@ -11,7 +11,7 @@ endif
 
 # ---- packages: the one list of what Debian must provide -------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libuv1-dev libyaml-dev libbrotli-dev zlib1g-dev \
-	libcurl4-openssl-dev libssl-dev binutils ca-certificates
+	libcurl4-openssl-dev libssl-dev libpcre2-dev binutils ca-certificates
 WEB_PACKAGES   := nodejs npm
 TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang-tidy cppcheck \
 	python3 python3-pytest python3-yaml python3-fastapi python3-uvicorn python3-websockets \
@@ -19,7 +19,7 @@ TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang
 BENCH_PACKAGES := wrk nginx-light caddy
 
 # ---- flags ------------------------------------------------------------------------------------
-PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto
+PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto libpcre2-8
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wnull-dereference
 VERSION  := $(shell cat VERSION)
@@ -45,7 +45,8 @@ LDFLAGS  += -pthread $(LDFLAGS_$(MODE)) -Wl,-u,log2 # ours (src/web/log2.c), bef
 # Everything but glibc is linked statically: one file, a fast start, little memory.
 STATIC   := $(shell pkg-config --variable=libdir libuv 2>/dev/null)
 LDLIBS   := $(STATIC)/libuv_a.a $(STATIC)/libyaml.a $(STATIC)/libbrotlienc.a \
-	$(STATIC)/libbrotlicommon.a $(STATIC)/libz.a $(STATIC)/libcrypto.a -ldl -lm
+	$(STATIC)/libbrotlicommon.a $(STATIC)/libz.a $(STATIC)/libcrypto.a \
+	$(STATIC)/libpcre2-8.a -ldl -lm
 
 # ---- files ------------------------------------------------------------------------------------
 SRCS  := $(filter-out src/cli/main.c,$(wildcard src/*/*.c src/*/*/*.c))

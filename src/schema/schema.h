@@ -1,0 +1,56 @@
+/* JSON Schema 2020-12: compiled once, then asked about documents.
+ *
+ * Everything of validation, applicator, unevaluated and core is there: $ref, $defs, $id, $anchor,
+ * $dynamicRef. Nothing is ever fetched: what a $ref names must be among the files the loader gives.
+ * `format` is asserted for the formats in formats.c, others are remarks. A schema that is wrong
+ * itself (an unknown type, a pattern that is none, a $ref to nothing) is refused when compiled, so
+ * that no document meets it.
+ *
+ * A compiled schema is read-only: any thread may check with it. Checking is bounded: documents are
+ * at most JSON_DEPTH_MAX deep, schemas that refer to themselves are followed SCHEMA_DEPTH_MAX deep,
+ * and one check takes at most SCHEMA_STEPS_MAX steps. */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+
+#define SCHEMA_DEPTH_MAX      200
+#define SCHEMA_STEPS_MAX      5000000
+#define SCHEMA_VIOLATIONS_MAX 100 /* told; the rest is only counted */
+
+struct schema;
+
+/* Gives the text of the file a $ref names, relative to the folder of the app: "schemas/a.json".
+ * False with a sentence in e: it is refused or not there. */
+struct schema_loader {
+    bool (*load)(void *user, struct slice path, struct slice *ret_text, struct err *e);
+    void *user;
+};
+
+/* Compiles the file `path`, which `loader` gives, and all that it refers to. Lives in the arena;
+ * NULL with "schemas/a.json, at /properties/x/type: ..." in e. Frees nothing before the arena. */
+const struct schema *schema_compile(struct arena *a, struct slice path,
+                                    const struct schema_loader *loader, struct err *e);
+
+struct violation {
+    struct slice pointer; /* JSON Pointer into the document; to a missing property, too */
+    const char *code;     /* the keyword: "required", "maxLength"; "too_deep", "too_long" */
+    struct slice message; /* what must be so: "is longer than 20 characters" */
+};
+struct violations {
+    struct arena *a; /* texts and items live here */
+    struct violation *items;
+    size_t n, n_more; /* n_more: not told */
+};
+
+/* Does the document hold? Every violation is added, in the order of the document. */
+bool schema_check(const struct schema *s, const struct json *doc, struct violations *to);
+
+/* The names of the document's top-level properties that the schema declares, also through allOf
+ * and $ref; false when it leaves room for others (no additionalProperties: false). For filters. */
+bool schema_properties(const struct schema *s, struct arena *a, struct slice **ret_names,
+                       size_t *ret_n);
+
+/* Is the text what `format` says? True for a format that is not known. */
+bool format_check(struct slice format, struct slice text);

@@ -1,0 +1,143 @@
+/* Values as JSON Schema compares them: numbers by value, objects whatever the order of their keys.
+ */
+#include "schema/schema_impl.h"
+
+#include <stdlib.h>
+
+/* Depth is that of the document, which its parser limits. */
+static bool objects_equal(const struct json *a, const struct json *b)
+{
+    if (json_len(a) != json_len(b))
+        return false;
+    json_each (it, a) {
+        const struct json *other = json_find(b, it.key);
+        if (!other || !values_equal(it.value, other))
+            return false;
+    }
+    return true;
+}
+
+static bool arrays_equal(const struct json *a, const struct json *b)
+{
+    if (json_len(a) != json_len(b))
+        return false;
+    struct json_iter x = json_iter(a), y = json_iter(b);
+    while (json_next(&x) && json_next(&y)) {
+        if (!values_equal(x.value, y.value))
+            return false;
+    }
+    return true;
+}
+
+bool values_equal(const struct json *a, const struct json *b)
+{
+    if (json_type(a) != json_type(b))
+        return false;
+    switch (json_type(a)) {
+    case JSON_BOOL:
+        return json_bool(a) == json_bool(b);
+    case JSON_NUMBER:
+        return json_num_cmp(a, b) == 0;
+    case JSON_STRING:
+        return slice_eq(json_str(a), json_str(b));
+    case JSON_ARRAY:
+        return arrays_equal(a, b);
+    case JSON_OBJECT:
+        return objects_equal(a, b);
+    default:
+        return true;
+    }
+}
+
+/* ---- unique items -------------------------------------------------------------------------------
+ * Equal values have equal hashes; only those are compared. */
+
+struct hashed {
+    uint64_t hash;
+    size_t index;
+    const struct json *value;
+};
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    h = (h ^ v) * 0x9e3779b97f4a7c15u;
+    return h ^ (h >> 29);
+}
+
+static uint64_t hash_text(uint64_t h, struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3u;
+    return mix(h, s.len);
+}
+
+static uint64_t hash_number(uint64_t h, const struct json *v)
+{
+    struct json_decimal d = json_decimal(v);
+    if (d.n == 0)
+        return mix(h, 0);
+    h = mix(mix(h, d.negative), (uint64_t)(d.exp + (int64_t)d.n));
+    for (size_t i = 0; i < d.n; i++)
+        h = mix(h, (uint64_t)json_decimal_digit(&d, i));
+    return h;
+}
+
+static uint64_t hash_value(const struct json *v)
+{
+    uint64_t h = mix(0x51ed270b, json_type(v)), sum = 0;
+    switch (json_type(v)) {
+    case JSON_BOOL:
+        return mix(h, json_bool(v));
+    case JSON_NUMBER:
+        return hash_number(h, v);
+    case JSON_STRING:
+        return hash_text(h, json_str(v));
+    case JSON_ARRAY:
+        json_each (it, v)
+            h = mix(h, hash_value(it.value));
+        return h;
+    case JSON_OBJECT: /* a sum: the order of the keys says nothing */
+        json_each (it, v)
+            sum += mix(hash_text(1, it.key), hash_value(it.value));
+        return mix(h, sum);
+    default:
+        return h;
+    }
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct hashed *x = a, *y = b;
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+bool values_are_unique(const struct json *array, struct arena *scratch, size_t *ret_first,
+                       size_t *ret_second)
+{
+    size_t n = json_len(array);
+    struct arena_mark mark = arena_mark(scratch);
+    struct hashed *all = arena_alloc(scratch, (n + 1) * sizeof *all);
+    json_each (it, array)
+        all[it.index] = (struct hashed){hash_value(it.value), it.index, it.value};
+    qsort(all, n, sizeof *all, by_hash);
+    bool is_unique = true;
+    for (size_t i = 1; is_unique && i < n; i++) {
+        if (all[i].hash != all[i - 1].hash || !values_equal(all[i].value, all[i - 1].value))
+            continue;
+        *ret_first = all[i - 1].index;
+        *ret_second = all[i].index;
+        is_unique = false;
+    }
+    arena_rewind(scratch, mark);
+    return is_unique;
+}
+
+size_t text_length(struct slice s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.len; i++)
+        n += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
+    return n;
+}
