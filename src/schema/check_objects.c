@@ -2,8 +2,6 @@
 #include "base/nearest.h"
 #include "schema/check_impl.h"
 
-#include <stdlib.h>
-
 static const struct schema *named(const struct named_schema *list, size_t n, struct slice name)
 {
     size_t from = 0;
@@ -77,50 +75,21 @@ static bool check_counts(struct check *c, const struct schema *s, const struct j
     return fine;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
-}
-
-/* The names of a wide object, sorted: looking each required one up would be quadratic. */
-struct names {
-    const struct json *of;
-    struct slice *sorted;
-};
-
-static struct names names_of(struct check *c, const struct json *v)
-{
-    struct names names = {.of = v};
-    if (json_len(v) < 32)
-        return names;
-    names.sorted = arena_alloc(&c->scratch, json_len(v) * sizeof *names.sorted);
-    json_each (it, v)
-        names.sorted[it.index] = it.key;
-    qsort(names.sorted, json_len(v), sizeof *names.sorted, by_bytes);
-    return names;
-}
-
-static bool has(const struct names *names, struct slice name)
-{
-    if (!names->sorted)
-        return json_find(names->of, name) != NULL;
-    return bsearch(&name, names->sorted, json_len(names->of), sizeof name, by_bytes) != NULL;
-}
-
 static bool check_required(struct check *c, const struct schema *s, const struct json *v)
 {
     struct arena_mark mark = arena_mark(&c->scratch);
-    struct names names = names_of(c, v);
+    struct members members;
+    members_init(&members, v, &c->scratch);
     bool fine = true;
     for (size_t i = 0; i < s->n_required; i++) {
-        if (!has(&names, s->required[i]))
+        if (!members_find(&members, s->required[i]))
             fine = tell_at(c, s->required[i], "required", "is missing");
     }
     for (size_t i = 0; i < s->n_needs; i++) {
-        if (!has(&names, s->needs[i].name))
+        if (!members_find(&members, s->needs[i].name))
             continue;
         for (size_t j = 0; j < s->needs[i].n; j++) {
-            if (!has(&names, s->needs[i].names[j]))
+            if (!members_find(&members, s->needs[i].names[j]))
                 fine = tell_at(c, s->needs[i].names[j], "dependentRequired",
                                "is missing; it goes with `%.*s`", SLICE_ARGS(s->needs[i].name));
         }

@@ -92,3 +92,12 @@ bool values_equal(const struct json *a, const struct json *b); /* numbers by val
 bool values_are_unique(const struct json *array, struct arena *scratch, size_t *ret_first,
                        size_t *ret_second);
 size_t text_length(struct slice s); /* characters */
+
+/* The members of an object by name: an index where it is wide, so that looking each of them up is
+ * not quadratic. In the arena; of anything else than an object: none. */
+struct members {
+    const struct json *object;
+    struct member *sorted; /* NULL: few */
+};
+void members_init(struct members *m, const struct json *object, struct arena *a);
+const struct json *members_find(const struct members *m, struct slice name);

@@ -134,6 +134,42 @@ bool values_are_unique(const struct json *array, struct arena *scratch, size_t *
     return is_unique;
 }
 
+/* ---- members ------------------------------------------------------------------------------------
+ */
+
+#define FEW 32
+
+struct member {
+    struct slice name;
+    const struct json *value;
+};
+
+static int by_member(const void *a, const void *b)
+{
+    return slice_cmp(((const struct member *)a)->name, ((const struct member *)b)->name);
+}
+
+void members_init(struct members *m, const struct json *object, struct arena *a)
+{
+    *m = (struct members){.object = json_type(object) == JSON_OBJECT ? object : NULL};
+    if (json_len(m->object) < FEW)
+        return;
+    m->sorted = arena_alloc(a, json_len(object) * sizeof *m->sorted);
+    json_each (it, object)
+        m->sorted[it.index] = (struct member){it.key, it.value};
+    qsort(m->sorted, json_len(object), sizeof *m->sorted, by_member);
+}
+
+const struct json *members_find(const struct members *m, struct slice name)
+{
+    const struct member wanted = {.name = name};
+    if (!m->sorted)
+        return json_find(m->object, name);
+    const struct member *found =
+        bsearch(&wanted, m->sorted, json_len(m->object), sizeof *m->sorted, by_member);
+    return found ? found->value : NULL;
+}
+
 size_t text_length(struct slice s)
 {
     size_t n = 0;
