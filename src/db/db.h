@@ -1,0 +1,134 @@
+/* One app's database, SQLite or Postgres: statements, reading, and writes that are acknowledged only
+ * when they are on stable storage. Whoever uses it never sees which of the two it is.
+ *
+ *   db        an app's database; opened on first use, shared by all threads
+ *   db_conn   a connection of one thread: a loop's reader, a lane's reader, or the writer's
+ *   db_stmt   a prepared statement, kept by its connection
+ *   db_write  a piece of work that changes something, done by the writer, answered on its loop
+ *
+ * Reading. A loop thread reads inline what is short (a row by its key, a range of an index): with
+ * db_conn_of_loop(), inside one read transaction per turn of the loop, which ends before the loop
+ * sleeps and is begun anew when something was committed meanwhile: whoever got the answer to a
+ * write reads it, on any connection. A statement that runs longer than its steps allow is
+ * interrupted (ERR_OVER_BUDGET); the caller runs it again on a lane, with a connection of its own.
+ * On Postgres every read is on a lane.
+ *
+ * Writing. A write is a function that reads what it needs, decides, and changes rows; it can be run
+ * again from the start, so it keeps nothing from an earlier run. SQLite: one writer thread takes all
+ * that waits into one transaction, a savepoint for each write, and answers all of them after COMMIT,
+ * refusals too: they were decided on rows that the same transaction changed. Postgres: a
+ * transaction for each write, on a few connections. When a COMMIT fails or its outcome is not known,
+ * a write is never answered as done.
+ *
+ * Statements. SQL is a table of constants with a text for each database, `?` for values, in both:
+ * text, 64-bit integers and blobs only. JSON stays text. Nothing a user wrote is ever part of SQL. */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "loop/loop.h"
+
+struct db;
+struct db_conn;
+struct db_stmt;
+
+/* ---- opening ------------------------------------------------------------------------------------
+ */
+
+/* A step of the schema's life. They are run once each, in order, in a transaction; a database that
+ * has more of them than the program is refused with a sentence. */
+struct db_migration {
+    const char *name; /* "documents" */
+    const char *sqlite, *postgres;
+};
+
+struct db_options {
+    struct slice url;       /* postgres://…; empty or sqlite:///path: a file */
+    const char *path;       /* SQLite: the file, when the url names none */
+    struct slice schema;    /* Postgres: the schema, one per app; made when it is not there */
+    struct loops *loops;
+    const struct db_migration *migrations; /* ends in one without a name */
+    unsigned busy_ms;       /* how long another process may hold it; default 5,000 */
+    unsigned writers;       /* Postgres: connections that write; default 4 */
+};
+
+/* Opens, checks and migrates; blocks, so not on a loop that serves. NULL: e says what to do. */
+struct db *db_open(const struct db_options *o, struct err *e);
+/* Writes that wait are done first. No statement may be under way. */
+void db_close(struct db *db);
+bool db_is_sqlite(const struct db *db); /* for `dais doctor` and backups only */
+
+/* Is it there and able to write? For readiness; blocks up to its time-out. */
+bool db_ping(struct db *db, struct err *e);
+
+/* ---- connections --------------------------------------------------------------------------------
+ */
+
+/* The loop's reader; NULL on Postgres, or when it cannot be opened: then use a lane. */
+struct db_conn *db_conn_of_loop(struct db *db, struct loop *l);
+/* A reader for one piece of work on a lane, given back after it; inside one read transaction. */
+struct db_conn *db_conn_take(struct db *db, struct err *e);
+void db_conn_give(struct db_conn *c);
+/* How many steps the next statements of this connection may take together; 0: no limit. */
+void db_conn_budget(struct db_conn *c, uint64_t steps);
+
+/* ---- statements ---------------------------------------------------------------------------------
+ */
+
+/* Constants of a room, compared by address: a connection prepares each once. */
+struct sql {
+    const char *sqlite, *postgres; /* postgres NULL: the same text, with ? as $1, $2, … */
+};
+
+enum db_step { DB_ROW, DB_END, DB_FAILED };
+
+/* Ready to be bound and stepped. NULL: e says why. One use at a time; end it with db_reset(). */
+struct db_stmt *db_prepare(struct db_conn *c, const struct sql *sql, struct err *e);
+/* The same for a text made at run time from constants and column names of our own (filters, sort
+ * orders); kept by its text, up to 100 of them. */
+struct db_stmt *db_prepare_text(struct db_conn *c, struct slice text, struct err *e);
+
+/* From 1. Bytes are borrowed until db_reset(). */
+void db_bind_text(struct db_stmt *s, int at, struct slice text);
+void db_bind_blob(struct db_stmt *s, int at, struct slice bytes);
+void db_bind_i64(struct db_stmt *s, int at, int64_t n);
+void db_bind_null(struct db_stmt *s, int at);
+
+/* ERR_CONFLICT: a unique key is taken. ERR_OVER_BUDGET. ERR_UNAVAILABLE: disk full, locked, gone. */
+enum db_step db_step(struct db_stmt *s, struct err *e);
+/* Runs to the end and resets; *ret_changed (may be NULL): rows it changed. */
+bool db_run(struct db_stmt *s, int64_t *ret_changed, struct err *e);
+void db_reset(struct db_stmt *s);
+
+/* Columns of the present row, from 0. Valid until the next step or reset. */
+bool db_is_null(const struct db_stmt *s, int column);
+int64_t db_i64(const struct db_stmt *s, int column);
+struct slice db_text(const struct db_stmt *s, int column); /* "" for null */
+struct slice db_blob(const struct db_stmt *s, int column);
+
+/* ---- writing ------------------------------------------------------------------------------------
+ */
+
+struct db_write {
+    /* On a writer's thread, inside the transaction; may be called again after its changes were
+     * undone. False (with e): its own changes are undone, the others' stay; it is answered with e. */
+    bool (*run)(struct db_write *w, struct db_conn *c, struct err *e);
+    /* On `home`, once, after the commit: `e` is NULL when it was done and is on stable storage. */
+    void (*done)(struct db_write *w, const struct err *e);
+    struct loop *home;
+
+    /* the writer's */
+    struct list link;
+    struct post post;
+    struct err err;
+    bool has_failed;
+};
+/* From any thread. False: too many wait (ERR_UNAVAILABLE); `done` is not called then. */
+bool db_write(struct db *db, struct db_write *w);
+
+struct db_stats {
+    uint64_t writes, commits, redone, failed, checkpoints;
+    uint64_t wal_bytes, commit_ns;
+    unsigned waiting, waiting_max, readers;
+};
+void db_stats(struct db *db, struct db_stats *ret);
