@@ -11,7 +11,7 @@ endif
 
 # ---- packages: the one list of what Debian must provide -------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libuv1-dev libyaml-dev libbrotli-dev zlib1g-dev \
-	libcurl4-openssl-dev libssl-dev libpcre2-dev binutils ca-certificates
+	libcurl4-openssl-dev libssl-dev libpcre2-dev libsqlite3-dev binutils ca-certificates
 WEB_PACKAGES   := nodejs npm
 TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang-tidy cppcheck \
 	python3 python3-pytest python3-yaml python3-fastapi python3-uvicorn python3-websockets \
@@ -19,7 +19,7 @@ TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang
 BENCH_PACKAGES := wrk nginx-light caddy
 
 # ---- flags ------------------------------------------------------------------------------------
-PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto libpcre2-8
+PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto libpcre2-8 sqlite3
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wnull-dereference
 VERSION  := $(shell cat VERSION)
@@ -46,7 +46,7 @@ LDFLAGS  += -pthread $(LDFLAGS_$(MODE)) -Wl,-u,log2 # ours (src/web/log2.c), bef
 STATIC   := $(shell pkg-config --variable=libdir libuv 2>/dev/null)
 LDLIBS   := $(STATIC)/libuv_a.a $(STATIC)/libyaml.a $(STATIC)/libbrotlienc.a \
 	$(STATIC)/libbrotlicommon.a $(STATIC)/libz.a $(STATIC)/libcrypto.a \
-	$(STATIC)/libpcre2-8.a -ldl -lm
+	$(STATIC)/libpcre2-8.a $(STATIC)/libsqlite3.a -ldl -lm
 
 # ---- files ------------------------------------------------------------------------------------
 SRCS  := $(filter-out src/cli/main.c,$(wildcard src/*/*.c src/*/*/*.c))
@@ -139,7 +139,8 @@ $(OUT)/dais-identity: $(OUT)/e2e/identity_main.o $(LIB)
 
 $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	@echo "  LINK  $@"
-	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(LDFLAGS) $(LIB) $(LDLIBS) -lcmocka -o $@
+	@$(CC) $(filter-out -flto%,$(CFLAGS)) $(filter %.o,$^) $(LDFLAGS) $(LIB) $(LDLIBS) -lcmocka -o $@
+$(OUT)/tests/db/test_torture: $(OUT)/tests/db/shaky.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
 FUZZ_MAIN := $(if $(filter fuzzer,$(MODE)),-fsanitize=fuzzer,$(OUT)/fuzz/replay.o)
@@ -147,7 +148,8 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@echo "  LINK  $@"
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
--include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d
+-include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
+	$(OUT)/tests/db/shaky.d
 
 # ---- set-up -----------------------------------------------------------------------------------
 deps: ## install what building needs (a no-op when it is there)

@@ -31,6 +31,7 @@
     X(ERR_RANGE, 416, "range_not_satisfiable", 1, "There is no such range")            \
     X(ERR_EXPECTATION, 417, "expectation_failed", 1, "The expectation is unknown")     \
     X(ERR_INVALID, 422, "invalid", 1, "The content is not valid")                      \
+    X(ERR_OVER_BUDGET, 422, "over_budget", 1, "This would take too many steps")        \
     X(ERR_TOO_MANY, 429, "too_many_requests", 1, "Too many requests")                  \
     X(ERR_HEADERS_TOO_LARGE, 431, "headers_too_large", 1, "The headers are too large") \
     X(ERR_INTERNAL, 500, "internal", 11, "Something went wrong here")                  \

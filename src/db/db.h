@@ -1,5 +1,5 @@
-/* One app's database, SQLite or Postgres: statements, reading, and writes that are acknowledged only
- * when they are on stable storage. Whoever uses it never sees which of the two it is.
+/* One app's database, SQLite or Postgres: statements, reading, and writes that are acknowledged
+ * only when they are on stable storage. Whoever uses it never sees which of the two it is.
  *
  *   db        an app's database; opened on first use, shared by all threads
  *   db_conn   a connection of one thread: a loop's reader, a lane's reader, or the writer's
@@ -14,14 +14,15 @@
  * On Postgres every read is on a lane.
  *
  * Writing. A write is a function that reads what it needs, decides, and changes rows; it can be run
- * again from the start, so it keeps nothing from an earlier run. SQLite: one writer thread takes all
- * that waits into one transaction, a savepoint for each write, and answers all of them after COMMIT,
- * refusals too: they were decided on rows that the same transaction changed. Postgres: a
- * transaction for each write, on a few connections. When a COMMIT fails or its outcome is not known,
- * a write is never answered as done.
+ * again from the start, so it keeps nothing from an earlier run. SQLite: one writer thread takes
+ * all that waits into one transaction, a savepoint for each write, and answers all of them after
+ * COMMIT, refusals too: they were decided on rows that the same transaction changed. Postgres: a
+ * transaction for each write, on a few connections. When a COMMIT fails or its outcome is not
+ * known, a write is never answered as done.
  *
  * Statements. SQL is a table of constants with a text for each database, `?` for values, in both:
- * text, 64-bit integers and blobs only. JSON stays text. Nothing a user wrote is ever part of SQL. */
+ * text, 64-bit integers and blobs only. JSON stays text. Nothing a user wrote is ever part of SQL.
+ */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"
@@ -43,28 +44,36 @@ struct db_migration {
 };
 
 struct db_options {
-    struct slice url;       /* postgres://…; empty or sqlite:///path: a file */
-    const char *path;       /* SQLite: the file, when the url names none */
-    struct slice schema;    /* Postgres: the schema, one per app; made when it is not there */
-    struct loops *loops;
+    struct slice url;    /* postgres://…; empty or sqlite:///path: a file */
+    const char *path;    /* SQLite: the file, when the url names none */
+    struct slice schema; /* Postgres: the schema, one per app; made when it is not there */
+    struct loops *loops; /* NULL: none reads, as in a command */
     const struct db_migration *migrations; /* ends in one without a name */
-    unsigned busy_ms;       /* how long another process may hold it; default 5,000 */
-    unsigned writers;       /* Postgres: connections that write; default 4 */
+    unsigned busy_ms;                      /* how long another process may hold it; default 5,000 */
+    unsigned read_ms; /* how long a lane may read in one piece; default 2,000 */
+    unsigned writers; /* Postgres: connections that write; default 4 */
 };
 
 /* Opens, checks and migrates; blocks, so not on a loop that serves. NULL: e says what to do. */
 struct db *db_open(const struct db_options *o, struct err *e);
-/* Writes that wait are done first. No statement may be under way. */
+/* Writes that wait are done first. No statement may be under way, no connection taken. Blocks;
+ * while the loops run, from a thread that is none of them. */
 void db_close(struct db *db);
+/* Another process writes too (two generations during a hand-over): every request then reads in a
+ * transaction of its own, because our counter of commits does not see theirs. Any thread. */
+void db_set_shared(struct db *db, bool is_shared);
 bool db_is_sqlite(const struct db *db); /* for `dais doctor` and backups only */
 
-/* Is it there and able to write? For readiness; blocks up to its time-out. */
+/* Is it there and able to write? For readiness; blocks up to 2 s, so on a lane. After a failed
+ * commit it writes a row and waits for the disk. */
 bool db_ping(struct db *db, struct err *e);
 
 /* ---- connections --------------------------------------------------------------------------------
  */
 
-/* The loop's reader; NULL on Postgres, or when it cannot be opened: then use a lane. */
+/* The loop's reader, on its thread; NULL on Postgres, or when it cannot be opened: then use a lane.
+ * Once a request: each call may move on to a newer state of the data. All is reset by the turn's
+ * end. */
 struct db_conn *db_conn_of_loop(struct db *db, struct loop *l);
 /* A reader for one piece of work on a lane, given back after it; inside one read transaction. */
 struct db_conn *db_conn_take(struct db *db, struct err *e);
@@ -94,7 +103,8 @@ void db_bind_blob(struct db_stmt *s, int at, struct slice bytes);
 void db_bind_i64(struct db_stmt *s, int at, int64_t n);
 void db_bind_null(struct db_stmt *s, int at);
 
-/* ERR_CONFLICT: a unique key is taken. ERR_OVER_BUDGET. ERR_UNAVAILABLE: disk full, locked, gone. */
+/* ERR_EXISTS: a unique key is taken. ERR_OVER_BUDGET. ERR_UNAVAILABLE: disk full, locked, gone.
+ * ERR_IO: the file is damaged. */
 enum db_step db_step(struct db_stmt *s, struct err *e);
 /* Runs to the end and resets; *ret_changed (may be NULL): rows it changed. */
 bool db_run(struct db_stmt *s, int64_t *ret_changed, struct err *e);
@@ -111,11 +121,15 @@ struct slice db_blob(const struct db_stmt *s, int column);
 
 struct db_write {
     /* On a writer's thread, inside the transaction; may be called again after its changes were
-     * undone. False (with e): its own changes are undone, the others' stay; it is answered with e. */
+     * undone. False (with e): its own changes are undone, the others' stay; it is answered with e.
+     */
     bool (*run)(struct db_write *w, struct db_conn *c, struct err *e);
+    /* May be NULL. After every `run` of the same transaction, before COMMIT: for what is costly
+     * inside a savepoint (full text). Only when its `run` was true; false undoes and redoes all. */
+    bool (*finish)(struct db_write *w, struct db_conn *c, struct err *e);
     /* On `home`, once, after the commit: `e` is NULL when it was done and is on stable storage. */
     void (*done)(struct db_write *w, const struct err *e);
-    struct loop *home;
+    struct loop *home; /* NULL: `done` is called by the writer, which must not be kept waiting */
 
     /* the writer's */
     struct list link;
@@ -124,11 +138,14 @@ struct db_write {
     bool has_failed;
 };
 /* From any thread. False: too many wait (ERR_UNAVAILABLE); `done` is not called then. */
-bool db_write(struct db *db, struct db_write *w);
+bool db_write(struct db *db, struct db_write *w) MUST_CHECK;
+/* The same and waits for it: for commands, seeds and lanes, never on a loop. */
+bool db_write_now(struct db *db, bool (*run)(void *arg, struct db_conn *c, struct err *e),
+                  void *arg, struct err *e);
 
 struct db_stats {
     uint64_t writes, commits, redone, failed, checkpoints;
-    uint64_t wal_bytes, commit_ns;
+    uint64_t wal_bytes, commit_ns; /* commit_ns: all commits together */
     unsigned waiting, waiting_max, readers;
 };
 void db_stats(struct db *db, struct db_stats *ret);

@@ -154,12 +154,19 @@ static void *loop_main(void *arg)
 
 void loops_run(struct loops *ls)
 {
+    atomic_store(&ls->running, true);
     for (unsigned i = 1; i < ls->n; i++)
         must(pthread_create(&ls->loops[i]->thread, NULL, loop_main, ls->loops[i]) == 0);
     loop_main(ls->loops[0]);
     for (unsigned i = 1; i < ls->n; i++)
         pthread_join(ls->loops[i]->thread, NULL);
     loops_run_posts(ls); /* while what they speak of is there: the owners may go after this */
+    atomic_store(&ls->running, false);
+}
+
+bool loops_are_running(const struct loops *ls)
+{
+    return atomic_load(&ls->running);
 }
 
 void loops_stop(struct loops *ls)

@@ -22,6 +22,9 @@ struct loop *loops_get(struct loops *ls, unsigned i);
 
 /* Starts the other threads, runs loop 0 here, returns when every loop has stopped. */
 void loops_run(struct loops *ls);
+/* Any thread. False before loops_run and once it has run the last posts: then nothing is on a loop.
+ */
+bool loops_are_running(const struct loops *ls);
 /* Any thread, any number of times: every loop ends its turn, closes what it has, and returns. */
 void loops_stop(struct loops *ls);
 

@@ -48,7 +48,7 @@ struct lanes;
 struct loops {
     struct loop **loops;
     unsigned n;
-    _Atomic bool stopping;
+    _Atomic bool stopping, running;
     struct lanes *lanes;
 };
 

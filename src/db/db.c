@@ -1,0 +1,158 @@
+/* Opening and closing a database, whichever it is; its readiness and its figures. */
+#include "db/db_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUSY_MS 5000
+#define READ_MS 2000
+#define PING_MS 2000
+
+/* ---- which one
+ * ------------------------------------------------------------------------------------- */
+
+static bool choose(struct db *db, const struct db_options *o, struct err *e)
+{
+    struct slice url = o->url, scheme = SLICE("sqlite://");
+    if (slice_starts(url, SLICE("postgres://")) || slice_starts(url, SLICE("postgresql://")))
+        return err_set(e, ERR_NOT_IMPLEMENTED,
+                       "this build has no Postgres driver yet; leave the database's address empty");
+    if (url.len && !slice_starts(url, scheme))
+        return err_set(
+            e, ERR_USAGE,
+            "the database's address begins with sqlite:///, postgres:// or postgresql://");
+    struct slice path = url.len ? slice_skip(url, scheme.len) : slice_from(o->path);
+    if (!path.len || (url.len && path.ptr[0] != '/'))
+        return err_set(e, ERR_USAGE, "the database's address names no file; write sqlite:///path");
+    db->driver = &sqlite_driver;
+    db->path = mem_alloc(path.len + 1);
+    memcpy(db->path, path.ptr, path.len);
+    db->path[path.len] = '\0';
+    return true;
+}
+
+bool db_is_sqlite(const struct db *db)
+{
+    return db->driver == &sqlite_driver;
+}
+
+/* ---- life
+ * ------------------------------------------------------------------------------------------ */
+
+static struct db *db_new(const struct db_options *o)
+{
+    struct db *db = mem_new(struct db);
+    db->loops = o->loops;
+    db->busy_ms = o->busy_ms ? o->busy_ms : BUSY_MS;
+    db->read_ms = o->read_ms ? o->read_ms : READ_MS;
+    if (o->loops)
+        db->readers = mem_zalloc(loops_count(o->loops) * sizeof *db->readers);
+    pthread_mutex_init(&db->idle_lock, NULL);
+    pthread_mutex_init(&db->queue_lock, NULL);
+    pthread_cond_init(&db->queue_more, NULL);
+    list_init(&db->idle);
+    list_init(&db->queue);
+    return db;
+}
+
+static void db_free(struct db *db)
+{
+    if (db->own)
+        db->driver->close(db);
+    pthread_cond_destroy(&db->queue_more);
+    pthread_mutex_destroy(&db->queue_lock);
+    pthread_mutex_destroy(&db->idle_lock);
+    free(db->readers);
+    free(db->path);
+    free(db);
+}
+
+struct db *db_open(const struct db_options *o, struct err *e)
+{
+    static const struct db_migration none[1];
+    struct db *db = db_new(o);
+    struct db_conn *c = choose(db, o, e) ? db->driver->open(db, e) : NULL;
+    bool fine = c && db_migrate(c, o->migrations ? o->migrations : none, e);
+    if (c && !fine)
+        db_conn_close(c);
+    if (fine && db->driver->start(db, c, e))
+        return db;
+    db_free(db);
+    return NULL;
+}
+
+static void close_reader(struct loop *l, void *arg)
+{
+    struct db *db = arg;
+    struct db_reader *r = &db->readers[loop_index(l)];
+    if (r->has_tick)
+        list_remove(&r->tick.link);
+    db_conn_close(r->conn);
+}
+
+static void close_readers(struct db *db)
+{
+    if (!db->loops)
+        return;
+    if (loops_are_running(db->loops)) {
+        loops_visit(db->loops, close_reader, db);
+        return;
+    }
+    for (unsigned i = 0; i < loops_count(db->loops); i++)
+        close_reader(loops_get(db->loops, i), db);
+}
+
+void db_close(struct db *db)
+{
+    if (!db)
+        return;
+    db_writes_stop(db);
+    db->driver->stop(db);
+    close_readers(db);
+    for (struct list *link; (link = list_pop(&db->idle));)
+        db_conn_close(container_of(link, struct db_conn, link));
+    must(db->n_readers == 0); /* one was taken and not given back */
+    db_free(db);
+}
+
+void db_set_shared(struct db *db, bool is_shared)
+{
+    atomic_store(&db->is_shared, is_shared);
+}
+
+/* ---- how it is
+ * ------------------------------------------------------------------------------------- */
+
+/* Getting here took the lock. A disk that failed has to show that it takes something again. */
+static bool try_to_write(void *arg, struct db_conn *c, struct err *e)
+{
+    static const struct sql touch = {
+        "UPDATE dais_migrations SET at = at + 1 WHERE version = 0",
+        NULL,
+    };
+    struct db *db = arg;
+    if (!atomic_load(&db->is_sick))
+        return true;
+    struct db_stmt *s = db_prepare(c, &touch, e);
+    return s && db_run(s, NULL, e);
+}
+
+bool db_ping(struct db *db, struct err *e)
+{
+    return db_write_and_wait(db, try_to_write, db, PING_MS, e);
+}
+
+void db_stats(struct db *db, struct db_stats *ret)
+{
+    pthread_mutex_lock(&db->queue_lock);
+    *ret = (struct db_stats){.waiting = db->waiting, .waiting_max = db->waiting_max};
+    pthread_mutex_unlock(&db->queue_lock);
+    ret->writes = db->n_writes;
+    ret->commits = db->n_commits;
+    ret->redone = db->n_redone;
+    ret->failed = db->n_failed;
+    ret->checkpoints = db->n_checkpoints;
+    ret->wal_bytes = db->wal_bytes;
+    ret->commit_ns = db->commit_ns;
+    ret->readers = db->n_readers;
+}

@@ -1,0 +1,157 @@
+/* The queue of writes: anybody adds, a writer takes what waits, the answer goes to its home. */
+#include "db/db_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+bool db_write(struct db *db, struct db_write *w)
+{
+    pthread_mutex_lock(&db->queue_lock);
+    bool fits = db->waiting < QUEUE_MAX && !db->is_stopping;
+    if (fits) {
+        list_add(&db->queue, &w->link);
+        db->waiting++;
+        if (db->waiting > db->waiting_max)
+            db->waiting_max = db->waiting;
+        if (db->waiting == 1) /* a writer that has something to do looks again by itself */
+            pthread_cond_signal(&db->queue_more);
+    }
+    pthread_mutex_unlock(&db->queue_lock);
+    return fits;
+}
+
+bool db_writes_take(struct db *db, struct list *ret, unsigned max)
+{
+    unsigned n = 0;
+    pthread_mutex_lock(&db->queue_lock);
+    while (list_is_empty(&db->queue) && !db->is_stopping)
+        pthread_cond_wait(&db->queue_more, &db->queue_lock);
+    for (; n < max && !list_is_empty(&db->queue); n++)
+        list_add(ret, list_pop(&db->queue));
+    db->waiting -= n;
+    if (db->waiting) /* Postgres: another writer may be idle */
+        pthread_cond_signal(&db->queue_more);
+    pthread_mutex_unlock(&db->queue_lock);
+    return n > 0;
+}
+
+void db_writes_stop(struct db *db)
+{
+    pthread_mutex_lock(&db->queue_lock);
+    db->is_stopping = true;
+    pthread_cond_broadcast(&db->queue_more);
+    pthread_mutex_unlock(&db->queue_lock);
+}
+
+static void tell(struct db_write *w)
+{
+    w->done(w, w->has_failed ? &w->err : NULL);
+}
+
+static void on_answer(struct post *p, struct loop *l)
+{
+    (void)l;
+    tell(container_of(p, struct db_write, post));
+}
+
+void db_writes_answer(struct db *db, struct db_write *w, const struct err *e)
+{
+    w->has_failed = e != NULL;
+    if (e && e != &w->err)
+        w->err = *e;
+    db->n_writes++;
+    db->n_failed += w->has_failed;
+    if (!w->home) {
+        tell(w);
+        return;
+    }
+    w->post.fn = on_answer;
+    loop_post(w->home, &w->post);
+}
+
+/* ---- and waiting for it
+ * ---------------------------------------------------------------------------- */
+
+struct errand { /* of two owners: who waits, and the writer */
+    struct db_write write;
+    bool (*run)(void *arg, struct db_conn *c, struct err *e);
+    void *arg;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool is_done, is_left; /* is_left: nobody waits any more */
+};
+
+static void errand_free(struct errand *t)
+{
+    pthread_cond_destroy(&t->ended);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+static bool run_errand(struct db_write *w, struct db_conn *c, struct err *e)
+{
+    struct errand *t = container_of(w, struct errand, write);
+    return t->run(t->arg, c, e);
+}
+
+static void end_errand(struct db_write *w, const struct err *e)
+{
+    struct errand *t = container_of(w, struct errand, write);
+    (void)e; /* it is in the write */
+    pthread_mutex_lock(&t->lock);
+    t->is_done = true;
+    bool is_ours = t->is_left;
+    pthread_cond_signal(&t->ended);
+    pthread_mutex_unlock(&t->lock);
+    if (is_ours)
+        errand_free(t);
+}
+
+static struct errand *errand_new(bool (*run)(void *, struct db_conn *, struct err *), void *arg)
+{
+    struct errand *t = mem_new(struct errand);
+    t->write = (struct db_write){.run = run_errand, .done = end_errand};
+    t->run = run;
+    t->arg = arg;
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&t->ended, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return t;
+}
+
+bool db_write_and_wait(struct db *db, bool (*run)(void *, struct db_conn *, struct err *),
+                       void *arg, unsigned wait_ms, struct err *e)
+{
+    struct errand *t = errand_new(run, arg);
+    if (!db_write(db, &t->write)) {
+        errand_free(t);
+        return err_set(e, ERR_UNAVAILABLE, "too many writes wait already; try again soon");
+    }
+    int64_t until = clock_mono_ns() + (int64_t)wait_ms * 1000000;
+    struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+    int rc = 0;
+    pthread_mutex_lock(&t->lock);
+    while (!t->is_done && rc != ETIMEDOUT)
+        rc = wait_ms ? pthread_cond_timedwait(&t->ended, &t->lock, &at)
+                     : pthread_cond_wait(&t->ended, &t->lock);
+    t->is_left = !t->is_done;
+    bool is_done = t->is_done, fine = is_done && !t->write.has_failed;
+    if (is_done && !fine && e)
+        *e = t->write.err;
+    pthread_mutex_unlock(&t->lock);
+    if (is_done)
+        errand_free(t);
+    else
+        err_set(e, ERR_UNAVAILABLE, "the database did not answer within %u ms", wait_ms);
+    return fine;
+}
+
+bool db_write_now(struct db *db, bool (*run)(void *arg, struct db_conn *c, struct err *e),
+                  void *arg, struct err *e)
+{
+    return db_write_and_wait(db, run, arg, 0, e);
+}
