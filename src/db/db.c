@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUSY_MS 5000
-#define READ_MS 2000
-#define PING_MS 2000
+#define BUSY_MS  5000
+#define READ_MS  2000
+#define PING_MS  2000
+#define CACHE_KB 8192
 
 /* ---- which one
  * ------------------------------------------------------------------------------------- */
@@ -45,6 +46,7 @@ static struct db *db_new(const struct db_options *o)
     db->loops = o->loops;
     db->busy_ms = o->busy_ms ? o->busy_ms : BUSY_MS;
     db->read_ms = o->read_ms ? o->read_ms : READ_MS;
+    db->cache_kb = o->cache_kb ? o->cache_kb : CACHE_KB;
     if (o->loops)
         db->readers = mem_zalloc(loops_count(o->loops) * sizeof *db->readers);
     pthread_mutex_init(&db->idle_lock, NULL);

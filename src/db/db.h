@@ -50,8 +50,9 @@ struct db_options {
     struct loops *loops; /* NULL: none reads, as in a command */
     const struct db_migration *migrations; /* ends in one without a name */
     unsigned busy_ms;                      /* how long another process may hold it; default 5,000 */
-    unsigned read_ms; /* how long a lane may read in one piece; default 2,000 */
-    unsigned writers; /* Postgres: connections that write; default 4 */
+    unsigned read_ms;  /* how long a lane may read in one piece; default 2,000 */
+    unsigned cache_kb; /* SQLite: what a writer keeps in memory; default 8,192 */
+    unsigned writers;  /* Postgres: connections that write; default 4 */
 };
 
 /* Opens, checks and migrates; blocks, so not on a loop that serves. NULL: e says what to do. */

@@ -83,7 +83,7 @@ struct db {
     void *own; /* the driver's */
     struct loops *loops;
     char *path;
-    unsigned busy_ms, read_ms;
+    unsigned busy_ms, read_ms, cache_kb;
     bool is_started;
     _Atomic bool is_shared;
     _Atomic bool is_sick;     /* the last commit, or taking the lock for it, failed */

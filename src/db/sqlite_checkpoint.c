@@ -66,8 +66,6 @@ void sqlite_checkpoint_between(struct sqlite_db *own)
 
 static bool wait_for_work(struct sqlite_checkpointer *k)
 {
-    const struct timespec rest = {.tv_nsec = REST_MS * 1000000L};
-    nanosleep(&rest, NULL);
     pthread_mutex_lock(&k->lock);
     while (!k->is_wanted && !k->is_stopping)
         pthread_cond_wait(&k->more, &k->lock);
@@ -80,9 +78,12 @@ static bool wait_for_work(struct sqlite_checkpointer *k)
 static void *checkpointer_main(void *arg)
 {
     struct sqlite_checkpointer *k = arg;
+    const struct timespec rest = {.tv_nsec = REST_MS * 1000000L};
     int left;
-    while (wait_for_work(k))
+    while (wait_for_work(k)) {
         copy(k->conn, SQLITE_CHECKPOINT_PASSIVE, &left);
+        nanosleep(&rest, NULL);
+    }
     return NULL;
 }
 

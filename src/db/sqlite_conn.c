@@ -1,9 +1,8 @@
 /* SQLite connections: opening with the right settings, transactions, the budget of steps. */
 #include "db/sqlite_impl.h"
 
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define ROUND_STEPS  512 /* between two looks at the budget */
 #define CLOCK_ROUNDS 8   /* between two looks at the clock */
@@ -20,7 +19,6 @@ static const char settings[] = "PRAGMA synchronous = FULL; PRAGMA trusted_schema
 /* Reads of what the system has in memory cost no system call. Not for the writer: it gains nothing.
  */
 static const char reader_settings[] = "PRAGMA query_only = ON; PRAGMA mmap_size = 268435456";
-static const char writer_settings[] = "PRAGMA cache_size = -8192";
 
 /* ---- the budget
  * ------------------------------------------------------------------------------------ */
@@ -107,6 +105,15 @@ static bool prepare_words(struct sqlite_conn *c, struct err *e)
     return true;
 }
 
+static bool set_kind(struct sqlite_conn *c, struct err *e)
+{
+    if (c->base.kind != CONN_WRITER)
+        return sqlite_exec(&c->base, reader_settings, e);
+    char text[60];
+    snprintf(text, sizeof text, "PRAGMA cache_size = -%u", c->base.db->cache_kb);
+    return sqlite_exec(&c->base, text, e);
+}
+
 static bool set_up(struct sqlite_conn *c, struct err *e)
 {
     enum conn_kind kind = c->base.kind;
@@ -120,9 +127,7 @@ static bool set_up(struct sqlite_conn *c, struct err *e)
     sqlite3_limit(c->handle, SQLITE_LIMIT_ATTACHED, 0);
     if (kind != CONN_WRITER)
         sqlite3_progress_handler(c->handle, ROUND_STEPS, on_round, c);
-    return sqlite_exec(&c->base, settings, e) &&
-           sqlite_exec(&c->base, kind == CONN_WRITER ? writer_settings : reader_settings, e) &&
-           prepare_words(c, e);
+    return sqlite_exec(&c->base, settings, e) && set_kind(c, e) && prepare_words(c, e);
 }
 
 struct db_conn *sqlite_conn_open(struct db *db, enum conn_kind kind, struct err *e)

@@ -64,25 +64,31 @@ struct change { /* not waited for yet */
     unsigned char bytes[];
 };
 
+struct image {
+    unsigned char *bytes;
+    size_t len, cap;
+};
+
 struct kept {
     char path[300];
-    unsigned char *bytes;
-    size_t len;
+    struct image image;
     struct change *first, **last;
 };
 static struct kept kept[FILES_MAX];
 
-static void keep_change(unsigned char **bytes, size_t *len, const struct change *c)
+static void keep_change(struct image *to, const struct change *c)
 {
     size_t end = (size_t)c->at + (c->len > 0 ? (size_t)c->len : 0);
-    if (end > *len || c->len < 0) {
-        *bytes = realloc(*bytes, end ? end : 1);
-        if (end > *len)
-            memset(*bytes + *len, 0, end - *len);
-        *len = end;
+    if (end > to->cap) {
+        to->cap = end * 2;
+        to->bytes = realloc(to->bytes, to->cap);
     }
+    if (end > to->len)
+        memset(to->bytes + to->len, 0, end - to->len);
+    if (end > to->len || c->len < 0)
+        to->len = end;
     if (c->len > 0)
-        memcpy(*bytes + c->at, c->bytes, (size_t)c->len);
+        memcpy(to->bytes + c->at, c->bytes, (size_t)c->len);
 }
 
 static void drop_changes(struct kept *k, bool are_kept)
@@ -90,7 +96,7 @@ static void drop_changes(struct kept *k, bool are_kept)
     for (struct change *c; (c = k->first);) {
         k->first = c->next;
         if (are_kept)
-            keep_change(&k->bytes, &k->len, c);
+            keep_change(&k->image, c);
         free(c);
     }
     k->last = &k->first;
@@ -120,7 +126,7 @@ static void forget(const char *path)
     if (!k)
         return;
     drop_changes(k, false);
-    free(k->bytes);
+    free(k->image.bytes);
     memset(k, 0, sizeof *k);
 }
 
@@ -142,20 +148,19 @@ static void write_left(const char *path, const char *to, unsigned *luck)
     remove(to);
     if (!k)
         return;
-    unsigned char *bytes = malloc(k->len + 1);
-    size_t len = k->len;
-    if (len)
-        memcpy(bytes, k->bytes, len);
+    struct image left = {malloc(k->image.len + 1), k->image.len, k->image.len};
+    if (left.len)
+        memcpy(left.bytes, k->image.bytes, left.len);
     for (struct change *c = k->first; c && *luck; c = c->next) {
         *luck = *luck * 1664525u + 1013904223u;
         if (*luck >> 31)
-            keep_change(&bytes, &len, c);
+            keep_change(&left, c);
         *luck |= 1;
     }
     FILE *file = fopen(to, "wb");
-    fwrite(bytes, 1, len, file);
+    fwrite(left.bytes, 1, left.len, file);
     fclose(file);
-    free(bytes);
+    free(left.bytes);
 }
 
 void shaky_crash(const char *path, const char *to, unsigned luck)

@@ -13,11 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH         32
-#define WAIT_S        60
-#define ROWS_PER_FILE 24 /* batches, before a fresh file is begun */
+#define BATCH    32
+#define WAIT_S   60
+#define PER_FILE 4 /* batches, before a fresh file is begun */
 
 static char folder[] = "/tmp/dais-torture-XXXXXX";
+static unsigned cache_kb; /* 0: all of a batch has room */
 static char path[64], crash_path[64];
 
 static const struct db_migration steps[] = {
@@ -177,6 +178,15 @@ static int count(sqlite3 *h, const char *sql, int64_t id)
     return n;
 }
 
+/* What one write's failure does to the others: they are run again, so that none is refused. */
+static unsigned unavailable(void)
+{
+    unsigned n = 0;
+    for (int i = 0; i < BATCH; i++)
+        n += batch[i].code == ERR_UNAVAILABLE;
+    return n;
+}
+
 /* Looked at by plain SQLite. When unanswered writes may be there, they are there as a whole. */
 static void check_file(const char *file, bool only_done)
 {
@@ -231,7 +241,7 @@ static void check_crash(unsigned luck)
 
 static struct db *open_db(void)
 {
-    struct db_options o = {.path = path, .migrations = steps, .busy_ms = 50};
+    struct db_options o = {.path = path, .migrations = steps, .busy_ms = 50, .cache_kb = cache_kb};
     struct err e = {0};
     struct db *db = db_open(&o, &e);
     if (!db)
@@ -258,11 +268,12 @@ static bool fail_nth(struct db *db, enum shaky_kind kind, unsigned n, bool for_g
 
 static unsigned torture(enum shaky_kind kind, bool for_good)
 {
-    unsigned n = 0, unavailable = 0;
+    unsigned n = 0, refused = 0, batches = 0;
+    unsigned step = kind == SHAKY_NO_MEMORY && for_good ? 3 : 1; /* much the same, and many */
     struct db *db = NULL;
     bool has_failed = true;
     while (has_failed) {
-        if (n % ROWS_PER_FILE == 0) {
+        if (batches++ % PER_FILE == 0) {
             if (db) {
                 db_close(db);
                 check_file(path, true);
@@ -270,14 +281,14 @@ static unsigned torture(enum shaky_kind kind, bool for_good)
             remove_file(path);
             db = open_db();
         }
-        has_failed = fail_nth(db, kind, ++n, for_good);
-        for (int i = 0; i < BATCH; i++)
-            unavailable += batch[i].code == ERR_UNAVAILABLE;
+        has_failed = fail_nth(db, kind, n += step, for_good);
+        refused += unavailable();
+        assert_true(for_good || unavailable() <= 1);
     }
     db_close(db);
     check_file(path, true);
     remove_file(path);
-    print_message("          %u places to fail, %u writes answered 503\n", n - 1, unavailable);
+    print_message("          %u places to fail, %u writes answered 503\n", n - 1, refused);
     return n - 1;
 }
 
@@ -303,6 +314,17 @@ static void no_room_until_some_is_made(void **state)
 {
     (void)state;
     assert_true(torture(SHAKY_FULL, true) > 10);
+}
+
+/* A small cache: pages reach the log inside the savepoints, and a full disk undoes all of them. */
+static void no_room_inside_a_savepoint(void **state)
+{
+    (void)state;
+    cache_kb = 12;
+    assert_true(torture(SHAKY_FULL, false) > 40);
+    assert_true(torture(SHAKY_FULL, true) > 40);
+    assert_true(torture(SHAKY_IO_ERROR, true) > 40);
+    cache_kb = 0;
 }
 
 static void waiting_for_the_disk_fails(void **state)
@@ -331,7 +353,8 @@ static void open_badly(enum shaky_kind kind, bool for_good)
 {
     bool has_failed = true;
     for (unsigned n = 1; has_failed; n++) {
-        struct db_options o = {.path = path, .migrations = steps, .busy_ms = 50};
+        struct db_options o = {
+            .path = path, .migrations = steps, .busy_ms = 50, .cache_kb = cache_kb};
         struct err e = {0};
         shaky_arm(kind, n, for_good);
         struct db *db = db_open(&o, &e);
@@ -375,6 +398,7 @@ int main(void)
         cmocka_unit_test(the_disk_fails_until_repaired),
         cmocka_unit_test(no_room_once),
         cmocka_unit_test(no_room_until_some_is_made),
+        cmocka_unit_test(no_room_inside_a_savepoint),
         cmocka_unit_test(waiting_for_the_disk_fails),
         cmocka_unit_test(an_allocation_fails),
         cmocka_unit_test(no_memory_for_a_while),
