@@ -60,7 +60,7 @@ static uint64_t key_of(int64_t id)
 }
 
 struct figure {
-    double per_s, p50_us, p99_us, wal_mb;
+    double per_s, p50_us, p99_us, wal_mb, per_commit;
 };
 
 /* ---- waiting times
@@ -117,7 +117,7 @@ static bool run_insert(struct db_write *w, struct db_conn *c, struct err *e)
     return db_run(s, NULL, e);
 }
 
-static void send(struct client *x)
+static void send_next(struct client *x)
 {
     x->id = ++next_id;
     x->began = clock_mono_ns();
@@ -135,7 +135,7 @@ static void on_answer(struct db_write *w, const struct err *e)
         exit(1);
     }
     count_wait(x->began);
-    send(x);
+    send_next(x);
 }
 
 static struct figure write_ours(unsigned clients)
@@ -152,7 +152,7 @@ static struct figure write_ours(unsigned clients)
     for (unsigned i = 0; i < clients; i++) {
         all[i].write =
             (struct db_write){.run = run_insert, .done = on_answer, .home = loops_get(loops, 0)};
-        send(&all[i]);
+        send_next(&all[i]);
     }
     loops_run(loops);
     struct figure f = figure_of(clock_mono_ns() - began);
@@ -161,6 +161,7 @@ static struct figure write_ours(unsigned clients)
     struct stat st = {0};
     snprintf(log, sizeof log, "%s-wal", path);
     stat(log, &st);
+    f.per_commit = (double)stats.writes / (double)(stats.commits ? stats.commits : 1);
     f.wal_mb = (double)st.st_size / 1e6;
     db_close(db);
     loops_free(loops);
@@ -259,8 +260,12 @@ static void read_in_turn(struct post *p, struct loop *l)
     int64_t began = clock_mono_ns();
     for (unsigned i = 0; i < READS; i++) {
         struct db_conn *c = db_conn_of_loop(db, l);
+        if (!c)
+            exit(1);
         db_conn_budget(c, 20000);
         struct db_stmt *s = db_prepare(c, &by_id, &e);
+        if (!s)
+            exit(1);
         db_bind_i64(s, 1, some_id(i));
         if (db_step(s, &e) == DB_ROW)
             bytes += db_text(s, 0).len;
@@ -341,7 +346,8 @@ static double median(const double *values)
 
 static void bench_writes(unsigned clients)
 {
-    double ours[ROUNDS], bare[ROUNDS], ratio[ROUNDS], p50[ROUNDS], p99[ROUNDS], log[ROUNDS];
+    double ours[ROUNDS], bare[ROUNDS], ratio[ROUNDS], p50[ROUNDS], p99[ROUNDS], log[ROUNDS],
+        each[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         struct figure b = write_barely(clients), o = write_ours(clients);
         ours[i] = o.per_s;
@@ -350,12 +356,13 @@ static void bench_writes(unsigned clients)
         p50[i] = o.p50_us;
         p99[i] = o.p99_us;
         log[i] = o.wal_mb;
+        each[i] = o.per_commit;
     }
     printf("insert 1 KB, %2u waiting   %8.0f/s   bare %8.0f/s   ratio %.2f   p50 %5.0f us   p99 "
            "%6.0f us"
-           "   log %3.0f MB\n",
+           "   log %3.0f MB   %4.1f to a commit\n",
            clients, median(ours), median(bare), median(ratio), median(p50), median(p99),
-           median(log));
+           median(log), median(each));
     fflush(stdout);
 }
 

@@ -338,6 +338,7 @@ struct turn {
     struct post post;
     struct db *db;
     struct loops *loops;
+    pthread_t closer;
 };
 
 /* One turn of the loop: it reads, somebody commits, it reads again. */
@@ -393,9 +394,7 @@ static void on_read_then_close(struct post *p, struct loop *l)
 {
     struct turn *t = container_of(p, struct turn, post);
     assert_false(is_there(t->db, l, 1));
-    pthread_t thread;
-    pthread_create(&thread, NULL, close_from_outside, t);
-    pthread_detach(thread);
+    pthread_create(&t->closer, NULL, close_from_outside, t);
 }
 
 static void closed_while_the_loops_run(void **state)
@@ -405,6 +404,7 @@ static void closed_while_the_loops_run(void **state)
     struct turn t = {.post.fn = on_read_then_close, .db = open_with(loops), .loops = loops};
     loop_post(loops_get(loops, 1), &t.post);
     loops_run(loops);
+    pthread_join(t.closer, NULL);
     loops_free(loops);
 }
 
