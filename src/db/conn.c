@@ -60,10 +60,23 @@ static void on_turn_end(struct tick *t, struct loop *l)
 {
     struct db_reader *r = container_of(t, struct db_reader, tick);
     (void)l;
+    if (r->n_staged)
+        db_writes_unstage(r->db, r);
     if (!r->conn)
         return;
     must(list_is_empty(&r->conn->busy));
     db_conn_end(r->conn);
+}
+
+void db_reader_start(struct db *db, struct db_reader *r, struct loop *l)
+{
+    if (r->has_tick)
+        return;
+    r->db = db;
+    r->tick.fn = on_turn_end;
+    list_init(&r->staged);
+    loop_add_tick(l, &r->tick);
+    r->has_tick = true;
 }
 
 static struct db_conn *open_reader(struct db *db, struct db_reader *r, struct loop *l)
@@ -77,11 +90,7 @@ static struct db_conn *open_reader(struct db *db, struct db_reader *r, struct lo
         log_line(LOG_WARN, "database reader not opened", F_CSTR("reason", e.msg));
         return NULL;
     }
-    if (!r->has_tick) {
-        r->tick.fn = on_turn_end;
-        loop_add_tick(l, &r->tick);
-        r->has_tick = true;
-    }
+    db_reader_start(db, r, l);
     return r->conn;
 }
 

@@ -87,8 +87,10 @@ static void close_reader(struct loop *l, void *arg)
 {
     struct db *db = arg;
     struct db_reader *r = &db->readers[loop_index(l)];
-    if (r->has_tick)
+    if (r->has_tick) {
+        db_writes_unstage(db, r);
         list_remove(&r->tick.link);
+    }
     db_conn_close(r->conn);
 }
 
@@ -108,9 +110,10 @@ void db_close(struct db *db)
 {
     if (!db)
         return;
+    atomic_store(&db->is_closing, true);
+    close_readers(db); /* what their turns have staged joins the queue, as the last */
     db_writes_stop(db);
     db->driver->stop(db);
-    close_readers(db);
     for (struct list *link; (link = list_pop(&db->idle));)
         db_conn_close(container_of(link, struct db_conn, link));
     must(db->n_readers == 0); /* one was taken and not given back */

@@ -71,10 +71,13 @@ struct db_driver {
 };
 extern const struct db_driver sqlite_driver;
 
-struct db_reader { /* a loop's */
+struct db_reader { /* a loop's part of the database */
     struct tick tick;
+    struct db *db;
     struct db_conn *conn;
-    int64_t retry_ms; /* opening it failed: not before */
+    int64_t retry_ms;   /* opening it failed: not before */
+    struct list staged; /* this turn's writes; they join the queue together */
+    unsigned n_staged;
     bool has_tick;
 };
 
@@ -97,10 +100,12 @@ struct db {
     pthread_mutex_t queue_lock;
     pthread_cond_t queue_more;
     struct list queue;
-    bool is_stopping;
+    bool is_stopping;        /* the writer ends when the queue is empty */
+    _Atomic bool is_closing; /* no more writes are taken */
 
     /* what db_stats tells; the queue's under its lock */
-    unsigned waiting, waiting_max;
+    _Atomic unsigned waiting;
+    unsigned waiting_max;
     _Atomic unsigned n_readers;
     _Atomic uint64_t n_writes, n_redone, n_failed, n_checkpoints, n_commits, wal_bytes, commit_ns;
 };
@@ -113,6 +118,7 @@ struct db_conn *db_conn_open(struct db *db, enum conn_kind kind, struct err *e);
 void db_conn_close(struct db_conn *c);     /* NULL is fine; a transaction is undone */
 void db_conn_reset_all(struct db_conn *c); /* what is still busy */
 void db_conn_forget(struct db_conn *c);
+void db_reader_start(struct db *db, struct db_reader *r, struct loop *l); /* looks at turns' ends */
 void db_conn_end(struct db_conn *c); /* a reader's transaction, if there is one */
 
 /* ---- writes.c: the queue -----------------------------------------------------------------------
@@ -122,6 +128,11 @@ void db_conn_end(struct db_conn *c); /* a reader's transaction, if there is one 
 bool db_writes_take(struct db *db, struct list *ret, unsigned max);
 /* To its home; `e` NULL: done. The write is no longer ours. */
 void db_writes_answer(struct db *db, struct db_write *w, const struct err *e);
+/* The same for all of a batch, by their has_failed and err: each home gets its own in one go, so
+ * that what it writes next comes in one go too. */
+void db_writes_answer_all(struct db *db, struct list *batch);
+/* The end of a loop's turn: what was staged joins the queue. On the loop's thread. */
+void db_writes_unstage(struct db *db, struct db_reader *r);
 void db_writes_stop(struct db *db);
 /* As db_write_now, for at most wait_ms (0: for ever). When that was too short, `arg` is used later
  * all the same. */

@@ -164,10 +164,7 @@ static void run_batch(struct sqlite_db *own, struct list *batch)
         redo_alone(own, batch);
         return;
     }
-    for (struct list *link; (link = list_pop(batch));) {
-        struct db_write *w = container_of(link, struct db_write, link);
-        db_writes_answer(own->db, w, w->has_failed ? &w->err : NULL);
-    }
+    db_writes_answer_all(own->db, batch);
 }
 
 /* ---- its thread

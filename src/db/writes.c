@@ -5,17 +5,52 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* With the lock. */
+static void count_waiting(struct db *db, unsigned more)
+{
+    db->waiting += more;
+    if (db->waiting > db->waiting_max)
+        db->waiting_max = db->waiting;
+    pthread_cond_signal(&db->queue_more);
+}
+
+/* A turn's writes become one batch: without this the writer would run off with the first of them,
+ * and the others would wait for its commit. */
+static void stage(struct db *db, struct db_write *w)
+{
+    struct db_reader *r = &db->readers[loop_index(w->home)];
+    db_reader_start(db, r, w->home);
+    list_add(&r->staged, &w->link);
+    r->n_staged++;
+}
+
+void db_writes_unstage(struct db *db, struct db_reader *r)
+{
+    if (!r->n_staged)
+        return;
+    pthread_mutex_lock(&db->queue_lock);
+    while (!list_is_empty(&r->staged))
+        list_add(&db->queue, list_pop(&r->staged));
+    count_waiting(db, r->n_staged);
+    pthread_mutex_unlock(&db->queue_lock);
+    r->n_staged = 0;
+}
+
 bool db_write(struct db *db, struct db_write *w)
 {
+    bool is_on_loop = db->readers && w->home && loop_is_here(w->home);
+    unsigned staged = is_on_loop ? db->readers[loop_index(w->home)].n_staged : 0;
+    if (db->waiting + staged >= QUEUE_MAX || db->is_closing)
+        return false;
+    if (is_on_loop) {
+        stage(db, w);
+        return true;
+    }
     pthread_mutex_lock(&db->queue_lock);
-    bool fits = db->waiting < QUEUE_MAX && !db->is_stopping;
+    bool fits = !db->is_stopping;
     if (fits) {
         list_add(&db->queue, &w->link);
-        db->waiting++;
-        if (db->waiting > db->waiting_max)
-            db->waiting_max = db->waiting;
-        if (db->waiting == 1) /* a writer that has something to do looks again by itself */
-            pthread_cond_signal(&db->queue_more);
+        count_waiting(db, 1);
     }
     pthread_mutex_unlock(&db->queue_lock);
     return fits;
@@ -49,10 +84,31 @@ static void tell(struct db_write *w)
     w->done(w, w->has_failed ? &w->err : NULL);
 }
 
-static void on_answer(struct post *p, struct loop *l)
+/* The first of a ring of answers to the same loop. */
+static void on_answers(struct post *p, struct loop *l)
 {
+    struct db_write *first = container_of(p, struct db_write, post);
+    struct list all;
     (void)l;
-    tell(container_of(p, struct db_write, post));
+    list_add(&first->link, &all);
+    for (struct list *link; (link = list_pop(&all));)
+        tell(container_of(link, struct db_write, link));
+}
+
+static void deliver(struct db_write *first)
+{
+    if (!first->home) {
+        tell(first);
+        return;
+    }
+    first->post.fn = on_answers;
+    loop_post(first->home, &first->post);
+}
+
+static void count_answer(struct db *db, const struct db_write *w)
+{
+    db->n_writes++;
+    db->n_failed += w->has_failed;
 }
 
 void db_writes_answer(struct db *db, struct db_write *w, const struct err *e)
@@ -60,14 +116,26 @@ void db_writes_answer(struct db *db, struct db_write *w, const struct err *e)
     w->has_failed = e != NULL;
     if (e && e != &w->err)
         w->err = *e;
-    db->n_writes++;
-    db->n_failed += w->has_failed;
-    if (!w->home) {
-        tell(w);
-        return;
+    count_answer(db, w);
+    list_init(&w->link);
+    deliver(w);
+}
+
+void db_writes_answer_all(struct db *db, struct list *batch)
+{
+    for (struct list *link; (link = list_pop(batch));) {
+        struct db_write *first = container_of(link, struct db_write, link);
+        count_answer(db, first);
+        list_each_safe (other, batch) {
+            struct db_write *w = container_of(other, struct db_write, link);
+            if (!first->home || w->home != first->home)
+                continue;
+            list_remove(other);
+            list_add(link, other);
+            count_answer(db, w);
+        }
+        deliver(first);
     }
-    w->post.fn = on_answer;
-    loop_post(w->home, &w->post);
 }
 
 /* ---- and waiting for it
@@ -129,7 +197,7 @@ bool db_write_and_wait(struct db *db, bool (*run)(void *, struct db_conn *, stru
     struct errand *t = errand_new(run, arg);
     if (!db_write(db, &t->write)) {
         errand_free(t);
-        return err_set(e, ERR_UNAVAILABLE, "too many writes wait already; try again soon");
+        return err_set(e, ERR_UNAVAILABLE, "the database takes no more writes just now; try again soon");
     }
     int64_t until = clock_mono_ns() + (int64_t)wait_ms * 1000000;
     struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
