@@ -197,7 +197,8 @@ bool db_write_and_wait(struct db *db, bool (*run)(void *, struct db_conn *, stru
     struct errand *t = errand_new(run, arg);
     if (!db_write(db, &t->write)) {
         errand_free(t);
-        return err_set(e, ERR_UNAVAILABLE, "the database takes no more writes just now; try again soon");
+        return err_set(e, ERR_UNAVAILABLE,
+                       "the database takes no more writes just now; try again soon");
     }
     int64_t until = clock_mono_ns() + (int64_t)wait_ms * 1000000;
     struct timespec at = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};

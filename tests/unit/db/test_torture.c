@@ -47,25 +47,28 @@ static bool armed_for_good;
 struct insert {
     struct db_write write;
     int64_t id;
-    bool refuses, is_done, is_answered;
+    bool refuses, is_careless, is_done, is_answered;
     unsigned runs;
     enum err_code code;
 };
 
-static bool add(struct db_conn *c, int64_t id, struct err *e)
+static bool add_document(struct db_conn *c, int64_t id, struct err *e)
 {
     static char body[1024];
     memset(body, 'x', sizeof body);
-    char key[32];
-    int n = snprintf(key, sizeof key, "key %lld", (long long)id);
     struct db_stmt *s = db_prepare(c, &add_doc, e);
     if (!s)
         return false;
     db_bind_i64(s, 1, id);
     db_bind_text(s, 2, (struct slice){body, sizeof body});
-    if (!db_run(s, NULL, e))
-        return false;
-    s = db_prepare(c, &add_key, e);
+    return db_run(s, NULL, e);
+}
+
+static bool add_its_key(struct db_conn *c, int64_t id, struct err *e)
+{
+    char key[32];
+    int n = snprintf(key, sizeof key, "key %lld", (long long)id);
+    struct db_stmt *s = db_prepare(c, &add_key, e);
     if (!s)
         return false;
     db_bind_i64(s, 1, id);
@@ -73,12 +76,23 @@ static bool add(struct db_conn *c, int64_t id, struct err *e)
     return db_run(s, NULL, e);
 }
 
+/* One that overlooks that its first statement failed: what it does after the transaction is gone
+ * must not become a transaction of its own. */
+static bool add_carelessly(struct db_conn *c, int64_t id)
+{
+    add_document(c, id, NULL);
+    add_its_key(c, id, NULL);
+    return true;
+}
+
 /* Every eighth changes something and then refuses. */
 static bool run_insert(struct db_write *w, struct db_conn *c, struct err *e)
 {
     struct insert *i = container_of(w, struct insert, write);
     i->runs++;
-    if (!add(c, i->id, e))
+    if (i->is_careless)
+        return add_carelessly(c, i->id);
+    if (!add_document(c, i->id, e) || !add_its_key(c, i->id, e))
         return false;
     return !i->refuses || err_set(e, ERR_STALE, "it was changed");
 }
@@ -144,6 +158,7 @@ static void run_batch(struct db *db)
             .write = {.run = run_insert, .done = on_answer},
             .id = ++next_id,
             .refuses = i % 8 == 7,
+            .is_careless = i % 8 == 3,
         };
         while (!db_write(db, &batch[i].write))
             fail();
@@ -200,6 +215,8 @@ static void check_file(const char *file, bool only_done)
     for (int i = 0; i < BATCH; i++) {
         int docs = count(h, "SELECT count(*) FROM docs WHERE id = ?", batch[i].id);
         int keys = count(h, "SELECT count(*) FROM keys WHERE id = ?", batch[i].id);
+        if (batch[i].is_careless && batch[i].is_done)
+            continue;
         assert_int_equal(docs, keys);
         if (batch[i].is_done || batch[i].refuses || only_done)
             assert_int_equal(docs, batch[i].is_done);
