@@ -79,19 +79,19 @@ void db_reader_start(struct db *db, struct db_reader *r, struct loop *l)
     r->has_tick = true;
 }
 
-static struct db_conn *open_reader(struct db *db, struct db_reader *r, struct loop *l)
+static bool open_reader(struct db *db, struct db_reader *r, struct loop *l)
 {
     struct err e;
     if (loop_now_ms(l) < r->retry_ms)
-        return NULL;
+        return false;
     r->conn = db_conn_open(db, CONN_LOOP, &e);
     if (!r->conn) {
         r->retry_ms = loop_now_ms(l) + RETRY_MS;
         log_line(LOG_WARN, "database reader not opened", F_CSTR("reason", e.msg));
-        return NULL;
+        return false;
     }
     db_reader_start(db, r, l);
-    return r->conn;
+    return true;
 }
 
 struct db_conn *db_conn_of_loop(struct db *db, struct loop *l)
@@ -99,9 +99,9 @@ struct db_conn *db_conn_of_loop(struct db *db, struct loop *l)
     if (!db->driver->reads_on_loops)
         return NULL;
     struct db_reader *r = &db->readers[loop_index(l)];
-    struct db_conn *c = r->conn ? r->conn : open_reader(db, r, l);
-    if (!c)
+    if (!r->conn && !open_reader(db, r, l))
         return NULL;
+    struct db_conn *c = r->conn;
     /* Renewed when something was committed meanwhile, but not while it is being read. */
     if (c->in_transaction &&
         (c->seen != atomic_load(&db->commits) || atomic_load(&db->is_shared)) &&

@@ -69,19 +69,19 @@ bool sqlite_fail(struct sqlite_conn *c, int rc, struct err *e);
 bool sqlite_say(struct sqlite_conn *c, enum word word, struct err *e);
 
 struct db_conn *sqlite_conn_open(struct db *db, enum conn_kind kind, struct err *e);
-void sqlite_conn_close(struct db_conn *c);
-bool sqlite_begin(struct db_conn *c, struct err *e);
-bool sqlite_commit(struct db_conn *c, struct err *e);
-void sqlite_rollback(struct db_conn *c);
-bool sqlite_exec(struct db_conn *c, const char *many, struct err *e);
-void sqlite_budget(struct db_conn *c, uint64_t steps);
+void sqlite_conn_close(struct db_conn *base);
+bool sqlite_begin(struct db_conn *base, struct err *e);
+bool sqlite_commit(struct db_conn *base, struct err *e);
+void sqlite_rollback(struct db_conn *base);
+bool sqlite_exec(struct db_conn *base, const char *many, struct err *e);
+void sqlite_budget(struct db_conn *base, uint64_t steps);
 
-struct db_stmt *sqlite_prepare(struct db_conn *c, struct slice text, struct err *e);
-void sqlite_finalize_stmt(struct db_stmt *s);
+struct db_stmt *sqlite_prepare(struct db_conn *base, struct slice text, struct err *e);
+void sqlite_finalize_stmt(struct db_stmt *base);
 void sqlite_bind_bytes(struct db_stmt *s, int at, struct slice bytes, bool is_text);
 void sqlite_bind_i64(struct db_stmt *s, int at, int64_t n);
 void sqlite_bind_nothing(struct db_stmt *s, int at);
-enum db_step sqlite_step(struct db_stmt *s, struct err *e);
+enum db_step sqlite_step(struct db_stmt *base, struct err *e);
 int64_t sqlite_changes(const struct db_stmt *s);
 void sqlite_reset_stmt(struct db_stmt *s);
 bool sqlite_is_null(const struct db_stmt *s, int column);

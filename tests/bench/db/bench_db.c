@@ -81,8 +81,8 @@ static struct figure figure_of(int64_t ns)
     qsort(waits, n_waits, sizeof *waits, by_size);
     struct figure f = {.per_s = (double)n_waits * 1e9 / (double)ns};
     if (n_waits) {
-        f.p50_us = (double)waits[n_waits / 2] / 1000;
-        f.p99_us = (double)waits[n_waits * 99 / 100] / 1000;
+        f.p50_us = (double)waits[n_waits / 2] / 1e3;
+        f.p99_us = (double)waits[n_waits * 99 / 100] / 1e3;
     }
     return f;
 }

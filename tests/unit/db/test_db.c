@@ -550,6 +550,34 @@ static void the_log_is_copied_beside_the_writes(void **state)
     db_close(db);
 }
 
+/* A reader keeps the log from beginning anew. When it has gone, the writer sees to it. */
+static void a_long_log_begins_anew(void **state)
+{
+    static char bytes[64 << 10];
+    struct db_stats stats = {0};
+    (void)state;
+    struct db *db = open_with(NULL);
+    struct thing x = {0, {0}, {bytes, sizeof bytes}};
+    struct db_conn *c = db_conn_take(db, &err);
+    assert_int_equal(read_count(c), 0);
+    while (stats.wal_bytes < 40 << 20) {
+        x.id++;
+        assert_true(db_write_now(db, add_thing, &x, &err));
+        db_stats(db, &stats);
+        assert_true(x.id < 2000);
+    }
+    assert_int_equal(read_count(c), 0); /* its state is still there */
+    db_conn_give(c);
+    while (stats.wal_bytes > 8 << 20) {
+        x.id++;
+        assert_true(db_write_now(db, add_thing, &x, &err));
+        db_stats(db, &stats);
+        assert_true(x.id < 2000);
+    }
+    assert_int_equal(count(db), x.id);
+    db_close(db);
+}
+
 /* ---- migrations and files that are none
  * ------------------------------------------------------------ */
 
@@ -677,6 +705,7 @@ int main(void)
         T(a_finish_that_fails_costs_nobody_else),
         T(held_by_another_process),
         T(the_log_is_copied_beside_the_writes),
+        T(a_long_log_begins_anew),
         T(steps_run_once_each),
         T(steps_that_do_not_fit_change_nothing),
         T(files_that_are_no_database_of_ours),
