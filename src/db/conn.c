@@ -52,8 +52,7 @@ void db_conn_budget(struct db_conn *c, uint64_t steps)
     c->driver->budget(c, steps);
 }
 
-/* ---- a loop's
- * ------------------------------------------------------------------------------------ */
+/* ---- a loop's ------------------------------------------------------------------------------ */
 
 /* The loop is about to sleep: an open snapshot would hold up checkpoints for as long. */
 static void on_turn_end(struct tick *t, struct loop *l)
@@ -110,8 +109,7 @@ struct db_conn *db_conn_of_loop(struct db *db, struct loop *l)
     return c;
 }
 
-/* ---- lanes'
- * -------------------------------------------------------------------------------------- */
+/* ---- lanes' -------------------------------------------------------------------------------- */
 
 struct db_conn *db_conn_take(struct db *db, struct err *e)
 {

@@ -9,8 +9,7 @@
 #define PING_MS  2000
 #define CACHE_KB 8192
 
-/* ---- which one
- * ------------------------------------------------------------------------------------- */
+/* ---- which one ----------------------------------------------------------------------------- */
 
 static bool choose(struct db *db, const struct db_options *o, struct err *e)
 {
@@ -37,8 +36,7 @@ bool db_is_sqlite(const struct db *db)
     return db->driver == &sqlite_driver;
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 static struct db *db_new(const struct db_options *o)
 {
@@ -125,8 +123,7 @@ void db_set_shared(struct db *db, bool is_shared)
     atomic_store(&db->is_shared, is_shared);
 }
 
-/* ---- how it is
- * ------------------------------------------------------------------------------------- */
+/* ---- how it is ----------------------------------------------------------------------------- */
 
 /* Getting here took the lock. A disk that failed has to show that it takes something again. */
 static bool try_to_write(void *arg, struct db_conn *c, struct err *e)

@@ -33,8 +33,7 @@ struct db;
 struct db_conn;
 struct db_stmt;
 
-/* ---- opening ------------------------------------------------------------------------------------
- */
+/* ---- opening ------------------------------------------------------------------------------- */
 
 /* A step of the schema's life. They are run once each, in order, in a transaction; a database that
  * has more of them than the program is refused with a sentence. */
@@ -69,8 +68,7 @@ bool db_is_sqlite(const struct db *db); /* for `dais doctor` and backups only */
  * commit it writes a row and waits for the disk. */
 bool db_ping(struct db *db, struct err *e);
 
-/* ---- connections --------------------------------------------------------------------------------
- */
+/* ---- connections --------------------------------------------------------------------------- */
 
 /* The loop's reader, on its thread; NULL on Postgres, or when it cannot be opened: then use a lane.
  * Once a request: each call may move on to a newer state of the data. All is reset by the turn's
@@ -82,8 +80,7 @@ void db_conn_give(struct db_conn *c);
 /* How many steps the next statements of this connection may take together; 0: no limit. */
 void db_conn_budget(struct db_conn *c, uint64_t steps);
 
-/* ---- statements ---------------------------------------------------------------------------------
- */
+/* ---- statements ---------------------------------------------------------------------------- */
 
 /* Constants of a room, compared by address: a connection prepares each once. */
 struct sql {
@@ -117,8 +114,7 @@ int64_t db_i64(const struct db_stmt *s, int column);
 struct slice db_text(const struct db_stmt *s, int column); /* "" for null */
 struct slice db_blob(const struct db_stmt *s, int column);
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 struct db_write {
     /* On a writer's thread, inside the transaction; may be called again after its changes were

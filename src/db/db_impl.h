@@ -110,8 +110,7 @@ struct db {
     _Atomic uint64_t n_writes, n_redone, n_failed, n_checkpoints, n_commits, wal_bytes, commit_ns;
 };
 
-/* ---- conn.c, stmt.c: kept by every connection --------------------------------------------------
- */
+/* ---- conn.c, stmt.c: kept by every connection ---------------------------------------------- */
 
 void db_conn_init(struct db_conn *c, struct db *db, enum conn_kind kind);
 struct db_conn *db_conn_open(struct db *db, enum conn_kind kind, struct err *e);
@@ -121,8 +120,7 @@ void db_conn_forget(struct db_conn *c);
 void db_reader_start(struct db *db, struct db_reader *r, struct loop *l); /* looks at turns' ends */
 void db_conn_end(struct db_conn *c); /* a reader's transaction, if there is one */
 
-/* ---- writes.c: the queue -----------------------------------------------------------------------
- */
+/* ---- writes.c: the queue ------------------------------------------------------------------- */
 
 /* Blocks until there are some, moves up to `max` to the (empty) list; false: no more will come. */
 bool db_writes_take(struct db *db, struct list *ret, unsigned max);
@@ -139,7 +137,6 @@ void db_writes_stop(struct db *db);
 bool db_write_and_wait(struct db *db, bool (*run)(void *arg, struct db_conn *c, struct err *e),
                        void *arg, unsigned wait_ms, struct err *e);
 
-/* ---- migrate.c ---------------------------------------------------------------------------------
- */
+/* ---- migrate.c ----------------------------------------------------------------------------- */
 
 bool db_migrate(struct db_conn *c, const struct db_migration *migrations, struct err *e);

@@ -31,8 +31,7 @@ static bool copy(struct sqlite_conn *c, int mode, int *ret_left)
     return rc == SQLITE_OK;
 }
 
-/* ---- the writer's part
- * ----------------------------------------------------------------------------- */
+/* ---- the writer's part --------------------------------------------------------------------- */
 
 static void wake(struct sqlite_checkpointer *k)
 {
@@ -61,8 +60,7 @@ void sqlite_checkpoint_between(struct sqlite_db *own)
     sqlite3_busy_timeout(c->handle, (int)own->db->busy_ms);
 }
 
-/* ---- the thread's
- * ---------------------------------------------------------------------------------- */
+/* ---- the thread's -------------------------------------------------------------------------- */
 
 static bool wait_for_work(struct sqlite_checkpointer *k)
 {

@@ -20,8 +20,7 @@ static const char settings[] = "PRAGMA synchronous = FULL; PRAGMA trusted_schema
  */
 static const char reader_settings[] = "PRAGMA query_only = ON; PRAGMA mmap_size = 268435456";
 
-/* ---- the budget
- * ------------------------------------------------------------------------------------ */
+/* ---- the budget ---------------------------------------------------------------------------- */
 
 static int on_round(void *arg)
 {
@@ -40,8 +39,7 @@ void sqlite_budget(struct db_conn *base, uint64_t steps)
     c->rounds_left = (int64_t)((steps + ROUND_STEPS - 1) / ROUND_STEPS);
 }
 
-/* ---- words
- * ----------------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------------------- */
 
 bool sqlite_say(struct sqlite_conn *c, enum word word, struct err *e)
 {
@@ -89,8 +87,7 @@ void sqlite_rollback(struct db_conn *base)
     base->in_transaction = false;
 }
 
-/* ---- opening
- * --------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------- */
 
 static bool prepare_words(struct sqlite_conn *c, struct err *e)
 {

@@ -1,13 +1,12 @@
 /* The SQLite driver: one file, one writer with its thread, one thread that checkpoints. */
 #include "db/sqlite_impl.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-/* ---- the file
- * -------------------------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------------------------ */
 
 static void configure(void)
 {
@@ -32,7 +31,7 @@ static bool use_log(struct sqlite_conn *c, struct err *e)
     int rc = sqlite3_prepare_v2(c->handle, "PRAGMA journal_mode = WAL", -1, &s, NULL);
     bool is_wal = false;
     if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
-        is_wal = strcmp((const char *)sqlite3_column_text(s, 0), "wal") == 0;
+        is_wal = slice_is(slice_from((const char *)sqlite3_column_text(s, 0)), "wal");
     bool fine = rc == SQLITE_ROW || sqlite_fail(c, rc, e);
     sqlite3_finalize(s);
     if (fine && !is_wal)
@@ -47,7 +46,7 @@ static bool check_file(struct sqlite_conn *c, struct err *e)
 {
     if (sqlite3_db_readonly(c->handle, "main") == 1)
         return err_set(e, ERR_UNAVAILABLE, "the file is read-only for this user");
-    return sqlite_exec(&c->base, "PRAGMA page_size = 4096", e) && use_log(c, e);
+    return sqlite_exec(&c->base, "PRAGMA page_size = 4096" /* PAGE_BYTES */, e) && use_log(c, e);
 }
 
 static struct db_conn *open_first(struct db *db, struct err *e)
@@ -64,8 +63,7 @@ static struct db_conn *open_first(struct db *db, struct err *e)
     return NULL;
 }
 
-/* ---- start and stop
- * -------------------------------------------------------------------------------- */
+/* ---- start and stop ------------------------------------------------------------------------ */
 
 static bool sqlite_start(struct db *db, struct db_conn *c, struct err *e)
 {

@@ -15,8 +15,7 @@
     100 /* once another process held it too long, nobody waits that long again \
          */
 
-/* ---- one write
- * ------------------------------------------------------------------------------------- */
+/* ---- one write ----------------------------------------------------------------------------- */
 
 static bool is_gone(const struct sqlite_db *own)
 {
@@ -50,8 +49,7 @@ static bool run_in_batch(struct sqlite_db *own, struct db_write *w)
     return sqlite_say(own->conn, WORD_RELEASE, NULL);
 }
 
-/* ---- a transaction
- * --------------------------------------------------------------------------------- */
+/* ---- a transaction ------------------------------------------------------------------------- */
 
 static bool begin(struct sqlite_db *own, struct err *e)
 {
@@ -108,8 +106,7 @@ static bool run_alone(struct sqlite_db *own, struct db_write *w)
     return fine;
 }
 
-/* ---- a batch
- * --------------------------------------------------------------------------------------- */
+/* ---- a batch ------------------------------------------------------------------------------- */
 
 static void answer_all(struct sqlite_db *own, struct list *batch, const struct err *e)
 {
@@ -167,8 +164,7 @@ static void run_batch(struct sqlite_db *own, struct list *batch)
     db_writes_answer_all(own->db, batch);
 }
 
-/* ---- its thread
- * ------------------------------------------------------------------------------------ */
+/* ---- its thread ---------------------------------------------------------------------------- */
 
 static int on_log_grew(void *arg, sqlite3 *handle, const char *name, int pages)
 {

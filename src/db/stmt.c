@@ -128,8 +128,7 @@ bool db_run(struct db_stmt *s, int64_t *ret_changed, struct err *e)
     return step == DB_END;
 }
 
-/* ---- straight to the driver
- * ---------------------------------------------------------------------- */
+/* ---- straight to the driver ---------------------------------------------------------------- */
 
 void db_bind_text(struct db_stmt *s, int at, struct slice text)
 {

@@ -138,8 +138,7 @@ void db_writes_answer_all(struct db *db, struct list *batch)
     }
 }
 
-/* ---- and waiting for it
- * ---------------------------------------------------------------------------- */
+/* ---- and waiting for it -------------------------------------------------------------------- */
 
 struct errand { /* of two owners: who waits, and the writer */
     struct db_write write;

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- when to fail
- * ---------------------------------------------------------------------------------- */
+/* ---- when to fail -------------------------------------------------------------------------- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
@@ -52,8 +51,7 @@ static bool fails_now(enum shaky_kind kind)
     return fails;
 }
 
-/* ---- what a power cut leaves
- * ----------------------------------------------------------------------- */
+/* ---- what a power cut leaves --------------------------------------------------------------- */
 
 #define FILES_MAX 16
 
@@ -174,8 +172,7 @@ void shaky_crash(const char *path, const char *to, unsigned luck)
     pthread_mutex_unlock(&lock);
 }
 
-/* ---- the VFS
- * --------------------------------------------------------------------------------------- */
+/* ---- the VFS ------------------------------------------------------------------------------- */
 
 struct file {
     sqlite3_file base;
@@ -309,8 +306,7 @@ static int on_Delete(sqlite3_vfs *vfs, const char *name, int sync)
     return real_vfs->xDelete(real_vfs, name, sync);
 }
 
-/* ---- memory
- * ---------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 static sqlite3_mem_methods real_memory;
 

@@ -52,8 +52,7 @@ static int64_t ask(struct db_conn *c, const struct sql *sql, int64_t id)
     return n;
 }
 
-/* ---- the one that is killed
- * ------------------------------------------------------------------------ */
+/* ---- the one that is killed ---------------------------------------------------------------- */
 
 struct pair {
     struct db_write write;
@@ -106,8 +105,7 @@ static int write_until_killed(void)
         pause();
 }
 
-/* ---- the one that kills
- * ---------------------------------------------------------------------------- */
+/* ---- the one that kills -------------------------------------------------------------------- */
 
 static pid_t start(int *ret_from)
 {

@@ -4,9 +4,11 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,8 +67,7 @@ static void expect(enum err_code code, const char *words)
         fail_msg("not '%s' but %s: %s", words, err_slug(err.code), err.msg);
 }
 
-/* ---- a write for tests
- * ----------------------------------------------------------------------------- */
+/* ---- a write for tests --------------------------------------------------------------------- */
 
 struct thing {
     int64_t id;
@@ -112,8 +113,7 @@ static int64_t count(struct db *db)
     return n;
 }
 
-/* ---- statements
- * ------------------------------------------------------------------------------------ */
+/* ---- statements ---------------------------------------------------------------------------- */
 
 static void values_come_back_as_they_went(void **state)
 {
@@ -207,8 +207,7 @@ static void unique_keys_are_told(void **state)
     db_close(db);
 }
 
-/* ---- budgets
- * --------------------------------------------------------------------------------------- */
+/* ---- budgets ------------------------------------------------------------------------------- */
 
 static enum db_step count_up(struct db_conn *c, int64_t to)
 {
@@ -258,8 +257,7 @@ static void readers_are_kept_but_not_all(void **state)
     db_close(db);
 }
 
-/* ---- loops
- * ----------------------------------------------------------------------------------------- */
+/* ---- loops --------------------------------------------------------------------------------- */
 
 #define ROUNDS 300
 
@@ -408,8 +406,7 @@ static void closed_while_the_loops_run(void **state)
     loops_free(loops);
 }
 
-/* ---- batches
- * --------------------------------------------------------------------------------------- */
+/* ---- batches ------------------------------------------------------------------------------- */
 
 struct member {
     struct db_write write;
@@ -506,8 +503,7 @@ static void a_finish_that_fails_costs_nobody_else(void **state)
     }
 }
 
-/* ---- locked by another process
- * --------------------------------------------------------------------- */
+/* ---- locked by another process ------------------------------------------------------------- */
 
 static void held_by_another_process(void **state)
 {
@@ -530,8 +526,77 @@ static void held_by_another_process(void **state)
     db_close(db);
 }
 
-/* ---- checkpoints
- * ----------------------------------------------------------------------------------- */
+/* A limit on the size of files stands for a full disk, on a real one. */
+static void a_full_disk_is_told_and_survived(void **state)
+{
+    static char bytes[64 << 10];
+    struct rlimit old, small;
+    (void)state;
+    struct db *db = open_with(NULL);
+    struct thing x = {1, {0}, {bytes, sizeof bytes}};
+    assert_true(db_write_now(db, add_thing, &x, &err));
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = (struct rlimit){.rlim_cur = 300 << 10, .rlim_max = old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    bool fine = true;
+    int64_t done = 1;
+    while (fine && x.id < 20) {
+        x.id++;
+        fine = db_write_now(db, add_thing, &x, &err);
+        done += fine;
+    }
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_false(fine);
+    expect(ERR_UNAVAILABLE, "disk");
+    assert_int_equal(count(db), done);
+    assert_true(db_write_now(db, add_thing, &x, &err));
+    assert_int_equal(count(db), done + 1);
+    db_close(db);
+}
+
+/* ---- many threads -------------------------------------------------------------------------- */
+
+#define THREADS 8
+#define EACH    60
+
+static struct db *shared_db;
+
+static void *write_and_read(void *arg)
+{
+    int64_t first = 1 + (int64_t)(uintptr_t)arg * EACH;
+    struct err e;
+    for (int64_t id = first; id < first + EACH; id++) {
+        struct thing x = {id, {0}, SLICE("x")};
+        assert_true(db_write_now(shared_db, add_thing, &x, &e));
+        struct db_conn *c = db_conn_take(shared_db, &e);
+        assert_non_null(c);
+        struct db_stmt *s = db_prepare(c, &by_id, &e);
+        db_bind_i64(s, 1, id);
+        assert_int_equal(db_step(s, &e), DB_ROW);
+        db_conn_give(c); /* resets */
+    }
+    return NULL;
+}
+
+static void many_threads_write_and_read(void **state)
+{
+    pthread_t threads[THREADS];
+    struct db_stats stats;
+    (void)state;
+    shared_db = open_with(NULL);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, write_and_read, (void *)i);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(count(shared_db), THREADS * EACH);
+    db_stats(shared_db, &stats);
+    assert_int_equal(stats.writes, THREADS * EACH);
+    assert_int_equal(stats.failed, 0);
+    db_close(shared_db);
+}
+
+/* ---- checkpoints --------------------------------------------------------------------------- */
 
 static void the_log_is_copied_beside_the_writes(void **state)
 {
@@ -578,8 +643,7 @@ static void a_long_log_begins_anew(void **state)
     db_close(db);
 }
 
-/* ---- migrations and files that are none
- * ------------------------------------------------------------ */
+/* ---- migrations and files that are none ---------------------------------------------------- */
 
 static void steps_run_once_each(void **state)
 {
@@ -646,6 +710,23 @@ static void files_that_are_no_database_of_ours(void **state)
     expect(ERR_UNAVAILABLE, "cannot be opened");
 }
 
+/* Every page but the first is overwritten: found when it is read, told, survived. */
+static void a_damaged_file_is_told(void **state)
+{
+    static char bytes[64 << 10];
+    (void)state;
+    struct db *db = open_with(NULL);
+    struct thing x = {1, SLICE("a"), {bytes, sizeof bytes}};
+    assert_true(db_write_now(db, add_thing, &x, &err));
+    db_close(db);
+    int fd = open(path, O_WRONLY);
+    memset(bytes, 0xa5, sizeof bytes);
+    assert_int_equal(pwrite(fd, bytes, sizeof bytes, 4096), sizeof bytes);
+    close(fd);
+    assert_null(try_open(steps, NULL));
+    expect(ERR_IO, "damaged");
+}
+
 static void addresses(void **state)
 {
     char url[100];
@@ -705,10 +786,13 @@ int main(void)
         T(a_finish_that_fails_costs_nobody_else),
         T(held_by_another_process),
         T(the_log_is_copied_beside_the_writes),
+        T(a_full_disk_is_told_and_survived),
+        T(many_threads_write_and_read),
         T(a_long_log_begins_anew),
         T(steps_run_once_each),
         T(steps_that_do_not_fit_change_nothing),
         T(files_that_are_no_database_of_ours),
+        T(a_damaged_file_is_told),
         T(addresses),
         T(a_read_only_file_is_refused),
     };
