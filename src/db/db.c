@@ -81,27 +81,33 @@ struct db *db_open(const struct db_options *o, struct err *e)
     return NULL;
 }
 
+static void unstage(struct loop *l, void *arg)
+{
+    struct db *db = arg;
+    db_writes_unstage(db, &db->readers[loop_index(l)]);
+}
+
 static void close_reader(struct loop *l, void *arg)
 {
     struct db *db = arg;
     struct db_reader *r = &db->readers[loop_index(l)];
-    if (r->has_tick) {
-        db_writes_unstage(db, r);
+    if (r->has_tick)
         list_remove(&r->tick.link);
-    }
     db_conn_close(r->conn);
 }
 
-static void close_readers(struct db *db)
+/* After what was posted to it. */
+static void on_each_loop(struct db *db, void (*fn)(struct loop *l, void *arg))
 {
     if (!db->loops)
         return;
     if (loops_are_running(db->loops)) {
-        loops_visit(db->loops, close_reader, db);
+        loops_visit(db->loops, fn, db);
         return;
     }
+    loops_run_posts(db->loops);
     for (unsigned i = 0; i < loops_count(db->loops); i++)
-        close_reader(loops_get(db->loops, i), db);
+        fn(loops_get(db->loops, i), db);
 }
 
 void db_close(struct db *db)
@@ -109,9 +115,10 @@ void db_close(struct db *db)
     if (!db)
         return;
     atomic_store(&db->is_closing, true);
-    close_readers(db); /* what their turns have staged joins the queue, as the last */
+    on_each_loop(db, unstage);
     db_writes_stop(db);
     db->driver->stop(db);
+    on_each_loop(db, close_reader); /* the last answers were heard by now, and may have read */
     for (struct list *link; (link = list_pop(&db->idle));)
         db_conn_close(container_of(link, struct db_conn, link));
     must(db->n_readers == 0); /* one was taken and not given back */

@@ -56,8 +56,9 @@ struct db_options {
 
 /* Opens, checks and migrates; blocks, so not on a loop that serves. NULL: e says what to do. */
 struct db *db_open(const struct db_options *o, struct err *e);
-/* Writes that wait are done first. No statement may be under way, no connection taken. Blocks;
- * while the loops run, from a thread that is none of them. */
+/* Writes that wait are done and answered first. No statement may be under way, no connection taken.
+ * Blocks. While the loops run: from a thread that is none of them, before loops_stop or on a lane;
+ * else after loops_run. */
 void db_close(struct db *db);
 /* Another process writes too (two generations during a hand-over): every request then reads in a
  * transaction of its own, because our counter of commits does not see theirs. Any thread. */

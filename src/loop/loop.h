@@ -25,6 +25,9 @@ void loops_run(struct loops *ls);
 /* Any thread. False before loops_run and once it has run the last posts: then nothing is on a loop.
  */
 bool loops_are_running(const struct loops *ls);
+/* When the loops do not run: what was posted to them, and what that posts. False: there was none.
+ */
+bool loops_run_posts(struct loops *ls);
 /* Any thread, any number of times: every loop ends its turn, closes what it has, and returns. */
 void loops_stop(struct loops *ls);
 

@@ -52,8 +52,6 @@ struct loops {
     struct lanes *lanes;
 };
 
-/* Of all loops, posts of posts too; when the loops do not run. False: there were none. */
-bool loops_run_posts(struct loops *ls);
 void lag_count(struct loop *l);
 void wheel_init(struct loop *l);
 void wheel_done(struct loop *l);

@@ -406,6 +406,70 @@ static void closed_while_the_loops_run(void **state)
     loops_free(loops);
 }
 
+struct farewell {
+    struct db_write write;
+    struct db *db;
+    int answers;
+};
+
+static bool run_farewell(struct db_write *w, struct db_conn *c, struct err *e)
+{
+    struct thing x = {1, {0}, SLICE("x")};
+    (void)w;
+    return add_thing(&x, c, e);
+}
+
+static void on_farewell(struct db_write *w, const struct err *e)
+{
+    struct farewell *f = container_of(w, struct farewell, write);
+    assert_null(e);
+    assert_true(is_there(f->db, w->home, 1)); /* its loop may still read */
+    assert_false(db_write(f->db, w));         /* but nobody writes */
+    f->answers++;
+}
+
+static void the_last_answers_are_heard_before_it_closes(void **state)
+{
+    (void)state;
+    struct loops *loops = loops_new(2); /* they do not run, as after loops_run */
+    struct farewell f = {.db = open_with(loops)};
+    f.write =
+        (struct db_write){.run = run_farewell, .done = on_farewell, .home = loops_get(loops, 1)};
+    assert_true(db_write(f.db, &f.write));
+    db_close(f.db);
+    assert_int_equal(f.answers, 1);
+    loops_free(loops);
+}
+
+struct last_turn {
+    struct turn turn;
+    struct farewell farewell;
+};
+
+static void on_last_turn(struct post *p, struct loop *l)
+{
+    struct last_turn *t = container_of(p, struct last_turn, turn.post);
+    t->farewell.write.home = l;
+    assert_true(db_write(t->turn.db, &t->farewell.write)); /* staged when closing begins */
+    pthread_create(&t->turn.closer, NULL, close_from_outside, &t->turn);
+    while (!atomic_load(&t->turn.db->is_closing))
+        ;
+}
+
+static void closed_in_the_turn_of_a_write(void **state)
+{
+    (void)state;
+    struct loops *loops = loops_new(2);
+    struct db *db = open_with(loops);
+    struct last_turn t = {.turn = {.post.fn = on_last_turn, .db = db, .loops = loops}};
+    t.farewell = (struct farewell){.write = {.run = run_farewell, .done = on_farewell}, .db = db};
+    loop_post(loops_get(loops, 1), &t.turn.post);
+    loops_run(loops);
+    pthread_join(t.turn.closer, NULL);
+    assert_int_equal(t.farewell.answers, 1);
+    loops_free(loops);
+}
+
 /* ---- batches ------------------------------------------------------------------------------- */
 
 struct member {
@@ -782,6 +846,8 @@ int main(void)
         T(what_was_answered_is_read_on_every_loop),
         T(a_turn_reads_one_state_and_a_request_the_newest),
         T(closed_while_the_loops_run),
+        T(the_last_answers_are_heard_before_it_closes),
+        T(closed_in_the_turn_of_a_write),
         T(a_batch_finishes_before_its_commit),
         T(a_finish_that_fails_costs_nobody_else),
         T(held_by_another_process),
