@@ -130,10 +130,12 @@ static void web(const struct facts *f)
     facts_end(f);
 }
 
-/* The longest of what the app allows anywhere, for a proxy before it. */
+/* The longest of what the app allows anywhere, for a proxy before it. Never 0, which proxies take
+ * for no limit at all, and never less than what dais takes for itself. */
 static int64_t largest_body(const struct manifest *m)
 {
-    int64_t most = m->backend.pos.line ? m->backend.max_body_bytes : MB;
+    bool has_more = m->backend.pos.line && m->backend.max_body_bytes > MB;
+    int64_t most = has_more ? m->backend.max_body_bytes : MB;
     for (size_t i = 0; i < m->backend.bounds.n; i++)
         most = m->backend.bounds.items[i].max_body_bytes > most
                    ? m->backend.bounds.items[i].max_body_bytes

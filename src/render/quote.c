@@ -6,6 +6,7 @@
 #include "render/render_impl.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static bool quote_raw(struct buf *to, struct slice s);
 static bool quote_line(struct buf *to, struct slice s);
@@ -16,6 +17,8 @@ static bool quote_sh(struct buf *to, struct slice s);
 static bool quote_env(struct buf *to, struct slice s);
 static bool quote_python(struct buf *to, struct slice s);
 static bool quote_html(struct buf *to, struct slice s);
+static bool quote_nginx(struct buf *to, struct slice s);
+static bool quote_caddy(struct buf *to, struct slice s);
 
 static const struct {
     const char *name;
@@ -30,6 +33,8 @@ static const struct {
     {"env", quote_env},         /* what follows NAME= in a .env file */
     {"python", quote_python},   /* a Python string, with its quotes */
     {"html", quote_html},       /* text of HTML, or a quoted attribute */
+    {"nginx", quote_nginx},     /* one word of nginx's configuration */
+    {"caddy", quote_caddy},     /* a part of a word of a Caddyfile */
 };
 
 quote_fn *quote_find(struct slice name)
@@ -212,5 +217,40 @@ static bool quote_html(struct buf *to, struct slice s)
         else
             buf_add_char(to, s.ptr[i]);
     }
+    return true;
+}
+
+/* Nothing keeps nginx from replacing `$name`, and what looks like a variable in a name of a host is
+ * a mistake at best. */
+static bool quote_nginx(struct buf *to, struct slice s)
+{
+    if (has_nul(s) || slice_index(s, '$') >= 0)
+        return false;
+    if (is_plain_word(s)) {
+        buf_add(to, s);
+        return true;
+    }
+    buf_add_char(to, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '"' || s.ptr[i] == '\\')
+            buf_add_char(to, '\\');
+        buf_add_char(to, s.ptr[i]);
+    }
+    buf_add_char(to, '"');
+    return true;
+}
+
+/* It stands in `{$NAME:here}`, within quotes or not, where nothing can be escaped: what is special
+ * in any of these places is refused. A comma would part two addresses. */
+static bool quote_caddy(struct buf *to, struct slice s)
+{
+    static const char special[] = " \"`\\{},";
+    for (size_t i = 0; i < s.len; i++) {
+        if (is_control(s.ptr[i]) || strchr(special, s.ptr[i]))
+            return false;
+    }
+    if (s.len && s.ptr[0] == '#')
+        return false;
+    buf_add(to, s);
     return true;
 }
