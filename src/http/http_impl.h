@@ -19,7 +19,7 @@
 #define MOVE_BYTES      (512u << 10) /* at once, if the client takes so much */
 #define POOL_MAX        128u
 #define LINGER_MS       2000
-#define LINGER_BYTES    (256u << 10)
+#define LINGER_BYTES    (16u << 20) /* a proxy that is cut while it sends forgets our answer */
 #define STATUS_GONE     499 /* the client left before its answer: only in the log and the figures */
 #define BODY_MIN_RATE   16  /* bytes per ms that a body must keep up after body_ms */
 
