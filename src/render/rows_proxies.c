@@ -4,8 +4,8 @@
  * that the manifest gives to every path. */
 #include "render/rows_impl.h"
 
-#define NAME_MAX   28 /* with nginx' longest variable: no longer than its hash tables take */
-#define HOST_LONG  40 /* nginx wants larger tables for a host name above this */
+#define ID_MAX     28 /* with nginx' longest variable: no longer than its hash tables take */
+#define HOST_LONG  46 /* nginx wants larger tables for a host name above this */
 #define QUIET_MS   60000
 #define LATER_MS   10000 /* dais gives up first: its answer says why */
 #define HASH_CHARS 8
@@ -78,11 +78,11 @@ static struct slice identifier(const struct facts *f)
     struct slice slug = f->m->slug.s;
     char hex[SHA256_HEX_LEN + 1];
     struct sha256 h;
-    if (slug.len > NAME_MAX) {
+    if (slug.len > ID_MAX) {
         sha256_init(&h);
         sha256_add(&h, slug);
         sha256_end_hex(&h, hex);
-        slug = arena_printf(f->a, "%.*s-%.*s", NAME_MAX - HASH_CHARS - 1, slug.ptr, HASH_CHARS, hex);
+        slug = arena_printf(f->a, "%.*s-%.*s", ID_MAX - HASH_CHARS - 1, slug.ptr, HASH_CHARS, hex);
     }
     return lower(f->a, arena_printf(f->a, "dais_%.*s", SLICE_ARGS(slug)), '_');
 }
@@ -143,7 +143,7 @@ static void add_times(const struct facts *f)
     int64_t ms = larger(b->pos.line ? b->timeout_ms : 0, QUIET_MS);
     for (size_t i = 0; i < b->bounds.n; i++)
         ms = larger(ms, b->bounds.items[i].timeout_ms);
-    ms = larger(ms, b->websocket.idle_ms) + 999;
+    ms = larger(ms, b->pos.line ? b->websocket.idle_ms : 0) + 999;
     facts_i64(f, "longest_s", ms / 1000);
     facts_i64(f, "silence_s", (ms + LATER_MS) / 1000);
 }
