@@ -77,7 +77,7 @@ void check_data_is_private(struct host *h, struct problems *p);
 /* The values of a manifest with settings in place of their names; in the host's arena. */
 struct pairs host_expand(struct host *h, const struct pairs *values);
 
-/* environment.c: in the host's arena */
+/* environment.c: in the host's arena; life is NULL where nothing is served yet */
 struct pairs backend_environment(struct host *h, const struct app *app, const struct life *life);
 /* What no process can be given is refused beforehand. */
 bool environment_fits(const struct pairs *env, struct err *e);
