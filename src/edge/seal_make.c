@@ -95,9 +95,9 @@ static bool undo_path(const struct persist *p, struct err *e)
     if (place != THING_NONE)
         return err_set(
             e, ERR_MANIFEST,
-            "%s is there, and what an earlier build moved aside is at %s; remove the one "
-            "that is out of date",
-            p->place, p->shipped);
+            "`%.*s` is there, and in .dais/shipped too, where an earlier build moved it; "
+            "remove the one that is out of date",
+            SLICE_ARGS(p->o->path));
     return move_all(p->shipped, p->place, e);
 }
 

@@ -29,9 +29,10 @@ def fixture_open_tmp():
 
 def app(folder, backend=KEEP, setup=SETUP, files=None, top=""):
     given = f", setup: {json.dumps(setup)}" if setup else ""
+    manifest = f"run: {json.dumps(RUN)}, routes: [ /api/ ]{given}{backend}"
     write_app(folder, {"web/index.html": "<h1>home</h1>", "server.py": PROGRAM, "uploads/a/b.txt": "b",
                        "requirements.txt": "one\n", **(files or {})},
-              f"web: {{ root: web }}\n{top}\nbackend: {{ run: {json.dumps(RUN)}, routes: [ /api/ ]{given}{backend} }}\n")
+              f"web: {{ root: web }}\n{top}\nbackend: {{ {manifest} }}\n")
     return folder
 
 
@@ -39,6 +40,12 @@ def build(run_dais, folder, data, *args, **options):
     done = run_dais("build", "--release", folder, "--data", data, *args, **options)
     assert done.returncode == 0, done
     return done
+
+
+def edit(folder, old, new):
+    text = (folder / "dais.yaml").read_text()
+    assert old in text
+    (folder / "dais.yaml").write_text(text.replace(old, new))
 
 
 def kept(folder, data, path):
@@ -231,8 +238,7 @@ def test_building_twice_and_with_another_manifest(tmp_path, run_dais):
     build(run_dais, folder, data)
     assert {name: it[2] for name, it in tree(folder).items()} == before
     app(folder, ", persist: [ state ]", files={"uploads/a/b.txt": "b"}) if False else None
-    manifest = (folder / "dais.yaml").read_text()
-    (folder / "dais.yaml").write_text(manifest.replace("uploads, state/app.db", "state").replace("mkdir -p state", "true"))
+    edit(folder, "uploads, state/app.db", "state")
     refused(folder, data, "`backend.persist` has changed since this release was built", cwd=tmp_path)
     build(run_dais, folder, data)
     assert (folder / "uploads/a/b.txt").read_text() == "b" and not (folder / "uploads").is_symlink()
@@ -242,14 +248,14 @@ def test_building_twice_and_with_another_manifest(tmp_path, run_dais):
         write(server, "state/x", "x")
 
 
-@pytest.mark.parametrize("edit, sentence", [
+@pytest.mark.parametrize("change, sentence", [
     (("seed.txt", "other.txt"), "`backend.setup`, or a file it depends on, has changed"),
     (("app: app", "app: other"), "this release was built for an app named `app`"),
 ])
-def test_another_manifest_is_refused(tmp_path, run_dais, edit, sentence):
+def test_another_manifest_is_refused(tmp_path, run_dais, change, sentence):
     folder, data = app(tmp_path / "app"), tmp_path / "data"
     build(run_dais, folder, data)
-    (folder / "dais.yaml").write_text((folder / "dais.yaml").read_text().replace(*edit))
+    edit(folder, *change)
     refused(folder, data, sentence, "build it again with `dais build --release`", cwd=tmp_path)
 
 
@@ -282,13 +288,13 @@ def test_another_data_folder_is_refused_with_both_paths(tmp_path, run_dais):
 
 # ---- what goes wrong while it is built ---------------------------------------------------------------
 def test_a_setup_that_fails_leaves_nothing_to_be_served(tmp_path, run_dais):
-    folder, data = app(tmp_path / "app", setup="echo on its way; echo hunter2secret; exit 3",
+    folder, data = app(tmp_path / "app", setup="echo on its way; echo $KEY; exit 3",
                        top='secrets: [ "KEY?" ]'), tmp_path / "data"
     done = run_dais("build", "--release", folder, "--data", data, env={"KEY": "hunter2secret", "OTHER": "x"})
     assert done.returncode == 5 and "its setup failed (exit code 3)" in done.stderr, done
     assert "on its way" in done.stdout and "***" in done.stdout and "hunter2" not in done.stdout + done.stderr
     refused(folder, data, "this release was not finished", cwd=tmp_path)
-    (folder / "dais.yaml").write_text((folder / "dais.yaml").read_text().replace("exit 3", "env > seen.txt"))
+    edit(folder, "exit 3", "env > seen.txt")
     build(run_dais, folder, data, env={"OTHER": "x"})
     assert "OTHER" not in (folder / "seen.txt").read_text()
     with serving(folder, env={"DAIS_DATA": data}) as server:
@@ -304,8 +310,7 @@ def test_missing_packages_are_told(tmp_path, run_dais):
 
 def test_the_web_side_is_built_first_or_was(tmp_path, run_dais):
     folder = app(tmp_path / "app", setup="cat web/index.html", backend="")
-    manifest = (folder / "dais.yaml").read_text()
-    (folder / "dais.yaml").write_text(manifest.replace("{ root: web }", '{ root: web, build: "echo fresh > web/index.html" }'))
+    edit(folder, "{ root: web }", '{ root: web, build: "echo fresh > web/index.html" }')
     assert "home" in build(run_dais, folder, tmp_path / "data", "--no-web").stdout
     assert "\nfresh\n" in build(run_dais, folder, tmp_path / "data").stdout
     for args in (["--no-web"], ["--data", "x"]):
@@ -337,7 +342,7 @@ def test_several_apps_of_a_host_are_made_ready(tmp_path, run_dais):
 
 def test_nothing_of_a_seal_is_served(tmp_path, run_dais):
     folder, data = app(tmp_path / "app"), tmp_path / "data"
-    (folder / "dais.yaml").write_text((folder / "dais.yaml").read_text().replace("root: web", 'root: "."'))
+    edit(folder, "root: web", 'root: "."')
     build(run_dais, folder, data)
     with serving(folder, env={"DAIS_DATA": data}) as server:
         about(server)
