@@ -135,6 +135,10 @@ struct life {
     int exit_code;
 };
 
+/* init.c: as the first process of a container, goes on in a child and never returns in the parent,
+ * which reaps and passes signals on. Before there is anything else. */
+void init_split(void);
+
 struct life *life_of(const struct req *rq);
 size_t life_file_bytes(struct life *l); /* contents of files held in memory; any thread */
 /* Loop 0: reads everything again, by a worker, and serves that once its backends are ready. With

@@ -283,6 +283,7 @@ static bool read_host(struct life *l, struct err *e)
 
 int app_serve(const struct app_options *options)
 {
+    init_split();
     struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
     struct err e;
     list_init(&l.backends);
