@@ -73,6 +73,8 @@ static bool find(const char *word, struct arena *a, struct address *ret, struct 
         if (!path->len && rest.len > 1)
             *path = rest;
     }
+    if (!where.len)
+        return err_set(e, ERR_USAGE, "`%.100s` names no server", word);
     if (is_url && slice_rindex(where, ':') <= slice_rindex(where, ']'))
         where = arena_printf(a, "%.*s:80", SLICE_ARGS(where));
     if (!address_parse(ret, where, e))
