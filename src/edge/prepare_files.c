@@ -422,6 +422,8 @@ static bool remove_thing(const struct walk *w, int dir, const char *name, int de
     if (!S_ISDIR(st.st_mode))
         return unlinkat(dir, name, 0) == 0 || failed(w, "removing", name);
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && !(st.st_mode & S_IWUSR)) /* a copy of one that is read-only */
+        (void)fchmod(fd, 0700);
     if (fd < 0 || !remove_entries(w, fd, depth))
         return fd >= 0 ? false : failed(w, "opening", name);
     return unlinkat(dir, name, AT_REMOVEDIR) == 0 || failed(w, "removing", name);

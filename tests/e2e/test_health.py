@@ -91,7 +91,8 @@ def test_whatever_answers(run_dais, answering, raw, stays, code, said):
 
 @pytest.mark.parametrize("args, said", [
     (["https://localhost"], "https is not asked"), (["--path", "x"], "is no path"), (["--path", "/a b"], "is no path"),
-    (["nonsense"], "nonsense"), (["http://"], "names no server"), (["--path", ""], "needs a value"), (["a", "b"], "one too many")])
+    (["nonsense"], "nonsense"), (["http://"], "names no server"),
+    (["--path", ""], "needs a value"), (["a", "b"], "one too many")])
 def test_what_cannot_be_asked(run_dais, args, said):
     done = run_dais("health", *args)
     assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") <= 2, done

@@ -138,6 +138,7 @@ def test_a_first_copy_that_is_killed_is_done_again(sealed, call):
     for name, text in pages.items():
         (shipped / name).parent.mkdir(exist_ok=True)
         (shipped / name).write_text(text)
+    (shipped / "d0").chmod(0o555)
     place, part = kept(folder, data, "uploads"), kept(folder, data, "uploads.dais-partial")
     killed = {"mkdirat": lambda: part.exists(), "openat": lambda: len(list(part.rglob("*.txt"))) > 5,
               "fsync": lambda: len(list(part.rglob("*.txt"))) > 150, "renameat2": place.exists}[call]
