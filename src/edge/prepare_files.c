@@ -195,7 +195,8 @@ bool thing_rename(const char *from, const char *to, struct err *e)
 
 struct walk {
     const struct patience *patience; /* may be NULL */
-    dev_t device;                    /* a mount within would be moved with its contents, and stay */
+    dev_t device; /* of folders: a mount within would be moved with its contents, and stay. Files
+                     in the layers of an image have another one than their folder. */
     struct err *e;
 };
 
@@ -310,7 +311,7 @@ static bool copy_thing(const struct walk *w, int from_dir, const char *from, int
         return err_set(w->e, ERR_IO, "its folders are nested more than %d deep", DEPTH_MAX);
     if (fstatat(from_dir, from, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return failed(w, "looking at", from);
-    if (st.st_dev != w->device)
+    if (S_ISDIR(st.st_mode) && st.st_dev != w->device)
         return err_set(w->e, ERR_IO, "%s in it is a mount point, which cannot be moved", from);
     if (S_ISREG(st.st_mode))
         return copy_file(w, from_dir, from, to_dir, to, &st);
@@ -417,7 +418,7 @@ static bool remove_thing(const struct walk *w, int dir, const char *name, int de
         return err_set(w->e, ERR_IO, "its folders are nested more than %d deep", DEPTH_MAX);
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT || failed(w, "looking at", name);
-    if (st.st_dev != w->device)
+    if (S_ISDIR(st.st_mode) && st.st_dev != w->device)
         return err_set(w->e, ERR_IO, "%s in it is a mount point", name);
     if (!S_ISDIR(st.st_mode))
         return unlinkat(dir, name, 0) == 0 || failed(w, "removing", name);

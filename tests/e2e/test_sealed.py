@@ -287,6 +287,29 @@ def test_another_data_folder_is_refused_with_both_paths(tmp_path, run_dais):
         about(server)
 
 
+@as_root
+def test_in_the_layers_of_an_image(tmp_path):
+    """A folder of a layer below cannot be renamed there: it is copied, and back when it is built again."""
+    folder = app(tmp_path / "app", files={"uploads/a/b.txt": "b", "state/app.db": "db", "state/app.db-wal": "wal"})
+    script = """set -e; cd "$1"; mkdir top; mount -t tmpfs none top; mkdir top/up top/work top/app
+        mount -t overlay none -o "redirect_dir=off,lowerdir=$2,upperdir=top/up,workdir=top/work" top/app
+        ! python3 -c 'import os; os.rename("top/app/web", "top/app/x")' 2>/dev/null
+        cd top/app; "$3" build --release . --data /data-of-sealed; mkdir -p "$1/out"; cp -a . "$1/out/"
+        cd ../..; umount top/app top; rmdir top"""
+    lower = folder
+    for layer in ("one", "two"):
+        (tmp_path / layer).mkdir()
+        done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", tmp_path / layer, lower, DAIS_BIN],
+                              env=clean_env(tmp_path), capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done
+        lower = tmp_path / layer / "out"
+        shipped = lower / ".dais/shipped"
+        assert (shipped / "uploads/a/b.txt").read_text() == "b" and (shipped / "state/app.db-wal").read_text() == "wal"
+        assert os.readlink(lower / "state/app.db") == "/data-of-sealed/apps/app/persist/state/app.db"
+        assert not list(lower.rglob("*.dais-partial"))
+        assert sorted(path.name for path in (lower / "state").iterdir()) == ["app.db"]
+
+
 # ---- what goes wrong while it is built ---------------------------------------------------------------
 def test_a_setup_that_fails_leaves_nothing_to_be_served(tmp_path, run_dais):
     folder, data = app(tmp_path / "app", setup="echo on its way; echo $KEY; exit 3",
