@@ -41,6 +41,8 @@ def make_context(folder):
            ("exec /usr/bin/python3", "exec .venv/bin/python"),
            ("  persist: [ work/local ]", f"  persist: [ work/local ]\n  packages: [ {PACKAGES.replace(' ', ', ')} ]\n"
             "  setup: python3 -m venv --system-site-packages --without-pip .venv && python3 -m compileall -q src"))
+    (app / "work/local").mkdir(parents=True)
+    (app / "work/local/welcome.txt").write_text("shipped\n")
     shutil.copy(RELEASE, folder / "dais")
     return folder
 
@@ -89,7 +91,10 @@ def test_it_runs_read_only_as_nobody_and_keeps_its_data(pod):
         page = fetch(("127.0.0.1", pod.port(NAME)), "/")
         assert page.status == 200 and b"built in the image" in page.body
         assert send(pod, "auth/register", LOGIN).status == 201
-        assert pod("exec", NAME, "id", "-u").strip() == USER
+        assert pod("exec", NAME, "id", "-un").strip() == "app" and pod("exec", NAME, "id", "-u").strip() == USER
+        assert pod("exec", NAME, "cat", "/app/work/local/welcome.txt") == "shipped\n"
+        shipped = "/data/apps/story-gen/persist/work/local/welcome.txt"
+        assert pod("exec", NAME, "stat", "-c", "%u", shipped).strip() == USER
         for path in ("/x", "/app/x", "/app/work/x", "/usr/local/bin/x"):
             assert pod.code("exec", NAME, "touch", path) == 1, path
         assert pod.code("exec", NAME, "touch", "/tmp/x", "/app/work/local/x") == 0
