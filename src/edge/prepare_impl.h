@@ -95,6 +95,8 @@ enum persist_step {
     PERSIST_CLEAN,  /* place.dais-moving was copied: it goes */
     PERSIST_REFUSE
 };
+/* The part of it that is about the link at place. */
+bool persist_read_link(const struct persist *p, struct persist_found *f, struct err *e);
 enum persist_step persist_decide(const struct persist_found *f, const char **ret_why);
 
 /* ---- prepare_packages.c

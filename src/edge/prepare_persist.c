@@ -172,7 +172,7 @@ bool persist_check(const struct persist *p, struct err *e)
     return persist_is_data(p) || (check_data(p, e) && check_way(p, e));
 }
 
-static bool read_link(struct persist *p, struct persist_found *f, struct err *e)
+bool persist_read_link(const struct persist *p, struct persist_found *f, struct err *e)
 {
     char says[PATH_BYTES], tail[PATH_BYTES];
     struct stat st;
@@ -220,7 +220,7 @@ static bool look(struct persist *p, struct persist_found *f, struct err *e)
         return false;
     f->is_file = persist_is_file(p->o->path);
     f->is_new_release = !is_known_release(p);
-    return f->place != THING_LINK || read_link(p, f, e);
+    return f->place != THING_LINK || persist_read_link(p, f, e);
 }
 
 /* ---- doing ------------------------------------------------------------------------------------

@@ -1,11 +1,12 @@
 /* Making a release ready and sealing its folder, at the command line.
  *
- *   undo       what an earlier seal moved aside goes back to its place
- *   prepare    packages are looked up, the setup is run
- *   seal_path  what is at a persisted path is moved aside, and a link put there
+ *   undo        what an earlier seal moved aside goes back to its place
+ *   clear_path  links from another time go, so that the setup finds none
+ *   set_up      the setup is run
+ *   seal_path   what is at a persisted path is moved aside, and a link put there
  *
- * The record says "not finished" from the second step to the last, so that nothing half-made is
- * served. */
+ * The record says "not finished" from the second step to the end of the last, so that nothing
+ * half-made is served. */
 #include "edge/lines_impl.h"
 #include "edge/seal_impl.h"
 #include "edge/variables_impl.h"
@@ -299,27 +300,50 @@ static bool set_up(struct making *m, struct err *e)
 /* ---- sealing ----------------------------------------------------------------------------------
  */
 
-static bool seal_path(const struct making *m, struct persist *p, struct err *e)
+/* Served from its sources it has links to a data folder, which an image is made without. */
+static bool drop_old_link(const struct persist *p, struct err *e)
+{
+    struct persist_found f = {0};
+    if (!persist_read_link(p, &f, e))
+        return false;
+    if (f.leads_to_data && !f.has_target)
+        return take_link(p, e);
+    return err_set(e, ERR_MANIFEST, "`%.*s` is a link to somewhere else%s; remove it",
+                   SLICE_ARGS(p->o->path),
+                   f.leads_to_data ? ", where it is kept in another data folder" : "");
+}
+
+/* Before the setup, which may fill the place with something to ship. */
+static bool clear_path(const struct making *m, const struct persist *p, struct err *e)
+{
+    enum seal_link link;
+    (void)m;
+    if (!seal_link_at(p, &link, e))
+        return false;
+    return link == SEAL_LINK_NONE ||
+           (link == SEAL_LINK_HERE ? take_link(p, e) : drop_old_link(p, e));
+}
+
+static bool seal_path(const struct making *m, const struct persist *p, struct err *e)
 {
     enum thing place, aside;
-    enum seal_link link;
-    if (!thing_at(p->place, &place, e) || !thing_at(p->aside, &aside, e) ||
-        !seal_link_at(p, &link, e))
+    if (!thing_at(p->place, &place, e) || !thing_at(p->aside, &aside, e))
         return false;
     if (aside != THING_NONE)
         return err_set(e, ERR_MANIFEST, "a move of it was interrupted: %s is there", p->aside);
-    if (link == SEAL_LINK_ELSEWHERE || place == THING_OTHER)
-        return err_set(e, ERR_MANIFEST, "%s is a link to somewhere else, or no file; remove it",
-                       p->place);
-    if (link == SEAL_LINK_HERE)
-        return true;
+    if (place == THING_OTHER || place == THING_LINK)
+        return err_set(e, ERR_MANIFEST,
+                       "`%.*s` is a link, a pipe, a socket or a device, which cannot be kept",
+                       SLICE_ARGS(p->o->path));
     if (place != THING_NONE && !move_all(p->place, p->shipped, e))
         return false;
     say(m, place == THING_NONE ? "kept: " : "kept, with what is shipped there: ", p->o->path);
     return parent_make(p->place, 0755, e) && link_make(p->target, p->place, e);
 }
 
-static bool seal_paths_all(const struct making *m, struct err *e)
+static bool each_path(const struct making *m,
+                      bool (*step)(const struct making *m, const struct persist *p, struct err *e),
+                      struct err *e)
 {
     const struct texts *persist = &conf_of(m)->persist;
     for (size_t i = 0; i < persist->n; i++) {
@@ -330,7 +354,7 @@ static bool seal_paths_all(const struct making *m, struct err *e)
         struct persist p;
         if (!seal_paths(&p, &o, e) || !persist_check(&p, e))
             return false;
-        if (!persist_is_data(&p) && !seal_path(m, &p, e))
+        if (!persist_is_data(&p) && !step(m, &p, e))
             return false;
     }
     return true;
@@ -343,7 +367,8 @@ static bool make(struct making *m, struct err *e)
         !path_real(m->o->data_dir, m->data) || !path_put(m->stamp, e, "%s" SEAL_STAMP, m->dir))
         return err_set(e, ERR_IO, "the path of the folder is too long");
     return look_for_packages(m, e) && undo(m, &m->arena, e) && write_record(m, false, e) &&
-           set_up(m, e) && seal_paths_all(m, e) && write_record(m, true, e);
+           each_path(m, clear_path, e) && set_up(m, e) && each_path(m, seal_path, e) &&
+           write_record(m, true, e);
 }
 
 bool seal_make(const struct seal_options *o, struct err *e)

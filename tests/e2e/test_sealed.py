@@ -249,6 +249,27 @@ def test_building_twice_and_with_another_manifest(tmp_path, run_dais):
         write(server, "state/x", "x")
 
 
+def test_a_build_that_is_killed_is_done_again(tmp_path, run_dais):
+    """At any time: the next one finds everything, and nothing unfinished is served."""
+    folder, data = app(tmp_path / "app", files={"state/app.db": "db", "state/app.db-wal": "wal"}), tmp_path / "data"
+    command = [DAIS_BIN, "build", "--release", folder, "--data", data]
+    for i in range(25):
+        killed = subprocess.Popen(command, env=clean_env(tmp_path), stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            killed.wait(i * 0.01)
+        killed.kill()
+        killed.wait()
+        found = [(folder / name / "uploads/a/b.txt").exists() for name in ("", ".dais/shipped")]
+        assert sum(found) == 1, "it is at one of the two places"
+    build(run_dais, folder, data)
+    shipped = folder / ".dais/shipped"
+    assert sorted(str(path.relative_to(shipped)) for path in shipped.rglob("*") if path.is_file()) == [
+        "state/app.db", "state/app.db-wal", "uploads/a/b.txt", "uploads/seed.txt"]
+    with serving(folder, env={"DAIS_DATA": data}) as server:
+        about(server)
+
+
 @pytest.mark.parametrize("change, sentence", [
     (("seed.txt", "other.txt"), "`backend.setup`, or a file it depends on, has changed"),
     (("app: app", "app: other"), "this release was built for an app named `app`"),
@@ -323,6 +344,29 @@ def test_a_setup_that_fails_leaves_nothing_to_be_served(tmp_path, run_dais):
     assert "OTHER" not in (folder / "seen.txt").read_text()
     with serving(folder, env={"DAIS_DATA": data}) as server:
         about(server)
+
+
+def test_sources_that_were_served_before(tmp_path, run_dais):
+    """Links to the data folder of who wrote it come along into the image; the data does not."""
+    sources = app(tmp_path / "sources/app", setup="mkdir -p uploads && touch uploads/seed.txt")
+    with serving(sources) as server:
+        about(server)
+        write(server, "uploads/mine.txt", "private")
+    folder = tmp_path / "app"
+    shutil.copytree(sources, folder, symlinks=True)
+    done = run_dais("build", "--release", folder, "--data", tmp_path / "data")
+    assert done.returncode == 1 and "`uploads` is a link to somewhere else, where it is kept in another" in done.stderr
+    shutil.rmtree(folder / "data")
+    build(run_dais, folder, tmp_path / "data")
+    with serving(folder, env={"DAIS_DATA": tmp_path / "data"}) as server:
+        about(server)
+        write(server, "uploads/x", "x")
+    assert not kept(folder, tmp_path / "data", "uploads/mine.txt").exists()
+    assert kept(folder, tmp_path / "data", "uploads/seed.txt").exists()
+    edit(folder, "uploads, state", "web2, uploads, state")
+    (folder / "web2").symlink_to("web")
+    done = run_dais("build", "--release", folder, "--data", tmp_path / "data")
+    assert done.returncode == 1 and "`web2` is a link to somewhere else; remove it" in done.stderr, done
 
 
 def test_missing_packages_are_told(tmp_path, run_dais):
