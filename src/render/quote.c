@@ -19,6 +19,7 @@ static bool quote_python(struct buf *to, struct slice s);
 static bool quote_html(struct buf *to, struct slice s);
 static bool quote_nginx(struct buf *to, struct slice s);
 static bool quote_caddy(struct buf *to, struct slice s);
+static bool quote_docker(struct buf *to, struct slice s);
 
 static const struct {
     const char *name;
@@ -35,6 +36,7 @@ static const struct {
     {"html", quote_html},       /* text of HTML, or a quoted attribute */
     {"nginx", quote_nginx},     /* one word of nginx's configuration */
     {"caddy", quote_caddy},     /* a part of a word of a Caddyfile */
+    {"docker", quote_docker},   /* inside the double quotes of a Dockerfile, for a person: one line */
 };
 
 quote_fn *quote_find(struct slice name)
@@ -252,5 +254,16 @@ static bool quote_caddy(struct buf *to, struct slice s)
     if (s.len && s.ptr[0] == '#')
         return false;
     buf_add(to, s);
+    return true;
+}
+
+static bool quote_docker(struct buf *to, struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = is_control(s.ptr[i]) ? ' ' : s.ptr[i];
+        if (c == '"' || c == '\\' || c == '$')
+            buf_add_char(to, '\\');
+        buf_add_char(to, c);
+    }
     return true;
 }

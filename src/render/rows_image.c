@@ -14,11 +14,59 @@ const struct render_row rows_local[] = {
 };
 
 const struct render_row rows_ci_image[] = {
+    {"docker/ci.Dockerfile", "local/ci.Dockerfile", NULL, false},
     {0},
 };
 
+/* Is one of the words of a command a program that comes with Node? */
+static bool runs_node(struct slice command)
+{
+    static const char *const programs[] = {"npm", "npx", "node", "pnpm", "yarn", "corepack"};
+    size_t from = 0;
+    for (size_t i = 0; i <= command.len; i++) {
+        char c = i < command.len ? command.ptr[i] : ' ';
+        bool is_letter = (c >= 'a' && c <= 'z') || c == '-' || c == '_' || c == '/' || c == '.';
+        if (is_letter)
+            continue;
+        struct slice word = slice_first(slice_skip(command, from), i - from);
+        for (size_t k = 0; k < sizeof programs / sizeof *programs; k++) {
+            if (slice_is(word, programs[k]))
+                return true;
+        }
+        from = i + 1;
+    }
+    return false;
+}
+
+/* A path of a folder in the app folder, as COPY and .dockerignore take it; "" when it is another
+ * one, or has characters that are patterns or variables there. */
+static struct slice below(struct slice path)
+{
+    while (slice_starts(path, SLICE("./")))
+        path = slice_skip(path, 2);
+    while (slice_ends(path, SLICE("/")))
+        path.len--;
+    for (size_t i = 0; i < path.len; i++) {
+        char c = path.ptr[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '/' || c == '.' || c == '_' || c == '-';
+        if (!plain)
+            return SLICE("");
+    }
+    bool leads_out = slice_starts(path, SLICE("..")) || slice_starts(path, SLICE("/"));
+    return leads_out || slice_is(path, ".") ? SLICE("") : path;
+}
+
 void facts_image(const struct facts *f)
 {
+    const struct web_conf *web = &f->m->web;
+    struct slice root = below(web->root.s);
+    bool has_build = web->build.s.len > 0;
     facts_begin(f, "image");
+    facts_bool(f, "has_build", has_build);
+    facts_bool(f, "is_node", runs_node(web->build.s));
+    /* Only what was built is taken over; where that is the whole folder, all of it. */
+    facts_str(f, "web_root", has_build ? root : SLICE(""));
+    facts_bool(f, "has_backend", f->m->backend.run.s.len > 0);
     facts_end(f);
 }
