@@ -9,6 +9,7 @@
 
 static bool quote_raw(struct buf *to, struct slice s);
 static bool quote_line(struct buf *to, struct slice s);
+static bool quote_word(struct buf *to, struct slice s);
 static bool quote_json(struct buf *to, struct slice s);
 static bool quote_yaml(struct buf *to, struct slice s);
 static bool quote_compose(struct buf *to, struct slice s);
@@ -23,6 +24,7 @@ static const struct {
 } filters[] = {
     {"raw", quote_raw},         /* as it is: for numbers, slugs and text that dais made */
     {"line", quote_line},       /* in a comment, or for a person: one line */
+    {"word", quote_word},       /* as it is, where no format would have to quote it */
     {"json", quote_json},       /* a JSON string, with its quotes */
     {"yaml", quote_yaml},       /* a YAML string, with its quotes */
     {"compose", quote_compose}, /* the same where `$` would be replaced */
@@ -135,6 +137,12 @@ static bool is_plain_word(struct slice s)
     return s.len > 0;
 }
 
+static bool quote_word(struct buf *to, struct slice s)
+{
+    buf_add(to, s);
+    return is_plain_word(s);
+}
+
 static bool has_nul(struct slice s)
 {
     return slice_index(s, '\0') >= 0;
@@ -159,12 +167,20 @@ static bool quote_sh(struct buf *to, struct slice s)
     return true;
 }
 
+/* Python's readers (Compose 1, podman-compose) take these for something else even in single quotes:
+ * an escaped backslash or quote, a variable, the line end of another system. */
+static bool parts_dotenv(struct slice s)
+{
+    return slice_search(s, SLICE("\\\\")) >= 0 || slice_ends(s, SLICE("\\")) ||
+           slice_search(s, SLICE("${")) >= 0 || slice_index(s, '\r') >= 0;
+}
+
 /* What dais, Docker Compose, python-dotenv and a shell all read as the same: in single quotes
- * nothing is special. With a single quote inside they part ways over escapes; such a value goes
- * into double quotes if it has nothing that is special there. */
+ * nearly nothing is special. With a single quote inside they part ways over escapes; such a value
+ * goes into double quotes if it has nothing that is special there. */
 static bool quote_env(struct buf *to, struct slice s)
 {
-    if (has_nul(s))
+    if (has_nul(s) || parts_dotenv(s))
         return false;
     if (!s.len || is_plain_word(s)) {
         buf_add(to, s);
