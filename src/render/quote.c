@@ -54,13 +54,6 @@ static bool is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-static bool quote_line(struct buf *to, struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        buf_add_char(to, is_control(s.ptr[i]) ? ' ' : s.ptr[i]);
-    return true;
-}
-
 static bool quote_json(struct buf *to, struct slice s)
 {
     json_escape(to, s, 0);
@@ -87,6 +80,18 @@ static size_t odd_for_yaml(struct slice s, unsigned *ret_code)
                (u[0] == 0xef && (code == 0xfeff || code >= 0xfffe));
     *ret_code = code;
     return odd ? 3 : 0;
+}
+
+/* YAML ends a remark at the lines of Unicode, too: what follows would no longer be one. */
+static bool quote_line(struct buf *to, struct slice s)
+{
+    while (s.len) {
+        unsigned code;
+        size_t n = odd_for_yaml(s, &code);
+        buf_add_char(to, n || is_control(*s.ptr) ? ' ' : *s.ptr);
+        s = slice_skip(s, n ? n : 1);
+    }
+    return true;
 }
 
 /* JSON's strings are YAML's, but for characters that YAML wants escaped. */
