@@ -174,8 +174,9 @@ def test_the_blocks_of_stores(kind, stores, app_of, render):
     ops = render(kind, app) / "ops"
     example = ops / f".env.{kind}.example"
     text = fill_in(example, stores, **NET, POSTGRES_PASSWORD="pw", S3_ACCESS_KEY_ID="id", S3_SECRET_ACCESS_KEY="key")
-    assert f"COMPOSE_PROFILES={stores}\n" in text
-    (starts, services, _), = read_compose([(ops, f"docker-compose.{kind}.yml", [stores])])
+    profiles = re.search("^COMPOSE_PROFILES=(.*)$", text, re.M)[1].split(",")
+    assert profiles == [stores] + (["gateway"] if (kind, stores) == ("azure", "managed") else [])
+    (starts, services, _), = read_compose([(ops, f"docker-compose.{kind}.yml", profiles)])
     assert (BUNDLED <= set(starts)) == (stores == "bundled") and "stores" in starts
     env = services["app"]["environment"]
     region = {"droplet": "nyc3", "aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}[kind]
@@ -467,6 +468,13 @@ def test_the_app_waits_for_its_bucket(native_ops, tmp_path, fake_s3):
         env["S3_ENDPOINT_URL"] = f"http://127.0.0.1:{free.getsockname()[1]}"
         done, _ = wait_for_stores(native_ops, tmp_path, **env)
     assert done.returncode == 1 and "no answer after two minutes: has_bucket" in done.stdout
+
+
+def test_an_app_that_reads_a_database_is_told_to_choose(app_of, render):
+    backend = {"run": "exec true --port $PORT", "routes": ["/api/"], "env": {"DB": "$DATABASE_URL"}}
+    ops = render("aws", app_of({"backend": backend})) / "ops"
+    assert "The app reads DATABASE_URL" in (ops / ".env.aws.example").read_text()
+    assert "stores" in yaml.safe_load((ops / "docker-compose.aws.yml").read_text())["services"]
 
 
 def test_an_app_without_stores_waits_for_nothing(render):
