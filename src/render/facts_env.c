@@ -23,6 +23,32 @@ static enum group group_of(enum setting_id id)
     return GROUP_DAIS;
 }
 
+/* What is different for somebody who runs the image. */
+static const char *note_of(enum setting_id id)
+{
+    switch (id) {
+    case SET_LISTEN:
+        return "Compose does not pass it on: BIND_ADDRESS and PORT are for that.";
+    case SET_PORT:
+        return "In Compose: the port of this machine, 8000 when not set.";
+    case SET_DATA:
+        return "Compose does not pass it on: in the image it is /data, which is a volume.";
+    case SET_AWS_PROFILE:
+        return "Compose does not pass it on: there is no ~/.aws in the image.";
+    default:
+        return "";
+    }
+}
+
+static bool is_fixed(const struct facts *f, const char *name)
+{
+    for (size_t i = 0; i < f->t->env.n; i++) {
+        if (slice_is(f->t->env.items[i].key.s, name))
+            return true;
+    }
+    return false;
+}
+
 static void one(const struct facts *f, enum setting_id id)
 {
     struct setting_about about = setting_about(id);
@@ -31,6 +57,8 @@ static void one(const struct facts *f, enum setting_id id)
     facts_str(f, "def", slice_from(about.def));
     facts_str(f, "doc", slice_from(about.doc));
     facts_bool(f, "is_secret", about.is_secret);
+    facts_str(f, "note", slice_from(note_of(id)));
+    facts_bool(f, "is_fixed", is_fixed(f, about.name)); /* by the target */
     facts_end(f);
 }
 
@@ -41,6 +69,7 @@ void facts_settings(const struct facts *f)
         json_write_object(f->w);
         facts_str(f, "key", slice_from(groups[g].key));
         facts_str(f, "title", slice_from(groups[g].title));
+        facts_bool(f, "is_later", g != GROUP_DAIS); /* checked, but not used yet */
         facts_begin_list(f, "variables");
         for (int id = 0; id < SETTING_COUNT; id++) {
             if (group_of((enum setting_id)id) == (enum group)g)

@@ -10,6 +10,7 @@
 
 static bool quote_raw(struct buf *to, struct slice s);
 static bool quote_line(struct buf *to, struct slice s);
+static bool quote_word(struct buf *to, struct slice s);
 static bool quote_json(struct buf *to, struct slice s);
 static bool quote_yaml(struct buf *to, struct slice s);
 static bool quote_compose(struct buf *to, struct slice s);
@@ -27,6 +28,7 @@ static const struct {
 } filters[] = {
     {"raw", quote_raw},         /* as it is: for numbers, slugs and text that dais made */
     {"line", quote_line},       /* in a comment, or for a person: one line */
+    {"word", quote_word},       /* as it is, where no format would have to quote it */
     {"json", quote_json},       /* a JSON string, with its quotes */
     {"yaml", quote_yaml},       /* a YAML string, with its quotes */
     {"compose", quote_compose}, /* the same where `$` would be replaced */
@@ -36,7 +38,7 @@ static const struct {
     {"html", quote_html},       /* text of HTML, or a quoted attribute */
     {"nginx", quote_nginx},     /* one word of nginx's configuration */
     {"caddy", quote_caddy},     /* a part of a word of a Caddyfile */
-    {"docker", quote_docker},   /* inside the double quotes of a Dockerfile, for a person: one line */
+    {"docker", quote_docker}, /* inside the double quotes of a Dockerfile, for a person: one line */
 };
 
 quote_fn *quote_find(struct slice name)
@@ -57,13 +59,6 @@ static bool quote_raw(struct buf *to, struct slice s)
 static bool is_control(char c)
 {
     return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
-static bool quote_line(struct buf *to, struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        buf_add_char(to, is_control(s.ptr[i]) ? ' ' : s.ptr[i]);
-    return true;
 }
 
 static bool quote_json(struct buf *to, struct slice s)
@@ -92,6 +87,18 @@ static size_t odd_for_yaml(struct slice s, unsigned *ret_code)
                (u[0] == 0xef && (code == 0xfeff || code >= 0xfffe));
     *ret_code = code;
     return odd ? 3 : 0;
+}
+
+/* YAML ends a remark at the lines of Unicode, too: what follows would no longer be one. */
+static bool quote_line(struct buf *to, struct slice s)
+{
+    while (s.len) {
+        unsigned code;
+        size_t n = odd_for_yaml(s, &code);
+        buf_add_char(to, n || is_control(*s.ptr) ? ' ' : *s.ptr);
+        s = slice_skip(s, n ? n : 1);
+    }
+    return true;
 }
 
 /* JSON's strings are YAML's, but for characters that YAML wants escaped. */
@@ -142,6 +149,12 @@ static bool is_plain_word(struct slice s)
     return s.len > 0;
 }
 
+static bool quote_word(struct buf *to, struct slice s)
+{
+    buf_add(to, s);
+    return is_plain_word(s);
+}
+
 static bool has_nul(struct slice s)
 {
     return slice_index(s, '\0') >= 0;
@@ -166,12 +179,20 @@ static bool quote_sh(struct buf *to, struct slice s)
     return true;
 }
 
+/* Python's readers (Compose 1, podman-compose) take these for something else even in single quotes:
+ * an escaped backslash or quote, a variable, the line end of another system. */
+static bool parts_dotenv(struct slice s)
+{
+    return slice_search(s, SLICE("\\\\")) >= 0 || slice_ends(s, SLICE("\\")) ||
+           slice_search(s, SLICE("${")) >= 0 || slice_index(s, '\r') >= 0;
+}
+
 /* What dais, Docker Compose, python-dotenv and a shell all read as the same: in single quotes
- * nothing is special. With a single quote inside they part ways over escapes; such a value goes
- * into double quotes if it has nothing that is special there. */
+ * nearly nothing is special. With a single quote inside they part ways over escapes; such a value
+ * goes into double quotes if it has nothing that is special there. */
 static bool quote_env(struct buf *to, struct slice s)
 {
-    if (has_nul(s))
+    if (has_nul(s) || parts_dotenv(s))
         return false;
     if (!s.len || is_plain_word(s)) {
         buf_add(to, s);
