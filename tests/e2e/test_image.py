@@ -1,10 +1,11 @@
-# An example system in a container: built from a Dockerfile, read-only, as nobody, and its data survives.
+# An example system in the image that `dais render local` describes: read-only, as nobody, and its data survives.
 import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import tempfile
 
 import pytest
@@ -14,8 +15,10 @@ from conftest import ROOT, fetch, process_table, wait_for
 from running import systems
 
 RELEASE = ROOT / "build/release/dais"
-DOCKERFILE = pathlib.Path(__file__).parent / "image/app.Dockerfile"
 IMAGE, NAME = "localhost/dais-test-image", "dais-test-image"
+# Of a developer's folder; none of it may get into the image.
+UNWANTED = {".env": "KEY=secret\n", "sub/.env": "KEY=secret\n", ".git/config": "[core]\n", "data/host.log": "x\n",
+            "web/dist/stale.js": "old\n", "web/source/node_modules/x/index.js": "x\n", "ops/notes.txt": "x\n"}
 PACKAGES = "python3-fastapi python3-uvicorn python3-venv"
 USER = "65532"
 LOGIN = {"email": "ada@example.org", "password": "lovelace1"}
@@ -43,8 +46,12 @@ def make_context(folder):
             "  setup: python3 -m venv --system-site-packages --without-pip .venv && python3 -m compileall -q src"))
     (app / "work/local").mkdir(parents=True)
     (app / "work/local/welcome.txt").write_text("shipped\n")
-    shutil.copy(RELEASE, folder / "dais")
-    return folder
+    for name, text in {**UNWANTED, "web/dist/index.html": "an old build"}.items():
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).write_text(text)
+    subprocess.run([RELEASE, "render", "local", app], check=True, capture_output=True, timeout=30)
+    shutil.copy(RELEASE, app / "docker/dais")
+    return app
 
 
 @pytest.fixture(name="pod", scope="module")
@@ -57,7 +64,9 @@ def fixture_pod():
         pod = podman.Podman(folder / "podman")
         try:
             pod("import", podman.base(), podman.BASE)
-            pod.build(DOCKERFILE, make_context(folder / "context"), IMAGE, PACKAGES=PACKAGES)
+            app = make_context(folder / "context")
+            pod.build(app / "docker/app.Dockerfile", app, IMAGE)
+            pod.app = app
             yield pod
         finally:
             pod.close()
@@ -147,4 +156,20 @@ def test_another_data_folder_is_refused(pod):
 def test_nothing_of_the_build_is_in_it(pod):
     listed = pod("run", "--rm", *podman.LIMITS, "--entrypoint=find", IMAGE, "/app", "/var/lib/apt/lists", "-type", "f")
     assert "/app/.dais/release.json" in listed and "/app/web/dist/index.html" in listed
-    assert "/var/lib/apt/lists/" not in listed and "/app/web/node_modules" not in listed
+    assert "/var/lib/apt/lists/" not in listed and "/app/docker/" not in listed
+    for name in UNWANTED:
+        assert f"/app/{name}\n" not in listed, name
+
+
+def test_the_image_of_ci_runs_the_checks(pod):
+    pod.build(pod.app / "docker/ci.Dockerfile", pod.app, "localhost/dais-test-ci")
+    said = pod("run", "--rm", *podman.LIMITS, "localhost/dais-test-ci")
+    assert "no problems" in said or "ok" in said.lower(), said
+    manifest = pod.app / "dais.yaml"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text + "webb: {}\n", encoding="utf-8")
+    try:
+        with pytest.raises(AssertionError, match="unknown key `webb`"):
+            pod.build(pod.app / "docker/ci.Dockerfile", pod.app, "localhost/dais-test-ci")
+    finally:
+        manifest.write_text(text, encoding="utf-8")
