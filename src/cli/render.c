@@ -180,7 +180,8 @@ static void print_problems(const struct problems *p)
     struct buf out;
     buf_init(&out, 1u << 20);
     problems_print(p, &out);
-    fwrite(out.data, 1, out.len, stderr);
+    if (out.len)
+        fwrite(out.data, 1, out.len, stderr);
     buf_done(&out);
 }
 
@@ -191,6 +192,7 @@ static int render(const struct args *args, struct arena *a, const struct manifes
     struct render_files files;
     struct err e = {0};
     const char *out = args_flag(args, "--out");
+    const size_t n_known = p->n; /* of the manifest as such, which `dais check` tells */
     if (!find_kind(m, slice_from(args->words[0]), &o))
         return unknown_word(args, m, slice_from(args->words[0]));
     if (!render_files(a, &o, &files, p, &e)) {
@@ -203,6 +205,7 @@ static int render(const struct args *args, struct arena *a, const struct manifes
                                         .only_look = args_has(args, "--check")};
     if (!place_files(a, &place, &files, rows, &e))
         return cli_fail(args, &e);
+    print_problems(&(struct problems){.items = p->items + n_known, .n = p->n - n_known});
     if (args_has(args, "--json"))
         print_json(rows, files.n);
     else

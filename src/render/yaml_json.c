@@ -51,40 +51,77 @@ static void write_node(struct json_writer *w, const struct yaml_node *node)
         json_write_array_end(w);
 }
 
-/* Compact JSON with line ends and two spaces a level. */
+#define LINE_MAX 88 /* what is no longer stays on its line */
+
+/* Length of the object or list that s begins with, or 0 when it is longer than a line. */
+static size_t short_length(struct slice s)
+{
+    unsigned depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < s.len && i < LINE_MAX; i++) {
+        char c = s.ptr[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '{' || c == '['))
+            depth++;
+        else if (!in_string && (c == '}' || c == ']') && --depth == 0)
+            return i + 1;
+    }
+    return 0;
+}
+
+static void add_line(struct buf *to, struct slice s)
+{
+    bool in_string = false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        buf_add_char(to, c);
+        if (in_string && c == '\\')
+            buf_add_char(to, s.ptr[++i]);
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == ':' || c == ','))
+            buf_add_char(to, ' ');
+    }
+}
+
+static void break_line(struct buf *to, unsigned depth)
+{
+    buf_add_char(to, '\n');
+    for (unsigned d = 0; d < depth; d++)
+        buf_add_str(to, "  ");
+}
+
+/* Compact JSON with line ends and two spaces a level; what is short stays on a line. */
 static void indent(struct buf *to, struct slice json)
 {
     unsigned depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < json.len; i++) {
         char c = json.ptr[i];
-        char next = i + 1 < json.len ? json.ptr[i + 1] : '\0';
-        bool opens = !in_string && (c == '{' || c == '['), closes = next == '}' || next == ']';
+        bool opens = !in_string && (c == '{' || c == '['),
+             closes = !in_string && (c == '}' || c == ']');
+        size_t n = opens && depth ? short_length(slice_skip(json, i)) : 0;
+        if (n) {
+            add_line(to, slice_first(slice_skip(json, i), n));
+            i += n - 1;
+            continue;
+        }
+        if (closes)
+            break_line(to, --depth);
+        buf_add_char(to, c);
         if (in_string && c == '\\')
-            buf_add_char(to, json.ptr[i++]), c = json.ptr[i];
+            buf_add_char(to, json.ptr[++i]);
         else if (c == '"')
             in_string = !in_string;
-        buf_add_char(to, c);
-        if (in_string)
-            continue;
-        if (c == ':')
+        else if (opens)
+            break_line(to, ++depth);
+        else if (!in_string && c == ',')
+            break_line(to, depth);
+        else if (!in_string && c == ':')
             buf_add_char(to, ' ');
-        depth += opens;
-        bool breaks = opens || c == ',' || closes;
-        if (opens && closes) { /* an empty one stays on its line */
-            buf_add_char(to, next);
-            i++, depth--;
-            char after = i + 1 < json.len ? json.ptr[i + 1] : '\0';
-            closes = after == '}' || after == ']';
-            breaks = closes;
-        }
-        if (closes && breaks)
-            depth--;
-        if (!breaks)
-            continue;
-        buf_add_char(to, '\n');
-        for (unsigned d = 0; d < depth; d++)
-            buf_add_str(to, "  ");
     }
     buf_add_char(to, '\n');
 }
