@@ -39,6 +39,7 @@ struct tag {
     struct slice before; /* text up to it */
     struct slice words;  /* what follows the tag's own word */
     struct slice all;    /* for errors */
+    size_t indent;       /* of one that has its line to itself */
 };
 
 static bool fail(const struct fill *f, struct slice tag, const char *why)
@@ -84,6 +85,7 @@ static void take_line(struct tag *tag, struct cursor *at)
     bool at_end = at->rest.len == 0 || at->rest.ptr[0] == '\n';
     if (tag->kind == TAG_VALUE || !at_start || !at_end)
         return;
+    tag->indent = tag->before.len - n;
     tag->before = slice_first(tag->before, n);
     at->rest = slice_skip(at->rest, 1);
 }
@@ -250,6 +252,26 @@ static bool file(struct fill *f, const struct scope *s, struct slice name)
     return part(f, s, &at, true, &end);
 }
 
+/* What is included goes as far to the right as its tag: YAML holds whole files that way. */
+static bool indented_file(struct fill *f, const struct scope *s, const struct tag *tag)
+{
+    struct buf own;
+    struct fill inner = *f;
+    buf_init(&own, f->to->max);
+    inner.to = &own;
+    bool fine = file(&inner, s, tag->words);
+    struct slice rest = buf_slice(&own), line;
+    while (fine && slice_cut(&rest, '\n', &line)) {
+        for (size_t i = 0; line.len && i < tag->indent; i++)
+            buf_add_char(f->to, ' ');
+        buf_add(f->to, line);
+        buf_add_char(f->to, '\n');
+    }
+    f->to->full |= own.full;
+    buf_done(&own);
+    return fine;
+}
+
 static bool one(struct fill *f, const struct scope *s, const struct tag *tag, struct cursor *at,
                 bool is_on)
 {
@@ -260,7 +282,7 @@ static bool one(struct fill *f, const struct scope *s, const struct tag *tag, st
     case TAG_EACH:
         return section_each(f, s, tag, at, is_on);
     case TAG_FILE:
-        return !is_on || file(f, s, tag->words);
+        return !is_on || (tag->indent ? indented_file(f, s, tag) : file(f, s, tag->words));
     case TAG_VALUE:
         return !is_on || value(f, s, tag);
     default:

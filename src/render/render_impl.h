@@ -32,7 +32,7 @@ void facts_settings(const struct facts *f); /* facts_env.c: what is in .env file
  * <%if fact%> <%else%> <%end%>          true: not null, false, 0, "", [] or {}
  * <%unless fact%> <%else%> <%end%>
  * <%each facts as name%> <%end%>        a list; inside, `if @first` and `if @last`
- * <%include file%>                      another template, as it is
+ * <%include file%>                      another template; alone on its line, indented like the tag
  * <%! remark%>
  * A tag that is no value and alone on its line takes the line with it. */
 bool fill_template(const char *name, const struct json *facts, struct buf *to, struct err *e);
@@ -46,6 +46,13 @@ bool facts_is_true(const struct json *v);
 typedef bool quote_fn(struct buf *to, struct slice value);
 /* NULL: there is none of that name. A quote_fn is false when the format cannot hold the value. */
 quote_fn *quote_find(struct slice name);
+
+/* ---- calendar.c: cron as systemd says it
+ * A schedule of five fields (numbers, in UTC) as up to two OnCalendar expressions that elapse at
+ * the same times: cron means either of a day of the month and a day of the week, systemd both.
+ * Returns how many; 0: it is no schedule, or names a day that never comes. */
+#define CALENDARS_MAX 2
+size_t cron_calendars(struct slice cron, struct arena *a, struct slice ret[CALENDARS_MAX]);
 
 /* ---- yaml_json.c: a template of YAML, filled, as JSON
  * -------------------------------------------- Plain true, false, null and numbers are what they
