@@ -29,7 +29,7 @@ const struct render_row rows_observability[] = {
 };
 
 /* Names that Debian, or what cloud-init installs, has given to a unit, a user or a folder below
- * /var/lib: an app of that name would be taken for it. */
+ * /var/lib: an app of that name would be taken for it, so it goes by another there. */
 static const char *const taken[] = {
     "adm",     "apparmor",   "apt",      "avahi",   "backup", "bin",     "caddy",        "chrony",
     "cloud",   "cron",       "daemon",   "dbus",    "debian", "dhcpcd",  "docker",       "dpkg",
@@ -113,12 +113,22 @@ static void place(const struct facts *f)
 /* ---- what the units say -------------------------------------------------------------------------
  */
 
-/* The slug; a longer one is cut and told apart by its digest. */
+/* Of the units and the folders: the slug where it is free. */
+static struct slice name(const struct facts *f)
+{
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        if (slice_is(f->m->slug.s, taken[i]))
+            return arena_printf(f->a, "%s-app", taken[i]);
+    }
+    return f->m->slug.s;
+}
+
+/* The same; a longer one is cut and told apart by its digest. */
 static struct slice user(const struct facts *f)
 {
     char digits[SHA256_HEX_LEN + 1];
     struct sha256 h;
-    struct slice slug = f->m->slug.s;
+    struct slice slug = name(f);
     if (slug.len <= USER_MAX)
         return slug;
     sha256_init(&h);
@@ -178,6 +188,7 @@ void facts_machine(const struct facts *f)
     bool has_backend = f->m->backend.pos.line != 0;
     bool has_url = env_find(f->t, "PUBLIC_URL") != NULL;
     facts_begin(f, "machine");
+    facts_str(f, "name", name(f));
     facts_str(f, "user", user(f));
     facts_str(f, "ssh", f->t->host.s.len ? f->t->host.s : SLICE("root@SERVER"));
     facts_str(f, "public_url",
@@ -194,17 +205,6 @@ void facts_machine(const struct facts *f)
 
 /* ---- what a machine cannot do -------------------------------------------------------------------
  */
-
-static void check_slug(const struct manifest *m, struct problems *p)
-{
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
-        if (slice_is(m->slug.s, taken[i]))
-            problems_add(p, PROBLEM_ERROR, m->file, m->slug.pos,
-                         "`%s` is the name of something else on a Debian machine (a service, a "
-                         "user or a folder); give the app another",
-                         taken[i]);
-    }
-}
 
 static void check_env(const struct manifest *m, const struct target *t, struct problems *p)
 {
@@ -244,7 +244,6 @@ static void check_schedule(const struct manifest *m, struct problems *p)
 
 void check_machine(const struct manifest *m, const struct target *t, struct problems *p)
 {
-    check_slug(m, p);
     check_env(m, t, p);
     check_schedule(m, p);
 }

@@ -20,7 +20,10 @@ static const struct {
      "e",
      "Gr\xc3\xbc\xc3\x9f"
      "e"},
+    {"systemd", "a\xe2\x80\xa8%\xc2\x85", "a %% "},
+    {"systemd", "%", "%%"},
     {"systemd", "", ""},
+    {"systemd-word", "a\xe2\x80\xa8\xc2\x85", "a\\u2028\\u0085"},
     {"systemd-word", "no", "no"},
     {"systemd-word", "a \"b\" \\c", "a \\\"b\\\" \\\\c"},
     {"systemd-word", "50%", "50%%"},
