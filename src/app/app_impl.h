@@ -130,6 +130,7 @@ struct life {
     struct list backends;  /* all that run: backend_rows */
     struct reload *reload; /* the one under way; loop 0 */
     struct list asks;      /* for one, which wait */
+    unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */
     _Atomic bool is_draining;
     _Atomic uint64_t reloads, reload_failures;
     int exit_code;
@@ -153,6 +154,12 @@ void life_reload(struct life *l, struct reload_ask *ask);
 void life_reload_end(struct life *l); /* after the loops: whoever waits is told */
 void life_log_problems(enum log_level level, struct slice text); /* a log line for each of theirs */
 void life_hangup(struct life *l); /* loop 0: the same; only the log tells */
+
+/* systemd.c: the service manager's side. Both read and leave the environment: before threads. */
+#define SYSTEMD_FIRST 3
+unsigned systemd_sockets(void); /* how many came; none of them outlives an exec */
+void systemd_meet(void);
+void systemd_tell(const char *state); /* "READY=1"; nothing when nobody wants to know */
 
 /* ---- tables of routes
  * ----------------------------------------------------------------------------- */

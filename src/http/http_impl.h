@@ -156,7 +156,8 @@ struct server {
 /* conn.c */
 void conn_open(struct http_loop *hl, const struct front *front, int fd, const struct address *peer);
 void conn_close(struct conn *c, const char *why);
-void conn_drain(struct conn *c); /* the server is stopping: an idle connection goes now */
+void conn_drain(struct conn *c);      /* the server is stopping: an idle connection goes now */
+void conn_drain_idle(struct conn *c); /* again and again: one that was too fresh then */
 void conn_pool_free(struct http_loop *hl);
 void conn_set_state(struct conn *c, enum conn_state state);
 void conn_mark_dirty(struct conn *c);

@@ -19,7 +19,7 @@ static const struct {
     {".sh", "# ", ""},      {".conf", "# ", ""},      {"Dockerfile", "# ", ""},
     {".example", "# ", ""}, {"ignore", "# ", ""},     {"Caddyfile", "# ", ""},
     {".service", "# ", ""}, {".socket", "# ", ""},    {".timer", "# ", ""},
-    {".txt", "# ", ""},     {".env", "# ", ""},
+    {".txt", "# ", ""},     {".env", "# ", ""},       {".alloy", "// ", ""},
 };
 
 static void made_by(struct buf *to)

@@ -21,6 +21,8 @@ static bool quote_html(struct buf *to, struct slice s);
 static bool quote_nginx(struct buf *to, struct slice s);
 static bool quote_caddy(struct buf *to, struct slice s);
 static bool quote_docker(struct buf *to, struct slice s);
+static bool quote_systemd(struct buf *to, struct slice s);
+static bool quote_systemd_word(struct buf *to, struct slice s);
 
 static const struct {
     const char *name;
@@ -39,6 +41,10 @@ static const struct {
     {"nginx", quote_nginx},     /* one word of nginx's configuration */
     {"caddy", quote_caddy},     /* a part of a word of a Caddyfile */
     {"docker", quote_docker}, /* inside the double quotes of a Dockerfile, for a person: one line */
+    /* the rest of a line of a unit, such as Description= */
+    {"systemd", quote_systemd},
+    /* inside a unit's "...", as in Environment= */
+    {"systemd-word", quote_systemd_word},
 };
 
 quote_fn *quote_find(struct slice name)
@@ -285,6 +291,45 @@ static bool quote_docker(struct buf *to, struct slice s)
         if (c == '"' || c == '\\' || c == '$')
             buf_add_char(to, '\\');
         buf_add_char(to, c);
+    }
+    return true;
+}
+
+/* systemd replaces %h and its like everywhere; %% is a percent sign. A backslash at the end would
+ * go on with the next line; spaces there do not count. */
+static bool quote_systemd(struct buf *to, struct slice s)
+{
+    size_t start = to->len;
+    struct slice rest = s, part;
+    while (slice_cut(&rest, '%', &part)) {
+        quote_line(to, part);
+        if (part.ptr + part.len < s.ptr + s.len)
+            buf_add_str(to, "%%");
+    }
+    if (to->len > start && to->data[to->len - 1] == '\\')
+        buf_add_char(to, ' ');
+    return true;
+}
+
+/* Of control characters systemd takes only these two into a variable. What YAML would read as the
+ * end of a line has an escape here, too: units stand in cloud-init. */
+static bool quote_systemd_word(struct buf *to, struct slice s)
+{
+    while (s.len) {
+        char c = *s.ptr;
+        unsigned code;
+        size_t n = odd_for_yaml(s, &code);
+        if (is_control(c) && c != '\n' && c != '\t')
+            return false;
+        if (n)
+            buf_printf(to, "\\u%04x", code);
+        else if (c == '\n' || c == '\t')
+            buf_add_str(to, c == '\n' ? "\\n" : "\\t");
+        else if (c == '"' || c == '\\' || c == '%')
+            buf_printf(to, "%c%c", c == '%' ? '%' : '\\', c);
+        else
+            buf_add_char(to, c);
+        s = slice_skip(s, n ? n : 1);
     }
     return true;
 }
