@@ -4,9 +4,12 @@
 #include "base/nearest.h"
 #include "cli/cli.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int run(const struct args *args);
 
@@ -97,11 +100,37 @@ static bool find_kind(const struct manifest *m, struct slice word, struct render
     return ret->kind != NULL;
 }
 
+/* Where the app's folder is below the Git repository that it is part of: "apps/a"; "" when it is
+ * the repository itself, or in none. GitHub looks for workflows only at the top of a repository. */
+static struct slice below_repository(const char *dir, struct arena *a)
+{
+    char real[PATH_MAX], git[PATH_MAX + 8];
+    if (!realpath(dir, real))
+        return SLICE("");
+    for (size_t n = strlen(real);;) {
+        snprintf(git, sizeof git, "%.*s/.git", (int)n, real);
+        if (access(git, F_OK) == 0)
+            return real[n] ? arena_dup(a, slice_from(real + n + 1)) : SLICE("");
+        while (n > 0 && real[--n] != '/')
+            ;
+        if (n == 0)
+            return SLICE("");
+    }
+}
+
 /* ---- telling ------------------------------------------------------------------------------------
  */
 
-static const char *const words[] = {
-    [PLACE_SAME] = "same", [PLACE_NEW] = "new", [PLACE_CHANGED] = "changed", [PLACE_KEPT] = "kept"};
+static const char *const words[] = {[PLACE_SAME] = "same",
+                                    [PLACE_NEW] = "new",
+                                    [PLACE_CHANGED] = "changed",
+                                    [PLACE_GONE] = "removed",
+                                    [PLACE_KEPT] = "kept"};
+
+static bool is_change(enum place_state state)
+{
+    return state == PLACE_NEW || state == PLACE_CHANGED || state == PLACE_GONE;
+}
 
 static void print_json(const struct placed *rows, size_t n)
 {
@@ -138,17 +167,41 @@ static void print_kept(const struct placed *it)
            SLICE_ARGS(it->diff));
 }
 
-static void print_text(const struct placed *rows, size_t n, struct slice next, bool only_look)
+static void print_word(enum place_state state)
 {
-    size_t kept = 0, written = 0;
+    enum cli_style style = state == PLACE_SAME   ? STYLE_DIM
+                           : state == PLACE_KEPT ? STYLE_YELLOW
+                                                 : STYLE_GREEN;
+    printf("  %s%-8s%s ", cli_style(stdout, style), words[state], cli_style(stdout, STYLE_OFF));
+}
+
+/* A site may have thousands of files: how many of each, and only those that were kept by name. */
+static void print_listed(const struct placed *rows, size_t n, struct slice folder)
+{
+    for (enum place_state state = PLACE_SAME; state < PLACE_KEPT; state++) {
+        size_t count = 0;
+        for (size_t i = 0; i < n; i++)
+            count += rows[i].is_listed && rows[i].state == state;
+        if (!count)
+            continue;
+        print_word(state);
+        printf("%.*s (%zu file%s)\n", SLICE_ARGS(folder), count, count == 1 ? "" : "s");
+    }
+}
+
+static void print_text(const struct placed *rows, const struct render_files *files, bool only_look)
+{
+    size_t kept = 0, written = 0, n = files->n;
+    struct slice folder =
+        slice_first(files->listing, (size_t)(slice_rindex(files->listing, '/') + 1));
+    print_listed(rows, n, folder);
     for (size_t i = 0; i < n; i++) {
-        enum cli_style style = rows[i].state == PLACE_SAME   ? STYLE_DIM
-                               : rows[i].state == PLACE_KEPT ? STYLE_YELLOW
-                                                             : STYLE_GREEN;
-        printf("  %s%-8s%s %.*s\n", cli_style(stdout, style), words[rows[i].state],
-               cli_style(stdout, STYLE_OFF), SLICE_ARGS(rows[i].path));
         kept += rows[i].state == PLACE_KEPT;
-        written += rows[i].state == PLACE_NEW || rows[i].state == PLACE_CHANGED;
+        written += is_change(rows[i].state);
+        if (rows[i].is_listed && rows[i].state != PLACE_KEPT)
+            continue;
+        print_word(rows[i].state);
+        printf("%.*s\n", SLICE_ARGS(rows[i].path));
     }
     for (size_t i = 0; i < n; i++) {
         if (rows[i].state == PLACE_KEPT)
@@ -158,9 +211,30 @@ static void print_text(const struct placed *rows, size_t n, struct slice next, b
         printf("\n%zu file%s kept. Take the changes over by hand, or overwrite with --force.\n",
                kept, kept == 1 ? "" : "s");
     if (only_look)
-        printf("\n%zu of %zu files would be written.\n", written, n);
-    else if (next.len)
-        printf("\n%.*s", SLICE_ARGS(next));
+        printf("\n%zu of %zu files would change.\n", written, n);
+    else if (files->next.len)
+        printf("\n%.*s", SLICE_ARGS(files->next));
+}
+
+/* They are written below the app's folder like everything else, never outside of it. */
+static void tell_of_workflows(const struct render_options *o, const struct render_files *files)
+{
+    static const struct slice folder = SLICE_INIT(".github/workflows/");
+    bool is_first = true;
+    for (size_t i = 0; i < files->n && o->below.len; i++) {
+        struct slice path = files->items[i].path;
+        if (!slice_starts(path, folder))
+            continue;
+        if (is_first)
+            printf(
+                "\nGitHub reads workflows at the top of a repository, and this app is in %.*s of "
+                "one.\nCopy them there; their steps run in the app's folder:\n",
+                SLICE_ARGS(o->below));
+        is_first = false;
+        printf("  cp %.*s/%.*s %.*s%.*s-%.*s\n", SLICE_ARGS(o->below), SLICE_ARGS(path),
+               SLICE_ARGS(folder), SLICE_ARGS(o->manifest->slug.s),
+               SLICE_ARGS(slice_skip(path, folder.len)));
+    }
 }
 
 /* ---- the verb -----------------------------------------------------------------------------------
@@ -169,7 +243,7 @@ static void print_text(const struct placed *rows, size_t n, struct slice next, b
 static bool has_changes(const struct placed *rows, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (rows[i].state == PLACE_NEW || rows[i].state == PLACE_CHANGED)
+        if (is_change(rows[i].state))
             return true;
     }
     return false;
@@ -186,7 +260,7 @@ static void print_problems(const struct problems *p)
 }
 
 static int render(const struct args *args, struct arena *a, const struct manifest *m,
-                  const char *dir, struct problems *p)
+                  const char *dir)
 {
     struct render_options o;
     struct render_files files;
@@ -195,21 +269,29 @@ static int render(const struct args *args, struct arena *a, const struct manifes
     const size_t n_known = p->n; /* of the manifest as such, which `dais check` tells */
     if (!find_kind(m, slice_from(args->words[0]), &o))
         return unknown_word(args, m, slice_from(args->words[0]));
-    if (!render_files(a, &o, &files, p, &e)) {
-        print_problems(p);
-        return p->n_errors ? err_exit(ERR_MANIFEST) : cli_fail(args, &e);
-    }
-    struct placed *rows = arena_zalloc(a, files.n * sizeof *rows);
+    struct problems found; /* what the manifest has besides is for `dais check` */
+    problems_init(&found, a);
+    o.below = below_repository(dir, a);
+    bool fine = render_files(a, &o, &files, &found, &e);
+    problems_sort(&found);
+    print_problems(&found);
+    if (!fine)
+        return found.n_errors ? err_exit(ERR_MANIFEST) : cli_fail(args, &e);
     const struct place_options place = {.folder = out ? out : dir,
                                         .force = args_has(args, "--force"),
                                         .only_look = args_has(args, "--check")};
+    if (!place_find_gone(a, &place, &files, &e))
+        return cli_fail(args, &e);
+    struct placed *rows = arena_zalloc(a, files.n * sizeof *rows);
     if (!place_files(a, &place, &files, rows, &e))
         return cli_fail(args, &e);
     print_problems(&(struct problems){.items = p->items + n_known, .n = p->n - n_known});
     if (args_has(args, "--json"))
         print_json(rows, files.n);
     else
-        print_text(rows, files.n, files.next, place.only_look);
+        print_text(rows, &files, place.only_look);
+    if (!args_has(args, "--json"))
+        tell_of_workflows(&o, &files);
     return place.only_look && has_changes(rows, files.n) ? EXIT_CHANGES : 0;
 }
 
@@ -241,7 +323,7 @@ static int run(const struct args *args)
         bool fine = m && !problems_has_errors(&p);
         if (!fine)
             print_problems(&p);
-        code = fine ? render(args, &a, m, dir, &p) : err_exit(ERR_MANIFEST);
+        code = fine ? render(args, &a, m, dir) : err_exit(ERR_MANIFEST);
     }
     arena_done(&a);
     return code;

@@ -14,12 +14,13 @@ static const struct {
     const char *ends;
     const char *before, *after; /* around each of the two lines; NULL: in a string of JSON */
 } styles[] = {
-    {".json", NULL, NULL},  {".md", "<!-- ", " -->"}, {".html", "<!-- ", " -->"},
-    {".yml", "# ", ""},     {".yaml", "# ", ""},      {".py", "# ", ""},
-    {".sh", "# ", ""},      {".conf", "# ", ""},      {"Dockerfile", "# ", ""},
-    {".example", "# ", ""}, {"ignore", "# ", ""},     {"Caddyfile", "# ", ""},
-    {".service", "# ", ""}, {".socket", "# ", ""},    {".timer", "# ", ""},
-    {".txt", "# ", ""},     {".env", "# ", ""},       {".alloy", "// ", ""},
+    {".json", NULL, NULL},    {".md", "<!-- ", " -->"}, {".html", "<!-- ", " -->"},
+    {".yml", "# ", ""},       {".yaml", "# ", ""},      {".py", "# ", ""},
+    {".sh", "# ", ""},        {".conf", "# ", ""},      {"Dockerfile", "# ", ""},
+    {".example", "# ", ""},   {"ignore", "# ", ""},     {"Caddyfile", "# ", ""},
+    {".service", "# ", ""},   {".socket", "# ", ""},    {".timer", "# ", ""},
+    {".txt", "# ", ""},       {".env", "# ", ""},       {".alloy", "// ", ""},
+    {".dais-site", "# ", ""},
 };
 
 static void made_by(struct buf *to)

@@ -1,9 +1,11 @@
 /* Rendered files onto the disk: what is there is looked at first, then everything is written beside
  * its place, and only when all of it is written is it put there.
  *
- *   look      each file against what is there: same, new, out of date, or somebody's own
+ *   look      each file against what is there: same, new, out of date, or somebody's own; what it
+ *             was when dais made it is told by its header, or by the listing that names its digest
  *   prepare   folders, and every file as NAME.dais-new
- *   settle    renames; a failure before this step leaves everything as it was */
+ *   settle    renames, and removals of what is not wanted any more; a failure before this step
+ * leaves everything as it was */
 #include "base/mem.h"
 #include "render/render_impl.h"
 
@@ -18,13 +20,15 @@
 #define FILE_MAX  (256u << 20)
 #define PATH_SIZE 4096
 #define NEW_END   ".dais-new"
+#define DIFF_MAX  (1u << 20)
 
 struct place {
     struct arena *a;
     const struct place_options *o;
     const struct render_files *files;
     struct placed *ret;
-    struct buf made; /* folders that were made, ending in NUL each */
+    struct listing listing; /* of an earlier time */
+    struct buf made;        /* folders that were made, ending in NUL each */
     struct err *e;
 };
 
@@ -76,31 +80,34 @@ static bool write_all(int fd, struct slice s)
     return true;
 }
 
-static bool content_of(const struct place *p, const struct render_file *f, struct buf *copied,
-                       struct slice *ret)
+/* Copies as it reads; what changed since its digest was made is not what was asked for. */
+static bool copy_all(const struct place *p, const struct render_file *f, int to)
 {
-    *ret = f->text;
-    if (!f->copy_of)
-        return true;
-    buf_clear(copied);
-    if (!read_file(f->copy_of, copied))
-        return err_set_sys(p->e, ERR_IO, "%s cannot be read", f->copy_of);
-    *ret = buf_slice(copied);
-    return true;
+    char piece[64 << 10], found[SHA256_HEX_LEN + 1];
+    struct sha256 h;
+    int fd = open(f->copy_of, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : 1;
+    bool fine = true;
+    sha256_init(&h);
+    while (n > 0 && fine) {
+        n = read(fd, piece, sizeof piece);
+        struct slice part = {piece, n > 0 ? (size_t)n : 0};
+        sha256_add(&h, part);
+        fine = write_all(to, part);
+    }
+    if (!fine)
+        err_set_sys(p->e, ERR_IO, "the copy of %s cannot be written", f->copy_of);
+    else if (n < 0)
+        fine = err_set_sys(p->e, ERR_IO, "%s cannot be read", f->copy_of);
+    if (fd >= 0)
+        close(fd);
+    sha256_end_hex(&h, found);
+    return fine && (strcmp(found, f->digest) == 0 ||
+                    err_set(p->e, ERR_IO, "%s changed while it was read; try again", f->copy_of));
 }
 
 /* ---- look ---------------------------------------------------------------------------------------
  */
-
-static enum place_state judge(const struct place *p, const struct render_file *f,
-                              struct slice there, struct slice wanted, bool *ret_foreign)
-{
-    if (slice_eq(there, wanted))
-        return PLACE_SAME;
-    enum header_found header = f->copy_of ? HEADER_INTACT : header_look(there);
-    *ret_foreign = header == HEADER_NONE;
-    return header == HEADER_INTACT || p->o->force ? PLACE_CHANGED : PLACE_KEPT;
-}
 
 static struct slice make_diff(const struct place *p, struct slice path, struct slice there,
                               struct slice wanted)
@@ -113,24 +120,76 @@ static struct slice make_diff(const struct place *p, struct slice path, struct s
     return kept;
 }
 
+/* Of a file with a digest. Those that are no texts, or large, are not compared by lines. */
+static struct slice make_listed_diff(const struct place *p, const struct render_file *f,
+                                     const char *path)
+{
+    struct buf there, copied;
+    struct slice wanted, diff;
+    buf_init(&there, DIFF_MAX);
+    buf_init(&copied, DIFF_MAX);
+    bool fine =
+        read_file(path, &there) && (f->is_gone || !f->copy_of || read_file(f->copy_of, &copied));
+    wanted = f->copy_of ? buf_slice(&copied) : f->text;
+    fine = fine && slice_index(buf_slice(&there), '\0') < 0 && slice_index(wanted, '\0') < 0;
+    diff = fine ? make_diff(p, f->path, buf_slice(&there), wanted)
+                : arena_printf(p->a, "%.*s is no text, or too large to compare.\n",
+                               SLICE_ARGS(f->path));
+    buf_done(&copied);
+    buf_done(&there);
+    return diff;
+}
+
+static bool look_at_listed(const struct place *p, const struct render_file *f, struct placed *ret)
+{
+    char path[PATH_SIZE], there[SHA256_HEX_LEN + 1];
+    if (!full_path(p, f->path, "", path))
+        return false;
+    if (!digest_of_file(path, there))
+        return errno == ENOENT || errno == ENOTDIR ||
+               err_set_sys(p->e, ERR_IO, "%s is in the way", path);
+    const char *was = map_find(&p->listing.digests, f->path);
+    bool is_ours = (was && strcmp(was, there) == 0) || p->o->force;
+    ret->is_foreign = !was;
+    ret->state = !f->is_gone && strcmp(there, f->digest) == 0 ? PLACE_SAME
+                 : !is_ours                                   ? PLACE_KEPT
+                 : f->is_gone                                 ? PLACE_GONE
+                                                              : PLACE_CHANGED;
+    if (ret->state == PLACE_KEPT)
+        ret->diff = make_listed_diff(p, f, path);
+    return true;
+}
+
+static enum place_state judge(const struct place *p, struct slice there, struct slice wanted,
+                              bool *ret_foreign)
+{
+    if (slice_eq(there, wanted))
+        return PLACE_SAME;
+    enum header_found header = header_look(there);
+    *ret_foreign = header == HEADER_NONE;
+    return header == HEADER_INTACT || p->o->force ? PLACE_CHANGED : PLACE_KEPT;
+}
+
 static bool look_at_one(const struct place *p, const struct render_file *f, struct placed *ret)
 {
     char path[PATH_SIZE];
-    struct buf there, copied;
-    struct slice wanted;
-    *ret = (struct placed){.path = f->path, .state = PLACE_NEW, .diff = SLICE("")};
+    struct buf there;
+    *ret = (struct placed){.path = f->path,
+                           .state = PLACE_NEW,
+                           .diff = SLICE(""),
+                           .is_listed = f->digest || f->is_gone};
+    if (ret->is_listed)
+        return look_at_listed(p, f, ret);
     if (!full_path(p, f->path, "", path))
         return false;
     buf_init(&there, FILE_MAX);
-    buf_init(&copied, FILE_MAX);
-    bool fine = content_of(p, f, &copied, &wanted);
-    if (fine && read_file(path, &there))
-        ret->state = judge(p, f, buf_slice(&there), wanted, &ret->is_foreign);
-    else if (fine && errno != ENOENT && errno != ENOTDIR)
+    bool fine = true;
+    if (read_file(path, &there))
+        ret->state = judge(p, buf_slice(&there), f->text, &ret->is_foreign);
+    else if (errno != ENOENT && errno != ENOTDIR)
         fine = err_set_sys(p->e, ERR_IO, "%s is in the way", path);
     if (ret->state == PLACE_KEPT)
-        ret->diff = make_diff(p, f->path, buf_slice(&there), wanted);
-    buf_done(&copied);
+        ret->diff = make_diff(p, f->path, buf_slice(&there), f->text);
     buf_done(&there);
     return fine;
 }
@@ -163,21 +222,17 @@ static bool make_folders(struct place *p, const char *path)
 static bool write_beside(struct place *p, const struct render_file *f)
 {
     char path[PATH_SIZE];
-    struct slice text;
-    struct buf copied;
     if (!full_path(p, f->path, NEW_END, path) || !make_folders(p, path))
         return false;
-    buf_init(&copied, FILE_MAX);
-    bool fine = content_of(p, f, &copied, &text);
     unlink(path); /* of an earlier try */
-    int fd = fine ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, f->mode) : -1;
-    if (fine && fd < 0)
-        fine = err_set_sys(p->e, ERR_IO, "%s cannot be made", path);
-    if (fine && !write_all(fd, text))
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, f->mode);
+    if (fd < 0)
+        return err_set_sys(p->e, ERR_IO, "%s cannot be made", path);
+    bool fine = f->copy_of               ? copy_all(p, f, fd)
+                : write_all(fd, f->text) ? true
+                                         : err_set_sys(p->e, ERR_IO, "%s cannot be written", path);
+    if (close(fd) != 0 && fine)
         fine = err_set_sys(p->e, ERR_IO, "%s cannot be written", path);
-    if (fd >= 0 && close(fd) != 0 && fine)
-        fine = err_set_sys(p->e, ERR_IO, "%s cannot be written", path);
-    buf_done(&copied);
     return fine;
 }
 
@@ -234,6 +289,49 @@ static bool settle(struct place *p)
     return true;
 }
 
+/* A file that is not wanted any more, and the folders that it leaves empty. */
+static bool take_away(const struct place *p, size_t i)
+{
+    char path[PATH_SIZE];
+    size_t top = strlen(p->o->folder) + 1 + p->listing.folder.len;
+    if (!full_path(p, p->ret[i].path, "", path))
+        return false;
+    if (unlink(path) != 0 && errno != ENOENT)
+        return err_set_sys(p->e, ERR_IO, "%s cannot be removed", path);
+    for (char *slash = strrchr(path, '/'); slash && (size_t)(slash - path) >= top;
+         slash = strrchr(path, '/')) {
+        *slash = '\0';
+        if (rmdir(path) != 0)
+            break;
+    }
+    return true;
+}
+
+static bool remove_gone(const struct place *p)
+{
+    bool fine = true;
+    for (size_t i = 0; fine && i < p->files->n; i++)
+        fine = p->ret[i].state != PLACE_GONE || take_away(p, i);
+    return fine;
+}
+
+static bool place(struct place *p)
+{
+    if (p->listing.is_foreign && !p->o->force)
+        return err_set(p->e, ERR_USAGE,
+                       "%s/%.*s has files and was not made by `dais render`; move it away, or use "
+                       "--force to write into it",
+                       p->o->folder, SLICE_ARGS(p->listing.folder));
+    if (!look(p))
+        return false;
+    if (p->o->only_look)
+        return true;
+    if (prepare(p) && settle(p))
+        return remove_gone(p);
+    undo(p);
+    return false;
+}
+
 bool place_files(struct arena *a, const struct place_options *o, const struct render_files *files,
                  struct placed *ret, struct err *e)
 {
@@ -242,12 +340,8 @@ bool place_files(struct arena *a, const struct place_options *o, const struct re
     if (stat(o->folder, &st) == 0 && !S_ISDIR(st.st_mode))
         return err_set(e, ERR_USAGE, "%s is a file; name a folder", o->folder);
     buf_init(&p.made, 1u << 20);
-    bool fine = look(&p);
-    if (fine && !o->only_look) {
-        fine = prepare(&p) && settle(&p);
-        if (!fine)
-            undo(&p);
-    }
+    bool fine = listing_read(a, o->folder, files->listing, &p.listing, e) && place(&p);
+    listing_done(&p.listing);
     buf_done(&p.made);
     return fine;
 }

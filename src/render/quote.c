@@ -16,6 +16,7 @@ static bool quote_yaml(struct buf *to, struct slice s);
 static bool quote_compose(struct buf *to, struct slice s);
 static bool quote_sh(struct buf *to, struct slice s);
 static bool quote_env(struct buf *to, struct slice s);
+static bool quote_actions(struct buf *to, struct slice s);
 static bool quote_python(struct buf *to, struct slice s);
 static bool quote_html(struct buf *to, struct slice s);
 static bool quote_nginx(struct buf *to, struct slice s);
@@ -36,6 +37,7 @@ static const struct {
     {"compose", quote_compose}, /* the same where `$` would be replaced */
     {"sh", quote_sh},           /* one word of a shell */
     {"env", quote_env},         /* what follows NAME= in a .env file */
+    {"actions", quote_actions}, /* a YAML string of a GitHub workflow, with its quotes */
     {"python", quote_python},   /* a Python string, with its quotes */
     {"html", quote_html},       /* text of HTML, or a quoted attribute */
     {"nginx", quote_nginx},     /* one word of nginx's configuration */
@@ -214,6 +216,24 @@ static bool quote_env(struct buf *to, struct slice s)
     buf_add(to, s);
     buf_add_char(to, quote);
     return true;
+}
+
+/* In workflows ${{ }} is computed, wherever it came from; '${{' as such is itself computed. */
+static bool quote_actions(struct buf *to, struct slice s)
+{
+    static const struct slice start = SLICE_INIT("${{");
+    struct buf text;
+    ptrdiff_t at;
+    buf_init(&text, to->max);
+    while ((at = slice_search(s, start)) >= 0) {
+        buf_add(&text, slice_first(s, (size_t)at));
+        buf_add_str(&text, "${{ '${{' }}");
+        s = slice_skip(s, (size_t)at + start.len);
+    }
+    buf_add(&text, s);
+    bool fine = quote_yaml(to, buf_slice(&text));
+    buf_done(&text);
+    return fine;
 }
 
 static bool quote_python(struct buf *to, struct slice s)

@@ -88,7 +88,7 @@ bool render_files(struct arena *a, const struct render_options *o, struct render
         if (!make_table(a, *table, facts, &files, e))
             return false;
     }
-    if (o->kind->add && !o->kind->add(a, facts, &files, e))
+    if (o->kind->add && !o->kind->add(a, o, &files, p, e))
         return false;
     if (!make_next(a, o->kind, facts, &files.next, e))
         return false;

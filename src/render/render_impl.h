@@ -2,6 +2,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "base/sha256.h"
 #include "render/render.h"
 
@@ -66,6 +67,22 @@ bool yaml_to_json(struct slice yaml, struct arena *a, struct buf *to, struct err
 bool header_add(struct slice path, struct slice text, struct buf *to);
 enum header_found { HEADER_NONE, HEADER_INTACT, HEADER_EDITED };
 enum header_found header_look(struct slice text);
+
+/* ---- listing.c: files without a header, by their digests ----------------------------------------
+ */
+struct listing {
+    struct map digests;  /* path below the output folder -> digest, in hex */
+    struct slice folder; /* of the listing, ends in a slash */
+    bool is_there;       /* a listing, whole as it was made */
+    bool is_foreign;     /* none, but the folder has files */
+};
+/* Reads what an earlier time left. An empty path is a listing of nothing. Fails when it cannot be
+ * read. listing_done() in any case. */
+bool listing_read(struct arena *a, const char *folder, struct slice path, struct listing *ret,
+                  struct err *e);
+void listing_done(struct listing *l);
+/* Of a file's bytes. False with errno: ENOENT, EISDIR for what is no file, ... */
+bool digest_of_file(const char *path, char ret[SHA256_HEX_LEN + 1]);
 
 /* ---- diff.c -------------------------------------------------------------------------------------
  * Adds a unified diff of two texts by lines, 3 lines of context; a sentence when they are too

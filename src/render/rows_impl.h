@@ -22,7 +22,8 @@ void check_machine(const struct manifest *m, const struct target *t, struct prob
 void check_aws(const struct manifest *m, const struct target *t, struct problems *p);
 void check_pythonanywhere(const struct manifest *m, const struct target *t, struct problems *p);
 void check_pages(const struct manifest *m, const struct target *t, struct problems *p);
-bool add_pages(struct arena *a, const struct json *facts, struct render_files *to, struct err *e);
+bool add_pages(struct arena *a, const struct render_options *o, struct render_files *to,
+               struct problems *p, struct err *e);
 void facts_proxies(const struct facts *f);        /* rows_proxies.c: under "proxy" */
 void facts_machine(const struct facts *f);        /* rows_machine.c: under "machine" */
 void facts_compose(const struct facts *f);        /* rows_compose.c: under "compose" */
