@@ -112,6 +112,7 @@ static bool add_redirect(struct pages_site *s, const struct redirect *row)
         buf_add(&to, slice_first(s->place.base, s->place.base.len - 1));
     buf_add(&to, row->to.s);
     buf_add_str(&text, "<!doctype html>\n<meta charset=\"utf-8\">\n<title>Moved</title>\n"
+                       "<link rel=\"icon\" href=\"data:,\">\n"
                        "<link rel=\"canonical\" href=\"");
     html(&text, buf_slice(&to));
     buf_add_str(&text, "\">\n<meta http-equiv=\"refresh\" content=\"0; url=");

@@ -351,8 +351,10 @@ def test_odd_values_arrive_unharmed(make_app, render, odd):
     quoted = json.dumps(odd)
     in_env = json.dumps(odd.replace("$", "$$"))
     app = make_app("shop", {"web/index.html": "hi", "docs/a.md": "[x](b.md)", "docs/b.md": "b"},
-                   f"title: {quoted}\nweb: {{ build: {quoted},\n"
-                   f"  rewrite: [ {{ files: '*.html', from: hi, to: {quoted} }} ],\n  env: {{ path: /env.js, values: {{ A: {in_env} }} }} }}\n{DEMO}env: {{ V: {in_env} }} }}\n")
+                   f"title: {quoted}\nweb:\n  build: {quoted}\n"
+                   f"  rewrite: [ {{ files: '*.html', from: hi, to: {quoted} }} ]\n"
+                   f"  env: {{ path: /env.js, values: {{ A: {in_env} }} }}\n"
+                   f"{DEMO}env: {{ V: {in_env} }} }}\n")
     tree = render(app, "demo")
     assert tree["index.html"].decode() == odd
     assert json.loads(tree["env.js"].decode()[len("export const env="):-2]) == {"A": odd}
