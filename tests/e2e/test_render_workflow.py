@@ -145,7 +145,8 @@ def test_every_app_has_a_workflow(render, tmp_path, source):
     for kind in KINDS:
         render(source, kind, "-o", out)
         flow = check_workflow(out / ".github/workflows/deploy.yml")
-        assert {"test", *[f"{verb}{end}" for verb in ("plan", "deploy") for end in targets(source)]} == set(flow["jobs"])
+        ends = targets(source)
+        assert set(flow["jobs"]) == {"test", *(f"{verb}{end}" for verb in ("plan", "deploy") for end in ends)}
     before = (out / ".github/workflows/deploy.yml").read_bytes()
     render(source, "droplet", "-o", out)
     assert (out / ".github/workflows/deploy.yml").read_bytes() == before, "kinds share the file"
@@ -272,7 +273,7 @@ class Runner:
 
     def step(self, step):
         added = ":".join(reversed(self.files["GITHUB_PATH"].read_text().split()))
-        environment = {"PATH": f"{added}:{self.path}" if added else self.path, "HOME": str(self.home), "LANG": "C.UTF-8",
+        environment = {"PATH": f"{added}:{self.path}".lstrip(":"), "HOME": str(self.home), "LANG": "C.UTF-8",
                        "RUNNER_TEMP": str(self.temp), "DEPLOYED": str(self.deployed), "CI": "true",
                        **{name: str(file) for name, file in self.files.items()}, **self.more,
                        **{name: self.value(value) for name, value in (step.get("env") or {}).items()}}
