@@ -3,9 +3,11 @@
  * render_files() is a pure function: the same manifest and program give the same bytes. It builds
  * facts, a JSON tree of everything a template may ask for (facts.c), and fills the templates of the
  * kind (kinds.c lists them) with them; every value is quoted for the place it stands in (quote.c).
- * place_files() is the only part that touches the disk.
+ * Only the kind `pages` reads more than the manifest: the files its site is made of. place_files()
+ * is the only part that writes.
  *
- * Every file begins with what made it and a digest of its content, so that one edited by hand is
+ * Files of a site are what they are, so a listing names them with their digests (listing.c). Every
+ * other file begins with what made it and a digest of its content, so that one edited by hand is
  * known and kept. docs/decisions/0010-rendering.md says why it is so. */
 #pragma once
 #include "manifest/manifest.h"
