@@ -266,7 +266,6 @@ static int render(const struct args *args, struct arena *a, const struct manifes
     struct render_files files;
     struct err e = {0};
     const char *out = args_flag(args, "--out");
-    const size_t n_known = p->n; /* of the manifest as such, which `dais check` tells */
     if (!find_kind(m, slice_from(args->words[0]), &o))
         return unknown_word(args, m, slice_from(args->words[0]));
     struct problems found; /* what the manifest has besides is for `dais check` */
@@ -285,7 +284,6 @@ static int render(const struct args *args, struct arena *a, const struct manifes
     struct placed *rows = arena_zalloc(a, files.n * sizeof *rows);
     if (!place_files(a, &place, &files, rows, &e))
         return cli_fail(args, &e);
-    print_problems(&(struct problems){.items = p->items + n_known, .n = p->n - n_known});
     if (args_has(args, "--json"))
         print_json(rows, files.n);
     else
