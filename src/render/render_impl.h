@@ -47,20 +47,23 @@ typedef bool quote_fn(struct buf *to, struct slice value);
 /* NULL: there is none of that name. A quote_fn is false when the format cannot hold the value. */
 quote_fn *quote_find(struct slice name);
 
-/* ---- yaml_json.c: a template of YAML, filled, as JSON
- * -------------------------------------------- Plain true, false, null and numbers are what they
- * look like, everything else is a string. */
+/* ---- yaml_json.c: a template of YAML, filled, as JSON -------------------------------------------
+ * Plain true, false, null and numbers are what they look like, everything else is a string. */
 bool yaml_to_json(struct slice yaml, struct arena *a, struct buf *to, struct err *e);
 
 /* ---- header.c -----------------------------------------------------------------------------------
  * The digest is of the whole file with its own digits as zeros and without carriage returns. */
 /* Puts the header into a text, in the comments of its kind; a first line that must stay first
- * (#!, #cloud-config) does. False: comments of this kind of file are not known. */
-bool header_add(struct slice path, struct slice text, struct buf *to);
+ * (#!, #cloud-config) does. `to` is empty before. */
+bool header_add(struct slice path, struct slice text, struct buf *to, struct err *e);
 enum header_found { HEADER_NONE, HEADER_INTACT, HEADER_EDITED };
 enum header_found header_look(struct slice text);
 
+/* ---- render.c -----------------------------------------------------------------------------------
+ * The next row of `to`, zero, for a kind's `add`; NULL: there are more files than one may have. */
+struct render_file *render_files_add(struct arena *a, struct render_files *to, struct err *e);
+
 /* ---- diff.c -------------------------------------------------------------------------------------
- * Adds a unified diff of two texts by lines, 3 lines of context; a sentence when they are too
- * large or too different. */
+ * Adds a unified diff of two texts by lines, 3 lines of context, as `patch` reads it; a sentence
+ * when they are too large or too different. */
 void diff_add(struct buf *to, struct slice name, struct slice before, struct slice after);
