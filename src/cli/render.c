@@ -251,7 +251,8 @@ static int run(const struct args *args)
     struct problems p;
     int code;
     if (args->n_words == 0) {
-        cli_usage_error(args, "name a kind or a target; the kinds are:");
+        cli_usage_error(args, "name a kind or a target");
+        fprintf(stderr, "The kinds are:\n");
         list_kinds(stderr);
         return err_exit(ERR_USAGE);
     }
