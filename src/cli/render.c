@@ -262,8 +262,6 @@ static int run(const struct args *args)
         list_kinds(stdout);
         return 0;
     }
-    if (args_has(args, "--out") && !*args_flag(args, "--out"))
-        return cli_usage_error(args, "--out needs a folder");
     const char *dir = args->n_words > 1 ? args->words[1] : ".";
     arena_init(&a, ARENA_MAX);
     problems_init(&p, &a);

@@ -1,6 +1,6 @@
 # What the tests of `dais render` share: the manifests of the repository, running it, reading what it wrote.
 """KINDS                              every kind, as `dais render list` says it (a test compares)
-FOLDERS                            every folder of the repository with a manifest that is fine, by its path
+FOLDERS                            every folder of the repository with a manifest, by its path
 render(kind, app, out, *flags)     runs it; gives the CompletedProcess (text); must exit with 0 unless code= says
 tree(folder)                       {"ops/Caddyfile": bytes} of every file below it
 is_intact(data)                    has it a header whose digest is right? None: it has no header"""
@@ -12,7 +12,8 @@ from conftest import DAIS_BIN, REPORT, ROOT, clean_env
 
 KINDS = ["local", "droplet", "aws", "gcp", "azure", "pythonanywhere", "pages"]
 FOLDERS = {str(path.parent.relative_to(ROOT)): path.parent for pattern in
-           ("models/*/dais.yaml", "apps/*/dais.yaml", "tests/systems/*/dais.yaml", "tests/fixtures/manifest/*/dais.yaml")
+           ("models/*/dais.yaml", "apps/*/dais.yaml", "tests/systems/*/dais.yaml",
+            "tests/fixtures/manifest/*/dais.yaml")
            for path in sorted(ROOT.glob(pattern))}
 MARK = re.compile(rb"dais-sha256:([0-9a-f]{64})")
 
