@@ -129,18 +129,16 @@ static size_t add_comment(struct buf *to, struct slice text, size_t style)
     return digits;
 }
 
-bool header_add(struct slice path, struct slice text, struct buf *to, struct err *e)
+bool header_add(struct slice path, struct slice text, struct buf *to)
 {
     size_t style = 0, n = sizeof styles / sizeof *styles;
     char found[SHA256_HEX_LEN + 1];
     while (style < n && !slice_ends(path, slice_from(styles[style].ends)))
         style++;
-    if (style == n)
-        return err_set(e, ERR_INTERNAL, "how this file takes a remark is not known");
-    must(to->len == 0);
+    must(style < n && to->len == 0);
     size_t at = styles[style].before ? add_comment(to, text, style) : add_json(to, text);
     if (at == 0)
-        return err_set(e, ERR_MANIFEST, "no value may be exactly \"" JSON_PLACE "\"");
+        return false;
     if (to->full)
         return true;
     digest(buf_slice(to), at, found);

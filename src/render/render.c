@@ -6,21 +6,6 @@
 #define TEXT_MAX  (4u << 20)
 #define FILES_MAX 20000 /* a site of pages may hold many */
 
-struct render_file *render_files_add(struct arena *a, struct render_files *to, struct err *e)
-{
-    if (to->n == FILES_MAX) {
-        err_set(e, ERR_MANIFEST, "more than %d files", FILES_MAX);
-        return NULL;
-    }
-    if ((to->n & (to->n - 1)) == 0) { /* 0 and every power of two: time for twice as many */
-        struct render_file *more = arena_zalloc(a, (to->n ? 2 * to->n : 1) * sizeof *more);
-        for (size_t i = 0; i < to->n; i++)
-            more[i] = to->items[i];
-        to->items = more;
-    }
-    return &to->items[to->n++];
-}
-
 static bool is_json_template(const char *name)
 {
     return slice_ends(slice_from(name), SLICE(".json.yaml"));
@@ -47,7 +32,9 @@ static bool make_row(struct arena *a, const struct render_row *row, const struct
     struct slice path = slice_from(row->path);
     buf_init(&text, TEXT_MAX);
     buf_init(&whole, TEXT_MAX);
-    bool fine = fill_row(a, row, facts, &text, e) && header_add(path, buf_slice(&text), &whole, e);
+    bool fine = fill_row(a, row, facts, &text, e);
+    if (fine && !header_add(path, buf_slice(&text), &whole))
+        fine = err_set(e, ERR_MANIFEST, "no value may be exactly \"dais-header\"");
     if (fine && (text.full || whole.full))
         fine = err_set(e, ERR_MANIFEST, "would be larger than 4 MB");
     if (!fine)
@@ -67,9 +54,10 @@ static bool make_table(struct arena *a, const struct render_row *row, const stru
         const struct json *when = row->when ? facts_find(facts, slice_from(row->when)) : NULL;
         if (row->when && !facts_is_true(when))
             continue;
-        struct render_file *file = render_files_add(a, to, e);
-        if (!file || !make_row(a, row, facts, file, e))
+        must(to->n < FILES_MAX);
+        if (!make_row(a, row, facts, &to->items[to->n], e))
             return false;
+        to->n++;
     }
     return true;
 }
@@ -88,7 +76,8 @@ static bool make_next(struct arena *a, const struct render_kind *kind, const str
 bool render_files(struct arena *a, const struct render_options *o, struct render_files *ret,
                   struct problems *p, struct err *e)
 {
-    struct render_files files = {0};
+    /* Not cleared, so that rows that are never used cost nothing. */
+    struct render_files files = {.items = arena_alloc(a, FILES_MAX * sizeof *files.items)};
     if (o->kind->check)
         o->kind->check(o->manifest, o->target, p);
     if (problems_has_errors(p))

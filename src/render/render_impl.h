@@ -54,14 +54,11 @@ bool yaml_to_json(struct slice yaml, struct arena *a, struct buf *to, struct err
 /* ---- header.c -----------------------------------------------------------------------------------
  * The digest is of the whole file with its own digits as zeros and without carriage returns. */
 /* Puts the header into a text, in the comments of its kind; a first line that must stay first
- * (#!, #cloud-config) does. `to` is empty before. */
-bool header_add(struct slice path, struct slice text, struct buf *to, struct err *e);
+ * (#!, #cloud-config) does. `to` is empty before; comments of this kind of file must be known.
+ * False: a value of JSON is the very text that marks the header's place. */
+bool header_add(struct slice path, struct slice text, struct buf *to);
 enum header_found { HEADER_NONE, HEADER_INTACT, HEADER_EDITED };
 enum header_found header_look(struct slice text);
-
-/* ---- render.c -----------------------------------------------------------------------------------
- * The next row of `to`, zero, for a kind's `add`; NULL: there are more files than one may have. */
-struct render_file *render_files_add(struct arena *a, struct render_files *to, struct err *e);
 
 /* ---- diff.c -------------------------------------------------------------------------------------
  * Adds a unified diff of two texts by lines, 3 lines of context, as `patch` reads it; a sentence

@@ -35,13 +35,50 @@ static void new_line(struct buf *to, unsigned depth)
         buf_add_str(to, "  ");
 }
 
-/* No deeper than YAML_MAX_DEPTH, which the parser holds. */
+#define SHORT_MAX 100 /* what is no longer stays on its line */
+
+/* Lists and maps on one line. No deeper than YAML_MAX_DEPTH, which the parser holds. */
+static void write_short(struct buf *to, const struct yaml_node *node)
+{
+    bool is_map = node->type == YAML_MAP;
+    if (node->type == YAML_SCALAR) {
+        write_scalar(to, node);
+        return;
+    }
+    buf_add_char(to, is_map ? '{' : '[');
+    for (const struct yaml_node *it = node->first; it; it = it->next) {
+        if (it != node->first)
+            buf_add_str(to, ", ");
+        if (is_map) {
+            json_escape(to, it->key->text, 0);
+            buf_add_str(to, ": ");
+        }
+        write_short(to, it);
+    }
+    buf_add_char(to, is_map ? '}' : ']');
+}
+
+/* Whether it is short enough for one line, and then it is written. */
+static bool try_short(struct buf *to, const struct yaml_node *node)
+{
+    size_t before = to->len;
+    if (node->weight > SHORT_MAX / 2) /* so that many levels are not tried again and again */
+        return false;
+    write_short(to, node);
+    if (!to->full && to->len - before <= SHORT_MAX)
+        return true;
+    buf_truncate(to, before);
+    return false;
+}
+
 static void write_node(struct buf *to, const struct yaml_node *node, unsigned depth)
 {
     if (node->type == YAML_SCALAR) {
         write_scalar(to, node);
         return;
     }
+    if (depth > 0 && try_short(to, node))
+        return;
     bool is_map = node->type == YAML_MAP;
     buf_add_char(to, is_map ? '{' : '[');
     for (const struct yaml_node *it = node->first; it; it = it->next) {

@@ -56,6 +56,7 @@ static const struct {
     {"env", "it's a\\b", REFUSED},
     {"env", "a\\\\b", REFUSED},
     {"env", "a\\", REFUSED},
+    {"env", "a${b}", REFUSED},
     {"env", "a\rb", REFUSED},
     {"python", "a\"b\\c'", "\"a\\\"b\\\\c'\""},
     {"python", "a\n\r\t\x7f", "\"a\\x0a\\x0d\\x09\\x7f\""},

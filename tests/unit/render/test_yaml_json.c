@@ -36,13 +36,12 @@ static void scalars(void **state)
 {
     (void)state;
     gives("a: 1\n", "{\n  \"a\": 1\n}\n");
-    gives("- 1\n- -0.5e3\n- 007\n- 0x1\n- .5\n- 1e3\n",
-          "[\n  1,\n  -0.5e3,\n  \"007\",\n  \"0x1\",\n  \".5\",\n  1e3\n]\n");
-    gives(
-        "- true\n- false\n- null\n- ~\n-\n- no\n- yes\n- True\n",
-        "[\n  true,\n  false,\n  null,\n  null,\n  null,\n  \"no\",\n  \"yes\",\n  \"True\"\n]\n");
-    gives("- '1'\n- \"true\"\n- '~'\n- ''\n- !!str 1\n",
-          "[\n  \"1\",\n  \"true\",\n  \"~\",\n  \"\",\n  \"1\"\n]\n");
+    gives("a: [1, -0.5e3, 007, 0x1, .5, 1e3]\n",
+          "{\n  \"a\": [1, -0.5e3, \"007\", \"0x1\", \".5\", 1e3]\n}\n");
+    gives("a: [true, false, null, ~, no, yes, True]\nb:\n",
+          "{\n  \"a\": [true, false, null, null, \"no\", \"yes\", \"True\"],\n  \"b\": null\n}\n");
+    gives("a: ['1', \"true\", '~', '', !!str 1]\n",
+          "{\n  \"a\": [\"1\", \"true\", \"~\", \"\", \"1\"]\n}\n");
     gives("\"a\\\"b\\n\"\n", "\"a\\\"b\\n\"\n");
     gives("- \"{[,:]}\\\\\"\n", "[\n  \"{[,:]}\\\\\"\n]\n");
     gives("- |\n  two\n  lines\n", "[\n  \"two\\nlines\\n\"\n]\n");
@@ -54,12 +53,23 @@ static void shapes(void **state)
     gives("{}\n", "{}\n");
     gives("[]\n", "[]\n");
     gives("a: {}\nb: []\n", "{\n  \"a\": {},\n  \"b\": []\n}\n");
-    gives("- {}\n- []\n- [{}]\n", "[\n  {},\n  [],\n  [\n    {}\n  ]\n]\n");
+    gives("- {}\n- []\n- [{}]\n", "[\n  {},\n  [],\n  [{}]\n]\n");
     gives("a:\n  b: [1, {c: d}]\n  # a remark\n  e: f\n",
-          "{\n  \"a\": {\n    \"b\": [\n      1,\n      {\n        \"c\": \"d\"\n      }\n    ],\n"
-          "    \"e\": \"f\"\n  }\n}\n");
+          "{\n  \"a\": {\"b\": [1, {\"c\": \"d\"}], \"e\": \"f\"}\n}\n");
     gives("1: x\ntrue: y\n", "{\n  \"1\": \"x\",\n  \"true\": \"y\"\n}\n");
-    gives("a: &x [1]\nb: *x\n", "{\n  \"a\": [\n    1\n  ],\n  \"b\": [\n    1\n  ]\n}\n");
+    gives("a: &x [1]\nb: *x\n", "{\n  \"a\": [1],\n  \"b\": [1]\n}\n");
+}
+
+#define LONG "a text that is so long that nothing more has room beside it, whatever one may try"
+
+/* What has no room on a line gets one for each of its values, the short ones within it do not. */
+static void long_lines(void **state)
+{
+    (void)state;
+    gives("a: {b: [1, 2], c: " LONG "}\n",
+          "{\n  \"a\": {\n    \"b\": [1, 2],\n    \"c\": \"" LONG "\"\n  }\n}\n");
+    gives("- [[[" LONG ", " LONG "]]]\n", "[\n  [\n    [\n      [\n        \"" LONG
+                                          "\",\n        \"" LONG "\"\n      ]\n    ]\n  ]\n]\n");
 }
 
 static void mistakes(void **state)
@@ -77,4 +87,5 @@ static void mistakes(void **state)
     buf_done(&large);
 }
 
-TESTS(cmocka_unit_test(scalars), cmocka_unit_test(shapes), cmocka_unit_test(mistakes))
+TESTS(cmocka_unit_test(scalars), cmocka_unit_test(shapes), cmocka_unit_test(long_lines),
+      cmocka_unit_test(mistakes))
