@@ -60,7 +60,7 @@ static void shapes(void **state)
     gives("a: &x [1]\nb: *x\n", "{\n  \"a\": [1],\n  \"b\": [1]\n}\n");
 }
 
-#define LONG "a text that is so long that nothing more has room beside it, whatever one may try"
+#define LONG "a text that is so long that nothing more has room beside it - whatever one may try"
 
 /* What has no room on a line gets one for each of its values, the short ones within it do not. */
 static void long_lines(void **state)
