@@ -35,6 +35,7 @@ enum tag_kind {
     TAG_ELSE,
     TAG_END,
     TAG_FILE,
+    TAG_INDENTED,
     TAG_REMARK,
     TAG_OPEN /* a `<%` without its `%>` */
 };
@@ -50,6 +51,7 @@ struct tag {
     struct slice before; /* text up to it */
     struct slice words;  /* what follows the tag's own word */
     struct slice all;    /* for errors */
+    size_t column;       /* where it stood, when it took its line */
 };
 
 static bool fail(const struct fill *f, struct slice tag, const char *why)
@@ -71,7 +73,7 @@ static void read_kind(struct tag *tag)
         {SLICE_INIT("!"), TAG_REMARK, false},      {SLICE_INIT("if "), TAG_IF, false},
         {SLICE_INIT("else"), TAG_ELSE, true},      {SLICE_INIT("unless "), TAG_UNLESS, false},
         {SLICE_INIT("end"), TAG_END, true},        {SLICE_INIT("each "), TAG_EACH, false},
-        {SLICE_INIT("include "), TAG_FILE, false},
+        {SLICE_INIT("include "), TAG_FILE, false}, {SLICE_INIT("indented "), TAG_INDENTED, false},
     };
     tag->kind = TAG_VALUE;
     tag->words = tag->all;
@@ -96,6 +98,7 @@ static void take_line(struct tag *tag, struct cursor *at)
     bool at_end = at->rest.len == 0 || at->rest.ptr[0] == '\n';
     if (tag->kind == TAG_VALUE || !at_start || !at_end)
         return;
+    tag->column = tag->before.len - n;
     tag->before = slice_first(tag->before, n);
     at->rest = slice_skip(at->rest, 1);
 }
@@ -282,6 +285,25 @@ static bool file(struct fill *f, const struct scope *s, struct slice name)
     return end.kind == TAG_REMARK || fail(&inner, end.all, "closes nothing");
 }
 
+/* Every line of the file moved to where the tag stands, as a block of YAML wants it. */
+static bool indented(struct fill *f, const struct scope *s, const struct tag *tag)
+{
+    struct buf text, *to = f->to;
+    buf_init(&text, to->max);
+    f->to = &text;
+    bool fine = file(f, s, tag->words);
+    f->to = to;
+    struct slice rest = buf_slice(&text), line;
+    while (slice_cut(&rest, '\n', &line)) {
+        for (size_t i = 0; line.len && i < tag->column; i++)
+            buf_add_char(to, ' ');
+        buf_add(to, line);
+        buf_add_char(to, '\n');
+    }
+    buf_done(&text);
+    return fine;
+}
+
 static bool one(struct fill *f, const struct scope *s, const struct tag *tag, struct cursor *at,
                 bool is_on)
 {
@@ -293,6 +315,8 @@ static bool one(struct fill *f, const struct scope *s, const struct tag *tag, st
         return section_each(f, s, tag, at, is_on);
     case TAG_FILE:
         return !is_on || file(f, s, tag->words);
+    case TAG_INDENTED:
+        return !is_on || indented(f, s, tag);
     case TAG_VALUE:
         return !is_on || value(f, s, tag);
     case TAG_OPEN:

@@ -33,6 +33,7 @@ void facts_settings(const struct facts *f); /* facts_env.c: what is in .env file
  * <%unless fact%> <%else%> <%end%>
  * <%each facts as name%> <%end%>        a list; inside, `if @first` and `if @last`
  * <%include file%>                      another template, as it is
+ * <%indented file%>                     the same, each line moved to where the tag stands
  * <%! remark%>
  * A tag that is no value and alone on its line takes the line with it. */
 bool fill_template(const char *name, const struct json *facts, struct buf *to, struct err *e);

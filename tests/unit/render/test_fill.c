@@ -166,6 +166,10 @@ static void include(void **state)
     gives("a\n<%include local/next.txt%>\nb\n",
           "a\nNext:\n  cp .env.example .env && docker compose up --build\nb\n");
     gives("<%if no%><%include nosuch%><%end%>", "");
+    gives("a: |\n  <%indented local/next.txt%>\nb\n",
+          "a: |\n  Next:\n    cp .env.example .env && docker compose up --build\nb\n");
+    gives("<%if no%><%indented nosuch%><%end%>", "");
+    fails("<%indented nosuch%>", "names no template");
 }
 
 static void depth(void **state)
