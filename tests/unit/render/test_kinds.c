@@ -129,11 +129,12 @@ static void no_template_is_idle(void **state)
     (void)state;
     for (const struct embedded *it = NULL; (it = embedded_next(it, "render/"));) {
         const char *name = it->name + strlen("render/");
-        char tag[200];
+        char tag[200], indented[200];
         bool used = false;
         snprintf(tag, sizeof tag, "<%%include %s%%>", name);
+        snprintf(indented, sizeof indented, "<%%indented %s%%>", name);
         for (const struct embedded *other = NULL; (other = embedded_next(other, "render/"));)
-            used |= strstr(other->data, tag) != NULL;
+            used |= strstr(other->data, tag) || strstr(other->data, indented);
         for (const struct render_kind *kind = render_kinds; kind->name; kind++) {
             used |= kind->next && strcmp(kind->next, name) == 0;
             for (size_t t = 0; kind->tables[t]; t++)
