@@ -35,7 +35,6 @@ enum tag_kind {
     TAG_ELSE,
     TAG_END,
     TAG_FILE,
-    TAG_INDENTED,
     TAG_REMARK,
     TAG_OPEN /* a `<%` without its `%>` */
 };
@@ -51,7 +50,7 @@ struct tag {
     struct slice before; /* text up to it */
     struct slice words;  /* what follows the tag's own word */
     struct slice all;    /* for errors */
-    size_t column;       /* where it stood, when it took its line */
+    size_t column;       /* of one that has its line for itself */
 };
 
 static bool fail(const struct fill *f, struct slice tag, const char *why)
@@ -73,7 +72,7 @@ static void read_kind(struct tag *tag)
         {SLICE_INIT("!"), TAG_REMARK, false},      {SLICE_INIT("if "), TAG_IF, false},
         {SLICE_INIT("else"), TAG_ELSE, true},      {SLICE_INIT("unless "), TAG_UNLESS, false},
         {SLICE_INIT("end"), TAG_END, true},        {SLICE_INIT("each "), TAG_EACH, false},
-        {SLICE_INIT("include "), TAG_FILE, false}, {SLICE_INIT("indented "), TAG_INDENTED, false},
+        {SLICE_INIT("include "), TAG_FILE, false}, {SLICE_INIT("indented "), TAG_FILE, false},
     };
     tag->kind = TAG_VALUE;
     tag->words = tag->all;
@@ -314,9 +313,7 @@ static bool one(struct fill *f, const struct scope *s, const struct tag *tag, st
     case TAG_EACH:
         return section_each(f, s, tag, at, is_on);
     case TAG_FILE:
-        return !is_on || file(f, s, tag->words);
-    case TAG_INDENTED:
-        return !is_on || indented(f, s, tag);
+        return !is_on || (tag->column ? indented(f, s, tag) : file(f, s, tag->words));
     case TAG_VALUE:
         return !is_on || value(f, s, tag);
     case TAG_OPEN:

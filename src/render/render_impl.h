@@ -32,8 +32,8 @@ void facts_settings(const struct facts *f); /* facts_env.c: what is in .env file
  * <%if fact%> <%else%> <%end%>          true: not null, false, 0, "", [] or {}
  * <%unless fact%> <%else%> <%end%>
  * <%each facts as name%> <%end%>        a list; inside, `if @first` and `if @last`
- * <%include file%>                      another template, as it is
- * <%indented file%>                     the same, each line moved to where the tag stands
+ * <%include file%>                      another template; each line moved to where the tag stands,
+ *                                       when that is alone on its line (or <%indented file%>)
  * <%! remark%>
  * A tag that is no value and alone on its line takes the line with it. */
 bool fill_template(const char *name, const struct json *facts, struct buf *to, struct err *e);

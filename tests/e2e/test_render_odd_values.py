@@ -46,7 +46,7 @@ FIELDS = [
     ("  health: { path: ", "/healthz", True),
     ("  persist:", None, False), ("    - ", "store", True), ("    - ", "cache/x", True),
     ("  env:", None, False), *((f"    ODD_{n}: ", "plain", True) for n in range(6)),
-    ("secrets:", None, False), ("  - ", "ODD_SECRET?", True), ("  - ", "ODD_PREFIX_*", True),
+    ("secrets:", None, False), ("  - ", "HIDDEN_ONE?", True), ("  - ", "HIDDEN_MORE_*", True),
     ("backups: { schedule: \"0 3 * * *\", to: ", "data/backups", True),
     ("deploy:", None, False),
 ]

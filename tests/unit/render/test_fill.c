@@ -168,6 +168,10 @@ static void include(void **state)
     gives("<%if no%><%include nosuch%><%end%>", "");
     gives("a: |\n  <%indented local/next.txt%>\nb\n",
           "a: |\n  Next:\n    cp .env.example .env && docker compose up --build\nb\n");
+    gives("  <%include local/next.txt%>\n",
+          "  Next:\n    cp .env.example .env && docker compose up --build\n");
+    gives("  <%include local/next.txt%>.",
+          "  Next:\n  cp .env.example .env && docker compose up --build\n.");
     gives("<%if no%><%indented nosuch%><%end%>", "");
     fails("<%indented nosuch%>", "names no template");
 }
