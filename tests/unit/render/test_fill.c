@@ -1,4 +1,5 @@
 /* Templates: every tag, what stands alone on its line, and every mistake one can make in them. */
+#include "base/embedded.h"
 #include "render/render_impl.h"
 #include "unit.h"
 
@@ -160,18 +161,40 @@ static void refused_values(void **state)
     buf_done(&to);
 }
 
+/* Any template of the program that has no tags, so that it stays what it is. */
+static const struct embedded *plain_template(void)
+{
+    const struct embedded *it = NULL;
+    while ((it = embedded_next(it, "render/")) && strstr(it->data, "<%"))
+        continue;
+    assert_non_null(it);
+    return it;
+}
+
+/* The tag stands `column` blanks in: so do the lines of what it includes. */
+static void includes(const char *word, size_t column, const char *before, const char *after)
+{
+    const struct embedded *it = plain_template();
+    struct slice rest = {it->data, it->len}, line;
+    struct buf text, wanted;
+    buf_init(&text, 1u << 20), buf_init(&wanted, 1u << 20);
+    buf_printf(&text, "%s%*s<%%%s %s%%>\n%s", before, (int)column, "", word,
+               it->name + strlen("render/"), after);
+    buf_add_str(&wanted, before);
+    while (slice_cut(&rest, '\n', &line))
+        buf_printf(&wanted, "%*s%.*s\n", (int)(line.len ? column : 0), "", SLICE_ARGS(line));
+    buf_add_str(&wanted, after);
+    gives(text.data, wanted.data);
+    buf_done(&text), buf_done(&wanted);
+}
+
 static void include(void **state)
 {
     (void)state;
-    gives("a\n<%include local/next.txt%>\nb\n",
-          "a\nNext:\n  cp .env.example .env && docker compose up --build\nb\n");
+    includes("include", 0, "a\n", "b\n");
+    includes("include", 2, "a: |\n", "b\n");
+    includes("indented", 4, "a: |\n", "b\n");
     gives("<%if no%><%include nosuch%><%end%>", "");
-    gives("a: |\n  <%indented local/next.txt%>\nb\n",
-          "a: |\n  Next:\n    cp .env.example .env && docker compose up --build\nb\n");
-    gives("  <%include local/next.txt%>\n",
-          "  Next:\n    cp .env.example .env && docker compose up --build\n");
-    gives("  <%include local/next.txt%>.",
-          "  Next:\n  cp .env.example .env && docker compose up --build\n.");
     gives("<%if no%><%indented nosuch%><%end%>", "");
     fails("<%indented nosuch%>", "names no template");
 }
