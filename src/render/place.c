@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ static bool full_path(const struct place *p, struct slice path, const char *end,
 /* ---- reading and writing ------------------------------------------------------------------------
  */
 
-/* False with errno; a folder, a FIFO or a device is EISDIR. */
+/* False with errno; what is no file (a folder, a FIFO, a device) is EISDIR. */
 static bool read_file(const char *path, struct buf *to)
 {
     struct stat st;
@@ -49,7 +50,7 @@ static bool read_file(const char *path, struct buf *to)
     if (!fine)
         errno = EISDIR;
     ssize_t n = 1;
-    while (fine && n > 0) {
+    while (fine && n != 0) {
         char *at = buf_reserve(to, 64 << 10);
         n = at ? read(fd, at, 64 << 10) : -1;
         errno = at ? errno : EFBIG;
@@ -92,10 +93,23 @@ static bool content_of(const struct place *p, const struct render_file *f, struc
 /* ---- look ---------------------------------------------------------------------------------------
  */
 
+/* The same text, whatever its line ends: a checkout on Windows writes others. */
+static bool is_same_text(struct slice a, struct slice b)
+{
+    while (a.len && b.len) {
+        a = slice_skip(a, slice_starts(a, SLICE("\r\n")));
+        b = slice_skip(b, slice_starts(b, SLICE("\r\n")));
+        if (*a.ptr != *b.ptr)
+            return false;
+        a = slice_skip(a, 1), b = slice_skip(b, 1);
+    }
+    return a.len == 0 && b.len == 0;
+}
+
 static enum place_state judge(const struct place *p, const struct render_file *f,
                               struct slice there, struct slice wanted, bool *ret_foreign)
 {
-    if (slice_eq(there, wanted))
+    if (slice_eq(there, wanted) || (!f->copy_of && !p->o->force && is_same_text(there, wanted)))
         return PLACE_SAME;
     enum header_found header = f->copy_of ? HEADER_INTACT : header_look(there);
     *ret_foreign = header == HEADER_NONE;
@@ -126,8 +140,10 @@ static bool look_at_one(const struct place *p, const struct render_file *f, stru
     bool fine = content_of(p, f, &copied, &wanted);
     if (fine && read_file(path, &there))
         ret->state = judge(p, f, buf_slice(&there), wanted, &ret->is_foreign);
+    else if (fine && errno == EISDIR)
+        fine = err_set(p->e, ERR_IO, "%s is in the way: it is no file", path);
     else if (fine && errno != ENOENT && errno != ENOTDIR)
-        fine = err_set_sys(p->e, ERR_IO, "%s is in the way", path);
+        fine = err_set_sys(p->e, ERR_IO, "%s cannot be read", path);
     if (ret->state == PLACE_KEPT)
         ret->diff = make_diff(p, f->path, buf_slice(&there), wanted);
     buf_done(&copied);
@@ -186,26 +202,34 @@ static bool is_written(const struct place *p, size_t i)
     return p->ret[i].state == PLACE_NEW || p->ret[i].state == PLACE_CHANGED;
 }
 
+/* What a render that was killed left beside its place. */
+static void clear_beside(const struct place *p, const struct render_file *f)
+{
+    char path[PATH_SIZE];
+    if (full_path(p, f->path, NEW_END, path))
+        unlink(path);
+}
+
 static bool prepare(struct place *p)
 {
     bool fine = true;
     for (size_t i = 0; fine && i < p->files->n; i++) {
         if (is_written(p, i))
             fine = write_beside(p, &p->files->items[i]);
+        else
+            clear_beside(p, &p->files->items[i]);
     }
     return fine;
 }
 
 /* Everything as it was: what was written beside, and folders that were made, from the last. */
-static void undo(struct place *p)
+static void undo(const struct place *p)
 {
-    char path[PATH_SIZE];
-    struct err ignored;
     struct place quiet = *p;
-    quiet.e = &ignored;
+    quiet.e = NULL; /* what went wrong is told already */
     for (size_t i = 0; i < p->files->n; i++) {
-        if (is_written(p, i) && full_path(&quiet, p->files->items[i].path, NEW_END, path))
-            unlink(path);
+        if (is_written(p, i))
+            clear_beside(&quiet, &p->files->items[i]);
     }
     for (size_t end = p->made.len; end > 0;) {
         size_t start = end - 1;
@@ -234,6 +258,21 @@ static bool settle(struct place *p)
     return true;
 }
 
+/* Two renders into one folder take turns: both write NAME.dais-new. A file system that knows no
+ * locks goes without. -1: e says why. */
+static int lock_folder(struct place *p)
+{
+    char path[PATH_SIZE];
+    if (!full_path(p, SLICE(""), "", path) || !make_folders(p, path))
+        return -1;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        err_set_sys(p->e, ERR_IO, "the folder %s cannot be opened", p->o->folder);
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    return fd;
+}
+
 bool place_files(struct arena *a, const struct place_options *o, const struct render_files *files,
                  struct placed *ret, struct err *e)
 {
@@ -242,12 +281,14 @@ bool place_files(struct arena *a, const struct place_options *o, const struct re
     if (stat(o->folder, &st) == 0 && !S_ISDIR(st.st_mode))
         return err_set(e, ERR_USAGE, "%s is a file; name a folder", o->folder);
     buf_init(&p.made, 1u << 20);
-    bool fine = look(&p);
-    if (fine && !o->only_look) {
-        fine = prepare(&p) && settle(&p);
-        if (!fine)
-            undo(&p);
+    int lock = o->only_look ? -1 : lock_folder(&p);
+    bool fine = (o->only_look || lock >= 0) && look(&p);
+    if (!o->only_look && !(fine && prepare(&p) && settle(&p))) {
+        fine = false;
+        undo(&p);
     }
+    if (lock >= 0)
+        close(lock);
     buf_done(&p.made);
     return fine;
 }

@@ -2,7 +2,6 @@
  *
  * A row per filter. A format that has no way to write some value refuses it: the user is told which
  * key it is, instead of a file that means something else. */
-#include "base/utf8.h"
 #include "render/render_impl.h"
 
 #include <stdio.h>
