@@ -77,8 +77,8 @@ def namespace_of(kit, home):
 @pytest.mark.parametrize("value", ODD)
 def test_odd_values_arrive(value, tmp_path):
     text = json.dumps({"app": "odd", "title": value, "web": {"root": "web"},
-                       "backend": {"run": "exec uvicorn m:app", "routes": ["/api/"], "env": {"ODD": value}},
-                       "deploy": {"there": {"kind": "pythonanywhere", "env": {"THERE": value}}}}, ensure_ascii=False)
+                       "backend": {"run": "exec uvicorn m:app", "routes": ["/api/"], "env": {"ODD": value}}},
+                      ensure_ascii=False)
     app = write_app(tmp_path / "odd", text)
     kit = render(app, tmp_path / "out")
     env, _, _ = namespace_of(kit, tmp_path)
