@@ -104,7 +104,8 @@ static const char *const words[] = {
 
 static void print_buf(struct buf *out, FILE *to)
 {
-    fwrite(out->data, 1, out->len, to);
+    if (out->len)
+        fwrite(out->data, 1, out->len, to);
     buf_done(out);
 }
 
