@@ -40,11 +40,10 @@ const struct verb verb_render = {
 /* ---- what is meant by the words -----------------------------------------------------------------
  */
 
-static int list_kinds(FILE *to)
+static void list_kinds(FILE *to)
 {
     for (const struct render_kind *it = render_kinds; it->name; it++)
         fprintf(to, "  %-16s %s\n", it->name, it->summary);
-    return 0;
 }
 
 static const struct target *target_named(const struct manifest *m, struct slice name)
@@ -132,11 +131,43 @@ static bool is_change(enum place_state state)
     return state == PLACE_NEW || state == PLACE_CHANGED || state == PLACE_GONE;
 }
 
+static void print_buf(struct buf *out, FILE *to)
+{
+    if (out->len)
+        fwrite(out->data, 1, out->len, to);
+    buf_done(out);
+}
+
+static int print_kinds_json(void)
+{
+    struct buf out;
+    struct json_writer w;
+    buf_init(&out, 1u << 20);
+    json_writer_init(&w, &out, 0);
+    json_write_object(&w);
+    json_write_key(&w, SLICE("kinds"));
+    json_write_array(&w);
+    for (const struct render_kind *it = render_kinds; it->name; it++) {
+        json_write_object(&w);
+        json_write_key(&w, SLICE("name"));
+        json_write_cstr(&w, it->name);
+        json_write_key(&w, SLICE("summary"));
+        json_write_cstr(&w, it->summary);
+        json_write_object_end(&w);
+    }
+    json_write_array_end(&w);
+    json_write_object_end(&w);
+    buf_add_char(&out, '\n');
+    print_buf(&out, stdout);
+    return 0;
+}
+
 static void print_json(const struct placed *rows, size_t n)
 {
     struct buf out;
     struct json_writer w;
-    buf_init(&out, 64u << 20);
+    buf_init(&out,
+             (size_t)4 << 30); /* diffs of 4 MB, escaped at worst, and the arena holds 512 MB */
     json_writer_init(&w, &out, 0);
     json_write_object(&w);
     json_write_key(&w, SLICE("files"));
@@ -154,17 +185,17 @@ static void print_json(const struct placed *rows, size_t n)
     json_write_array_end(&w);
     json_write_object_end(&w);
     json_writer_done(&w);
-    printf("%s\n", out.data);
-    buf_done(&out);
+    buf_add_char(&out, '\n');
+    print_buf(&out, stdout);
 }
 
 static void print_kept(const struct placed *it)
 {
-    printf("\n%s%.*s%s %s:\n%.*s", cli_style(stdout, STYLE_BOLD), SLICE_ARGS(it->path),
+    printf("\n%s%.*s%s %s:\n", cli_style(stdout, STYLE_BOLD), SLICE_ARGS(it->path),
            cli_style(stdout, STYLE_OFF),
            it->is_foreign ? "is not dais's, so it is kept; what would be there"
-                          : "was edited, so it is kept; what would change",
-           SLICE_ARGS(it->diff));
+                          : "was edited, so it is kept; what would change");
+    fwrite(it->diff.ptr, 1, it->diff.len, stdout); /* whatever bytes the edited file has */
 }
 
 static void print_word(enum place_state state)
@@ -252,15 +283,12 @@ static bool has_changes(const struct placed *rows, size_t n)
 static void print_problems(const struct problems *p)
 {
     struct buf out;
-    buf_init(&out, 1u << 20);
+    buf_init(&out, 64u << 20);
     problems_print(p, &out);
-    if (out.len)
-        fwrite(out.data, 1, out.len, stderr);
-    buf_done(&out);
+    print_buf(&out, stderr);
 }
 
-static int render(const struct args *args, struct arena *a, const struct manifest *m,
-                  const char *dir)
+static int render(const struct args *args, struct arena *a, const struct manifest *m)
 {
     struct render_options o;
     struct render_files files;
@@ -270,13 +298,13 @@ static int render(const struct args *args, struct arena *a, const struct manifes
         return unknown_word(args, m, slice_from(args->words[0]));
     struct problems found; /* what the manifest has besides is for `dais check` */
     problems_init(&found, a);
-    o.below = below_repository(dir, a);
+    o.below = below_repository(m->dir.ptr, a);
     bool fine = render_files(a, &o, &files, &found, &e);
     problems_sort(&found);
     print_problems(&found);
     if (!fine)
         return found.n_errors ? err_exit(ERR_MANIFEST) : cli_fail(args, &e);
-    const struct place_options place = {.folder = out ? out : dir,
+    const struct place_options place = {.folder = out ? out : m->dir.ptr,
                                         .force = args_has(args, "--force"),
                                         .only_look = args_has(args, "--check")};
     if (!place_find_gone(a, &place, &files, &e))
@@ -305,12 +333,17 @@ static int run(const struct args *args)
     struct problems p;
     int code;
     if (args->n_words == 0) {
-        cli_usage_error(args, "name a kind or a target; the kinds are:");
+        cli_usage_error(args, "name a kind or a target");
+        fprintf(stderr, "The kinds are:\n");
         list_kinds(stderr);
         return err_exit(ERR_USAGE);
     }
-    if (args->n_words == 1 && strcmp(args->words[0], "list") == 0)
-        return list_kinds(stdout);
+    if (args->n_words == 1 && strcmp(args->words[0], "list") == 0) {
+        if (args_has(args, "--json"))
+            return print_kinds_json();
+        list_kinds(stdout);
+        return 0;
+    }
     const char *dir = args->n_words > 1 ? args->words[1] : ".";
     arena_init(&a, ARENA_MAX);
     problems_init(&p, &a);
@@ -321,7 +354,7 @@ static int run(const struct args *args)
         bool fine = m && !problems_has_errors(&p);
         if (!fine)
             print_problems(&p);
-        code = fine ? render(args, &a, m, dir) : err_exit(ERR_MANIFEST);
+        code = fine ? render(args, &a, m) : err_exit(ERR_MANIFEST);
     }
     arena_done(&a);
     return code;

@@ -170,14 +170,19 @@ static void backend(const struct facts *f)
     facts_end(f);
 }
 
+static int64_t round_up(int64_t n, int64_t by)
+{
+    return n / by + (n % by != 0);
+}
+
 /* Of the app as a whole, rounded up: a proxy must never be stricter than dais. */
 static void limits(const struct facts *f)
 {
     facts_begin(f, "limits");
     facts_i64(f, "body_bytes", largest_body(f->m));
-    facts_i64(f, "body_mb", (largest_body(f->m) + MB - 1) / MB);
-    facts_i64(f, "timeout_s", (longest_ms(f->m) + 999) / 1000);
-    facts_i64(f, "websocket_idle_s", (f->m->backend.websocket.idle_ms + 999) / 1000);
+    facts_i64(f, "body_mb", round_up(largest_body(f->m), MB));
+    facts_i64(f, "timeout_s", round_up(longest_ms(f->m), 1000));
+    facts_i64(f, "websocket_idle_s", round_up(f->m->backend.websocket.idle_ms, 1000));
     facts_end(f);
 }
 

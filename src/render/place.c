@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,7 +43,7 @@ static bool full_path(const struct place *p, struct slice path, const char *end,
 /* ---- reading and writing ------------------------------------------------------------------------
  */
 
-/* False with errno; a folder, a FIFO or a device is EISDIR. */
+/* False with errno; what is no file (a folder, a FIFO, a device) is EISDIR. */
 static bool read_file(const char *path, struct buf *to)
 {
     struct stat st;
@@ -53,7 +54,7 @@ static bool read_file(const char *path, struct buf *to)
     if (!fine)
         errno = EISDIR;
     ssize_t n = 1;
-    while (fine && n > 0) {
+    while (fine && n != 0) {
         char *at = buf_reserve(to, 64 << 10);
         n = at ? read(fd, at, 64 << 10) : -1;
         errno = at ? errno : EFBIG;
@@ -147,7 +148,8 @@ static bool look_at_listed(const struct place *p, const struct render_file *f, s
         return false;
     if (!digest_of_file(path, there))
         return errno == ENOENT || errno == ENOTDIR ||
-               err_set_sys(p->e, ERR_IO, "%s is in the way", path);
+               (errno == EISDIR ? err_set(p->e, ERR_IO, "%s is in the way: it is no file", path)
+                                : err_set_sys(p->e, ERR_IO, "%s cannot be read", path));
     const char *was = map_find(&p->listing.digests, f->path);
     bool is_ours = (was && strcmp(was, there) == 0) || p->o->force;
     ret->is_foreign = !was;
@@ -160,10 +162,23 @@ static bool look_at_listed(const struct place *p, const struct render_file *f, s
     return true;
 }
 
+/* The same text, whatever its line ends: a checkout on Windows writes others. */
+static bool is_same_text(struct slice a, struct slice b)
+{
+    while (a.len && b.len) {
+        a = slice_skip(a, slice_starts(a, SLICE("\r\n")));
+        b = slice_skip(b, slice_starts(b, SLICE("\r\n")));
+        if (*a.ptr != *b.ptr)
+            return false;
+        a = slice_skip(a, 1), b = slice_skip(b, 1);
+    }
+    return a.len == 0 && b.len == 0;
+}
+
 static enum place_state judge(const struct place *p, struct slice there, struct slice wanted,
                               bool *ret_foreign)
 {
-    if (slice_eq(there, wanted))
+    if (slice_eq(there, wanted) || (!p->o->force && is_same_text(there, wanted)))
         return PLACE_SAME;
     enum header_found header = header_look(there);
     *ret_foreign = header == HEADER_NONE;
@@ -186,8 +201,10 @@ static bool look_at_one(const struct place *p, const struct render_file *f, stru
     bool fine = true;
     if (read_file(path, &there))
         ret->state = judge(p, buf_slice(&there), f->text, &ret->is_foreign);
+    else if (errno == EISDIR)
+        fine = err_set(p->e, ERR_IO, "%s is in the way: it is no file", path);
     else if (errno != ENOENT && errno != ENOTDIR)
-        fine = err_set_sys(p->e, ERR_IO, "%s is in the way", path);
+        fine = err_set_sys(p->e, ERR_IO, "%s cannot be read", path);
     if (ret->state == PLACE_KEPT)
         ret->diff = make_diff(p, f->path, buf_slice(&there), f->text);
     buf_done(&there);
@@ -241,26 +258,34 @@ static bool is_written(const struct place *p, size_t i)
     return p->ret[i].state == PLACE_NEW || p->ret[i].state == PLACE_CHANGED;
 }
 
+/* What a render that was killed left beside its place. */
+static void clear_beside(const struct place *p, const struct render_file *f)
+{
+    char path[PATH_SIZE];
+    if (full_path(p, f->path, NEW_END, path))
+        unlink(path);
+}
+
 static bool prepare(struct place *p)
 {
     bool fine = true;
     for (size_t i = 0; fine && i < p->files->n; i++) {
         if (is_written(p, i))
             fine = write_beside(p, &p->files->items[i]);
+        else
+            clear_beside(p, &p->files->items[i]);
     }
     return fine;
 }
 
 /* Everything as it was: what was written beside, and folders that were made, from the last. */
-static void undo(struct place *p)
+static void undo(const struct place *p)
 {
-    char path[PATH_SIZE];
-    struct err ignored;
     struct place quiet = *p;
-    quiet.e = &ignored;
+    quiet.e = NULL; /* what went wrong is told already */
     for (size_t i = 0; i < p->files->n; i++) {
-        if (is_written(p, i) && full_path(&quiet, p->files->items[i].path, NEW_END, path))
-            unlink(path);
+        if (is_written(p, i))
+            clear_beside(&quiet, &p->files->items[i]);
     }
     for (size_t end = p->made.len; end > 0;) {
         size_t start = end - 1;
@@ -315,6 +340,21 @@ static bool remove_gone(const struct place *p)
     return fine;
 }
 
+/* Two renders into one folder take turns: both write NAME.dais-new. A file system that knows no
+ * locks goes without. -1: e says why. */
+static int lock_folder(struct place *p)
+{
+    char path[PATH_SIZE];
+    if (!full_path(p, SLICE(""), "", path) || !make_folders(p, path))
+        return -1;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        err_set_sys(p->e, ERR_IO, "the folder %s cannot be opened", p->o->folder);
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    return fd;
+}
+
 static bool place(struct place *p)
 {
     if (p->listing.is_foreign && !p->o->force)
@@ -322,14 +362,16 @@ static bool place(struct place *p)
                        "%s/%.*s has files and was not made by `dais render`; move it away, or use "
                        "--force to write into it",
                        p->o->folder, SLICE_ARGS(p->listing.folder));
-    if (!look(p))
-        return false;
-    if (p->o->only_look)
-        return true;
-    if (prepare(p) && settle(p))
-        return remove_gone(p);
-    undo(p);
-    return false;
+    int lock = p->o->only_look ? -1 : lock_folder(p);
+    bool fine = (p->o->only_look || lock >= 0) && look(p);
+    if (!p->o->only_look && !(fine && prepare(p) && settle(p))) {
+        fine = false;
+        undo(p);
+    }
+    fine = fine && (p->o->only_look || remove_gone(p));
+    if (lock >= 0)
+        close(lock);
+    return fine;
 }
 
 bool place_files(struct arena *a, const struct place_options *o, const struct render_files *files,

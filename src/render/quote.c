@@ -2,7 +2,6 @@
  *
  * A row per filter. A format that has no way to write some value refuses it: the user is told which
  * key it is, instead of a file that means something else. */
-#include "base/utf8.h"
 #include "render/render_impl.h"
 
 #include <stdio.h>
@@ -12,6 +11,9 @@ static bool quote_raw(struct buf *to, struct slice s);
 static bool quote_line(struct buf *to, struct slice s);
 static bool quote_word(struct buf *to, struct slice s);
 static bool quote_json(struct buf *to, struct slice s);
+static bool quote_md(struct buf *to, struct slice s);
+static bool quote_indent(struct buf *to, struct slice s);
+static bool quote_arm(struct buf *to, struct slice s);
 static bool quote_yaml(struct buf *to, struct slice s);
 static bool quote_compose(struct buf *to, struct slice s);
 static bool quote_sh(struct buf *to, struct slice s);
@@ -33,6 +35,9 @@ static const struct {
     {"line", quote_line},       /* in a comment, or for a person: one line */
     {"word", quote_word},       /* as it is, where no format would have to quote it */
     {"json", quote_json},       /* a JSON string, with its quotes */
+    {"md", quote_md},           /* between backquotes, in a table too: one line */
+    {"indent", quote_indent},   /* lines of a Markdown code block, 8 blanks in */
+    {"arm", quote_arm},         /* a YAML string on its way to an ARM template */
     {"yaml", quote_yaml},       /* a YAML string, with its quotes */
     {"compose", quote_compose}, /* the same where `$` would be replaced */
     {"sh", quote_sh},           /* one word of a shell */
@@ -72,6 +77,44 @@ static bool is_control(char c)
 static bool quote_json(struct buf *to, struct slice s)
 {
     json_escape(to, s, 0);
+    return true;
+}
+
+/* A backquote would end the code and a bar the cell: they become look-alikes. For people only. */
+static bool quote_md(struct buf *to, struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '`')
+            buf_add_char(to, '\'');
+        else if (s.ptr[i] == '|')
+            buf_add_str(to, "\xc2\xa6");
+        else
+            buf_add_char(to, is_control(s.ptr[i]) ? ' ' : s.ptr[i]);
+    }
+    return true;
+}
+
+static bool quote_indent(struct buf *to, struct slice s)
+{
+    struct slice rest = slice_trim(s), line;
+    for (bool is_first = true; slice_cut(&rest, '\n', &line); is_first = false) {
+        buf_add_str(to, is_first ? "" : "\n        ");
+        quote_line(to, line);
+    }
+    return true;
+}
+
+/* Azure evaluates a string from `[` to `]`; one more `[` makes it a plain one. */
+static bool quote_arm(struct buf *to, struct slice s)
+{
+    struct buf literal;
+    if (!slice_starts(s, SLICE("[")) || !slice_ends(s, SLICE("]")))
+        return quote_yaml(to, s);
+    buf_init(&literal, to->max);
+    buf_add_char(&literal, '[');
+    buf_add(&literal, s);
+    quote_yaml(to, buf_slice(&literal));
+    buf_done(&literal);
     return true;
 }
 

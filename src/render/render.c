@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define TEXT_MAX  (16u << 20)
+#define TEXT_MAX  (4u << 20)
 #define FILES_MAX 20000 /* a site of pages may hold many */
 
 static bool is_json_template(const char *name)
@@ -34,9 +34,9 @@ static bool make_row(struct arena *a, const struct render_row *row, const struct
     buf_init(&whole, TEXT_MAX);
     bool fine = fill_row(a, row, facts, &text, e);
     if (fine && !header_add(path, buf_slice(&text), &whole))
-        fine = err_set(e, ERR_INTERNAL, "no header is known for %s", row->path);
+        fine = err_set(e, ERR_MANIFEST, "no value may be exactly \"dais-header\"");
     if (fine && (text.full || whole.full))
-        fine = err_set(e, ERR_MANIFEST, "%s would be larger than 16 MB", row->path);
+        fine = err_set(e, ERR_MANIFEST, "would be larger than 4 MB");
     if (!fine)
         err_prefix(e, "%s", row->path);
     *ret = (struct render_file){.path = path,
@@ -76,7 +76,8 @@ static bool make_next(struct arena *a, const struct render_kind *kind, const str
 bool render_files(struct arena *a, const struct render_options *o, struct render_files *ret,
                   struct problems *p, struct err *e)
 {
-    struct render_files files = {.items = arena_zalloc(a, FILES_MAX * sizeof *files.items)};
+    /* Not cleared, so that rows that are never used cost nothing. */
+    struct render_files files = {.items = arena_alloc(a, FILES_MAX * sizeof *files.items)};
     if (o->kind->check)
         o->kind->check(o->manifest, o->target, p);
     if (problems_has_errors(p))

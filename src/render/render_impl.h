@@ -33,7 +33,8 @@ void facts_settings(const struct facts *f); /* facts_env.c: what is in .env file
  * <%if fact%> <%else%> <%end%>          true: not null, false, 0, "", [] or {}
  * <%unless fact%> <%else%> <%end%>
  * <%each facts as name%> <%end%>        a list; inside, `if @first` and `if @last`
- * <%include file%>                      another template; alone on its line, indented like the tag
+ * <%include file%>                      another template; each line moved to where the tag stands,
+ *                                       when that is alone on its line (or <%indented file%>)
  * <%! remark%>
  * A tag that is no value and alone on its line takes the line with it. */
 bool fill_template(const char *name, const struct json *facts, struct buf *to, struct err *e);
@@ -55,15 +56,15 @@ quote_fn *quote_find(struct slice name);
 #define CALENDARS_MAX 2
 size_t cron_calendars(struct slice cron, struct arena *a, struct slice ret[CALENDARS_MAX]);
 
-/* ---- yaml_json.c: a template of YAML, filled, as JSON
- * -------------------------------------------- Plain true, false, null and numbers are what they
- * look like, everything else is a string. */
+/* ---- yaml_json.c: a template of YAML, filled, as JSON -------------------------------------------
+ * Plain true, false, null and numbers are what they look like, everything else is a string. */
 bool yaml_to_json(struct slice yaml, struct arena *a, struct buf *to, struct err *e);
 
 /* ---- header.c -----------------------------------------------------------------------------------
  * The digest is of the whole file with its own digits as zeros and without carriage returns. */
 /* Puts the header into a text, in the comments of its kind; a first line that must stay first
- * (#!, #cloud-config) does. False: comments of this kind of file are not known. */
+ * (#!, #cloud-config) does. `to` is empty before; comments of this kind of file must be known.
+ * False: a value of JSON is the very text that marks the header's place. */
 bool header_add(struct slice path, struct slice text, struct buf *to);
 enum header_found { HEADER_NONE, HEADER_INTACT, HEADER_EDITED };
 enum header_found header_look(struct slice text);
@@ -85,6 +86,6 @@ void listing_done(struct listing *l);
 bool digest_of_file(const char *path, char ret[SHA256_HEX_LEN + 1]);
 
 /* ---- diff.c -------------------------------------------------------------------------------------
- * Adds a unified diff of two texts by lines, 3 lines of context; a sentence when they are too
- * large or too different. */
+ * Adds a unified diff of two texts by lines, 3 lines of context, as `patch` reads it; a sentence
+ * when they are too large or too different. */
 void diff_add(struct buf *to, struct slice name, struct slice before, struct slice after);

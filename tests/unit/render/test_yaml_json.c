@@ -1,50 +1,91 @@
-/* YAML as the way to JSON: what plain text becomes, and what stays on a line. */
+/* YAML as the way templates of JSON are written. */
 #include "render/render_impl.h"
 #include "unit.h"
 
-static void is_json(const char *yaml, const char *json)
+static void gives(const char *yaml, const char *wanted)
 {
     struct arena a;
     struct buf to;
     struct err e = {0};
-    char text[4096];
-    arena_init(&a, 1 << 20);
-    buf_init(&to, sizeof text - 1);
-    assert_true(yaml_to_json(slice_from(yaml), &a, &to, &e));
-    memcpy(text, to.data, to.len);
-    text[to.len] = '\0';
-    assert_string_equal(text, json);
+    arena_init(&a, 16u << 20);
+    buf_init(&to, 1u << 20);
+    if (!yaml_to_json(slice_from(yaml), &a, &to, &e))
+        fail_msg("%s: %s", yaml, e.msg);
+    assert_string_equal(to.data, wanted);
+    assert_true(json_validate(buf_slice(&to), NULL, &e));
     buf_done(&to);
     arena_done(&a);
 }
 
-static void test_scalars(void **state)
+static void fails(struct slice yaml, enum err_code code, const char *words)
 {
-    (void)state;
-    is_json(
-        "a: 1\nb: \"1\"\nc: true\nd: \"true\"\ne: no\nf: 1e3\ng: 01\nh: ~\n",
-        "{\n  \"a\": 1,\n  \"b\": \"1\",\n  \"c\": true,\n  \"d\": \"true\",\n  \"e\": \"no\",\n"
-        "  \"f\": 1e3,\n  \"g\": \"01\",\n  \"h\": null\n}\n");
+    struct arena a;
+    struct buf to;
+    struct err e = {0};
+    arena_init(&a, 64u << 20);
+    buf_init(&to, 4u << 20);
+    assert_false(yaml_to_json(yaml, &a, &to, &e));
+    assert_int_equal(e.code, code);
+    if (!strstr(e.msg, words))
+        fail_msg("%s", e.msg);
+    buf_done(&to);
+    arena_done(&a);
 }
 
-/* The root is never on one line; what is below it is when it is short. */
-static void test_short_ones_stay_on_a_line(void **state)
+static void scalars(void **state)
 {
     (void)state;
-    is_json("a: { b: [ 1, 2 ], c: { d: x } }\n",
-            "{\n  \"a\": {\"b\": [1, 2], \"c\": {\"d\": \"x\"}}\n}\n");
-    is_json("a: []\nb: {}\n", "{\n  \"a\": [],\n  \"b\": {}\n}\n");
-    is_json("a: [ \"]\", \"}\\\"{,:\" ]\n", "{\n  \"a\": [\"]\", \"}\\\"{,:\"]\n}\n");
+    gives("a: 1\n", "{\n  \"a\": 1\n}\n");
+    gives("a: [1, -0.5e3, 007, 0x1, .5, 1e3]\n",
+          "{\n  \"a\": [1, -0.5e3, \"007\", \"0x1\", \".5\", 1e3]\n}\n");
+    gives("a: [true, false, null, ~, no, yes, True]\nb:\n",
+          "{\n  \"a\": [true, false, null, null, \"no\", \"yes\", \"True\"],\n  \"b\": null\n}\n");
+    gives("a: ['1', \"true\", '~', '', !!str 1]\n",
+          "{\n  \"a\": [\"1\", \"true\", \"~\", \"\", \"1\"]\n}\n");
+    gives("\"a\\\"b\\n\"\n", "\"a\\\"b\\n\"\n");
+    gives("- \"{[,:]}\\\\\"\n", "[\n  \"{[,:]}\\\\\"\n]\n");
+    gives("- |\n  two\n  lines\n", "[\n  \"two\\nlines\\n\"\n]\n");
 }
 
-static void test_long_ones_do_not(void **state)
+static void shapes(void **state)
 {
     (void)state;
-    is_json("a: [ 1234567890123456789012345678901234567890, "
-            "1234567890123456789012345678901234567890, [ \"x,y:z\" ] ]\n",
-            "{\n  \"a\": [\n    1234567890123456789012345678901234567890,\n"
-            "    1234567890123456789012345678901234567890,\n    [\"x,y:z\"]\n  ]\n}\n");
+    gives("{}\n", "{}\n");
+    gives("[]\n", "[]\n");
+    gives("a: {}\nb: []\n", "{\n  \"a\": {},\n  \"b\": []\n}\n");
+    gives("- {}\n- []\n- [{}]\n", "[\n  {},\n  [],\n  [{}]\n]\n");
+    gives("a:\n  b: [1, {c: d}]\n  # a remark\n  e: f\n",
+          "{\n  \"a\": {\"b\": [1, {\"c\": \"d\"}], \"e\": \"f\"}\n}\n");
+    gives("1: x\ntrue: y\n", "{\n  \"1\": \"x\",\n  \"true\": \"y\"\n}\n");
+    gives("a: &x [1]\nb: *x\n", "{\n  \"a\": [1],\n  \"b\": [1]\n}\n");
 }
 
-TESTS(cmocka_unit_test(test_scalars), cmocka_unit_test(test_short_ones_stay_on_a_line),
-      cmocka_unit_test(test_long_ones_do_not))
+#define LONG "a text that is so long that nothing more has room beside it - whatever one may try"
+
+/* What has no room on a line gets one for each of its values, the short ones within it do not. */
+static void long_lines(void **state)
+{
+    (void)state;
+    gives("a: {b: [1, 2], c: " LONG "}\n",
+          "{\n  \"a\": {\n    \"b\": [1, 2],\n    \"c\": \"" LONG "\"\n  }\n}\n");
+    gives("- [[[" LONG ", " LONG "]]]\n", "[\n  [\n    [\n      [\n        \"" LONG
+                                          "\",\n        \"" LONG "\"\n      ]\n    ]\n  ]\n]\n");
+}
+
+static void mistakes(void **state)
+{
+    struct buf large;
+    (void)state;
+    fails(SLICE(""), ERR_INTERNAL, "no YAML");
+    fails(SLICE("a: [\n"), ERR_INTERNAL, "no YAML at line");
+    fails(SLICE("a: 1\na: 2\n"), ERR_INTERNAL, "line 2");
+    fails(SLICE("--- a\n--- b\n"), ERR_INTERNAL, "no YAML");
+    buf_init(&large, 2u << 20);
+    while (large.len <= 1u << 20)
+        buf_add_str(&large, "- a long line of text, which is repeated until it is too much\n");
+    fails(buf_slice(&large), ERR_MANIFEST, "too large");
+    buf_done(&large);
+}
+
+TESTS(cmocka_unit_test(scalars), cmocka_unit_test(shapes), cmocka_unit_test(long_lines),
+      cmocka_unit_test(mistakes))
