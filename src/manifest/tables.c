@@ -452,7 +452,7 @@ static const struct field target_fields[] = {
     {"host", TEXT(target, host), .doc = "Where to connect to, such as root@203.0.113.9."},
     {"domain", TEXT(target, domain), .format = FMT_HOSTNAME, .doc = "The host name it answers at."},
     {"env", MAP_OF(target, env, FMT_VARIABLE, K_TEXT, value), .flags = EMPTY_OK,
-     .doc = "Settings there."},
+     .doc = "Settings there, written as they are; `$$` is a dollar."},
     {"admin_email", TEXT(target, admin_email), .format = FMT_EMAIL,
      .doc = "Who the first operator is."},
     {"region", TEXT(target, region), .doc = "The cloud's region."},

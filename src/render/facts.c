@@ -107,7 +107,14 @@ static void target(const struct facts *f)
     facts_str(f, "remote", f->t->remote.s);
     facts_str(f, "base", f->t->base.s);
     facts_str(f, "api", f->t->api.s);
-    pairs(f, "env", &f->t->env);
+    facts_begin_list(f, "env");
+    for (size_t i = 0; i < f->t->env.n; i++) {
+        json_write_object(f->w);
+        facts_str(f, "name", f->t->env.items[i].key.s);
+        facts_str(f, "value", env_plain(f->a, f->t->env.items[i].value.s));
+        facts_end(f);
+    }
+    facts_end_list(f);
     facts_end(f);
 }
 

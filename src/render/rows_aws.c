@@ -265,27 +265,13 @@ static void gives(const struct facts *f, size_t named)
     facts_end(f);
 }
 
-/* In values of dais.yaml `$$` is a dollar; check_target() has refused any other. */
-static struct slice plain_value(const struct facts *f, struct slice value)
-{
-    struct buf to;
-    buf_init(&to, value.len + 1);
-    for (size_t i = 0; i < value.len; i++) {
-        buf_add_char(&to, value.ptr[i]);
-        i += value.ptr[i] == '$';
-    }
-    struct slice made = arena_dup(f->a, buf_slice(&to));
-    buf_done(&to);
-    return made;
-}
-
 static void environment(const struct facts *f)
 {
     facts_begin_list(f, "env");
     for (size_t i = 0; i < f->t->env.n; i++) {
         json_write_object(f->w);
         facts_str(f, "name", f->t->env.items[i].key.s);
-        facts_str(f, "value", plain_value(f, f->t->env.items[i].value.s));
+        facts_str(f, "value", env_plain(f->a, f->t->env.items[i].value.s));
         facts_end(f);
     }
     facts_end_list(f);
@@ -352,17 +338,6 @@ static void check_values(const struct checked *c)
 {
     for (size_t i = 0; i < c->t->env.n; i++) {
         const struct pair *pair = &c->t->env.items[i];
-        struct slice rest = pair->value.s;
-        ptrdiff_t at = slice_index(rest, '$');
-        while (at >= 0 && slice_starts(slice_skip(rest, (size_t)at + 1), SLICE("$"))) {
-            rest = slice_skip(rest, (size_t)at + 2);
-            at = slice_index(rest, '$');
-        }
-        if (at >= 0)
-            problems_add(c->p, PROBLEM_ERROR, c->m->file, pair->value.pos,
-                         "env: %.*s takes the value of another variable, which a template cannot; "
-                         "write the value, or name it in secrets:",
-                         SLICE_ARGS(pair->key.s));
         if (slice_search(pair->value.s, SLICE("{{resolve:")) >= 0)
             problems_add(c->p, PROBLEM_ERROR, c->m->file, pair->value.pos,
                          "env: %.*s holds {{resolve:, which CloudFormation replaces; name it in "

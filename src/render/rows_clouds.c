@@ -158,7 +158,7 @@ static void env(const struct facts *f)
             continue;
         json_write_object(f->w);
         facts_str(f, "name", one->key.s);
-        facts_str(f, "value", one->value.s);
+        facts_str(f, "value", env_plain(f->a, one->value.s));
         facts_end(f);
     }
     facts_end_list(f);

@@ -18,6 +18,11 @@ extern const struct render_row rows_cloudformation[], rows_cloudrun[], rows_cont
 /* rows_pythonanywhere.c, rows_pages.c */
 extern const struct render_row rows_pythonanywhere[], rows_pages[];
 
+/* target_env.c: `env` of a target; t may be NULL */
+struct slice env_plain(struct arena *a, struct slice value);
+const struct pair *env_find(const struct target *t, const char *name); /* NULL: none */
+void check_env_is_plain(const struct manifest *m, const struct target *t, struct problems *p);
+
 void check_machine(const struct manifest *m, const struct target *t, struct problems *p);
 void check_aws(const struct manifest *m, const struct target *t, struct problems *p);
 void check_pythonanywhere(const struct manifest *m, const struct target *t, struct problems *p);

@@ -56,15 +56,6 @@ struct place {
     bool is_odd; /* no address with a port */
 };
 
-static const struct pair *env_find(const struct target *t, const char *name)
-{
-    for (size_t i = 0; t && i < t->env.n; i++) {
-        if (slice_is(t->env.items[i].key.s, name))
-            return &t->env.items[i];
-    }
-    return NULL;
-}
-
 static bool is_host(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -152,7 +143,7 @@ static void env(const struct facts *f)
             continue;
         json_write_object(f->w);
         facts_str(f, "name", it->key.s);
-        facts_str(f, "value", it->value.s);
+        facts_str(f, "value", env_plain(f->a, it->value.s));
         facts_end(f);
     }
     facts_end_list(f);
@@ -244,6 +235,7 @@ static void check_schedule(const struct manifest *m, struct problems *p)
 
 void check_machine(const struct manifest *m, const struct target *t, struct problems *p)
 {
+    check_env_is_plain(m, t, p);
     check_env(m, t, p);
     check_schedule(m, p);
 }

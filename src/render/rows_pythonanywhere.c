@@ -154,7 +154,7 @@ void facts_pythonanywhere(const struct facts *f)
 
 void check_pythonanywhere(const struct manifest *m, const struct target *t, struct problems *p)
 {
-    (void)t;
+    check_env_is_plain(m, t, p);
     if (m->backend.url.s.len)
         report(m->backend.url.pos,
                "`backend.url` leads to a server that does not run there; write `backend.run`");

@@ -44,7 +44,7 @@ def write_app(folder, **keys):
 
 
 def odd_app(tmp_path, value, slug="odd", **keys):
-    target = {"kind": "gcp", "env": {"ODD": value, "DAIS_LOG": "debug", "PORT": "1"}}
+    target = {"kind": "gcp", "env": {"ODD": value.replace("$", "$$"), "DAIS_LOG": "debug", "PORT": "1"}}
     return write_app(tmp_path / "app", app=slug, title=value, auth={"signup": "open"},
                      secrets=["NEEDED", "MAYBE?", "FAMILY_*"],
                      deploy={"there": target, "other": target | {"kind": "azure"}}, **keys)

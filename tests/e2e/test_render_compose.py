@@ -320,10 +320,12 @@ def test_local_runs_without_env(app, render):
 @needs_compose
 @pytest.mark.parametrize("kind", ["local", "droplet"])
 def test_odd_values_arrive_unharmed(kind, app_of, render):
-    values = {f"ODD_{i}": value for i, value in enumerate(ODD)}
+    # A machine's unit cannot hold control characters, and fills nothing in: those are errors, not damage.
+    values = {f"ODD_{i}": value for i, value in enumerate(ODD) if kind == "local" or value != "\x7f"}
     values |= {"NO": "a", "y": "b", "DAIS_LOG": "warn", "S3_REGION": "here, or $there", "S3_BUCKET": "from .env"}
     written = {name: value.replace("$", "$$") for name, value in values.items()}
-    written |= {"S3_BUCKET": "${ON}", "REDIS_URL": "$REDIS_URL"}
+    if kind == "local":
+        written |= {"S3_BUCKET": "${ON}", "REDIS_URL": "$REDIS_URL"}
     app = app_of({"title": 'No: "1e3" $x \u2028 #', "description": "a\n- b: ${c}", "secrets": ["ON", "NULL?"],
                   "backend": {"run": "exec true --port $PORT", "routes": ["/api/"],
                               "env": {f"B_{i}": value.replace("$", "$$") for i, value in enumerate(ODD)}},
@@ -336,7 +338,8 @@ def test_odd_values_arrive_unharmed(kind, app_of, render):
     (_, services, _), = read_compose([(folder, file, [])])
     env = services["app"]["environment"]
     assert {name: env[name] for name in values} == values
-    assert env["ON"] == "from .env" and env["NULL"] is None and env["REDIS_URL"] == "redis://x"
+    assert env["ON"] == "from .env" and env["NULL"] is None
+    assert kind != "local" or env["REDIS_URL"] == "redis://x"
     shown = yaml.safe_load(compose_cli(folder, file))["services"]["app"]["environment"]
     safe = {name: value.replace("$", "$$") for name, value in values.items()
             if value != "\u0085"}  # which Compose 1 writes in a way that it reads as a space

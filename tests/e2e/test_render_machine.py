@@ -253,6 +253,7 @@ def test_socket_listens_where_the_target_says(env, listen, address, render, tmp_
     ({"deploy": {"p": {"kind": "ssh", "env": {"PORT": "80\nUser=root"}}}}, 5, "from 1 to 65535"),
     ({"deploy": {"p": {"kind": "ssh", "env": {"DAIS_LISTEN": "a b:80"}}}}, 5, "an address with a port"),
     ({"deploy": {"p": {"kind": "ssh", "env": {"KEY": "a\x07b"}}}}, 5, "control characters"),
+    ({"deploy": {"p": {"kind": "ssh", "env": {"KEY": "$$ and ${HOME}"}}}}, 5, "takes the value of another variable"),
     ({"deploy": {"p": {"kind": "ssh", "env": {"DAIS_DATA": "/mnt/x"}}}}, 5, "/var/lib/desk"),
     ({"backups": {"schedule": "0 0 30 2 *"}}, 3, "this day never comes")])
 def test_what_a_machine_cannot_do_is_said_with_its_place(manifest, line, words, run_dais, tmp_path):
@@ -271,7 +272,8 @@ def test_odd_values_arrive_unharmed(value, render, tmp_path):
         tmp_path / "app", title=text, description=text, secrets=["KEY", "MAYBE?", "MANY_*"],
         backups={"schedule": "0 3 * * *", "to": "x" + value},
         backend={"run": "exec x $PORT", "routes": ["/api/"], "packages": ["libstdc++6", "1e3"]},
-        deploy={"prod": {"kind": "ssh", "host": value, "domain": "no.example", "env": {"A": value, "no": "x"}}}))
+        deploy={"prod": {"kind": "ssh", "host": value, "domain": "no.example",
+                         "env": {"A": value.replace("$", "$$"), "no": "x"}}}))
     line = re.sub(r"[\x00-\x1f\x7f\u2028]", " ", text)
     names = rendered.install_units(tmp_path / "units")
     verify_units(names)
