@@ -204,6 +204,20 @@ def test_run_sh_unpacks_switches_and_keeps(tmp_path):
     assert os.readlink(home / "current") == two and len(list((home / "releases").iterdir())) == 2
 
 
+def test_run_sh_checks_a_release_with_the_secrets_it_will_have(tmp_path):
+    app = write_app(tmp_path / "src", "app: notes\nweb: { root: web }\nsecrets: [ NEEDED ]\n")
+    home = tmp_path / "home" / "notes"
+    home.mkdir(parents=True)
+    shutil.copy(render(app, tmp_path / "out") / "run.sh", home)
+    pack(app, home / "app.tar.gz")
+    command, env = ["/bin/sh", home / "run.sh", "--unpack"], clean_env(tmp_path)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert "NEEDED" in done.stderr and not (home / "current").exists()
+    (home / ".env").write_text("NEEDED=here\n", encoding="utf-8")
+    subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert (home / "current/app/dais.yaml").is_file()
+
+
 def test_run_sh_without_a_release_says_so(tmp_path):
     app = write_app(tmp_path / "src", "app: notes\nweb: { root: web }\n")
     script = render(app, tmp_path / "out") / "run.sh"
