@@ -160,6 +160,8 @@ things = there / "things"
 things.mkdir(exist_ok=True)
 if "describe" in args and "projects" in args:
     print("123456")
+elif args[:4] == ["artifacts", "docker", "images", "describe"]:
+    print("sha256:" + "ab" * 32)
 elif "describe" in args and args[:2] == ["run", "services"]:
     print("https://x.run.app")
 elif "describe" in args:
@@ -183,12 +185,16 @@ elif args[:3] == ["secrets", "versions", "add"]:
 '''
 
 
+DIGEST = "sha256:" + "ab" * 32
+
+
 class Cloud:
     """The script with a gcloud and a docker that only take notes."""
 
     def __init__(self, tmp_path, app, word="there"):
         self.ops, self.state = render(word, app, tmp_path / "out"), tmp_path / "state"
         self.state.mkdir()
+        (self.ops.parent / "docker/dais").touch()
         tools = tmp_path / "tools"
         tools.mkdir()
         for name in ("gcloud", "docker"):
@@ -252,7 +258,7 @@ def test_the_service_is_filled_in(tmp_path):
     service = yaml.safe_load(text)
     env, annotations, _ = check_service(service)
     container, = service["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "europe-west1-docker.pkg.dev/proj-1/odd/odd:v1"
+    assert container["image"] == f"europe-west1-docker.pkg.dev/proj-1/odd/odd@{DIGEST}"
     assert annotations["run.googleapis.com/cloudsql-instances"] == "proj-1:europe-west1:odd"
     assert env["ODD"] == value and env["PUBLIC_URL"] == "https://odd-123456.europe-west1.run.app"
     assert env["S3_BUCKET"] == "proj-1-odd"
@@ -278,7 +284,7 @@ def test_a_plan_runs_nothing(tmp_path):
 
 @pytest.mark.parametrize("step, fail", [
     ("setup", "services enable"), ("setup", "instances create"), ("setup", "hmac create"), ("setup", "versions add"),
-    ("setup", "users create"), ("push", "docker push"), ("deploy", "projects describe"), ("deploy", "secrets list"),
+    ("setup", "users create"), ("push", "docker push"), ("deploy", "projects describe"), ("deploy", "images describe"), ("deploy", "secrets list"),
     ("deploy", "services replace")])
 def test_a_failing_command_stops_it(step, fail, tmp_path):
     cloud = Cloud(tmp_path, odd_app(tmp_path, "t"))
@@ -286,6 +292,12 @@ def test_a_failing_command_stops_it(step, fail, tmp_path):
     assert "gcp.sh: " in cloud.err
     assert fail in " ".join([notes[-1][0], *notes[-1][1]])
     assert "postgresql" not in cloud.err and not list(pathlib.Path("/tmp").glob("tmp.gcp-sh-*"))
+
+
+def test_an_image_without_dais_is_not_built(tmp_path):
+    cloud = Cloud(tmp_path, odd_app(tmp_path, "t"))
+    (cloud.ops.parent / "docker/dais").unlink()
+    assert cloud.run("push", code=1) == [] and "docker/dais" in cloud.err
 
 
 @pytest.mark.parametrize("args, env", [
