@@ -249,10 +249,10 @@ def test_the_database_is_private(story, compute):
 
 
 def test_the_health_path_is_written_out(story):
-    assert one(story["fargate"], "AWS::ElasticLoadBalancingV2::TargetGroup")["HealthCheckPath"] == "/healthz"
-    assert one(story["express"], "AWS::ECS::ExpressGatewayService")["HealthCheckPath"] == "/healthz"
+    assert one(story["fargate"], "AWS::ElasticLoadBalancingV2::TargetGroup")["HealthCheckPath"] == "/_/healthz"
+    assert one(story["express"], "AWS::ECS::ExpressGatewayService")["HealthCheckPath"] == "/_/healthz"
     runner = one(story["apprunner"], "AWS::AppRunner::Service")["HealthCheckConfiguration"]
-    assert (runner["Protocol"], runner["Path"]) == ("HTTP", "/healthz")
+    assert (runner["Protocol"], runner["Path"]) == ("HTTP", "/_/healthz")
 
 
 @pytest.mark.parametrize("compute", CONTAINERS)
