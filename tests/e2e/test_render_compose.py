@@ -159,6 +159,7 @@ def check_services(written, volumes):
     assert {"caddy_data:/data", "caddy_config:/config", "./Caddyfile:/etc/caddy/Caddyfile:ro"} == set(caddy["volumes"])
     assert volumes == sorted(["data", "pg_data", "s3_data", "caddy_data", "caddy_config"])
     assert app["read_only"] and app["cap_drop"] == ["ALL"] and app["tmpfs"] == ["/tmp"]
+    assert app["healthcheck"]["test"][1:] == ["/usr/local/bin/dais", "health", "--path", "/_/healthz"]  # as the image's
     assert caddy["depends_on"] == {"app": {"condition": "service_healthy"}}
     assert written["s3-bucket"]["depends_on"] == {"s3": {"condition": "service_healthy"}}
     if "stores" in written:
