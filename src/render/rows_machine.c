@@ -186,6 +186,7 @@ void facts_machine(const struct facts *f)
               f->t->domain.s.len && !has_url
                   ? arena_printf(f->a, "https://%.*s", SLICE_ARGS(f->t->domain.s))
                   : SLICE(""));
+    facts_bool(f, "asks_url", !f->t->domain.s.len && !has_url);
     place(f);
     env(f);
     memory(f);

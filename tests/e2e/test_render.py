@@ -124,7 +124,7 @@ def test_every_file_says_what_made_it(kind, tmp_path):
             continue
         assert done.returncode == 0, done.stderr
         for name, data in tree(out).items() if out.exists() else ():
-            if is_intact(data) is not None:
+            if kind != "pages" or is_intact(data) is not None:  # the site's own files are in a list
                 assert is_intact(data) and b"Made by `dais render` (dais " in data[:6000], name
 
 

@@ -211,6 +211,17 @@ def test_unit_of_an_app_says_what_the_manifest_says(render, tmp_path):
     assert unit_values(plain, "MemoryDenyWriteExecute") == ["yes"] and not unit_values(plain, "ReadWritePaths")
 
 
+def test_every_variable_is_said_where_it_is_to_be_set(render, tmp_path):
+    web = {"root": "web", "env": {"path": "/env.js", "values": {"A": "$PUBLIC_FROM", "B": "$PUBLIC_URL"}}}
+    for target, has_url in (({}, False), ({"domain": "x.example"}, True), ({"env": {"PUBLIC_URL": "x"}}, True)):
+        rendered = render(app_of(tmp_path / "app", secrets=["KEY", "MANY_*"], web=web,
+                                 deploy={"there": {"kind": "ssh", **target}}))
+        env, readme = rendered.written()[f"/etc/{rendered.slug}.env.example"], rendered.text("README.md")
+        for name in ("KEY", "MANY_", "PUBLIC_FROM"):
+            assert f"#{name}" in env and f"`{name}" in readme, name
+        assert ("#PUBLIC_URL=" in env, "`PUBLIC_URL`" in readme) == (not has_url, not has_url)
+
+
 def test_long_slug_gets_a_user_that_linux_takes(render, tmp_path):
     slug = "a" + "-very-long-name" * 2 + "-indeed"
     assert len(slug) > 31
