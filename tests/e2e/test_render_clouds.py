@@ -284,7 +284,8 @@ def test_a_plan_runs_nothing(tmp_path):
 
 @pytest.mark.parametrize("step, fail", [
     ("setup", "services enable"), ("setup", "instances create"), ("setup", "hmac create"), ("setup", "versions add"),
-    ("setup", "users create"), ("push", "docker push"), ("deploy", "projects describe"), ("deploy", "images describe"), ("deploy", "secrets list"),
+    ("setup", "users create"), ("push", "docker push"), ("deploy", "projects describe"),
+    ("deploy", "images describe"), ("deploy", "secrets list"),
     ("deploy", "services replace")])
 def test_a_failing_command_stops_it(step, fail, tmp_path):
     cloud = Cloud(tmp_path, odd_app(tmp_path, "t"))
