@@ -38,6 +38,35 @@ static bool runs_node(struct slice command)
     return false;
 }
 
+static bool leads_out(struct slice path)
+{
+    struct slice rest = path, part;
+    int depth = 0;
+    if (slice_starts(path, SLICE("/")))
+        return true;
+    while (depth >= 0 && slice_cut(&rest, '/', &part)) {
+        if (slice_is(part, ".."))
+            depth--;
+        else if (part.len && !slice_is(part, "."))
+            depth++;
+    }
+    return depth < 0;
+}
+
+/* An image and a release are made of the app's folder and nothing else. */
+void check_image(const struct manifest *m, const struct target *t, struct problems *p)
+{
+    (void)t;
+    for (size_t i = 0; i < m->web.mounts.n; i++) {
+        const struct text *folder = &m->web.mounts.items[i].folder;
+        if (leads_out(folder->s))
+            problems_add(p, PROBLEM_WARNING, m->file, folder->pos,
+                         "`%.*s` lies outside the app's folder, so neither an image nor a release "
+                         "has it, and dais would not start there; copy it into the app's folder",
+                         SLICE_ARGS(folder->s));
+    }
+}
+
 /* A path of a folder in the app folder, as COPY and .dockerignore take it; "" when it is another
  * one, or has characters that are patterns or variables there. */
 static struct slice below(struct slice path)
@@ -53,8 +82,7 @@ static struct slice below(struct slice path)
         if (!plain)
             return SLICE("");
     }
-    bool leads_out = slice_starts(path, SLICE("..")) || slice_starts(path, SLICE("/"));
-    return leads_out || slice_is(path, ".") ? SLICE("") : path;
+    return leads_out(path) || slice_is(path, ".") ? SLICE("") : path;
 }
 
 void facts_image(const struct facts *f)

@@ -23,6 +23,7 @@ struct slice env_plain(struct arena *a, struct slice value);
 const struct pair *env_find(const struct target *t, const char *name); /* NULL: none */
 void check_env_is_plain(const struct manifest *m, const struct target *t, struct problems *p);
 
+void check_image(const struct manifest *m, const struct target *t, struct problems *p);
 void check_machine(const struct manifest *m, const struct target *t, struct problems *p);
 void check_aws(const struct manifest *m, const struct target *t, struct problems *p);
 void check_pythonanywhere(const struct manifest *m, const struct target *t, struct problems *p);

@@ -237,6 +237,7 @@ static void check_schedule(const struct manifest *m, struct problems *p)
 void check_machine(const struct manifest *m, const struct target *t, struct problems *p)
 {
     check_env_is_plain(m, t, p);
+    check_image(m, t, p);
     check_env(m, t, p);
     check_schedule(m, p);
 }

@@ -113,6 +113,13 @@ def test_a_second_run_is_all_same(app):
     assert not any(name.endswith(".dais-new") for name in before)
 
 
+@pytest.mark.parametrize("kind", ["local", "droplet", "aws", "gcp", "azure"])
+def test_a_folder_that_does_not_travel_is_told(kind, tmp_path):
+    said = render(kind, FOLDERS["apps/field-notes"], tmp_path / "out").stderr
+    assert "dais.yaml:11:12: warning: `../../web-kit` lies outside the app's folder" in said
+    assert "lies outside" not in render(kind, FOLDERS["models/langhero"], tmp_path / "other").stderr
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_file_says_what_made_it(kind, tmp_path):
     for number, folder in enumerate(FOLDERS.values()):
