@@ -86,6 +86,22 @@ static void target(const struct facts *f, const struct target *t)
     facts_end(f);
 }
 
+/* Of PythonAnywhere the files have a folder of their own; all others have the same names. */
+static size_t names(const struct facts *f, const char *key, bool is_apart)
+{
+    size_t n = 0;
+    facts_begin_list(f, key);
+    for (size_t i = 0; i < f->m->deploy.n; i++) {
+        const struct target *t = &f->m->deploy.items[i];
+        if (is_deployed(t) && slice_is(t->kind.s, "pythonanywhere") == is_apart) {
+            json_write_str(f->w, t->name.s);
+            n++;
+        }
+    }
+    facts_end_list(f);
+    return n;
+}
+
 static void targets(const struct facts *f)
 {
     static const struct target none = {0};
@@ -100,12 +116,9 @@ static void targets(const struct facts *f)
     if (n == 0)
         target(f, &none);
     facts_end_list(f);
-    facts_begin_list(f, "names");
-    for (size_t i = 0; i < f->m->deploy.n; i++) {
-        if (is_deployed(&f->m->deploy.items[i]))
-            json_write_str(f->w, f->m->deploy.items[i].name.s);
-    }
-    facts_end_list(f);
+    facts_bool(f, "names", n > 0);
+    facts_bool(f, "is_shared", names(f, "together", false) > 1);
+    names(f, "apart", true);
 }
 
 /* A manifest may be checked without the secrets that its backend needs. */

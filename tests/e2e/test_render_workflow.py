@@ -176,7 +176,10 @@ def test_each_target_is_planned_and_deployed_one_at_a_time(make_app, render):
         assert environment["TOKEN"] == "${{ secrets.TOKEN }}" and environment["MAYBE"] == "${{ secrets.MAYBE }}"
     text = json.dumps(jobs["deploy-big"])
     assert "vars.AWS_ROLE_ARN" in text and '"eu-west-1"' in text and "secrets.AWS" not in text
-    assert "dais render prod --check\n" in json.loads(json.dumps(jobs["test"]["steps"][-1]["run"]))
+    assert jobs["test"]["steps"][-1]["run"].startswith("dais render p --check\n")
+    assert jobs["test"]["steps"][-1]["run"].endswith("\ndais render prod --check || dais render big --check || "
+                                                     "dais render small --check || dais render g --check || "
+                                                     "dais render a-z --check\n")
     assert "MANY_* means go into env" in (app / ".github/workflows/deploy.yml").read_text()
 
 
@@ -356,6 +359,32 @@ def test_rendered_files_must_be_current(clone, tmp_path, program, run_dais):
     Runner(clone, tmp_path, program).job(
         {"steps": [step for step in jobs["test"]["steps"] if step.get("name") in ("Get dais", "Check the manifest")]},
         fails_at="Check the manifest")
+
+
+def test_targets_that_share_files_are_current_when_one_of_them_is(make_app, render, tmp_path):
+    app = make_app("shop", {"web/index.html": "hi"}, """title: Shop
+deploy:
+  prod: { kind: ssh, domain: a.example }
+  staging: { kind: droplet, domain: b.example }
+  p: { kind: pythonanywhere }
+""")
+    for name in ("p", "prod", "staging"):
+        render(app, name)
+    jobs = check_workflow(app / ".github/workflows/deploy.yml")["jobs"]
+    step, = (step for step in jobs["test"]["steps"] if step.get("name") == "Check that the rendered files are current")
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools/dais").symlink_to(DAIS_BIN)
+
+    def check():
+        return subprocess.run(["bash", "-e", "-c", step["run"]], cwd=app, capture_output=True, check=False,
+                              env={"PATH": f"{tmp_path / 'tools'}:/usr/bin:/bin"}).returncode
+    assert check() == 0
+    (app / "ops/pythonanywhere/run.sh").unlink()
+    assert check() != 0  # it has a folder of its own
+    render(app, "p")
+    (app / "dais.yaml").write_text((app / "dais.yaml").read_text().replace("title: Shop", "title: Other"))
+    render(app, "p")
+    assert check() != 0
 
 
 def test_every_step_of_the_pages_runs(clone, tmp_path, program):
