@@ -292,6 +292,7 @@ static bool indented(struct fill *f, const struct scope *s, const struct tag *ta
     f->to = &text;
     bool fine = file(f, s, tag->words);
     f->to = to;
+    to->full |= text.full;
     struct slice rest = buf_slice(&text), line;
     while (slice_cut(&rest, '\n', &line)) {
         for (size_t i = 0; line.len && i < tag->column; i++)
