@@ -303,12 +303,13 @@ static bool read_host(struct life *l, struct err *e)
 
 int app_serve(const struct app_options *options)
 {
+    unsigned n_passed = systemd_sockets(); /* they are for the process that we began as */
     init_split();
     struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
     struct err e;
     list_init(&l.backends);
     list_init(&l.asks);
-    l.n_passed = systemd_sockets();
+    l.n_passed = n_passed;
     systemd_meet();
     if (options->dev && !app_build(options, true, &e)) {
         fprintf(stderr, "dais: %s\n", e.msg);
