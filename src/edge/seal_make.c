@@ -60,8 +60,8 @@ static bool move(const char *from, const char *to, struct err *e)
            thing_copy(from, part, NULL, e) && thing_rename(part, to, e) && thing_remove(from, e);
 }
 
-/* With what SQLite keeps beside it: first, so that it never goes without. */
-static bool move_all(const char *from, const char *to, struct err *e)
+/* What SQLite keeps beside a file. */
+static bool move_companions(const char *from, const char *to, struct err *e)
 {
     char a[PATH_BYTES], b[PATH_BYTES];
     enum thing found;
@@ -70,7 +70,13 @@ static bool move_all(const char *from, const char *to, struct err *e)
             !thing_at(a, &found, e) || (found == THING_FILE && !move(a, b, e)))
             return false;
     }
-    return move(from, to, e);
+    return true;
+}
+
+/* They come first, so that it never goes without. */
+static bool move_all(const char *from, const char *to, struct err *e)
+{
+    return move_companions(from, to, e) && move(from, to, e);
 }
 
 static bool take_link(const struct persist *p, struct err *e)
@@ -91,8 +97,8 @@ static bool undo_path(const struct persist *p, struct err *e)
         return false;
     if (!thing_at(p->place, &place, e))
         return false;
-    if (shipped == THING_NONE)
-        return true;
+    if (shipped == THING_NONE) /* moving it was interrupted: they had gone ahead */
+        return move_companions(p->shipped, p->place, e);
     if (place != THING_NONE)
         return err_set(
             e, ERR_MANIFEST,

@@ -238,7 +238,6 @@ def test_building_twice_and_with_another_manifest(tmp_path, run_dais):
     before = {name: it[2] for name, it in tree(folder).items()}
     build(run_dais, folder, data)
     assert {name: it[2] for name, it in tree(folder).items()} == before
-    app(folder, ", persist: [ state ]", files={"uploads/a/b.txt": "b"}) if False else None
     edit(folder, "uploads, state/app.db", "state")
     refused(folder, data, "`backend.persist` has changed since this release was built", cwd=tmp_path)
     build(run_dais, folder, data)
@@ -306,6 +305,55 @@ def test_another_data_folder_is_refused_with_both_paths(tmp_path, run_dais):
     build(run_dais, folder, other)
     with serving(folder, env={"DAIS_DATA": other}) as server:
         about(server)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_data_folder_that_is_a_link_by_now(tmp_path, run_dais, inside):
+    """/data of the image is /mnt/disk on the machine, say."""
+    folder = app(tmp_path / "app", files={"state/app.db": "db"})
+    data, disk = folder / "data" if inside else tmp_path / "data", tmp_path / "disk"
+    build(run_dais, folder, data)
+    disk.mkdir()
+    data.symlink_to(disk)
+    for named in (data, disk):
+        with serving(folder, env={"DAIS_DATA": named}) as server:
+            about(server)
+            write(server, "state/app.db", "!")
+    assert kept(folder, disk, "state/app.db").read_text() == "db!!"
+
+
+def test_what_goes_with_a_file_comes_back_when_moving_it_was_interrupted(tmp_path, run_dais):
+    """-wal is moved first; a setup that found the database without it would see old data."""
+    files = {"state/app.db": "db", "state/app.db-wal": "wal"}
+    folder = app(tmp_path / "app", files=files, setup="cat state/app.db-wal")
+    data = tmp_path / "data"
+    build(run_dais, folder, data)
+    (folder / "state/app.db").unlink()
+    (folder / ".dais/shipped/state/app.db").rename(folder / "state/app.db")
+    assert "\nwal\n" in build(run_dais, folder, data).stdout + "\n"
+    shipped = folder / ".dais/shipped/state"
+    assert {path.name: path.read_text() for path in shipped.iterdir()} == {"app.db": "db", "app.db-wal": "wal"}
+
+
+@pytest.mark.parametrize("path", ["../outside", "a/../../outside", "/outside", "", "uploads/", "a\0b"])
+def test_a_record_that_leads_elsewhere_is_not_followed(tmp_path, run_dais, path):
+    folder, data = app(tmp_path / "app"), tmp_path / "data"
+    build(run_dais, folder, data)
+    record = folder / ".dais/release.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "persist": [path]}))
+    (folder / ".dais/outside").write_text("theirs")
+    before = tree(tmp_path)
+    done = run_dais("build", "--release", folder, "--data", data)
+    assert done.returncode == 1 and "cannot be understood by this dais" in done.stderr, done
+    assert tree(tmp_path) == before
+
+
+def test_the_folder_of_a_seal_cannot_be_kept(tmp_path, run_dais):
+    folder = app(tmp_path / "app")
+    for path in (".dais", ".dais/shipped"):
+        app(folder, f", persist: [ {path} ]")
+        done = run_dais("build", "--release", folder)
+        assert done.returncode == 1 and f"`{path}` is read by dais" in done.stderr, done
 
 
 @as_root
