@@ -152,6 +152,23 @@ def test_manager_is_told_when_it_serves_and_when_it_stops(abstract, app, tmp_pat
             server.proc.wait(20)
 
 
+def test_manager_that_is_busy_is_told_all_the_same(app, tmp_path):
+    """Its queue is full when dais serves; without that word systemd would end it after a while."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        manager.bind(str(tmp_path / "notify"))
+        other.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other.sendto(b"x", str(tmp_path / "notify"))
+        manager.settimeout(20)
+        with bound() as sock, passing([sock], app, {"NOTIFY_SOCKET": str(tmp_path / "notify")}) as server:
+            wait_for(lambda: "Ctrl+C stops" in server.stdout, "the page that is printed before")
+            said = iter(lambda: manager.recv(100), READY.encode())
+            assert set(said) == {b"x"}
+            assert fetch(sock.getsockname(), "/").status == 200
+
+
 def test_start_that_fails_tells_nothing(app, tmp_path):
     (app / "dais.yaml").write_text("app: 5 5\n")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
