@@ -69,6 +69,28 @@ def test_signals_reach_it_once(tmp_path, signum, code):
         assert "stopping at once" not in server.stderr
 
 
+def test_ctrl_c_in_a_terminal_reaches_it_once(tmp_path):
+    """What a terminal sends, each process of the foreground has got: `podman run -it`."""
+    ours, theirs = os.openpty()
+    folder = app(tmp_path / "app")
+    on_terminal = ["setsid", "--ctty", "--wait", "unshare", "--pid", "--fork", "--mount-proc", DAIS_BIN, "serve", folder,
+                   "--listen", "127.0.0.1:0"]
+    with open(tmp_path / "log", "w+b") as log:
+        served = subprocess.Popen(on_terminal, env=clean_env(folder, {"DAIS_LOG": "json"}), cwd=folder, stdin=theirs,
+                                  stdout=log, stderr=log)
+        os.close(theirs)
+        try:
+            said = (tmp_path / "log").read_text
+            wait_for(lambda: "Ctrl+C stops" in said(), "its start")
+            os.write(ours, b"\x03")
+            assert served.wait(10) == 130
+            assert "stopping: finishing" in said() and "stopping at once" not in said()
+        finally:
+            os.close(ours)
+            served.kill()
+            served.wait()
+
+
 def test_its_end_ends_the_first_process(tmp_path):
     with serving_first(app(tmp_path / "app")) as (server, first):
         about(server)

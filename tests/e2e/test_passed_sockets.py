@@ -119,6 +119,18 @@ def test_what_does_not_listen_is_refused_with_a_sentence(app):
         assert "descriptor 3 was passed as a socket to serve and is none that listens" in server.stderr
 
 
+def test_sockets_of_a_kind_that_is_not_known_are_refused(app):
+    """systemd has ListenStream=vsock:… too; a client there has no address that dais could judge."""
+    with contextlib.ExitStack() as stack:
+        try:
+            sock = stack.enter_context(bound(socket.AF_VSOCK, (socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY)))
+        except OSError:
+            pytest.skip("optional: no vsock here")
+        with passing([sock], app, expect_code=1) as server:
+            server.proc.wait(20)
+        assert "descriptor 3 was passed as a socket to serve" in server.stderr
+
+
 def test_backends_get_neither_socket_nor_variables(tmp_path):
     code = ("import http.server, os, stat\n"
             "class H(http.server.BaseHTTPRequestHandler):\n"
