@@ -73,8 +73,8 @@ def test_ctrl_c_in_a_terminal_reaches_it_once(tmp_path):
     """What a terminal sends, each process of the foreground has got: `podman run -it`."""
     ours, theirs = os.openpty()
     folder = app(tmp_path / "app")
-    on_terminal = ["setsid", "--ctty", "--wait", "unshare", "--pid", "--fork", "--mount-proc", DAIS_BIN, "serve", folder,
-                   "--listen", "127.0.0.1:0"]
+    on_terminal = ["setsid", "--ctty", "--wait", "unshare", "--pid", "--fork", "--mount-proc"]
+    on_terminal += [DAIS_BIN, "serve", folder, "--listen", "127.0.0.1:0"]
     with open(tmp_path / "log", "w+b") as log:
         served = subprocess.Popen(on_terminal, env=clean_env(folder, {"DAIS_LOG": "json"}), cwd=folder, stdin=theirs,
                                   stdout=log, stderr=log)
