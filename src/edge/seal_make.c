@@ -366,15 +366,32 @@ static bool each_path(const struct making *m,
     return true;
 }
 
+/* Behind a link it would not come along when the folder is copied. */
+static bool check_own(const struct making *m, struct err *e)
+{
+    static const char *const own[] = {"/.dais", "/.dais/shipped"};
+    char path[PATH_BYTES];
+    enum thing found;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (!path_put(path, e, "%s%s", m->dir, own[i]) || !thing_at(path, &found, e))
+            return false;
+        if (found == THING_LINK)
+            return err_set(e, ERR_MANIFEST, "%s is a link; remove it", path);
+    }
+    return true;
+}
+
 static bool make(struct making *m, struct err *e)
 {
     const struct manifest *manifest = m->o->m;
     if (!path_real(manifest->dir.len ? manifest->dir.ptr : ".", m->dir) ||
         !path_real(m->o->data_dir, m->data) || !path_put(m->stamp, e, "%s" SEAL_STAMP, m->dir))
-        return err_set(e, ERR_IO, "the path of the folder is too long");
-    return look_for_packages(m, e) && undo(m, &m->arena, e) && write_record(m, false, e) &&
-           each_path(m, clear_path, e) && set_up(m, e) && each_path(m, seal_path, e) &&
-           write_record(m, true, e);
+        return err_set(e, ERR_IO,
+                       "the path of its folder, or of the data folder, is too long, or relative to "
+                       "a folder that was removed");
+    return check_own(m, e) && look_for_packages(m, e) && undo(m, &m->arena, e) &&
+           write_record(m, false, e) && each_path(m, clear_path, e) && set_up(m, e) &&
+           each_path(m, seal_path, e) && write_record(m, true, e);
 }
 
 bool seal_make(const struct seal_options *o, struct err *e)

@@ -322,6 +322,16 @@ def test_a_data_folder_that_is_a_link_by_now(tmp_path, run_dais, inside):
     assert kept(folder, disk, "state/app.db").read_text() == "db!!"
 
 
+def test_a_present_folder_that_was_removed_hangs_nothing(tmp_path):
+    folder, gone = app(tmp_path / "app"), tmp_path / "gone"
+    for verb in (["check"], ["serve", "--listen", "127.0.0.1:0"], ["build", "--release", "--data", "relative"]):
+        gone.mkdir()
+        done = subprocess.run(["sh", "-c", 'cd "$0" && rmdir "$0" && exec "$@"', gone, DAIS_BIN, *verb, folder],
+                              env=clean_env(tmp_path, {"DAIS_DATA": "relative"}), capture_output=True, text=True,
+                              timeout=20, check=False)
+        assert done.returncode == 0 if verb == ["check"] else "folder" in done.stderr, done
+
+
 def test_what_goes_with_a_file_comes_back_when_moving_it_was_interrupted(tmp_path, run_dais):
     """-wal is moved first; a setup that found the database without it would see old data."""
     files = {"state/app.db": "db", "state/app.db-wal": "wal"}
@@ -346,6 +356,18 @@ def test_a_record_that_leads_elsewhere_is_not_followed(tmp_path, run_dais, path)
     done = run_dais("build", "--release", folder, "--data", data)
     assert done.returncode == 1 and "cannot be understood by this dais" in done.stderr, done
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [".dais", ".dais/shipped"])
+def test_what_is_shipped_stays_in_the_release(tmp_path, run_dais, name):
+    """Behind a link it would not come along when the folder is copied."""
+    folder, elsewhere = app(tmp_path / "app"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(elsewhere)
+    done = run_dais("build", "--release", folder, "--data", tmp_path / "data")
+    assert done.returncode == 1 and f"{folder / name} is a link; remove it" in done.stderr, done
+    assert not list(elsewhere.iterdir()) and (folder / "uploads/a/b.txt").exists()
 
 
 def test_the_folder_of_a_seal_cannot_be_kept(tmp_path, run_dais):
