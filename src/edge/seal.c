@@ -212,13 +212,28 @@ static bool copy_shipped(const struct persist_options *o, const char *shipped, c
            thing_copy(shipped, part, o->patience, e) && thing_rename(part, kept, e);
 }
 
+/* The journal of another database would be played into the shipped one. An interrupted copy's is
+ * the shipped one's own. */
+static bool check_left(const struct persist *p, const char *shipped, const char *kept,
+                       struct err *e)
+{
+    enum thing left;
+    struct err differs;
+    if (!thing_at(kept, &left, e))
+        return false;
+    return left == THING_NONE || thing_is_copied(shipped, kept, &differs) ||
+           err_set(e, ERR_MANIFEST, "%s is there without %s; put that back, or remove this", kept,
+                   p->kept);
+}
+
 static bool copy_companions(const struct persist *p, struct err *e)
 {
     char shipped[PATH_BYTES], kept[PATH_BYTES];
     bool fine = true;
     for (const char *const *it = persist_companions; fine && *it; it++) {
         fine = path_put(shipped, e, "%s%s", p->shipped, *it) &&
-               path_put(kept, e, "%s%s", p->kept, *it) && copy_shipped(p->o, shipped, kept, e);
+               path_put(kept, e, "%s%s", p->kept, *it) && check_left(p, shipped, kept, e) &&
+               copy_shipped(p->o, shipped, kept, e);
     }
     return fine;
 }

@@ -219,6 +219,27 @@ def test_what_is_kept_wins_over_what_a_new_release_ships(tmp_path, run_dais):
             assert kept(folder, data, "state/app.db-wal").read_text() == "old wal"
 
 
+def test_a_journal_that_was_left_is_not_played_into_what_is_shipped(tmp_path, run_dais):
+    files = {"state/app.db": "db", "state/app.db-wal": "wal"}
+    folder, data = app(tmp_path / "app", files=files), tmp_path / "data"
+    build(run_dais, folder, data)
+    wal = kept(folder, data, "state/app.db-wal")
+    for is_ours in (True, False):  # as an interrupted copy leaves it, and of another database
+        wal.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / ".dais/shipped/state/app.db-wal", wal)
+        if not is_ours:
+            wal.write_text("of another")
+        with serving(folder, env={"DAIS_DATA": data}) as server:
+            if is_ours:
+                about(server)
+                kept(folder, data, "state/app.db").unlink()
+                continue
+            assert server.fetch("/api/x", deadline=30).status == 503
+            told = next(line for line in lines(server) if line.get("path") == "state/app.db" and "why" in line)
+            assert f"{wal} is there without" in told["why"]
+    assert not kept(folder, data, "state/app.db").exists() and wal.read_text() == "of another"
+
+
 def test_a_missing_folder_of_a_persisted_file_is_made_again(tmp_path, run_dais):
     folder, data = app(tmp_path / "app"), tmp_path / "data"
     build(run_dais, folder, data)
