@@ -159,7 +159,8 @@ void life_hangup(struct life *l); /* loop 0: the same; only the log tells */
 #define SYSTEMD_FIRST 3
 unsigned systemd_sockets(void); /* how many came; none of them outlives an exec */
 void systemd_meet(void);
-void systemd_tell(const char *state); /* "READY=1"; nothing when nobody wants to know */
+/* "READY=1"; nothing when nobody wants to know. Waits so long for a manager that is busy. */
+void systemd_tell(const char *state, unsigned patience_s);
 
 /* ---- tables of routes
  * ----------------------------------------------------------------------------- */

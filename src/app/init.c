@@ -45,6 +45,7 @@ void init_split(void)
         sigprocmask(SIG_SETMASK, &before, NULL);
         return;
     }
+    close_range(STDERR_FILENO + 1, ~0u, 0); /* a passed socket would listen on when dais has gone */
     wait_and_pass_on(served, &all, &status);
     _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }

@@ -16,6 +16,7 @@
 
 #define CONTROL_NAME "dais.sock"
 #define LOCK_NAME    "dais.lock"
+#define READY_S      20 /* a word that is lost would have us killed */
 
 /* ---- opening
  * ------------------------------------------------------------------------------------------ */
@@ -199,7 +200,7 @@ static void begin_drain(struct life *l)
         return;
     }
     log_line(LOG_INFO, "stopping: finishing open requests");
-    systemd_tell("STOPPING=1");
+    systemd_tell("STOPPING=1", 0);
     for (unsigned i = 0; i < loops_count(l->loops); i++) {
         struct closing *c = mem_new(struct closing);
         *c = (struct closing){.post.fn = on_close_doors, .life = l};
@@ -248,7 +249,7 @@ static void serve(struct life *l)
     }
     host_start(l->host);
     banner_print(l, l->host);
-    systemd_tell("READY=1");
+    systemd_tell("READY=1", READY_S);
     loops_run(l->loops);
 }
 
@@ -303,12 +304,13 @@ static bool read_host(struct life *l, struct err *e)
 
 int app_serve(const struct app_options *options)
 {
+    unsigned n_passed = systemd_sockets(); /* they are for the process that we began as */
     init_split();
     struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
     struct err e;
     list_init(&l.backends);
     list_init(&l.asks);
-    l.n_passed = systemd_sockets();
+    l.n_passed = n_passed;
     systemd_meet();
     if (options->dev && !app_build(options, true, &e)) {
         fprintf(stderr, "dais: %s\n", e.msg);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -53,12 +54,14 @@ void systemd_meet(void)
     unsetenv("NOTIFY_SOCKET");
 }
 
-void systemd_tell(const char *state)
+void systemd_tell(const char *state, unsigned patience_s)
 {
     int fd = manager.len ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+    const struct timeval patience = {.tv_sec = patience_s};
     if (fd < 0)
         return;
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL | (patience_s ? 0 : MSG_DONTWAIT),
                (const struct sockaddr *)&manager.address, manager.len) < 0)
         log_line(LOG_WARN, "the service manager could not be told", F_CSTR("state", state));
     close(fd);

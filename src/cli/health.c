@@ -154,20 +154,53 @@ static void add_line(struct buf *to, struct slice where, struct slice status, st
         buf_add_char(to, ' ');
     for (size_t i = 0; i < body.len; i++) {
         unsigned char c = (unsigned char)body.ptr[i];
-        buf_add_char(to, c < ' ' || c == 127 ? ' ' : (char)c);
+        bool is_c1 = c == 0xc2 && i + 1 < body.len && (unsigned char)body.ptr[i + 1] < 0xa0;
+        buf_add_char(to, c < ' ' || c == 127 || is_c1 ? ' ' : (char)c);
+        i += is_c1;
     }
 }
 
-static bool judge(struct slice where, struct slice answer, struct err *e)
+static bool is_digit(char c)
 {
+    return c >= '0' && c <= '9';
+}
+
+/* "HTTP/1.1 200" and its end, or a reason. */
+static bool is_status_line(struct slice head)
+{
+    const char *p = head.ptr;
+    return head.len >= 12 && slice_starts(head, SLICE("HTTP/1.")) && p[8] == ' ' && p[9] >= '1' &&
+           p[9] <= '5' && is_digit(p[10]) && is_digit(p[11]) &&
+           (head.len == 12 || p[12] == ' ' || p[12] == '\r');
+}
+
+/* Fewer bytes than it said itself: who answered died over it. */
+static bool is_cut_short(struct slice head, size_t came)
+{
+    struct slice line;
+    uint64_t n;
+    while (slice_cut(&head, '\n', &line)) {
+        if (slice_starts_nocase(line, SLICE("Content-Length:")) &&
+            slice_to_u64(slice_trim(slice_skip(line, 15)), &n))
+            return came < n;
+    }
+    return false;
+}
+
+static bool judge(struct slice where, const struct buf *all, struct err *e)
+{
+    struct slice answer = buf_slice(all);
     struct buf line;
     ptrdiff_t blank = slice_search(answer, SLICE("\r\n\r\n"));
-    if (blank < 12 || !slice_starts(answer, SLICE("HTTP/1.")) || answer.ptr[8] != ' ')
+    struct slice head = slice_first(answer, blank < 0 ? 0 : (size_t)blank);
+    struct slice body = slice_skip(answer, head.len + 4);
+    if (!is_status_line(head))
         return err_set(e, ERR_BAD_GATEWAY, "%.*s: what answers there is no HTTP server",
                        SLICE_ARGS(where));
+    if (!all->full && is_cut_short(head, body.len))
+        return err_set(e, ERR_BAD_GATEWAY, "%.*s: the answer broke off", SLICE_ARGS(where));
     buf_init(&line, 8192);
-    add_line(&line, where, slice_first(slice_skip(answer, 9), 3),
-             slice_skip(answer, (size_t)blank + 4));
+    add_line(&line, where, slice_first(slice_skip(answer, 9), 3), body);
     bool fine = answer.ptr[9] == '2' || err_set(e, ERR_UNAVAILABLE, "%s", line.data);
     if (fine)
         printf("%s\n", line.data);
@@ -202,7 +235,7 @@ static bool health(const char *word, const char *asked, struct arena *a, struct 
     buf_init(&answer, ANSWER_MAX);
     bool fine =
         ask(&at, path, &answer, &why)
-            ? judge(where, buf_slice(&answer), e)
+            ? judge(where, &answer, e)
             : err_set(e, why.code, "%.*s: %s", SLICE_ARGS(slice_first(where, 120)), why.msg);
     buf_done(&answer);
     return fine;

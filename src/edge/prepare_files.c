@@ -34,6 +34,8 @@ bool path_real(const char *path, char ret[PATH_BYTES])
         return false;
     memcpy(part, path, n + 1);
     while (!realpath(at ? part : ".", real)) {
+        if (!at) /* the present folder itself was removed */
+            return false;
         while (at && part[at - 1] != '/')
             at--;
         while (at > 1 && part[at - 1] == '/')

@@ -29,7 +29,8 @@ bool folders_make(const char *path, mode_t mode, struct err *e); /* and those ab
 bool parent_make(const char *path, mode_t mode, struct err *e);  /* those above it alone */
 /* A path put together; false when it is too long. */
 bool path_put(char to[PATH_BYTES], struct err *e, const char *fmt, ...) PRINTF(3, 4);
-/* The real path, of which the end need not be there yet. False when it is too long. */
+/* The real path, of which the end need not be there yet. False when it is too long, or relative to
+ * a present folder that was removed. */
 bool path_real(const char *path, char ret[PATH_BYTES]);
 /* From one name to another on the same file system, on stable storage when it returns. Never
  * replaces anything. errno is EXDEV when that cannot be in one step. */

@@ -21,13 +21,23 @@ bool seal_is_there(const char *dir)
     return n > 0 && (size_t)n < sizeof path && (access(path, F_OK) == 0 || errno == EACCES);
 }
 
+/* As the manifest has them: nobody is led out of the folder by a record that came with it. */
+static bool is_plain_path(struct slice path)
+{
+    struct slice part;
+    bool fine = path.len && path.ptr[path.len - 1] != '/' && slice_index(path, '\0') < 0;
+    while (fine && slice_cut(&path, '/', &part))
+        fine = part.len && !slice_is(part, ".") && !slice_is(part, "..");
+    return fine;
+}
+
 static bool read_persist(const struct json *list, struct arena *a, struct seal *to)
 {
     bool fine = json_type(list) == JSON_ARRAY;
     to->persist.items = arena_zalloc(a, (json_len(list) + 1) * sizeof *to->persist.items);
     json_each (it, list) {
         to->persist.items[to->persist.n++].s = arena_dup(a, json_str(it.value));
-        fine = fine && json_type(it.value) == JSON_STRING;
+        fine = fine && json_type(it.value) == JSON_STRING && is_plain_path(json_str(it.value));
     }
     return fine;
 }
@@ -202,13 +212,28 @@ static bool copy_shipped(const struct persist_options *o, const char *shipped, c
            thing_copy(shipped, part, o->patience, e) && thing_rename(part, kept, e);
 }
 
+/* The journal of another database would be played into the shipped one. An interrupted copy's is
+ * the shipped one's own. */
+static bool check_left(const struct persist *p, const char *shipped, const char *kept,
+                       struct err *e)
+{
+    enum thing left;
+    struct err differs;
+    if (!thing_at(kept, &left, e))
+        return false;
+    return left == THING_NONE || thing_is_copied(shipped, kept, &differs) ||
+           err_set(e, ERR_MANIFEST, "%s is there without %s; put that back, or remove this", kept,
+                   p->kept);
+}
+
 static bool copy_companions(const struct persist *p, struct err *e)
 {
     char shipped[PATH_BYTES], kept[PATH_BYTES];
     bool fine = true;
     for (const char *const *it = persist_companions; fine && *it; it++) {
         fine = path_put(shipped, e, "%s%s", p->shipped, *it) &&
-               path_put(kept, e, "%s%s", p->kept, *it) && copy_shipped(p->o, shipped, kept, e);
+               path_put(kept, e, "%s%s", p->kept, *it) && check_left(p, shipped, kept, e) &&
+               copy_shipped(p->o, shipped, kept, e);
     }
     return fine;
 }
@@ -226,19 +251,34 @@ static bool make_kept(const struct persist *p, struct err *e)
            copy_shipped(p->o, p->shipped, p->kept, e);
 }
 
+/* The link says what the data folder was called when it was sealed; that name may be a link now. */
+static bool check_sealed(const struct persist_options *o, struct err *e)
+{
+    struct arena a;
+    struct seal s;
+    struct persist p;
+    struct persist_options sealed = *o;
+    enum seal_link link = SEAL_LINK_NONE;
+    arena_init(&a, 64u << 20);
+    bool fine = seal_read(o->dir, &a, &s, e);
+    sealed.data_dir = s.data;
+    fine =
+        fine && seal_paths(&p, &sealed, e) && (persist_is_data(&p) || seal_link_at(&p, &link, e)) &&
+        (persist_is_data(&p) || link == SEAL_LINK_HERE ||
+         err_set(e, ERR_MANIFEST, "%s is not the link to %s any more; " AGAIN, p.place, p.target));
+    arena_done(&a);
+    return fine;
+}
+
 bool seal_keep(const struct persist_options *o, struct err *e)
 {
     struct persist p;
-    enum seal_link link;
     enum thing kept;
     if (!seal_paths(&p, o, e))
         return false;
     if (persist_is_data(&p))
         return true;
-    if (!seal_link_at(&p, &link, e) || !thing_at(p.kept, &kept, e))
+    if (!check_sealed(o, e) || !thing_at(p.kept, &kept, e))
         return false;
-    if (link != SEAL_LINK_HERE)
-        return err_set(e, ERR_MANIFEST, "%s is not the link to %s any more; " AGAIN, p.place,
-                       p.target);
     return kept != THING_NONE ? parent_make(p.kept, 0700, e) : make_kept(&p, e);
 }

@@ -60,8 +60,8 @@ static bool move(const char *from, const char *to, struct err *e)
            thing_copy(from, part, NULL, e) && thing_rename(part, to, e) && thing_remove(from, e);
 }
 
-/* With what SQLite keeps beside it: first, so that it never goes without. */
-static bool move_all(const char *from, const char *to, struct err *e)
+/* What SQLite keeps beside a file. */
+static bool move_companions(const char *from, const char *to, struct err *e)
 {
     char a[PATH_BYTES], b[PATH_BYTES];
     enum thing found;
@@ -70,7 +70,13 @@ static bool move_all(const char *from, const char *to, struct err *e)
             !thing_at(a, &found, e) || (found == THING_FILE && !move(a, b, e)))
             return false;
     }
-    return move(from, to, e);
+    return true;
+}
+
+/* They come first, so that it never goes without. */
+static bool move_all(const char *from, const char *to, struct err *e)
+{
+    return move_companions(from, to, e) && move(from, to, e);
 }
 
 static bool take_link(const struct persist *p, struct err *e)
@@ -91,8 +97,8 @@ static bool undo_path(const struct persist *p, struct err *e)
         return false;
     if (!thing_at(p->place, &place, e))
         return false;
-    if (shipped == THING_NONE)
-        return true;
+    if (shipped == THING_NONE) /* moving it was interrupted: they had gone ahead */
+        return move_companions(p->shipped, p->place, e);
     if (place != THING_NONE)
         return err_set(
             e, ERR_MANIFEST,
@@ -360,15 +366,32 @@ static bool each_path(const struct making *m,
     return true;
 }
 
+/* Behind a link it would not come along when the folder is copied. */
+static bool check_own(const struct making *m, struct err *e)
+{
+    static const char *const own[] = {"/.dais", "/.dais/shipped"};
+    char path[PATH_BYTES];
+    enum thing found;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (!path_put(path, e, "%s%s", m->dir, own[i]) || !thing_at(path, &found, e))
+            return false;
+        if (found == THING_LINK)
+            return err_set(e, ERR_MANIFEST, "%s is a link; remove it", path);
+    }
+    return true;
+}
+
 static bool make(struct making *m, struct err *e)
 {
     const struct manifest *manifest = m->o->m;
     if (!path_real(manifest->dir.len ? manifest->dir.ptr : ".", m->dir) ||
         !path_real(m->o->data_dir, m->data) || !path_put(m->stamp, e, "%s" SEAL_STAMP, m->dir))
-        return err_set(e, ERR_IO, "the path of the folder is too long");
-    return look_for_packages(m, e) && undo(m, &m->arena, e) && write_record(m, false, e) &&
-           each_path(m, clear_path, e) && set_up(m, e) && each_path(m, seal_path, e) &&
-           write_record(m, true, e);
+        return err_set(e, ERR_IO,
+                       "the path of its folder, or of the data folder, is too long, or relative to "
+                       "a folder that was removed");
+    return check_own(m, e) && look_for_packages(m, e) && undo(m, &m->arena, e) &&
+           write_record(m, false, e) && each_path(m, clear_path, e) && set_up(m, e) &&
+           each_path(m, seal_path, e) && write_record(m, true, e);
 }
 
 bool seal_make(const struct seal_options *o, struct err *e)

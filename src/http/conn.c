@@ -383,14 +383,15 @@ static void on_timer(struct timer *t, struct loop *l)
 void conn_drain_idle(struct conn *c)
 {
     bool is_fresh = !c->requests && loop_now_ms(c->home->loop) - c->since_ms < FRESH_MS;
-    if (!c->is_closed && c->state == CONN_IDLE && !c->flow && !is_fresh)
+    if (c->is_closed || c->state != CONN_IDLE || c->flow || is_fresh)
+        return;
+    on_readable(c); /* a request that has arrived already gets its answer */
+    if (!c->is_closed && c->state == CONN_IDLE && !c->flow)
         conn_close(c, "the server stops");
 }
 
 void conn_drain(struct conn *c)
 {
-    if (c->state == CONN_IDLE)
-        on_readable(c); /* a request that has arrived already gets its answer */
     const struct tail *t = !c->is_closed && c->flow ? &c->flow->tail : NULL;
     if (t && t->kind == BODY_SOURCE && t->source->leave)
         t->source->leave(t->source);

@@ -243,7 +243,13 @@ static bool taken_address(int fd, struct address *ret, struct err *e)
         return err_set(e, ERR_USAGE,
                        "descriptor %d was passed as a socket to serve and is none that listens",
                        fd);
-    if (ret->sa.any.sa_family == AF_UNIX) {
+    int family = ret->sa.any.sa_family;
+    if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+        return err_set(e, ERR_USAGE,
+                       "descriptor %d was passed as a socket to serve and is of a family that dais "
+                       "does not know; pass IP or unix sockets",
+                       fd);
+    if (family == AF_UNIX) {
         struct sockaddr_un un = {0};
         memcpy(&un, &ret->sa.room, sizeof un);
         snprintf(ret->path, sizeof ret->path, "%.*s", (int)sizeof un.sun_path, un.sun_path);

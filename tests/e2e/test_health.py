@@ -65,9 +65,10 @@ def test_a_unix_socket(tmp_path, run_dais):
 
 
 def test_nobody_there(tmp_path, run_dais):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    done = run_dais("health", f"127.0.0.1:{port}")
+    with socket.socket() as taken:  # by somebody who does not listen
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        done = run_dais("health", f"127.0.0.1:{port}")
     assert done.returncode == 6 and f"127.0.0.1:{port}/healthz: nobody listens there" in done.stderr
     assert run_dais("health", f"unix:{tmp_path}/none.sock").returncode == 6
 
@@ -79,14 +80,22 @@ def test_nobody_there(tmp_path, run_dais):
     (b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", False, 11, ": 302\n"),
     (b"SSH-2.0-x\r\n\r\n", False, 11, "is no HTTP server"),
     (b"HTTP/1.1\r\n\r\n", False, 11, "is no HTTP server"),
+    (b"HTTP/1.1 2\x1b[\r\n\r\n", False, 11, "is no HTTP server"),
+    (b"HTTP/1.1 2\n\n\r\n\r\n", False, 11, "is no HTTP server"),
+    (b"HTTP/1.1 2000\r\n\r\n", False, 11, "is no HTTP server"),
+    (b"HTTP/1.1 200 OK\r\n", False, 11, "is no HTTP server"),
+    (b"HTTP/1.1 200 OK\r\nContent-length: 3\r\n\r\nok", False, 11, "the answer broke off"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nok", False, 0, ": 200 ok\n"),
+    (b"HTTP/1.1 200 OK\r\n\r\n\xc2\x9b31m\x00", False, 0, ": 200  31m \n"),
     (b"", False, 11, "is no HTTP server"),
     (OK, True, 11, "no whole answer came within 3 s"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000, False, 0, ": 200 " + "x" * 200),
     (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 200_000, False, 0, ": 200 " + "x" * 200),
 ])
 def test_whatever_answers(run_dais, answering, raw, stays, code, said):
     done = run_dais("health", f"127.0.0.1:{answering(raw, stays)}")
     assert done.returncode == code and said in done.stdout + done.stderr, done
-    assert (done.stdout + done.stderr).count("\n") == 1 and "\x1b" not in done.stdout + done.stderr
+    assert (done.stdout + done.stderr).count("\n") == 1 and not {"\x1b", "\x9b"} & set(done.stdout + done.stderr)
 
 
 @pytest.mark.parametrize("args, said", [

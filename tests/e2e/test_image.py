@@ -21,6 +21,7 @@ UNWANTED = {".env": "KEY=secret\n", "sub/.env": "KEY=secret\n", ".git/config": "
             "web/dist/stale.js": "old\n", "web/source/node_modules/x/index.js": "x\n", "ops/notes.txt": "x\n"}
 PACKAGES = "python3-fastapi python3-uvicorn python3-venv"
 USER = "65532"
+ALONE = ["--network=none"]  # a network of its own needs iptables, and these need none
 LOGIN = {"email": "ada@example.org", "password": "lovelace1"}
 
 WHY_NOT = podman.why_not() or (None if RELEASE.exists() else "needs build/release/dais: make release")
@@ -147,14 +148,15 @@ def test_the_first_process_reaps_and_stops(pod):
 
 def test_another_data_folder_is_refused(pod):
     pod.containers.append(NAME)
-    code = pod.code("run", "--name", NAME, *podman.LIMITS, "--read-only", "--env=DAIS_DATA=/elsewhere", IMAGE)
+    code = pod.code("run", "--name", NAME, *podman.LIMITS, *ALONE, "--read-only", "--env=DAIS_DATA=/elsewhere", IMAGE)
     said = pod.logs(NAME)
     pod.code("rm", "--force", NAME)
     assert code == 1 and "built for the data folder /data, and this is /elsewhere" in said, said
 
 
 def test_nothing_of_the_build_is_in_it(pod):
-    listed = pod("run", "--rm", *podman.LIMITS, "--entrypoint=find", IMAGE, "/app", "/var/lib/apt/lists", "-type", "f")
+    folders = ["/app", "/var/lib/apt/lists"]
+    listed = pod("run", "--rm", *podman.LIMITS, *ALONE, "--entrypoint=find", IMAGE, *folders, "-type", "f")
     assert "/app/.dais/release.json" in listed and "/app/web/dist/index.html" in listed
     assert "/var/lib/apt/lists/" not in listed and "/app/docker/" not in listed
     for name in UNWANTED:
@@ -163,7 +165,7 @@ def test_nothing_of_the_build_is_in_it(pod):
 
 def test_the_image_of_ci_runs_the_checks(pod):
     pod.build(pod.app / "docker/ci.Dockerfile", pod.app, "localhost/dais-test-ci")
-    said = pod("run", "--rm", *podman.LIMITS, "localhost/dais-test-ci")
+    said = pod("run", "--rm", *podman.LIMITS, *ALONE, "localhost/dais-test-ci")
     assert "no problems" in said or "ok" in said.lower(), said
     manifest = pod.app / "dais.yaml"
     text = manifest.read_text(encoding="utf-8")

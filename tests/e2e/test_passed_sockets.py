@@ -119,6 +119,18 @@ def test_what_does_not_listen_is_refused_with_a_sentence(app):
         assert "descriptor 3 was passed as a socket to serve and is none that listens" in server.stderr
 
 
+def test_sockets_of_a_kind_that_is_not_known_are_refused(app):
+    """systemd has ListenStream=vsock:… too; a client there has no address that dais could judge."""
+    with contextlib.ExitStack() as stack:
+        try:
+            sock = stack.enter_context(bound(socket.AF_VSOCK, (socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY)))
+        except OSError:
+            pytest.skip("optional: no vsock here")
+        with passing([sock], app, expect_code=1) as server:
+            server.proc.wait(20)
+        assert "descriptor 3 was passed as a socket to serve" in server.stderr
+
+
 def test_backends_get_neither_socket_nor_variables(tmp_path):
     code = ("import http.server, os, stat\n"
             "class H(http.server.BaseHTTPRequestHandler):\n"
@@ -152,6 +164,23 @@ def test_manager_is_told_when_it_serves_and_when_it_stops(abstract, app, tmp_pat
             server.proc.wait(20)
 
 
+def test_manager_that_is_busy_is_told_all_the_same(app, tmp_path):
+    """Its queue is full when dais serves; without that word systemd would end it after a while."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        manager.bind(str(tmp_path / "notify"))
+        other.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other.sendto(b"x", str(tmp_path / "notify"))
+        manager.settimeout(20)
+        with bound() as sock, passing([sock], app, {"NOTIFY_SOCKET": str(tmp_path / "notify")}) as server:
+            wait_for(lambda: "Ctrl+C stops" in server.stdout, "the page that is printed before")
+            said = iter(lambda: manager.recv(100), READY.encode())
+            assert set(said) == {b"x"}
+            assert fetch(sock.getsockname(), "/").status == 200
+
+
 def test_start_that_fails_tells_nothing(app, tmp_path):
     (app / "dais.yaml").write_text("app: 5 5\n")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -163,6 +192,12 @@ def test_start_that_fails_tells_nothing(app, tmp_path):
             manager.recv(100)
 
 
+def is_listened_at(path):
+    """Of a file that is there nobody may listen yet."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
+
+
 @pytest.mark.skipif(not pathlib.Path("/usr/bin/systemd-socket-activate").exists(), reason="no systemd here")
 def test_systemds_own_tool_starts_it_on_the_first_connection(app, tmp_path):
     path = tmp_path / "sock"
@@ -170,7 +205,7 @@ def test_systemds_own_tool_starts_it_on_the_first_connection(app, tmp_path):
                                 str(DAIS_BIN), "serve", str(app)], env=clean_env(tmp_path),
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        wait_for(path.is_socket, "the socket")
+        wait_for(lambda: is_listened_at(path), "the socket")
         with Conn(path, 20) as conn:
             assert conn.request("/").read().status == 200
             assert conn.request("/").read().status == 200

@@ -219,6 +219,27 @@ def test_what_is_kept_wins_over_what_a_new_release_ships(tmp_path, run_dais):
             assert kept(folder, data, "state/app.db-wal").read_text() == "old wal"
 
 
+def test_a_journal_that_was_left_is_not_played_into_what_is_shipped(tmp_path, run_dais):
+    files = {"state/app.db": "db", "state/app.db-wal": "wal"}
+    folder, data = app(tmp_path / "app", files=files), tmp_path / "data"
+    build(run_dais, folder, data)
+    wal = kept(folder, data, "state/app.db-wal")
+    for is_ours in (True, False):  # as an interrupted copy leaves it, and of another database
+        wal.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / ".dais/shipped/state/app.db-wal", wal)
+        if not is_ours:
+            wal.write_text("of another")
+        with serving(folder, env={"DAIS_DATA": data}) as server:
+            if is_ours:
+                about(server)
+                kept(folder, data, "state/app.db").unlink()
+                continue
+            assert server.fetch("/api/x", deadline=30).status == 503
+            told = next(line for line in lines(server) if line.get("path") == "state/app.db" and "why" in line)
+            assert f"{wal} is there without" in told["why"]
+    assert not kept(folder, data, "state/app.db").exists() and wal.read_text() == "of another"
+
+
 def test_a_missing_folder_of_a_persisted_file_is_made_again(tmp_path, run_dais):
     folder, data = app(tmp_path / "app"), tmp_path / "data"
     build(run_dais, folder, data)
@@ -238,7 +259,6 @@ def test_building_twice_and_with_another_manifest(tmp_path, run_dais):
     before = {name: it[2] for name, it in tree(folder).items()}
     build(run_dais, folder, data)
     assert {name: it[2] for name, it in tree(folder).items()} == before
-    app(folder, ", persist: [ state ]", files={"uploads/a/b.txt": "b"}) if False else None
     edit(folder, "uploads, state/app.db", "state")
     refused(folder, data, "`backend.persist` has changed since this release was built", cwd=tmp_path)
     build(run_dais, folder, data)
@@ -306,6 +326,77 @@ def test_another_data_folder_is_refused_with_both_paths(tmp_path, run_dais):
     build(run_dais, folder, other)
     with serving(folder, env={"DAIS_DATA": other}) as server:
         about(server)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_data_folder_that_is_a_link_by_now(tmp_path, run_dais, inside):
+    """/data of the image is /mnt/disk on the machine, say."""
+    folder = app(tmp_path / "app", files={"state/app.db": "db"})
+    data, disk = folder / "data" if inside else tmp_path / "data", tmp_path / "disk"
+    build(run_dais, folder, data)
+    disk.mkdir()
+    data.symlink_to(disk)
+    for named in (data, disk):
+        with serving(folder, env={"DAIS_DATA": named}) as server:
+            about(server)
+            write(server, "state/app.db", "!")
+    assert kept(folder, disk, "state/app.db").read_text() == "db!!"
+
+
+def test_a_present_folder_that_was_removed_hangs_nothing(tmp_path):
+    folder, gone = app(tmp_path / "app"), tmp_path / "gone"
+    for verb in (["check"], ["serve", "--listen", "127.0.0.1:0"], ["build", "--release", "--data", "relative"]):
+        gone.mkdir()
+        done = subprocess.run(["sh", "-c", 'cd "$0" && rmdir "$0" && exec "$@"', gone, DAIS_BIN, *verb, folder],
+                              env=clean_env(tmp_path, {"DAIS_DATA": "relative"}), capture_output=True, text=True,
+                              timeout=20, check=False)
+        assert done.returncode == 0 if verb == ["check"] else "folder" in done.stderr, done
+
+
+def test_what_goes_with_a_file_comes_back_when_moving_it_was_interrupted(tmp_path, run_dais):
+    """-wal is moved first; a setup that found the database without it would see old data."""
+    files = {"state/app.db": "db", "state/app.db-wal": "wal"}
+    folder = app(tmp_path / "app", files=files, setup="cat state/app.db-wal")
+    data = tmp_path / "data"
+    build(run_dais, folder, data)
+    (folder / "state/app.db").unlink()
+    (folder / ".dais/shipped/state/app.db").rename(folder / "state/app.db")
+    assert "\nwal\n" in build(run_dais, folder, data).stdout + "\n"
+    shipped = folder / ".dais/shipped/state"
+    assert {path.name: path.read_text() for path in shipped.iterdir()} == {"app.db": "db", "app.db-wal": "wal"}
+
+
+@pytest.mark.parametrize("path", ["../outside", "a/../../outside", "/outside", "", "uploads/", "a\0b"])
+def test_a_record_that_leads_elsewhere_is_not_followed(tmp_path, run_dais, path):
+    folder, data = app(tmp_path / "app"), tmp_path / "data"
+    build(run_dais, folder, data)
+    record = folder / ".dais/release.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "persist": [path]}))
+    (folder / ".dais/outside").write_text("theirs")
+    before = tree(tmp_path)
+    done = run_dais("build", "--release", folder, "--data", data)
+    assert done.returncode == 1 and "cannot be understood by this dais" in done.stderr, done
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [".dais", ".dais/shipped"])
+def test_what_is_shipped_stays_in_the_release(tmp_path, run_dais, name):
+    """Behind a link it would not come along when the folder is copied."""
+    folder, elsewhere = app(tmp_path / "app"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(elsewhere)
+    done = run_dais("build", "--release", folder, "--data", tmp_path / "data")
+    assert done.returncode == 1 and f"{folder / name} is a link; remove it" in done.stderr, done
+    assert not list(elsewhere.iterdir()) and (folder / "uploads/a/b.txt").exists()
+
+
+def test_the_folder_of_a_seal_cannot_be_kept(tmp_path, run_dais):
+    folder = app(tmp_path / "app")
+    for path in (".dais", ".dais/shipped"):
+        app(folder, f", persist: [ {path} ]")
+        done = run_dais("build", "--release", folder)
+        assert done.returncode == 1 and f"`{path}` is read by dais" in done.stderr, done
 
 
 @as_root
