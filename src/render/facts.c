@@ -7,8 +7,9 @@
 
 #include <stdlib.h>
 
-#define FACTS_MAX (8u << 20)
-#define MB        (1 << 20)
+#define FACTS_MAX  (8u << 20)
+#define MB         (1 << 20)
+#define DEFAULT_MS 60000 /* of an answer, without a backend */
 
 /* ---- writing ------------------------------------------------------------------------------------
  */
@@ -61,7 +62,7 @@ void facts_texts(const struct facts *f, const char *key, const struct texts *lis
     facts_end_list(f);
 }
 
-static void pairs(const struct facts *f, const char *key, const struct pairs *list)
+void facts_pairs(const struct facts *f, const char *key, const struct pairs *list)
 {
     facts_begin_list(f, key);
     for (size_t i = 0; i < list->n; i++) {
@@ -141,23 +142,10 @@ static void web(const struct facts *f)
  * for no limit at all, and never less than what dais takes for itself. */
 static int64_t largest_body(const struct manifest *m)
 {
-    bool has_more = m->backend.pos.line && m->backend.max_body_bytes > MB;
-    int64_t most = has_more ? m->backend.max_body_bytes : MB;
-    for (size_t i = 0; i < m->backend.bounds.n; i++)
-        most = m->backend.bounds.items[i].max_body_bytes > most
-                   ? m->backend.bounds.items[i].max_body_bytes
-                   : most;
+    int64_t most = largest_request_bytes(&m->backend);
+    most = most > MB ? most : MB;
     for (size_t i = 0; i < m->files.n; i++)
         most = m->files.items[i].max_bytes > most ? m->files.items[i].max_bytes : most;
-    return most;
-}
-
-static int64_t longest_ms(const struct manifest *m)
-{
-    int64_t most = m->backend.pos.line ? m->backend.timeout_ms : 60000;
-    for (size_t i = 0; i < m->backend.bounds.n; i++)
-        most = m->backend.bounds.items[i].timeout_ms > most ? m->backend.bounds.items[i].timeout_ms
-                                                            : most;
     return most;
 }
 
@@ -173,7 +161,7 @@ static void backend(const struct facts *f)
     facts_texts(f, "persist", &b->persist);
     facts_i64(f, "memory_mb", b->limits.memory_bytes / MB);
     facts_str(f, "health_path", b->health.path.s);
-    pairs(f, "env", &b->env);
+    facts_pairs(f, "env", &b->env);
     facts_end(f);
 }
 
@@ -188,7 +176,9 @@ static void limits(const struct facts *f)
     facts_begin(f, "limits");
     facts_i64(f, "body_bytes", largest_body(f->m));
     facts_i64(f, "body_mb", round_up(largest_body(f->m), MB));
-    facts_i64(f, "timeout_s", round_up(longest_ms(f->m), 1000));
+    facts_i64(
+        f, "timeout_s",
+        round_up(f->m->backend.pos.line ? longest_answer_ms(&f->m->backend) : DEFAULT_MS, 1000));
     facts_i64(f, "websocket_idle_s", round_up(f->m->backend.websocket.idle_ms, 1000));
     facts_end(f);
 }
@@ -220,17 +210,15 @@ static void packages(const struct facts *f)
     facts_end_list(f);
 }
 
-/* "KEY", "KEY?", "PREFIX_*": what each of them is. */
 static void secrets(const struct facts *f)
 {
     facts_begin_list(f, "secrets");
     for (size_t i = 0; i < f->m->secrets.n; i++) {
-        struct slice s = f->m->secrets.items[i].s;
-        bool may_be_missing = slice_ends(s, SLICE("?")), is_pattern = slice_ends(s, SLICE("*"));
+        char mark;
         json_write_object(f->w);
-        facts_str(f, "name", slice_first(s, s.len - (may_be_missing || is_pattern)));
-        facts_bool(f, "is_pattern", is_pattern);
-        facts_bool(f, "is_required", !may_be_missing && !is_pattern);
+        facts_str(f, "name", secret_stem(f->m->secrets.items[i].s, &mark));
+        facts_bool(f, "is_pattern", mark == '*');
+        facts_bool(f, "is_required", mark == '\0');
         facts_end(f);
     }
     facts_end_list(f);

@@ -22,6 +22,8 @@ void facts_str(const struct facts *f, const char *key, struct slice value);
 void facts_i64(const struct facts *f, const char *key, int64_t value);
 void facts_bool(const struct facts *f, const char *key, bool value);
 void facts_texts(const struct facts *f, const char *key, const struct texts *list);
+/* A list of objects with `name` and `value`. */
+void facts_pairs(const struct facts *f, const char *key, const struct pairs *list);
 void facts_begin(const struct facts *f, const char *key);      /* an object */
 void facts_begin_list(const struct facts *f, const char *key); /* a list */
 void facts_end(const struct facts *f);

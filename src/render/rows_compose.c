@@ -116,13 +116,13 @@ static struct names find_names(const struct facts *f)
     struct names names = {.max = 1000};
     names.items = arena_zalloc(f->a, names.max * sizeof *names.items);
     for (size_t i = 0; i < m->secrets.n; i++) {
-        struct slice s = m->secrets.items[i].s;
-        bool may_be_missing = slice_ends(s, SLICE("?"));
-        if (!slice_ends(s, SLICE("*")))
-            add_name(&names, slice_first(s, s.len - may_be_missing),
-                     may_be_missing ? "A secret of the app; it runs without it."
-                                    : "A secret of the app, which needs it.",
-                     !may_be_missing);
+        char mark;
+        struct slice name = secret_stem(m->secrets.items[i].s, &mark);
+        if (mark != '*')
+            add_name(&names, name,
+                     mark == '?' ? "A secret of the app; it runs without it."
+                                 : "A secret of the app, which needs it.",
+                     mark == '\0');
     }
     add_variables(&names, &m->web.env.values, "For the page: `web.env` in dais.yaml names it.");
     add_variables(&names, &m->backend.env, "For the backend: `backend.env` in dais.yaml names it.");
@@ -142,11 +142,8 @@ static bool is_itself(const struct pair *one)
 /* What the target's `env` says of a name. */
 static const struct pair *fixed_find(const struct facts *f, struct slice name)
 {
-    for (size_t i = 0; i < f->t->env.n; i++) {
-        if (slice_eq(f->t->env.items[i].key.s, name) && !is_itself(&f->t->env.items[i]))
-            return &f->t->env.items[i];
-    }
-    return NULL;
+    const struct pair *found = env_find(f->t, name);
+    return found && !is_itself(found) ? found : NULL;
 }
 
 /* Takes $NAME or ${NAME} off the start. */
@@ -253,9 +250,10 @@ static void add_examples(const struct facts *f, const struct names *own)
     facts_end_list(f);
     facts_begin_list(f, "patterns");
     for (size_t i = 0; i < f->m->secrets.n; i++) {
-        struct slice s = f->m->secrets.items[i].s;
-        if (slice_ends(s, SLICE("*")))
-            json_write_str(f->w, slice_first(s, s.len - 1));
+        char mark;
+        struct slice stem = secret_stem(f->m->secrets.items[i].s, &mark);
+        if (mark == '*')
+            json_write_str(f->w, stem);
     }
     facts_end_list(f);
 }
@@ -304,8 +302,8 @@ static bool reads(const struct manifest *m, const char *name)
         }
     }
     for (size_t i = 0; i < m->secrets.n; i++) {
-        struct slice s = m->secrets.items[i].s;
-        if (slice_is(slice_first(s, s.len - slice_ends(s, SLICE("?"))), name))
+        char mark;
+        if (slice_is(secret_stem(m->secrets.items[i].s, &mark), name) && mark != '*')
             return true;
     }
     return false;
@@ -320,14 +318,6 @@ static void add_stores(const struct facts *f)
     bool app_bucket = reads(m, "S3_BUCKET") || reads(m, "S3_ENDPOINT_URL");
     facts_bool(f, "app_reads_stores", app_database || app_bucket);
     facts_bool(f, "reads_stores", dais_database || m->files.n || app_database || app_bucket);
-}
-
-static struct slice underscored(const struct facts *f, struct slice slug)
-{
-    char *copy = arena_alloc(f->a, slug.len + 1);
-    for (size_t i = 0; i < slug.len; i++)
-        copy[i] = slug.ptr[i] == '-' ? '_' : slug.ptr[i];
-    return (struct slice){copy, slug.len};
 }
 
 /* Where each cloud is by default, and what the S3 API takes for its region. */
@@ -354,7 +344,7 @@ static void add_cloud(const struct facts *f)
               f->t->domain.s.len ? f->t->domain.s
               : f->m->hosts.n    ? f->m->hosts.items[0].s
                                  : SLICE(""));
-    facts_str(f, "database", underscored(f, f->m->slug.s));
+    facts_str(f, "database", text_underscored(f->a, f->m->slug.s));
 }
 
 void facts_compose(const struct facts *f)

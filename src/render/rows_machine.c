@@ -70,7 +70,8 @@ static bool is_host(struct slice s)
 static struct place place_of(const struct target *t)
 {
     struct place at = {SLICE("127.0.0.1"), DEFAULT_PORT, false};
-    const struct pair *listen = env_find(t, "DAIS_LISTEN"), *port = env_find(t, "PORT");
+    const struct pair *listen = env_find(t, SLICE("DAIS_LISTEN")),
+                      *port = env_find(t, SLICE("PORT"));
     struct slice digits = listen ? listen->value.s : SLICE("");
     ptrdiff_t colon = slice_rindex(digits, ':');
     if (colon >= 0) {
@@ -117,15 +118,11 @@ static struct slice name(const struct facts *f)
 /* The same; a longer one is cut and told apart by its digest. */
 static struct slice user(const struct facts *f)
 {
-    char digits[SHA256_HEX_LEN + 1];
-    struct sha256 h;
     struct slice slug = name(f);
     if (slug.len <= USER_MAX)
         return slug;
-    sha256_init(&h);
-    sha256_add(&h, slug);
-    sha256_end_hex(&h, digits);
-    return arena_printf(f->a, "%.*s-%.*s", USER_MAX - USER_HASH - 1, slug.ptr, USER_HASH, digits);
+    return arena_printf(f->a, "%.*s-%.*s", USER_MAX - USER_HASH - 1, slug.ptr,
+                        SLICE_ARGS(text_digest(f->a, slug, USER_HASH)));
 }
 
 /* DAIS_LISTEN and PORT went into the socket; the folder is where everything looks for it. */
@@ -177,7 +174,7 @@ static void calendars(const struct facts *f)
 void facts_machine(const struct facts *f)
 {
     bool has_backend = f->m->backend.pos.line != 0;
-    bool has_url = env_find(f->t, "PUBLIC_URL") != NULL;
+    bool has_url = env_find(f->t, SLICE("PUBLIC_URL")) != NULL;
     facts_begin(f, "machine");
     facts_str(f, "name", name(f));
     facts_str(f, "user", user(f));
@@ -200,8 +197,9 @@ void facts_machine(const struct facts *f)
 
 static void check_env(const struct manifest *m, const struct target *t, struct problems *p)
 {
-    const struct pair *listen = env_find(t, "DAIS_LISTEN"), *data = env_find(t, "DAIS_DATA");
-    const struct pair *at = listen ? listen : env_find(t, "PORT");
+    const struct pair *listen = env_find(t, SLICE("DAIS_LISTEN")),
+                      *data = env_find(t, SLICE("DAIS_DATA"));
+    const struct pair *at = listen ? listen : env_find(t, SLICE("PORT"));
     if (at && place_of(t).is_odd)
         problems_add(p, PROBLEM_ERROR, m->file, at->value.pos,
                      "a machine's dais listens at an address with a port from 1 to 65535; leave "

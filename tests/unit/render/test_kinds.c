@@ -137,5 +137,50 @@ static void no_template_is_idle(void **state)
     }
 }
 
+/* A list of `n` lines of `line`, each with its number. */
+static void add_many(struct buf *to, const char *before, const char *after, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        buf_printf(to, "%s%u%s\n", before, i, after);
+}
+
+/* What no process could be given is refused, at once and by every kind. */
+static void too_many(void **state)
+{
+    static const struct {
+        unsigned secrets, env;
+        const char *said;
+    } rows[] = {{6000, 1, "`secrets` has 6000"}, {1, 6000, "`env` has 6000"}, {199, 500, NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct arena a;
+        struct problems p;
+        struct buf text;
+        struct err e = {0};
+        struct render_files files;
+        arena_init(&a, 256u << 20);
+        buf_init(&text, 1u << 20);
+        problems_init(&p, &a);
+        buf_add_str(&text, "app: a\nbackend: { run: x, routes: [/a] }\nsecrets:\n");
+        add_many(&text, "  - S_", "", rows[i].secrets);
+        buf_add_str(&text, "deploy:\n  d:\n    kind: droplet\n    env:\n");
+        add_many(&text, "      E_", ": x", rows[i].env);
+        struct manifest *m = manifest_parse(&a, buf_slice(&text), "dais.yaml", &p);
+        assert_true(m && !problems_has_errors(&p));
+        const struct render_options o = {.manifest = m,
+                                         .kind = render_kind_find(SLICE("ssh")),
+                                         .target = &m->deploy.items[0],
+                                         .word = SLICE("d")};
+        bool fine = render_files(&a, &o, &files, &p, &e);
+        buf_clear(&text);
+        problems_print(&p, &text);
+        buf_add_char(&text, '\0');
+        assert_int_equal(fine, rows[i].said == NULL);
+        assert_true(fine || strstr(text.data, rows[i].said));
+        buf_done(&text);
+        arena_done(&a);
+    }
+}
+
 TESTS(cmocka_unit_test(all_manifests), cmocka_unit_test(tables),
-      cmocka_unit_test(no_template_is_idle))
+      cmocka_unit_test(no_template_is_idle), cmocka_unit_test(too_many))
