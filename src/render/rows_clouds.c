@@ -140,6 +140,23 @@ static void env(const struct facts *f)
     facts_end(f);
 }
 
+/* Of the template of Container Apps. Azure tells no case in them, nor in what secrets are named:
+ * a secret that is there already gets its place in the list. */
+static struct slice parameter(const struct facts *f, size_t place)
+{
+    static const char *const own[] = {"location",         "image",      "publicUrl", "withPostgres",
+                                      "databasePassword", "moreSecrets"};
+    const struct text *list = f->m->secrets.items;
+    char mark;
+    struct slice name = secret_stem(list[place].s, &mark), id = secret_id(f->a, name);
+    bool is_taken = false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        is_taken |= slice_eq(id, secret_id(f->a, slice_from(own[i])));
+    for (size_t i = 0; i < place; i++)
+        is_taken |= slice_eq(id, secret_id(f->a, secret_stem(list[i].s, &mark)));
+    return is_taken ? arena_printf(f->a, "%.*s_%zu", SLICE_ARGS(name), place + 1) : name;
+}
+
 /* `mark` is how the manifest ends such an entry: "" for those that must be there. */
 static void secrets(const struct facts *f, const char *key, char mark)
 {
@@ -151,7 +168,8 @@ static void secrets(const struct facts *f, const char *key, char mark)
             continue;
         json_write_object(f->w);
         facts_str(f, "name", name);
-        facts_str(f, "id", secret_id(f->a, name));
+        facts_str(f, "parameter", parameter(f, i));
+        facts_str(f, "id", secret_id(f->a, parameter(f, i)));
         facts_end(f);
     }
     facts_end_list(f);
