@@ -7,9 +7,8 @@
 
 #include <stdlib.h>
 
-#define FACTS_MAX  (8u << 20)
-#define MB         (1 << 20)
-#define DEFAULT_MS 60000 /* of an answer, without a backend */
+#define FACTS_MAX (8u << 20)
+#define MB        (1 << 20)
 
 /* ---- writing ------------------------------------------------------------------------------------
  */
@@ -97,17 +96,11 @@ static void app(const struct facts *f)
 static void target(const struct facts *f)
 {
     facts_begin(f, "target");
-    facts_str(f, "word", f->o->word);
     facts_str(f, "kind", slice_from(f->o->kind->name));
     facts_str(f, "name", f->t->name.s);
-    facts_str(f, "host", f->t->host.s);
     facts_str(f, "domain", f->t->domain.s);
     facts_str(f, "admin_email", f->t->admin_email.s);
     facts_str(f, "region", f->t->region.s);
-    facts_str(f, "compute", f->t->compute.s);
-    facts_str(f, "remote", f->t->remote.s);
-    facts_str(f, "base", f->t->base.s);
-    facts_str(f, "api", f->t->api.s);
     facts_begin_list(f, "env");
     for (size_t i = 0; i < f->t->env.n; i++) {
         json_write_object(f->w);
@@ -125,7 +118,6 @@ static void web(const struct facts *f)
     facts_begin(f, "web");
     facts_str(f, "root", web->root.s);
     facts_str(f, "build", web->build.s);
-    facts_str(f, "base", web->base.s);
     facts_str(f, "fallback", web->fallback.s);
     facts_begin_list(f, "mounts");
     for (size_t i = 0; i < web->mounts.n; i++) {
@@ -155,31 +147,17 @@ static void backend(const struct facts *f)
     facts_begin(f, "backend");
     facts_bool(f, "is_there", b->pos.line != 0);
     facts_str(f, "setup", b->setup.s);
-    facts_str(f, "run", b->run.s);
-    facts_str(f, "url", b->url.s);
     facts_texts(f, "routes", &b->routes);
     facts_texts(f, "persist", &b->persist);
-    facts_i64(f, "memory_mb", b->limits.memory_bytes / MB);
-    facts_str(f, "health_path", b->health.path.s);
     facts_pairs(f, "env", &b->env);
     facts_end(f);
-}
-
-static int64_t round_up(int64_t n, int64_t by)
-{
-    return n / by + (n % by != 0);
 }
 
 /* Of the app as a whole, rounded up: a proxy must never be stricter than dais. */
 static void limits(const struct facts *f)
 {
     facts_begin(f, "limits");
-    facts_i64(f, "body_bytes", largest_body(f->m));
-    facts_i64(f, "body_mb", round_up(largest_body(f->m), MB));
-    facts_i64(
-        f, "timeout_s",
-        round_up(f->m->backend.pos.line ? longest_answer_ms(&f->m->backend) : DEFAULT_MS, 1000));
-    facts_i64(f, "websocket_idle_s", round_up(f->m->backend.websocket.idle_ms, 1000));
+    facts_i64(f, "body_mb", (largest_body(f->m) + MB - 1) / MB);
     facts_end(f);
 }
 

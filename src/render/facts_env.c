@@ -47,7 +47,6 @@ static void one(const struct facts *f, enum setting_id id)
     facts_str(f, "name", slice_from(about.name));
     facts_str(f, "def", slice_from(about.def));
     facts_str(f, "doc", slice_from(about.doc));
-    facts_bool(f, "is_secret", about.is_secret);
     facts_str(f, "note", slice_from(note_of(id)));
     facts_bool(f, "is_fixed", env_find(f->t, slice_from(about.name))); /* by the target */
     facts_end(f);

@@ -95,6 +95,5 @@ void facts_image(const struct facts *f)
     facts_bool(f, "is_node", runs_node(web->build.s));
     /* Only what was built is taken over; where that is the whole folder, all of it. */
     facts_str(f, "web_root", has_build ? root : SLICE(""));
-    facts_bool(f, "has_backend", f->m->backend.run.s.len > 0);
     facts_end(f);
 }

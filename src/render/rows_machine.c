@@ -93,7 +93,6 @@ static void place(const struct facts *f)
 {
     struct place at = place_of(f->t);
     bool is_any = !at.host.len || slice_is(at.host, "0.0.0.0") || slice_is(at.host, "[::]");
-    facts_i64(f, "port", (int64_t)at.port);
     facts_str(f, "listen",
               at.host.len ? arena_printf(f->a, "%.*s:%u", SLICE_ARGS(at.host), (unsigned)at.port)
                           : arena_printf(f->a, "%u", (unsigned)at.port));

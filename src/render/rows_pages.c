@@ -130,9 +130,7 @@ void facts_pages(const struct facts *f)
     struct pages_place place = pages_place_of(f->a, f->m, f->t);
     facts_begin(f, "pages");
     facts_str(f, "base", place.base);
-    facts_str(f, "origin", place.origin);
     facts_str(f, "repository", place.repository);
-    facts_str(f, "api", place.api);
     facts_str(f, "word", f->t->name.s.len ? f->t->name.s : SLICE("pages"));
     facts_str(f, "artifact",
               f->o->below.len ? arena_printf(f->a, "%.*s/ops/pages", SLICE_ARGS(f->o->below))

@@ -102,9 +102,7 @@ static void lacks(const struct facts *f)
     facts_bool(f, "has_backend", m->backend.pos.line != 0);
     facts_bool(f, "has_own_data", m->collections.n || m->files.n || m->publish.n);
     facts_bool(f, "has_jobs", m->jobs.n);
-    facts_bool(f, "has_auth", m->auth.pos.line != 0);
     facts_bool(f, "has_identity", m->backend.identity.header.s.len);
-    facts_bool(f, "has_websocket", m->backend.websocket.pos.line != 0);
     facts_bool(f, "has_cors", m->cors.origins.n);
     facts_bool(f, "has_redirects", m->web.redirects.n);
     facts_bool(f, "has_web_env", m->web.env.path.s.len);
@@ -119,7 +117,6 @@ void facts_pythonanywhere(const struct facts *f)
     asgi_find(f->a, f->m->backend.run.s, &asgi);
     facts_begin(f, "pythonanywhere");
     facts_bool(f, "has_classic", asgi.is_found);
-    facts_bool(f, "is_socket_run", slice_search(f->m->backend.run.s, SLICE("DAIS_SOCKET")) >= 0);
     application(f, &asgi);
     facts_texts(f, "static_first", &f->m->backend.static_first);
     access_rows(f);

@@ -54,8 +54,7 @@ static bool render_one(struct arena *a, const struct manifest *m, const struct r
     struct render_files files, again;
     struct problems p;
     struct err e = {0};
-    const struct render_options o = {
-        .manifest = m, .kind = kind, .target = t, .word = slice_from(kind->name)};
+    const struct render_options o = {.manifest = m, .kind = kind, .target = t};
     problems_init(&p, a);
     if (!render_files(a, &o, &files, &p, &e)) {
         if (e.code == ERR_INTERNAL)
@@ -167,10 +166,8 @@ static void too_many(void **state)
         add_many(&text, "      E_", ": x", rows[i].env);
         struct manifest *m = manifest_parse(&a, buf_slice(&text), "dais.yaml", &p);
         assert_true(m && !problems_has_errors(&p));
-        const struct render_options o = {.manifest = m,
-                                         .kind = render_kind_find(SLICE("ssh")),
-                                         .target = &m->deploy.items[0],
-                                         .word = SLICE("d")};
+        const struct render_options o = {
+            .manifest = m, .kind = render_kind_find(SLICE("ssh")), .target = &m->deploy.items[0]};
         bool fine = render_files(&a, &o, &files, &p, &e);
         buf_clear(&text);
         problems_print(&p, &text);
