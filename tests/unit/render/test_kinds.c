@@ -136,6 +136,55 @@ static void no_template_is_idle(void **state)
     }
 }
 
+/* As a word of a template, or of the condition of a row. */
+static bool is_asked_for(struct slice key)
+{
+    for (const struct embedded *it = NULL; (it = embedded_next(it, "render/"));) {
+        struct slice text = {it->data, it->len};
+        for (ptrdiff_t at; (at = slice_search(text, key)) >= 0;) {
+            char before = at ? text.ptr[at - 1] : ' ';
+            text = slice_skip(text, (size_t)at + key.len);
+            char after = text.len ? text.ptr[0] : ' ';
+            if (strchr(". ", before) && strchr(". |%", after))
+                return true;
+        }
+    }
+    for (const struct render_kind *kind = render_kinds; kind->name; kind++)
+        for (size_t t = 0; kind->tables[t]; t++)
+            for (const struct render_row *row = kind->tables[t]; row->path; row++)
+                if (row->when && slice_ends(slice_from(row->when), key))
+                    return true;
+    return false;
+}
+
+static void look_for_idle(const struct json *facts, unsigned depth)
+{
+    assert_true(depth < 10);
+    json_each (it, facts) {
+        if (json_type(facts) == JSON_OBJECT && !is_asked_for(it.key))
+            fail_msg("no template asks for the fact %.*s", SLICE_ARGS(it.key));
+        if (json_type(it.value) >= JSON_ARRAY)
+            look_for_idle(it.value, depth + 1);
+    }
+}
+
+static void no_fact_is_idle(void **state)
+{
+    struct arena a;
+    struct err e = {0};
+    (void)state;
+    arena_init(&a, 64u << 20);
+    const struct manifest *m = load(&a, folders[0]);
+    assert_non_null(m);
+    const struct render_options o = {.manifest = m,
+                                     .kind = render_kind_find(SLICE("aws")),
+                                     .target = m->deploy.n ? &m->deploy.items[0] : NULL};
+    const struct json *facts = render_facts(&a, &o, &e);
+    assert_non_null(facts);
+    look_for_idle(facts, 0);
+    arena_done(&a);
+}
+
 /* A list of `n` lines of `line`, each with its number. */
 static void add_many(struct buf *to, const char *before, const char *after, unsigned n)
 {
@@ -180,4 +229,5 @@ static void too_many(void **state)
 }
 
 TESTS(cmocka_unit_test(all_manifests), cmocka_unit_test(tables),
-      cmocka_unit_test(no_template_is_idle), cmocka_unit_test(too_many))
+      cmocka_unit_test(no_template_is_idle), cmocka_unit_test(no_fact_is_idle),
+      cmocka_unit_test(too_many))
