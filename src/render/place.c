@@ -45,33 +45,8 @@ static bool full_path(const struct place *p, struct slice path, const char *end,
     return n < PATH_SIZE || err_set(p->e, ERR_USAGE, "the path %.80s... is too long", ret);
 }
 
-/* ---- reading and writing ------------------------------------------------------------------------
+/* ---- writing ------------------------------------------------------------------------
  */
-
-/* False with errno; what is no file (a folder, a FIFO, a device) is EISDIR. */
-static bool read_file(const char *path, struct buf *to)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return false;
-    bool fine = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    if (!fine)
-        errno = EISDIR;
-    ssize_t n = 1;
-    while (fine && n != 0) {
-        char *at = buf_reserve(to, 64 << 10);
-        n = at ? read(fd, at, 64 << 10) : -1;
-        errno = at ? errno : EFBIG;
-        if (n > 0)
-            buf_grew(to, (size_t)n);
-        fine = n >= 0 || errno == EINTR;
-    }
-    int kept = errno;
-    close(fd);
-    errno = kept;
-    return fine;
-}
 
 static bool write_all(int fd, struct slice s)
 {
@@ -134,8 +109,8 @@ static struct slice make_listed_diff(const struct place *p, const struct render_
     struct slice wanted, diff;
     buf_init(&there, DIFF_MAX);
     buf_init(&copied, DIFF_MAX);
-    bool fine =
-        read_file(path, &there) && (f->is_gone || !f->copy_of || read_file(f->copy_of, &copied));
+    bool fine = whole_file_read(path, &there) &&
+                (f->is_gone || !f->copy_of || whole_file_read(f->copy_of, &copied));
     wanted = f->copy_of ? buf_slice(&copied) : f->text;
     fine = fine && slice_index(buf_slice(&there), '\0') < 0 && slice_index(wanted, '\0') < 0;
     diff = fine ? make_diff(p, f->path, buf_slice(&there), wanted)
@@ -231,7 +206,7 @@ static bool look_at_one(struct place *p, const struct render_file *f, struct pla
         return false;
     buf_init(&there, FILE_MAX);
     bool fine = true;
-    if (read_file(path, &there))
+    if (whole_file_read(path, &there))
         ret->state = judge(p, buf_slice(&there), f->text, &ret->is_foreign);
     else if (errno == EISDIR)
         fine = err_set(p->e, ERR_IO, "%s is in the way: it is no file", path);

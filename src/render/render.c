@@ -1,8 +1,6 @@
 /* From a kind's tables to its files: facts, templates, JSON where it is JSON, headers. */
 #include "render/render_impl.h"
 
-#include <stdio.h>
-
 #define TEXT_MAX  (4u << 20)
 #define FILES_MAX 20000 /* a site of pages may hold many */
 #define ENV_MAX   500   /* of a target */

@@ -4,6 +4,13 @@
 /* ---- texts --------------------------------------------------------------------------------------
  */
 
+bool text_is_one_of(struct slice s, const char *const *texts)
+{
+    while (*texts && !slice_is(s, *texts))
+        texts++;
+    return *texts != NULL;
+}
+
 struct slice text_first(struct slice s, size_t max)
 {
     if (s.len <= max)

@@ -75,14 +75,10 @@ static struct aws_secret read_secret(struct slice s)
 /* What the template itself gives, or the target's env:, is no secret of the operator. */
 static bool is_ours(const struct facts *f, struct slice name)
 {
-    static const char *const ours[] = {"DATABASE_URL", "DAIS_SECRET",         "PUBLIC_URL",
-                                       "S3_BUCKET",    "S3_REGION",           "STORAGE_BACKEND",
-                                       "PORT",         "DAIS_TRUSTED_PROXIES"};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (slice_is(name, ours[i]))
-            return true;
-    }
-    return env_find(f->t, name) != NULL;
+    static const char *const ours[] = {
+        "DATABASE_URL",    "DAIS_SECRET", "PUBLIC_URL",           "S3_BUCKET", "S3_REGION",
+        "STORAGE_BACKEND", "PORT",        "DAIS_TRUSTED_PROXIES", NULL};
+    return text_is_one_of(name, ours) || env_find(f->t, name);
 }
 
 /* RESEND_API_KEY: ResendApiKey. */
@@ -251,18 +247,6 @@ static void gives(const struct facts *f, size_t named)
     facts_end(f);
 }
 
-static void environment(const struct facts *f)
-{
-    facts_begin_list(f, "env");
-    for (size_t i = 0; i < f->t->env.n; i++) {
-        json_write_object(f->w);
-        facts_str(f, "name", f->t->env.items[i].key.s);
-        facts_str(f, "value", env_plain(f->a, f->t->env.items[i].value.s));
-        facts_end(f);
-    }
-    facts_end_list(f);
-}
-
 /* The stack's name may have letters, digits and hyphens, and no underscore. */
 static void names(const struct facts *f)
 {
@@ -288,7 +272,6 @@ void facts_aws(const struct facts *f)
     size_t all = all_secrets(f, &named);
     computes(f, named, all);
     gives(f, named);
-    environment(f);
     facts_bool(f, "keeps_files", f->m->backend.persist.n > 0);
     facts_i64(f, "idle_s", idle_s(f->m));
     facts_end(f);

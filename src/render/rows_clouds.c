@@ -38,8 +38,8 @@ static const char *const base_variables[] = {
     "S3_SECRET_ACCESS_KEY",
 };
 /* Refused by Cloud Run, and the front end's business on both. */
-static const char *const reserved[] = {"PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION",
-                                       "DAIS_LISTEN"};
+static const char *const reserved[] = {"PORT",        "K_SERVICE", "K_REVISION", "K_CONFIGURATION",
+                                       "DAIS_LISTEN", NULL};
 
 /* ---- names --------------------------------------------------------------------------------------
  */
@@ -99,16 +99,6 @@ static struct slice secret_id(struct arena *a, struct slice variable)
 /* ---- variables ----------------------------------------------------------------------------------
  */
 
-static bool is_one_of(struct slice name, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (slice_is(name, names[i]))
-            return true;
-    }
-    return false;
-}
-#define IS_ONE_OF(name, table) is_one_of(name, table, sizeof(table) / sizeof *(table))
-
 static bool is_secret(const struct facts *f, struct slice name)
 {
     for (size_t i = 0; i < f->m->secrets.n; i++) {
@@ -124,7 +114,7 @@ static void env(const struct facts *f)
     facts_begin_list(f, "env");
     for (size_t i = 0; i < f->t->env.n; i++) {
         const struct pair *one = &f->t->env.items[i];
-        if (IS_ONE_OF(one->key.s, reserved))
+        if (text_is_one_of(one->key.s, reserved))
             continue;
         json_write_object(f->w);
         facts_str(f, "name", one->key.s);

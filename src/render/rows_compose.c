@@ -20,13 +20,6 @@ const struct render_row rows_compose_azure[] = {COMPOSE("azure"), EXAMPLE("azure
 /* ---- names --------------------------------------------------------------------------------------
  */
 
-static bool is_one_of(const char *const *names, struct slice name)
-{
-    while (*names && !slice_is(name, *names))
-        names++;
-    return *names != NULL;
-}
-
 /* Names that YAML takes for something else need quotes. */
 static struct slice yaml_key(const struct facts *f, struct slice name)
 {
@@ -71,11 +64,11 @@ static bool is_on_server(const struct facts *f)
 static bool is_passed(const struct facts *f, struct slice setting)
 {
     bool is_aws = slice_is(slice_from(f->o->kind->name), "aws");
-    if (is_one_of(of_image, setting) || slice_is(setting, "AWS_PROFILE"))
+    if (text_is_one_of(setting, of_image) || slice_is(setting, "AWS_PROFILE"))
         return false;
     if (!is_on_server(f))
         return true;
-    return !is_one_of(of_network, setting) && (is_aws || !is_one_of(of_aws, setting));
+    return !text_is_one_of(setting, of_network) && (is_aws || !text_is_one_of(setting, of_aws));
 }
 
 /* ---- the app's own variables --------------------------------------------------------------------
@@ -203,15 +196,16 @@ static void add_environment(const struct facts *f, const struct names *own)
         pass(f, own->items[i].name);
     for (int id = 0; id < SETTING_COUNT; id++) {
         struct slice name = slice_from(setting_about((enum setting_id)id).name);
-        if (is_passed(f, name) && !(is_on_server(f) && is_one_of(of_stores, name)))
+        if (is_passed(f, name) && !(is_on_server(f) && text_is_one_of(name, of_stores)))
             pass(f, name);
     }
     for (size_t i = 0; i < f->t->env.n; i++) {
         struct slice name = f->t->env.items[i].key.s;
-        bool is_done = setting_is_known(name) && (is_passed(f, name) || is_one_of(of_image, name));
+        bool is_done =
+            setting_is_known(name) && (is_passed(f, name) || text_is_one_of(name, of_image));
         for (size_t k = 0; k < own->n; k++)
             is_done |= slice_eq(own->items[k].name, name);
-        is_done |= is_on_server(f) && is_one_of(of_network, name);
+        is_done |= is_on_server(f) && text_is_one_of(name, of_network);
         if (!is_done)
             pass(f, name);
     }
@@ -227,7 +221,7 @@ static void add_examples(const struct facts *f, const struct names *own)
 {
     facts_begin_list(f, "own");
     for (size_t i = 0; i < own->n; i++) {
-        if (fixed_find(f, own->items[i].name) || is_one_of(of_compose, own->items[i].name))
+        if (fixed_find(f, own->items[i].name) || text_is_one_of(own->items[i].name, of_compose))
             continue;
         json_write_object(f->w);
         facts_str(f, "name", own->items[i].name);
@@ -276,7 +270,7 @@ static void add_settings(const struct facts *f)
     for (int id = 0; id < SETTING_COUNT; id++) {
         struct setting_about about = setting_about((enum setting_id)id);
         struct slice name = slice_from(about.name);
-        if (is_one_of(of_template, name) || !is_passed(f, name) || fixed_find(f, name))
+        if (text_is_one_of(name, of_template) || !is_passed(f, name) || fixed_find(f, name))
             continue;
         json_write_object(f->w);
         facts_str(f, "name", name);

@@ -19,6 +19,7 @@ extern const struct render_row rows_cloudformation[], rows_cloudrun[], rows_cont
 extern const struct render_row rows_pythonanywhere[], rows_pages[];
 
 /* rows.c: what several of them need */
+bool text_is_one_of(struct slice s, const char *const *texts); /* ends in NULL */
 struct slice text_first(struct slice s, size_t max); /* at most so many bytes, none cut in two */
 struct slice text_lower(struct arena *a, struct slice s);
 struct slice text_underscored(struct arena *a, struct slice s); /* `_` for each `-` */

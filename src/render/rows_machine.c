@@ -39,7 +39,7 @@ static const char *const taken[] = {
     "postfix", "postgresql", "postgres", "private", "proxy",  "python",  "redis-server", "root",
     "rsync",   "rsyslog",    "ssh",      "sshd",    "sudo",   "sync",    "sys",          "syslog",
     "systemd", "tor",        "udev",     "ucf",     "ufw",    "ubuntu",  "uucp",         "vim",
-};
+    NULL};
 
 #define USER_MAX     31 /* what Linux' tools take */
 #define USER_HASH    8
@@ -107,11 +107,8 @@ static void place(const struct facts *f)
 /* Of the units and the folders: the slug where it is free. */
 static struct slice name(const struct facts *f)
 {
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
-        if (slice_is(f->m->slug.s, taken[i]))
-            return arena_printf(f->a, "%s-app", taken[i]);
-    }
-    return f->m->slug.s;
+    struct slice slug = f->m->slug.s;
+    return text_is_one_of(slug, taken) ? arena_printf(f->a, "%.*s-app", SLICE_ARGS(slug)) : slug;
 }
 
 /* The same; a longer one is cut and told apart by its digest. */

@@ -144,7 +144,8 @@ void facts_pages(const struct facts *f)
         facts_end(f);
     }
     facts_end_list(f);
-    facts_bool(f, "has_docs", is_folder(f, "docs"));
+    facts_bool(f, "has_docs",
+               slice_is(slice_from(f->o->kind->name), "pages") && is_folder(f, "docs"));
     facts_end(f);
 }
 

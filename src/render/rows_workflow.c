@@ -1,8 +1,6 @@
 /* The workflow that tests, plans and deploys. */
 #include "render/rows_impl.h"
 
-#include <string.h>
-
 const struct render_row rows_workflow[] = {
     {".github/workflows/deploy.yml", "workflow/deploy.yml", NULL, false},
     {0},
