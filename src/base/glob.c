@@ -1,7 +1,8 @@
 /* Patterns of file names, as `web.rewrite` has them. */
 #include "base/glob.h"
 
-/* The usual backtracking over one star: linear but for the last one. */
+/* A star gives back to what follows it, up to the next star: no more steps than one length times
+ * the other. */
 static bool glob_is_match(struct slice g, struct slice s)
 {
     size_t gi = 0, si = 0, star = SIZE_MAX, from = 0;

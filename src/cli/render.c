@@ -91,7 +91,7 @@ static int unknown_word(const struct args *args, const struct manifest *m, struc
 
 static bool find_kind(const struct manifest *m, struct slice word, struct render_options *ret)
 {
-    *ret = (struct render_options){.manifest = m, .word = word};
+    *ret = (struct render_options){.manifest = m};
     ret->target = target_named(m, word);
     ret->kind = render_kind_find(ret->target ? ret->target->kind.s : word);
     if (ret->kind && !ret->target)

@@ -495,6 +495,9 @@ struct secrets {
     struct secret *items;
     size_t n;
 };
+#define SECRETS_MAX 200 /* of an app, what its patterns match included */
+/* "KEY", "KEY?" and "PREFIX_*" without their mark: '\0', '?' or '*'. */
+struct slice secret_stem(struct slice entry, char *ret_mark);
 /* Patterns stand for what they match now. In the arena of the settings. */
 void secrets_load(const struct settings *s, const struct manifest *m, struct problems *p,
                   struct secrets *ret);

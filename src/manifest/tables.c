@@ -449,7 +449,7 @@ static const struct field target_fields[] = {
     {"kind", TEXT(target, kind), .format = FMT_WORD, .flags = REQUIRED,
      .words = "ssh aws gcp azure droplet pythonanywhere pages local",
      .doc = "What kind of place it is."},
-    {"host", TEXT(target, host), .doc = "Where to connect to, such as root@203.0.113.9."},
+    {"host", TEXT(target, host), .format = FMT_DESTINATION, .doc = "Where to connect to."},
     {"domain", TEXT(target, domain), .format = FMT_HOSTNAME, .doc = "The host name it answers at."},
     {"env", MAP_OF(target, env, FMT_VARIABLE, K_TEXT, value), .flags = EMPTY_OK,
      .doc = "Settings there, written as they are; `$$` is a dollar."},

@@ -4,7 +4,6 @@
  * in turn until one starts a server that is known. */
 #include "render/asgi_impl.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define WORDS_MAX 200

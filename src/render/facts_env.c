@@ -1,5 +1,5 @@
 /* The facts about variables: what dais reads from the environment, in groups for .env files. */
-#include "render/render_impl.h"
+#include "render/rows_impl.h"
 
 enum group { GROUP_DAIS, GROUP_DATABASE, GROUP_STORAGE, GROUP_MAIL, GROUP_COUNT };
 
@@ -40,15 +40,6 @@ static const char *note_of(enum setting_id id)
     }
 }
 
-static bool is_fixed(const struct facts *f, const char *name)
-{
-    for (size_t i = 0; i < f->t->env.n; i++) {
-        if (slice_is(f->t->env.items[i].key.s, name))
-            return true;
-    }
-    return false;
-}
-
 static void one(const struct facts *f, enum setting_id id)
 {
     struct setting_about about = setting_about(id);
@@ -56,9 +47,8 @@ static void one(const struct facts *f, enum setting_id id)
     facts_str(f, "name", slice_from(about.name));
     facts_str(f, "def", slice_from(about.def));
     facts_str(f, "doc", slice_from(about.doc));
-    facts_bool(f, "is_secret", about.is_secret);
     facts_str(f, "note", slice_from(note_of(id)));
-    facts_bool(f, "is_fixed", is_fixed(f, about.name)); /* by the target */
+    facts_bool(f, "is_fixed", env_find(f->t, slice_from(about.name))); /* by the target */
     facts_end(f);
 }
 

@@ -5,38 +5,13 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define LISTING_MAX (16u << 20)
 #define PATH_SIZE   4096
-
-bool digest_of_file(const char *path, char ret[SHA256_HEX_LEN + 1])
-{
-    char piece[64 << 10];
-    struct sha256 h;
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return false;
-    bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    ssize_t n = is_file ? 1 : -1;
-    errno = is_file ? errno : EISDIR;
-    sha256_init(&h);
-    while (n > 0) {
-        n = read(fd, piece, sizeof piece);
-        sha256_add(&h, (struct slice){piece, n > 0 ? (size_t)n : 0});
-    }
-    int kept = errno;
-    close(fd);
-    errno = kept;
-    sha256_end_hex(&h, ret);
-    return n == 0;
-}
 
 /* Anybody can write a listing: it must not lead out of its folder. */
 static bool is_within(struct slice path)
@@ -77,19 +52,6 @@ static bool has_files(const char *folder)
     return found;
 }
 
-static bool read_text(int fd, struct buf *to)
-{
-    ssize_t n = 1;
-    while (n > 0) {
-        char *at = buf_reserve(to, 64 << 10);
-        n = at ? read(fd, at, 64 << 10) : -1;
-        errno = at ? errno : EFBIG;
-        if (n > 0)
-            buf_grew(to, (size_t)n);
-    }
-    return n == 0;
-}
-
 bool listing_read(struct arena *a, const char *folder, struct slice path, struct listing *ret,
                   struct err *e)
 {
@@ -102,22 +64,20 @@ bool listing_read(struct arena *a, const char *folder, struct slice path, struct
     int n = snprintf(full, sizeof full, "%s/%.*s", folder, SLICE_ARGS(path));
     if (n < 0 || (size_t)n >= sizeof full)
         return err_set(e, ERR_USAGE, "the path %.80s... is too long", folder);
-    int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    buf_init(&text, LISTING_MAX);
+    bool fine = whole_file_read(full, &text);
+    if (!fine && (errno == ENOENT || errno == ENOTDIR)) {
         full[strlen(folder) + 1 + ret->folder.len] = '\0';
         ret->is_foreign = has_files(full);
+        buf_done(&text);
         return true;
     }
-    buf_init(&text, LISTING_MAX);
-    bool fine = fd >= 0 && read_text(fd, &text);
     if (!fine)
         err_set_sys(e, ERR_IO, "%s cannot be read", full);
     ret->is_there = fine && header_look(buf_slice(&text)) == HEADER_INTACT;
     if (ret->is_there)
         read_lines(a, buf_slice(&text), ret);
     buf_done(&text);
-    if (fd >= 0)
-        close(fd);
     return fine;
 }
 

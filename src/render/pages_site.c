@@ -9,8 +9,6 @@
 #include "base/utf8.h"
 #include "render/pages_impl.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,26 +191,6 @@ static bool add_domain(struct pages_site *s)
 /* ---- changing texts -----------------------------------------------------------------------------
  */
 
-/* False with errno. */
-static bool read_text(const char *path, struct buf *to)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : 1;
-    while (n > 0 || (n < 0 && fd >= 0 && errno == EINTR)) {
-        char *at = buf_reserve(to, 64 << 10);
-        if (!at)
-            break;
-        n = read(fd, at, 64 << 10);
-        if (n > 0)
-            buf_grew(to, (size_t)n);
-    }
-    int kept = to->full ? EFBIG : errno;
-    if (fd >= 0)
-        close(fd);
-    errno = kept;
-    return n == 0 && !to->full;
-}
-
 static void replace(struct slice text, struct slice from, struct slice to, struct buf *out)
 {
     ptrdiff_t at;
@@ -297,7 +275,7 @@ static bool change(struct pages_site *s, struct page_file *f, struct slice folde
     buf_init(&out, 2 * TEXT_MAX);
     if (f->is_text)
         buf_add(&text, f->text);
-    else if (!read_text(f->source, &text))
+    else if (!whole_file_read(f->source, &text))
         fine = err_set_sys(s->tree.e, ERR_IO, "%s cannot be read", f->source);
     if (fine)
         rewrite(s, f->path, &text);

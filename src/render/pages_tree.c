@@ -8,7 +8,6 @@
 #include "render/pages_impl.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

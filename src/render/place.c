@@ -4,13 +4,17 @@
  *   look      each file against what is there: same, new, out of date, or somebody's own; what it
  *             was when dais made it is told by its header, or by the listing that names its digest
  *   prepare   folders, and every file as NAME.dais-new
- *   settle    renames, and removals of what is not wanted any more; a failure before this step
- * leaves everything as it was */
+ *   settle    renames, removals of what is not wanted any more, and last the listing of what there
+ *             is; a failure before this step leaves everything as it was
+ *
+ * A folder may be a symbolic link, but to one within the place: what is rendered for an app that
+ * somebody else wrote must not write, or remove, elsewhere. */
 #include "base/mem.h"
 #include "render/render_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +33,7 @@ struct place {
     const struct render_files *files;
     struct placed *ret;
     struct listing listing; /* of an earlier time */
+    struct slice checked;   /* the folder of which check_folder() has said yes last */
     struct buf made;        /* folders that were made, ending in NUL each */
     struct err *e;
 };
@@ -40,33 +45,8 @@ static bool full_path(const struct place *p, struct slice path, const char *end,
     return n < PATH_SIZE || err_set(p->e, ERR_USAGE, "the path %.80s... is too long", ret);
 }
 
-/* ---- reading and writing ------------------------------------------------------------------------
+/* ---- writing ------------------------------------------------------------------------
  */
-
-/* False with errno; what is no file (a folder, a FIFO, a device) is EISDIR. */
-static bool read_file(const char *path, struct buf *to)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return false;
-    bool fine = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    if (!fine)
-        errno = EISDIR;
-    ssize_t n = 1;
-    while (fine && n != 0) {
-        char *at = buf_reserve(to, 64 << 10);
-        n = at ? read(fd, at, 64 << 10) : -1;
-        errno = at ? errno : EFBIG;
-        if (n > 0)
-            buf_grew(to, (size_t)n);
-        fine = n >= 0 || errno == EINTR;
-    }
-    int kept = errno;
-    close(fd);
-    errno = kept;
-    return fine;
-}
 
 static bool write_all(int fd, struct slice s)
 {
@@ -129,8 +109,8 @@ static struct slice make_listed_diff(const struct place *p, const struct render_
     struct slice wanted, diff;
     buf_init(&there, DIFF_MAX);
     buf_init(&copied, DIFF_MAX);
-    bool fine =
-        read_file(path, &there) && (f->is_gone || !f->copy_of || read_file(f->copy_of, &copied));
+    bool fine = whole_file_read(path, &there) &&
+                (f->is_gone || !f->copy_of || whole_file_read(f->copy_of, &copied));
     wanted = f->copy_of ? buf_slice(&copied) : f->text;
     fine = fine && slice_index(buf_slice(&there), '\0') < 0 && slice_index(wanted, '\0') < 0;
     diff = fine ? make_diff(p, f->path, buf_slice(&there), wanted)
@@ -141,11 +121,36 @@ static struct slice make_listed_diff(const struct place *p, const struct render_
     return diff;
 }
 
+/* Is it, or will it be, in the folder that was named? */
+static bool check_folder(struct place *p, struct slice path)
+{
+    char top[PATH_MAX], above[PATH_SIZE], real[PATH_MAX];
+    struct slice folder = slice_first(path, (size_t)(slice_rindex(path, '/') + 1));
+    if (slice_eq(folder, p->checked) || !realpath(p->o->folder, top))
+        return true;
+    if (!full_path(p, slice_first(folder, folder.len - 1), "", above))
+        return false;
+    while (!realpath(above, real)) { /* what is not there yet will be made in what is */
+        char *slash = strrchr(above, '/');
+        if (!slash)
+            return true;
+        *slash = '\0';
+    }
+    size_t n = strcmp(top, "/") == 0 ? 0 : strlen(top);
+    if (strncmp(real, top, n) != 0 || (real[n] != '\0' && real[n] != '/'))
+        return err_set(p->e, ERR_IO, "%s/%.*s is a link that leads out of %s; take it away",
+                       p->o->folder, SLICE_ARGS(folder), p->o->folder);
+    p->checked = folder;
+    return true;
+}
+
 static bool look_at_listed(const struct place *p, const struct render_file *f, struct placed *ret)
 {
     char path[PATH_SIZE], there[SHA256_HEX_LEN + 1];
     if (!full_path(p, f->path, "", path))
         return false;
+    if (f->is_gone)
+        ret->state = PLACE_SAME; /* when it is not there, by now */
     if (!digest_of_file(path, there))
         return errno == ENOENT || errno == ENOTDIR ||
                (errno == EISDIR ? err_set(p->e, ERR_IO, "%s is in the way: it is no file", path)
@@ -185,7 +190,7 @@ static enum place_state judge(const struct place *p, struct slice there, struct 
     return header == HEADER_INTACT || p->o->force ? PLACE_CHANGED : PLACE_KEPT;
 }
 
-static bool look_at_one(const struct place *p, const struct render_file *f, struct placed *ret)
+static bool look_at_one(struct place *p, const struct render_file *f, struct placed *ret)
 {
     char path[PATH_SIZE];
     struct buf there;
@@ -193,13 +198,15 @@ static bool look_at_one(const struct place *p, const struct render_file *f, stru
                            .state = PLACE_NEW,
                            .diff = SLICE(""),
                            .is_listed = f->digest || f->is_gone};
+    if (!check_folder(p, f->path))
+        return false;
     if (ret->is_listed)
         return look_at_listed(p, f, ret);
     if (!full_path(p, f->path, "", path))
         return false;
     buf_init(&there, FILE_MAX);
     bool fine = true;
-    if (read_file(path, &there))
+    if (whole_file_read(path, &there))
         ret->state = judge(p, buf_slice(&there), f->text, &ret->is_foreign);
     else if (errno == EISDIR)
         fine = err_set(p->e, ERR_IO, "%s is in the way: it is no file", path);
@@ -211,9 +218,15 @@ static bool look_at_one(const struct place *p, const struct render_file *f, stru
     return fine;
 }
 
-static bool look(const struct place *p)
+/* What is there by now: whoever had the turn before has changed it. */
+static bool look(struct place *p)
 {
-    bool fine = true;
+    bool fine = listing_read(p->a, p->o->folder, p->files->listing, &p->listing, p->e);
+    if (fine && p->listing.is_foreign && !p->o->force)
+        fine = err_set(p->e, ERR_USAGE,
+                       "%s/%.*s has files and was not made by `dais render`; move it away, or use "
+                       "--force to write into it",
+                       p->o->folder, SLICE_ARGS(p->listing.folder));
     for (size_t i = 0; fine && i < p->files->n; i++)
         fine = look_at_one(p, &p->files->items[i], &p->ret[i]);
     return fine;
@@ -299,19 +312,12 @@ static void undo(const struct place *p)
 /* ---- settle -------------------------------------------------------------------------------------
  */
 
-static bool settle(struct place *p)
+static bool put_in_place(const struct place *p, struct slice path)
 {
     char from[PATH_SIZE], to[PATH_SIZE];
-    for (size_t i = 0; i < p->files->n; i++) {
-        struct slice path = p->files->items[i].path;
-        if (!is_written(p, i))
-            continue;
-        if (!full_path(p, path, NEW_END, from) || !full_path(p, path, "", to))
-            return false;
-        if (rename(from, to) != 0)
-            return err_set_sys(p->e, ERR_IO, "%s cannot be put in its place", to);
-    }
-    return true;
+    if (!full_path(p, path, NEW_END, from) || !full_path(p, path, "", to))
+        return false;
+    return rename(from, to) == 0 || err_set_sys(p->e, ERR_IO, "%s cannot be put in its place", to);
 }
 
 /* A file that is not wanted any more, and the folders that it leaves empty. */
@@ -332,12 +338,22 @@ static bool take_away(const struct place *p, size_t i)
     return true;
 }
 
-static bool remove_gone(const struct place *p)
+/* The listing last: until then the old one still names what is to be removed. */
+static bool settle(const struct place *p)
 {
-    bool fine = true;
-    for (size_t i = 0; fine && i < p->files->n; i++)
-        fine = p->ret[i].state != PLACE_GONE || take_away(p, i);
-    return fine;
+    struct slice listing = SLICE("");
+    for (size_t i = 0; i < p->files->n; i++) {
+        struct slice path = p->files->items[i].path;
+        if (is_written(p, i) && slice_eq(path, p->files->listing))
+            listing = path;
+        else if (is_written(p, i) && !put_in_place(p, path))
+            return false;
+    }
+    for (size_t i = 0; i < p->files->n; i++) {
+        if (p->ret[i].state == PLACE_GONE && !take_away(p, i))
+            return false;
+    }
+    return !listing.len || put_in_place(p, listing);
 }
 
 /* Two renders into one folder take turns: both write NAME.dais-new. A file system that knows no
@@ -357,18 +373,12 @@ static int lock_folder(struct place *p)
 
 static bool place(struct place *p)
 {
-    if (p->listing.is_foreign && !p->o->force)
-        return err_set(p->e, ERR_USAGE,
-                       "%s/%.*s has files and was not made by `dais render`; move it away, or use "
-                       "--force to write into it",
-                       p->o->folder, SLICE_ARGS(p->listing.folder));
-    int lock = p->o->only_look ? -1 : lock_folder(p);
-    bool fine = (p->o->only_look || lock >= 0) && look(p);
-    if (!p->o->only_look && !(fine && prepare(p) && settle(p))) {
-        fine = false;
+    if (p->o->only_look)
+        return look(p);
+    int lock = lock_folder(p);
+    bool fine = lock >= 0 && look(p) && prepare(p) && settle(p);
+    if (!fine)
         undo(p);
-    }
-    fine = fine && (p->o->only_look || remove_gone(p));
     if (lock >= 0)
         close(lock);
     return fine;
@@ -382,7 +392,10 @@ bool place_files(struct arena *a, const struct place_options *o, const struct re
     if (stat(o->folder, &st) == 0 && !S_ISDIR(st.st_mode))
         return err_set(e, ERR_USAGE, "%s is a file; name a folder", o->folder);
     buf_init(&p.made, 1u << 20);
-    bool fine = listing_read(a, o->folder, files->listing, &p.listing, e) && place(&p);
+    map_init(&p.listing.digests);
+    for (size_t i = 0; i < files->n; i++)
+        ret[i] = (struct placed){.path = files->items[i].path};
+    bool fine = place(&p);
     listing_done(&p.listing);
     buf_done(&p.made);
     return fine;

@@ -59,7 +59,6 @@ struct render_options {
     const struct manifest *manifest; /* without errors */
     const struct render_kind *kind;
     const struct target *target; /* of that kind; NULL: the kind's own defaults */
-    struct slice word;           /* what the user typed after `dais render` */
     struct slice below;          /* the app's folder below its Git repository: "apps/a", or "" */
 };
 /* In the arena. False: p has what cannot be expressed, or e has what else went wrong. */

@@ -22,6 +22,8 @@ void facts_str(const struct facts *f, const char *key, struct slice value);
 void facts_i64(const struct facts *f, const char *key, int64_t value);
 void facts_bool(const struct facts *f, const char *key, bool value);
 void facts_texts(const struct facts *f, const char *key, const struct texts *list);
+/* A list of objects with `name` and `value`. */
+void facts_pairs(const struct facts *f, const char *key, const struct pairs *list);
 void facts_begin(const struct facts *f, const char *key);      /* an object */
 void facts_begin_list(const struct facts *f, const char *key); /* a list */
 void facts_end(const struct facts *f);
@@ -69,6 +71,12 @@ bool header_add(struct slice path, struct slice text, struct buf *to);
 enum header_found { HEADER_NONE, HEADER_INTACT, HEADER_EDITED };
 enum header_found header_look(struct slice text);
 
+/* ---- files.c ------------------------------------------------------------------------------------
+ * False with errno: ENOENT, EISDIR for what is no file, EFBIG when the buffer's limit is reached.
+ */
+bool whole_file_read(const char *path, struct buf *to);
+bool digest_of_file(const char *path, char ret[SHA256_HEX_LEN + 1]); /* of its bytes */
+
 /* ---- listing.c: files without a header, by their digests ----------------------------------------
  */
 struct listing {
@@ -82,8 +90,6 @@ struct listing {
 bool listing_read(struct arena *a, const char *folder, struct slice path, struct listing *ret,
                   struct err *e);
 void listing_done(struct listing *l);
-/* Of a file's bytes. False with errno: ENOENT, EISDIR for what is no file, ... */
-bool digest_of_file(const char *path, char ret[SHA256_HEX_LEN + 1]);
 
 /* ---- diff.c -------------------------------------------------------------------------------------
  * Adds a unified diff of two texts by lines, 3 lines of context, as `patch` reads it; a sentence

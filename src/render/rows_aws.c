@@ -17,6 +17,7 @@ const struct render_row rows_cloudformation[] = {
 #define IDLE_MAX_S     4000 /* of a load balancer */
 #define EXPRESS_IDLE_S 60   /* of the one that Express brings */
 #define RUNNER_MAX_S   120
+#define NAME_SIZE      4096
 #define PARAMETERS_MAX 180 /* a template may have 200 */
 
 /* ---- what the app needs -------------------------------------------------------------------------
@@ -42,11 +43,7 @@ static int64_t memory_mb(const struct manifest *m)
 
 static int64_t longest_s(const struct manifest *m)
 {
-    int64_t most = m->backend.timeout_ms;
-    for (size_t i = 0; i < m->backend.bounds.n; i++)
-        most = m->backend.bounds.items[i].timeout_ms > most ? m->backend.bounds.items[i].timeout_ms
-                                                            : most;
-    return m->backend.pos.line ? (most + 999) / 1000 : 0;
+    return (longest_answer_ms(&m->backend) + 999) / 1000;
 }
 
 /* A little more than the app itself waits: whoever is more patient must not be the app. */
@@ -56,15 +53,6 @@ static int64_t idle_s(const struct manifest *m)
     most = socket > most ? socket : most;
     most = most < 60 ? 60 : most;
     return most + 5 > IDLE_MAX_S ? IDLE_MAX_S : most + 5;
-}
-
-static bool is_set(const struct target *t, struct slice name)
-{
-    for (size_t i = 0; i < t->env.n; i++) {
-        if (slice_eq(t->env.items[i].key.s, name))
-            return true;
-    }
-    return false;
 }
 
 /* ---- secrets ------------------------------------------------------------------------------------
@@ -78,48 +66,51 @@ struct aws_secret {
 
 static struct aws_secret read_secret(struct slice s)
 {
-    bool may_be_missing = slice_ends(s, SLICE("?")), is_pattern = slice_ends(s, SLICE("*"));
-    return (struct aws_secret){.name = may_be_missing ? slice_first(s, s.len - 1) : s,
-                               .is_required = !may_be_missing && !is_pattern,
-                               .is_pattern = is_pattern};
+    char mark;
+    struct slice stem = secret_stem(s, &mark);
+    return (struct aws_secret){
+        .name = mark == '*' ? s : stem, .is_required = mark == '\0', .is_pattern = mark == '*'};
 }
 
 /* What the template itself gives, or the target's env:, is no secret of the operator. */
 static bool is_ours(const struct facts *f, struct slice name)
 {
-    static const char *const ours[] = {"DATABASE_URL", "DAIS_SECRET",         "PUBLIC_URL",
-                                       "S3_BUCKET",    "S3_REGION",           "STORAGE_BACKEND",
-                                       "PORT",         "DAIS_TRUSTED_PROXIES"};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (slice_is(name, ours[i]))
-            return true;
-    }
-    return is_set(f->t, name);
+    static const char *const ours[] = {
+        "DATABASE_URL",    "DAIS_SECRET", "PUBLIC_URL",           "S3_BUCKET", "S3_REGION",
+        "STORAGE_BACKEND", "PORT",        "DAIS_TRUSTED_PROXIES", NULL};
+    return text_is_one_of(name, ours) || env_find(f->t, name);
 }
 
-/* RESEND_API_KEY: ResendApiKey. Two that come out the same are told apart by their place. */
-static struct slice camel_case(const struct facts *f, struct slice name, size_t place)
+/* RESEND_API_KEY: ResendApiKey. */
+static void add_camel_case(struct buf *to, struct slice name)
 {
-    struct buf to;
     bool upper = true;
-    buf_init(&to, 4096);
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i], low = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-        if (c == '_')
-            upper = true;
-        else if (upper && low >= 'a' && low <= 'z')
-            buf_add_char(&to, (char)(low - 32)), upper = false;
-        else
-            buf_add_char(&to, low), upper = false;
+        bool is_letter = low >= 'a' && low <= 'z';
+        if (c != '_')
+            buf_add_char(to, upper && is_letter ? (char)(low - 32) : low);
+        upper = c == '_';
     }
-    for (size_t i = 0; i < place; i++) {
-        struct slice other = read_secret(f->m->secrets.items[i].s).name;
-        if (slice_eq(camel_case(f, other, 0), buf_slice(&to))) {
-            buf_printf(&to, "%zu", place + 1);
-            break;
-        }
+}
+
+/* Two that come out the same are told apart by their place. */
+static struct slice camel_case(const struct facts *f, struct slice name, size_t place)
+{
+    struct buf to, other;
+    bool is_taken = false;
+    buf_init(&to, NAME_SIZE);
+    buf_init(&other, NAME_SIZE);
+    add_camel_case(&to, name);
+    for (size_t i = 0; i < place && !is_taken; i++) {
+        buf_clear(&other);
+        add_camel_case(&other, read_secret(f->m->secrets.items[i].s).name);
+        is_taken = slice_eq(buf_slice(&other), buf_slice(&to));
     }
+    if (is_taken)
+        buf_printf(&to, "%zu", place + 1);
     struct slice made = arena_dup(f->a, buf_slice(&to));
+    buf_done(&other);
     buf_done(&to);
     return made;
 }
@@ -191,15 +182,6 @@ static void money(const struct facts *f, const char *key, int64_t cents)
     facts_str(f, key, slice_from(text));
 }
 
-static struct slice whole_characters(struct slice s, size_t max)
-{
-    if (s.len <= max)
-        return s;
-    while (max && ((unsigned char)s.ptr[max] & 0xc0) == 0x80)
-        max--;
-    return slice_first(s, max);
-}
-
 static void price(const struct facts *f, const struct aws_price_of *of)
 {
     struct aws_price p = aws_price(of);
@@ -217,7 +199,7 @@ static void price(const struct facts *f, const struct aws_price_of *of)
 static void compute(const struct facts *f, const char *key, const struct aws_price_of *of)
 {
     char text[TITLE_MAX + 200];
-    struct slice title = whole_characters(f->m->title.s, TITLE_MAX);
+    struct slice title = text_first(f->m->title.s, TITLE_MAX);
     facts_begin(f, key);
     snprintf(text, sizeof text, "%.*s %s", SLICE_ARGS(title), abouts[of->compute]);
     facts_str(f, "description", slice_from(text));
@@ -251,30 +233,18 @@ static void computes(const struct facts *f, size_t named, size_t all)
 /* What the template sets itself, unless the target's env: does. */
 static void gives(const struct facts *f, size_t named)
 {
-    bool database = !is_set(f->t, SLICE("DATABASE_URL")),
-         server = !is_set(f->t, SLICE("DAIS_SECRET"));
+    bool database = !env_find(f->t, SLICE("DATABASE_URL")),
+         server = !env_find(f->t, SLICE("DAIS_SECRET"));
     facts_begin(f, "gives");
-    facts_bool(f, "public_url", !is_set(f->t, SLICE("PUBLIC_URL")));
+    facts_bool(f, "public_url", !env_find(f->t, SLICE("PUBLIC_URL")));
     facts_bool(f, "storage",
-               !is_set(f->t, SLICE("STORAGE_BACKEND")) && !is_set(f->t, SLICE("S3_BUCKET")) &&
-                   !is_set(f->t, SLICE("S3_REGION")));
-    facts_bool(f, "proxies", !is_set(f->t, SLICE("DAIS_TRUSTED_PROXIES")));
+               !env_find(f->t, SLICE("STORAGE_BACKEND")) && !env_find(f->t, SLICE("S3_BUCKET")) &&
+                   !env_find(f->t, SLICE("S3_REGION")));
+    facts_bool(f, "proxies", !env_find(f->t, SLICE("DAIS_TRUSTED_PROXIES")));
     facts_bool(f, "database_url", database);
     facts_bool(f, "server_secret", server);
     facts_bool(f, "secrets", database || server || named > 0);
     facts_end(f);
-}
-
-static void environment(const struct facts *f)
-{
-    facts_begin_list(f, "env");
-    for (size_t i = 0; i < f->t->env.n; i++) {
-        json_write_object(f->w);
-        facts_str(f, "name", f->t->env.items[i].key.s);
-        facts_str(f, "value", env_plain(f->a, f->t->env.items[i].value.s));
-        facts_end(f);
-    }
-    facts_end_list(f);
 }
 
 /* The stack's name may have letters, digits and hyphens, and no underscore. */
@@ -302,7 +272,6 @@ void facts_aws(const struct facts *f)
     size_t all = all_secrets(f, &named);
     computes(f, named, all);
     gives(f, named);
-    environment(f);
     facts_bool(f, "keeps_files", f->m->backend.persist.n > 0);
     facts_i64(f, "idle_s", idle_s(f->m));
     facts_end(f);
@@ -352,7 +321,7 @@ static void check_target(const struct checked *c)
     if (t->region.s.len && !is_region(t->region.s))
         problems_add(c->p, PROBLEM_ERROR, c->m->file, t->region.pos,
                      "region: %.*s is no region of AWS; they look like us-east-1",
-                     SLICE_ARGS(whole_characters(t->region.s, 60)));
+                     SLICE_ARGS(text_first(t->region.s, 60)));
     if (slice_is(t->compute.s, "cloudrun") || slice_is(t->compute.s, "containerapp"))
         problems_add(c->p, PROBLEM_ERROR, c->m->file, t->compute.pos,
                      "compute: AWS has no %.*s; use vm, express, fargate or apprunner",
@@ -409,7 +378,7 @@ static void check_secrets(const struct checked *c)
             problems_add(c->p, PROBLEM_WARNING, c->m->file, list->items[i].pos,
                          "secrets: containers get variables by name, so %.*s is not passed; write "
                          "out the names that are used",
-                         SLICE_ARGS(whole_characters(list->items[i].s, 60)));
+                         SLICE_ARGS(text_first(list->items[i].s, 60)));
     }
     if (list->n > PARAMETERS_MAX)
         problems_add(c->p, PROBLEM_ERROR, c->m->file, list->items[PARAMETERS_MAX].pos,

@@ -1,14 +1,14 @@
 /* Cloud Run and Container Apps: one container behind the cloud's own front end. */
-#include "base/sha256.h"
 #include "render/rows_impl.h"
 
-#define NAME_MAX_LEN 22 /* with "-service" the 30 of a Google service account */
-#define NAME_KEPT    16 /* of a name that had to be changed, before its digits */
-#define PLAIN_MAX    11 /* a storage account has 24, of which Azure's own 13 make it unique */
-#define TITLE_MAX    100
-#define MEMORY_STEP  512 /* MiB; both clouds sell it in these steps */
-#define AZURE_STEPS  16  /* the most of the consumption profile: 4 cores, 8 GiB */
-#define REQUEST_MAX  3600
+#define NAME_MAX_LEN    22 /* with "-service" the 30 of a Google service account */
+#define NAME_KEPT       16 /* of a name that had to be changed, before its digits */
+#define PLAIN_MAX       11 /* a storage account has 24, of which Azure's own 13 make it unique */
+#define TITLE_MAX       100
+#define MEMORY_STEP     512 /* MiB; both clouds sell it in these steps */
+#define AZURE_STEPS     16  /* the most of the consumption profile: 4 cores, 8 GiB */
+#define REQUEST_MAX     3600
+#define RUN_REQUEST_MAX (32 << 20) /* bytes of a request that Cloud Run takes */
 
 const struct render_row rows_cloudrun[] = {
     {"ops/cloudrun.service.yaml", "gcp/cloudrun.service.yaml", NULL, false},
@@ -38,8 +38,8 @@ static const char *const base_variables[] = {
     "S3_SECRET_ACCESS_KEY",
 };
 /* Refused by Cloud Run, and the front end's business on both. */
-static const char *const reserved[] = {"PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION",
-                                       "DAIS_LISTEN"};
+static const char *const reserved[] = {"PORT",        "K_SERVICE", "K_REVISION", "K_CONFIGURATION",
+                                       "DAIS_LISTEN", NULL};
 
 /* ---- names --------------------------------------------------------------------------------------
  */
@@ -53,8 +53,6 @@ static bool is_name_everywhere(struct slice s)
 /* The slug, if every service takes it as a name; else its start and digits of the whole. */
 static struct slice cloud_name(struct arena *a, struct slice slug)
 {
-    char hex[SHA256_HEX_LEN + 1];
-    struct sha256 h;
     struct buf name;
     if (is_name_everywhere(slug))
         return slug;
@@ -63,11 +61,8 @@ static struct slice cloud_name(struct arena *a, struct slice slug)
         if (slug.ptr[i] != '-' || (name.len && name.data[name.len - 1] != '-'))
             buf_add_char(&name, slug.ptr[i]);
     }
-    sha256_init(&h);
-    sha256_add(&h, slug);
-    sha256_end_hex(&h, hex);
     bool has_hyphen = slice_ends(buf_slice(&name), SLICE("-"));
-    buf_printf(&name, "%s%.5s", has_hyphen ? "" : "-", hex);
+    buf_printf(&name, "%s%.*s", has_hyphen ? "" : "-", SLICE_ARGS(text_digest(a, slug, 5)));
     struct slice made = arena_dup(a, buf_slice(&name));
     buf_done(&name);
     return made;
@@ -101,49 +96,14 @@ static struct slice secret_id(struct arena *a, struct slice variable)
     return (struct slice){to, n};
 }
 
-/* At most `max` bytes, and no character cut in two. */
-static struct slice cut_text(struct slice s, size_t max)
-{
-    if (s.len <= max)
-        return s;
-    while (max && ((unsigned char)s.ptr[max] & 0xc0) == 0x80)
-        max--;
-    return slice_first(s, max);
-}
-
 /* ---- variables ----------------------------------------------------------------------------------
  */
-
-static bool is_one_of(struct slice name, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (slice_is(name, names[i]))
-            return true;
-    }
-    return false;
-}
-#define IS_ONE_OF(name, table) is_one_of(name, table, sizeof(table) / sizeof *(table))
-
-static bool is_in_env(const struct facts *f, struct slice name)
-{
-    for (size_t i = 0; i < f->t->env.n; i++) {
-        if (slice_eq(f->t->env.items[i].key.s, name))
-            return true;
-    }
-    return false;
-}
-
-/* The name of "KEY", "KEY?" or "PREFIX_*". */
-static struct slice name_of(struct slice secret)
-{
-    bool is_marked = slice_ends(secret, SLICE("?")) || slice_ends(secret, SLICE("*"));
-    return slice_first(secret, secret.len - is_marked);
-}
 
 static bool is_secret(const struct facts *f, struct slice name)
 {
     for (size_t i = 0; i < f->m->secrets.n; i++) {
-        if (slice_eq(name_of(f->m->secrets.items[i].s), name))
+        char mark;
+        if (slice_eq(secret_stem(f->m->secrets.items[i].s, &mark), name))
             return true;
     }
     return false;
@@ -154,7 +114,7 @@ static void env(const struct facts *f)
     facts_begin_list(f, "env");
     for (size_t i = 0; i < f->t->env.n; i++) {
         const struct pair *one = &f->t->env.items[i];
-        if (IS_ONE_OF(one->key.s, reserved))
+        if (text_is_one_of(one->key.s, reserved))
             continue;
         json_write_object(f->w);
         facts_str(f, "name", one->key.s);
@@ -165,9 +125,26 @@ static void env(const struct facts *f)
     facts_begin(f, "set");
     for (size_t i = 0; i < sizeof base_variables / sizeof *base_variables; i++) {
         struct slice name = slice_from(base_variables[i]);
-        facts_bool(f, base_variables[i], is_in_env(f, name) || is_secret(f, name));
+        facts_bool(f, base_variables[i], env_find(f->t, name) || is_secret(f, name));
     }
     facts_end(f);
+}
+
+/* Of the template of Container Apps. Azure tells no case in them, nor in what secrets are named:
+ * a secret that is there already gets its place in the list. */
+static struct slice parameter(const struct facts *f, size_t place)
+{
+    static const char *const own[] = {"location",         "image",      "publicUrl", "withPostgres",
+                                      "databasePassword", "moreSecrets"};
+    const struct text *list = f->m->secrets.items;
+    char mark;
+    struct slice name = secret_stem(list[place].s, &mark), id = secret_id(f->a, name);
+    bool is_taken = false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        is_taken |= slice_eq(id, secret_id(f->a, slice_from(own[i])));
+    for (size_t i = 0; i < place; i++)
+        is_taken |= slice_eq(id, secret_id(f->a, secret_stem(list[i].s, &mark)));
+    return is_taken ? arena_printf(f->a, "%.*s_%zu", SLICE_ARGS(name), place + 1) : name;
 }
 
 /* `mark` is how the manifest ends such an entry: "" for those that must be there. */
@@ -175,13 +152,14 @@ static void secrets(const struct facts *f, const char *key, char mark)
 {
     facts_begin_list(f, key);
     for (size_t i = 0; i < f->m->secrets.n; i++) {
-        struct slice s = f->m->secrets.items[i].s, name = name_of(s);
-        char has = s.len > name.len ? s.ptr[s.len - 1] : '\0';
-        if (has != mark || is_in_env(f, name))
+        char has;
+        struct slice name = secret_stem(f->m->secrets.items[i].s, &has);
+        if (has != mark || env_find(f->t, name))
             continue;
         json_write_object(f->w);
         facts_str(f, "name", name);
-        facts_str(f, "id", secret_id(f->a, name));
+        facts_str(f, "parameter", parameter(f, i));
+        facts_str(f, "id", secret_id(f->a, parameter(f, i)));
         facts_end(f);
     }
     facts_end_list(f);
@@ -244,15 +222,6 @@ static struct slice health_path(const struct manifest *m)
     return SLICE("/healthz");
 }
 
-/* A request of Cloud Run has at most 32 MiB. */
-static bool has_large_bodies(const struct backend_conf *b)
-{
-    int64_t most = b->pos.line ? b->max_body_bytes : 0;
-    for (size_t i = 0; i < b->bounds.n; i++)
-        most = b->bounds.items[i].max_body_bytes > most ? b->bounds.items[i].max_body_bytes : most;
-    return most > (32 << 20);
-}
-
 static void nature(const struct facts *f)
 {
     const struct manifest *m = f->m;
@@ -265,7 +234,7 @@ static void nature(const struct facts *f)
     facts_bool(f, "is_static", !has_backend && !has_data);
     facts_i64(f, "timeout_s", has_backend || has_own ? REQUEST_MAX : 60);
     facts_str(f, "health_path", health_path(m));
-    facts_bool(f, "has_large_bodies", has_large_bodies(&m->backend));
+    facts_bool(f, "has_large_bodies", largest_request_bytes(&m->backend) > RUN_REQUEST_MAX);
 }
 
 void facts_clouds(const struct facts *f)
@@ -274,7 +243,7 @@ void facts_clouds(const struct facts *f)
     facts_begin(f, "clouds");
     facts_str(f, "name", name);
     facts_str(f, "plain_name", plain_name(f->a, name));
-    facts_str(f, "title", cut_text(f->m->title.s, TITLE_MAX));
+    facts_str(f, "title", text_first(f->m->title.s, TITLE_MAX));
     env(f);
     secrets(f, "required", '\0');
     secrets(f, "optional", '?');

@@ -20,13 +20,6 @@ const struct render_row rows_compose_azure[] = {COMPOSE("azure"), EXAMPLE("azure
 /* ---- names --------------------------------------------------------------------------------------
  */
 
-static bool is_one_of(const char *const *names, struct slice name)
-{
-    while (*names && !slice_is(name, *names))
-        names++;
-    return *names != NULL;
-}
-
 /* Names that YAML takes for something else need quotes. */
 static struct slice yaml_key(const struct facts *f, struct slice name)
 {
@@ -71,11 +64,11 @@ static bool is_on_server(const struct facts *f)
 static bool is_passed(const struct facts *f, struct slice setting)
 {
     bool is_aws = slice_is(slice_from(f->o->kind->name), "aws");
-    if (is_one_of(of_image, setting) || slice_is(setting, "AWS_PROFILE"))
+    if (text_is_one_of(setting, of_image) || slice_is(setting, "AWS_PROFILE"))
         return false;
     if (!is_on_server(f))
         return true;
-    return !is_one_of(of_network, setting) && (is_aws || !is_one_of(of_aws, setting));
+    return !text_is_one_of(setting, of_network) && (is_aws || !text_is_one_of(setting, of_aws));
 }
 
 /* ---- the app's own variables --------------------------------------------------------------------
@@ -116,13 +109,13 @@ static struct names find_names(const struct facts *f)
     struct names names = {.max = 1000};
     names.items = arena_zalloc(f->a, names.max * sizeof *names.items);
     for (size_t i = 0; i < m->secrets.n; i++) {
-        struct slice s = m->secrets.items[i].s;
-        bool may_be_missing = slice_ends(s, SLICE("?"));
-        if (!slice_ends(s, SLICE("*")))
-            add_name(&names, slice_first(s, s.len - may_be_missing),
-                     may_be_missing ? "A secret of the app; it runs without it."
-                                    : "A secret of the app, which needs it.",
-                     !may_be_missing);
+        char mark;
+        struct slice name = secret_stem(m->secrets.items[i].s, &mark);
+        if (mark != '*')
+            add_name(&names, name,
+                     mark == '?' ? "A secret of the app; it runs without it."
+                                 : "A secret of the app, which needs it.",
+                     mark == '\0');
     }
     add_variables(&names, &m->web.env.values, "For the page: `web.env` in dais.yaml names it.");
     add_variables(&names, &m->backend.env, "For the backend: `backend.env` in dais.yaml names it.");
@@ -142,11 +135,8 @@ static bool is_itself(const struct pair *one)
 /* What the target's `env` says of a name. */
 static const struct pair *fixed_find(const struct facts *f, struct slice name)
 {
-    for (size_t i = 0; i < f->t->env.n; i++) {
-        if (slice_eq(f->t->env.items[i].key.s, name) && !is_itself(&f->t->env.items[i]))
-            return &f->t->env.items[i];
-    }
-    return NULL;
+    const struct pair *found = env_find(f->t, name);
+    return found && !is_itself(found) ? found : NULL;
 }
 
 /* Takes $NAME or ${NAME} off the start. */
@@ -206,15 +196,16 @@ static void add_environment(const struct facts *f, const struct names *own)
         pass(f, own->items[i].name);
     for (int id = 0; id < SETTING_COUNT; id++) {
         struct slice name = slice_from(setting_about((enum setting_id)id).name);
-        if (is_passed(f, name) && !(is_on_server(f) && is_one_of(of_stores, name)))
+        if (is_passed(f, name) && !(is_on_server(f) && text_is_one_of(name, of_stores)))
             pass(f, name);
     }
     for (size_t i = 0; i < f->t->env.n; i++) {
         struct slice name = f->t->env.items[i].key.s;
-        bool is_done = setting_is_known(name) && (is_passed(f, name) || is_one_of(of_image, name));
+        bool is_done =
+            setting_is_known(name) && (is_passed(f, name) || text_is_one_of(name, of_image));
         for (size_t k = 0; k < own->n; k++)
             is_done |= slice_eq(own->items[k].name, name);
-        is_done |= is_on_server(f) && is_one_of(of_network, name);
+        is_done |= is_on_server(f) && text_is_one_of(name, of_network);
         if (!is_done)
             pass(f, name);
     }
@@ -230,7 +221,7 @@ static void add_examples(const struct facts *f, const struct names *own)
 {
     facts_begin_list(f, "own");
     for (size_t i = 0; i < own->n; i++) {
-        if (fixed_find(f, own->items[i].name) || is_one_of(of_compose, own->items[i].name))
+        if (fixed_find(f, own->items[i].name) || text_is_one_of(own->items[i].name, of_compose))
             continue;
         json_write_object(f->w);
         facts_str(f, "name", own->items[i].name);
@@ -253,9 +244,10 @@ static void add_examples(const struct facts *f, const struct names *own)
     facts_end_list(f);
     facts_begin_list(f, "patterns");
     for (size_t i = 0; i < f->m->secrets.n; i++) {
-        struct slice s = f->m->secrets.items[i].s;
-        if (slice_ends(s, SLICE("*")))
-            json_write_str(f->w, slice_first(s, s.len - 1));
+        char mark;
+        struct slice stem = secret_stem(f->m->secrets.items[i].s, &mark);
+        if (mark == '*')
+            json_write_str(f->w, stem);
     }
     facts_end_list(f);
 }
@@ -278,7 +270,7 @@ static void add_settings(const struct facts *f)
     for (int id = 0; id < SETTING_COUNT; id++) {
         struct setting_about about = setting_about((enum setting_id)id);
         struct slice name = slice_from(about.name);
-        if (is_one_of(of_template, name) || !is_passed(f, name) || fixed_find(f, name))
+        if (text_is_one_of(name, of_template) || !is_passed(f, name) || fixed_find(f, name))
             continue;
         json_write_object(f->w);
         facts_str(f, "name", name);
@@ -304,8 +296,8 @@ static bool reads(const struct manifest *m, const char *name)
         }
     }
     for (size_t i = 0; i < m->secrets.n; i++) {
-        struct slice s = m->secrets.items[i].s;
-        if (slice_is(slice_first(s, s.len - slice_ends(s, SLICE("?"))), name))
+        char mark;
+        if (slice_is(secret_stem(m->secrets.items[i].s, &mark), name) && mark != '*')
             return true;
     }
     return false;
@@ -320,14 +312,6 @@ static void add_stores(const struct facts *f)
     bool app_bucket = reads(m, "S3_BUCKET") || reads(m, "S3_ENDPOINT_URL");
     facts_bool(f, "app_reads_stores", app_database || app_bucket);
     facts_bool(f, "reads_stores", dais_database || m->files.n || app_database || app_bucket);
-}
-
-static struct slice underscored(const struct facts *f, struct slice slug)
-{
-    char *copy = arena_alloc(f->a, slug.len + 1);
-    for (size_t i = 0; i < slug.len; i++)
-        copy[i] = slug.ptr[i] == '-' ? '_' : slug.ptr[i];
-    return (struct slice){copy, slug.len};
 }
 
 /* Where each cloud is by default, and what the S3 API takes for its region. */
@@ -354,7 +338,7 @@ static void add_cloud(const struct facts *f)
               f->t->domain.s.len ? f->t->domain.s
               : f->m->hosts.n    ? f->m->hosts.items[0].s
                                  : SLICE(""));
-    facts_str(f, "database", underscored(f, f->m->slug.s));
+    facts_str(f, "database", text_underscored(f->a, f->m->slug.s));
 }
 
 void facts_compose(const struct facts *f)

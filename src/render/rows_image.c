@@ -21,7 +21,7 @@ const struct render_row rows_ci_image[] = {
 /* Is one of the words of a command a program that comes with Node? */
 static bool runs_node(struct slice command)
 {
-    static const char *const programs[] = {"npm", "npx", "node", "pnpm", "yarn", "corepack"};
+    static const char *const programs[] = {"npm", "npx", "node", "pnpm", "yarn", "corepack", NULL};
     size_t from = 0;
     for (size_t i = 0; i <= command.len; i++) {
         char c = i < command.len ? command.ptr[i] : ' ';
@@ -29,10 +29,8 @@ static bool runs_node(struct slice command)
         if (is_letter)
             continue;
         struct slice word = slice_first(slice_skip(command, from), i - from);
-        for (size_t k = 0; k < sizeof programs / sizeof *programs; k++) {
-            if (slice_is(word, programs[k]))
-                return true;
-        }
+        if (text_is_one_of(word, programs))
+            return true;
         from = i + 1;
     }
     return false;
@@ -95,6 +93,5 @@ void facts_image(const struct facts *f)
     facts_bool(f, "is_node", runs_node(web->build.s));
     /* Only what was built is taken over; where that is the whole folder, all of it. */
     facts_str(f, "web_root", has_build ? root : SLICE(""));
-    facts_bool(f, "has_backend", f->m->backend.run.s.len > 0);
     facts_end(f);
 }

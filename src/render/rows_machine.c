@@ -39,7 +39,7 @@ static const char *const taken[] = {
     "postfix", "postgresql", "postgres", "private", "proxy",  "python",  "redis-server", "root",
     "rsync",   "rsyslog",    "ssh",      "sshd",    "sudo",   "sync",    "sys",          "syslog",
     "systemd", "tor",        "udev",     "ucf",     "ufw",    "ubuntu",  "uucp",         "vim",
-};
+    NULL};
 
 #define USER_MAX     31 /* what Linux' tools take */
 #define USER_HASH    8
@@ -70,7 +70,8 @@ static bool is_host(struct slice s)
 static struct place place_of(const struct target *t)
 {
     struct place at = {SLICE("127.0.0.1"), DEFAULT_PORT, false};
-    const struct pair *listen = env_find(t, "DAIS_LISTEN"), *port = env_find(t, "PORT");
+    const struct pair *listen = env_find(t, SLICE("DAIS_LISTEN")),
+                      *port = env_find(t, SLICE("PORT"));
     struct slice digits = listen ? listen->value.s : SLICE("");
     ptrdiff_t colon = slice_rindex(digits, ':');
     if (colon >= 0) {
@@ -92,7 +93,6 @@ static void place(const struct facts *f)
 {
     struct place at = place_of(f->t);
     bool is_any = !at.host.len || slice_is(at.host, "0.0.0.0") || slice_is(at.host, "[::]");
-    facts_i64(f, "port", (int64_t)at.port);
     facts_str(f, "listen",
               at.host.len ? arena_printf(f->a, "%.*s:%u", SLICE_ARGS(at.host), (unsigned)at.port)
                           : arena_printf(f->a, "%u", (unsigned)at.port));
@@ -107,25 +107,18 @@ static void place(const struct facts *f)
 /* Of the units and the folders: the slug where it is free. */
 static struct slice name(const struct facts *f)
 {
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
-        if (slice_is(f->m->slug.s, taken[i]))
-            return arena_printf(f->a, "%s-app", taken[i]);
-    }
-    return f->m->slug.s;
+    struct slice slug = f->m->slug.s;
+    return text_is_one_of(slug, taken) ? arena_printf(f->a, "%.*s-app", SLICE_ARGS(slug)) : slug;
 }
 
 /* The same; a longer one is cut and told apart by its digest. */
 static struct slice user(const struct facts *f)
 {
-    char digits[SHA256_HEX_LEN + 1];
-    struct sha256 h;
     struct slice slug = name(f);
     if (slug.len <= USER_MAX)
         return slug;
-    sha256_init(&h);
-    sha256_add(&h, slug);
-    sha256_end_hex(&h, digits);
-    return arena_printf(f->a, "%.*s-%.*s", USER_MAX - USER_HASH - 1, slug.ptr, USER_HASH, digits);
+    return arena_printf(f->a, "%.*s-%.*s", USER_MAX - USER_HASH - 1, slug.ptr,
+                        SLICE_ARGS(text_digest(f->a, slug, USER_HASH)));
 }
 
 /* DAIS_LISTEN and PORT went into the socket; the folder is where everything looks for it. */
@@ -177,7 +170,7 @@ static void calendars(const struct facts *f)
 void facts_machine(const struct facts *f)
 {
     bool has_backend = f->m->backend.pos.line != 0;
-    bool has_url = env_find(f->t, "PUBLIC_URL") != NULL;
+    bool has_url = env_find(f->t, SLICE("PUBLIC_URL")) != NULL;
     facts_begin(f, "machine");
     facts_str(f, "name", name(f));
     facts_str(f, "user", user(f));
@@ -200,8 +193,9 @@ void facts_machine(const struct facts *f)
 
 static void check_env(const struct manifest *m, const struct target *t, struct problems *p)
 {
-    const struct pair *listen = env_find(t, "DAIS_LISTEN"), *data = env_find(t, "DAIS_DATA");
-    const struct pair *at = listen ? listen : env_find(t, "PORT");
+    const struct pair *listen = env_find(t, SLICE("DAIS_LISTEN")),
+                      *data = env_find(t, SLICE("DAIS_DATA"));
+    const struct pair *at = listen ? listen : env_find(t, SLICE("PORT"));
     if (at && place_of(t).is_odd)
         problems_add(p, PROBLEM_ERROR, m->file, at->value.pos,
                      "a machine's dais listens at an address with a port from 1 to 65535; leave "

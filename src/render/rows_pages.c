@@ -44,14 +44,6 @@ static bool repo_read(struct slice remote, struct repo *ret)
     return true;
 }
 
-static struct slice lower(struct arena *a, struct slice s)
-{
-    char *copy = (char *)(uintptr_t)arena_cstr(a, s);
-    for (size_t i = 0; i < s.len; i++)
-        copy[i] = copy[i] >= 'A' && copy[i] <= 'Z' ? (char)(copy[i] + 32) : copy[i];
-    return (struct slice){copy, s.len};
-}
-
 static bool is_name(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -68,8 +60,8 @@ static struct slice base_of(struct arena *a, const struct manifest *m, const str
 {
     struct slice base = m->web.base.s.len ? m->web.base.s : SLICE("/");
     bool is_personal =
-        is_github && slice_eq_nocase(lower(a, repo->name),
-                                     arena_printf(a, "%.*s.github.io", SLICE_ARGS(repo->owner)));
+        is_github &&
+        slice_eq_nocase(repo->name, arena_printf(a, "%.*s.github.io", SLICE_ARGS(repo->owner)));
     if (t->base.s.len)
         base = t->base.s;
     else if (t->domain.s.len || is_personal)
@@ -96,9 +88,9 @@ struct pages_place pages_place_of(struct arena *a, const struct manifest *m, con
         p.repository = arena_printf(a, "https://github.com/%.*s/%.*s", SLICE_ARGS(repo.owner),
                                     SLICE_ARGS(repo.name));
     if (t->domain.s.len)
-        p.origin = arena_printf(a, "https://%.*s", SLICE_ARGS(lower(a, t->domain.s)));
+        p.origin = arena_printf(a, "https://%.*s", SLICE_ARGS(text_lower(a, t->domain.s)));
     else if (is_github)
-        p.origin = arena_printf(a, "https://%.*s.github.io", SLICE_ARGS(lower(a, repo.owner)));
+        p.origin = arena_printf(a, "https://%.*s.github.io", SLICE_ARGS(text_lower(a, repo.owner)));
     struct slice api = t->api.s;
     while (slice_ends(api, SLICE("/")))
         api.len--;
@@ -138,9 +130,7 @@ void facts_pages(const struct facts *f)
     struct pages_place place = pages_place_of(f->a, f->m, f->t);
     facts_begin(f, "pages");
     facts_str(f, "base", place.base);
-    facts_str(f, "origin", place.origin);
     facts_str(f, "repository", place.repository);
-    facts_str(f, "api", place.api);
     facts_str(f, "word", f->t->name.s.len ? f->t->name.s : SLICE("pages"));
     facts_str(f, "artifact",
               f->o->below.len ? arena_printf(f->a, "%.*s/ops/pages", SLICE_ARGS(f->o->below))
@@ -154,7 +144,8 @@ void facts_pages(const struct facts *f)
         facts_end(f);
     }
     facts_end_list(f);
-    facts_bool(f, "has_docs", is_folder(f, "docs"));
+    facts_bool(f, "has_docs",
+               slice_is(slice_from(f->o->kind->name), "pages") && is_folder(f, "docs"));
     facts_end(f);
 }
 

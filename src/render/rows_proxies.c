@@ -19,17 +19,6 @@ const struct render_row rows_proxies[] = {
 /* ---- names --------------------------------------------------------------------------------------
  */
 
-/* In lower case, with `dash` for each `-`. */
-static struct slice lower(struct arena *a, struct slice s, char dash)
-{
-    char *copy = arena_alloc(a, s.len + 1);
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        copy[i] = c == '-' ? dash : c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
-    }
-    return (struct slice){copy, s.len};
-}
-
 static bool is_among(const struct slice *names, size_t n, struct slice name)
 {
     for (size_t i = 0; i < n; i++) {
@@ -46,9 +35,9 @@ static size_t find_names(const struct facts *f, struct slice **ret)
     struct slice *names = arena_zalloc(f->a, (hosts->n + 1) * sizeof *names);
     size_t n = 0;
     if (f->t->domain.s.len)
-        names[n++] = lower(f->a, f->t->domain.s, '-');
+        names[n++] = text_lower(f->a, f->t->domain.s);
     for (size_t i = 0; i < hosts->n; i++) {
-        struct slice name = lower(f->a, hosts->items[i].s, '-');
+        struct slice name = text_lower(f->a, hosts->items[i].s);
         if (!is_among(names, n, name))
             names[n++] = name;
     }
@@ -76,15 +65,10 @@ static void add_names(const struct facts *f)
 static struct slice identifier(const struct facts *f)
 {
     struct slice slug = f->m->slug.s;
-    char hex[SHA256_HEX_LEN + 1];
-    struct sha256 h;
-    if (slug.len > ID_MAX) {
-        sha256_init(&h);
-        sha256_add(&h, slug);
-        sha256_end_hex(&h, hex);
-        slug = arena_printf(f->a, "%.*s-%.*s", ID_MAX - HASH_CHARS - 1, slug.ptr, HASH_CHARS, hex);
-    }
-    return lower(f->a, arena_printf(f->a, "dais_%.*s", SLICE_ARGS(slug)), '_');
+    if (slug.len > ID_MAX)
+        slug = arena_printf(f->a, "%.*s-%.*s", ID_MAX - HASH_CHARS - 1, slug.ptr,
+                            SLICE_ARGS(text_digest(f->a, slug, HASH_CHARS)));
+    return text_underscored(f->a, arena_printf(f->a, "dais_%.*s", SLICE_ARGS(slug)));
 }
 
 /* ---- headers ------------------------------------------------------------------------------------
@@ -140,9 +124,7 @@ static int64_t larger(int64_t a, int64_t b)
 static void add_times(const struct facts *f)
 {
     const struct backend_conf *b = &f->m->backend;
-    int64_t ms = larger(b->pos.line ? b->timeout_ms : 0, QUIET_MS);
-    for (size_t i = 0; i < b->bounds.n; i++)
-        ms = larger(ms, b->bounds.items[i].timeout_ms);
+    int64_t ms = larger(longest_answer_ms(b), QUIET_MS);
     ms = larger(ms, b->pos.line ? b->websocket.idle_ms : 0) + 999;
     facts_i64(f, "longest_s", ms / 1000);
     facts_i64(f, "silence_s", (ms + LATER_MS) / 1000);

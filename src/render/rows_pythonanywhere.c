@@ -43,18 +43,6 @@ static void access_rows(const struct facts *f)
     facts_end_list(f);
 }
 
-static void env(const struct facts *f, const char *key, const struct pairs *list)
-{
-    facts_begin_list(f, key);
-    for (size_t i = 0; i < list->n; i++) {
-        json_write_object(f->w);
-        facts_str(f, "name", list->items[i].key.s);
-        facts_str(f, "value", list->items[i].value.s);
-        facts_end(f);
-    }
-    facts_end_list(f);
-}
-
 static void rewrites(const struct facts *f)
 {
     facts_begin_list(f, "rewrites");
@@ -105,15 +93,7 @@ static void application(const struct facts *f, const struct asgi *asgi)
     facts_texts(f, "made", &asgi->made);
     facts_texts(f, "asked", &asgi->asked);
     facts_texts(f, "others", &asgi->others);
-    env(f, "run_env", &asgi->env);
-}
-
-static bool has_long_requests(const struct backend_conf *b)
-{
-    bool is_long = b->timeout_ms > WORKER_MS;
-    for (size_t i = 0; i < b->bounds.n; i++)
-        is_long |= b->bounds.items[i].timeout_ms > WORKER_MS;
-    return b->pos.line && is_long;
+    facts_pairs(f, "run_env", &asgi->env);
 }
 
 static void lacks(const struct facts *f)
@@ -122,14 +102,12 @@ static void lacks(const struct facts *f)
     facts_bool(f, "has_backend", m->backend.pos.line != 0);
     facts_bool(f, "has_own_data", m->collections.n || m->files.n || m->publish.n);
     facts_bool(f, "has_jobs", m->jobs.n);
-    facts_bool(f, "has_auth", m->auth.pos.line != 0);
     facts_bool(f, "has_identity", m->backend.identity.header.s.len);
-    facts_bool(f, "has_websocket", m->backend.websocket.pos.line != 0);
     facts_bool(f, "has_cors", m->cors.origins.n);
     facts_bool(f, "has_redirects", m->web.redirects.n);
     facts_bool(f, "has_web_env", m->web.env.path.s.len);
     facts_bool(f, "has_outer_mount", has_outer_mount(m));
-    facts_bool(f, "has_long_requests", has_long_requests(&m->backend));
+    facts_bool(f, "has_long_requests", longest_answer_ms(&m->backend) > WORKER_MS);
     facts_str(f, "identity_header", m->backend.identity.header.s);
 }
 
@@ -139,7 +117,6 @@ void facts_pythonanywhere(const struct facts *f)
     asgi_find(f->a, f->m->backend.run.s, &asgi);
     facts_begin(f, "pythonanywhere");
     facts_bool(f, "has_classic", asgi.is_found);
-    facts_bool(f, "is_socket_run", slice_search(f->m->backend.run.s, SLICE("DAIS_SOCKET")) >= 0);
     application(f, &asgi);
     facts_texts(f, "static_first", &f->m->backend.static_first);
     access_rows(f);

@@ -1,8 +1,6 @@
 /* The workflow that tests, plans and deploys. */
 #include "render/rows_impl.h"
 
-#include <string.h>
-
 const struct render_row rows_workflow[] = {
     {".github/workflows/deploy.yml", "workflow/deploy.yml", NULL, false},
     {0},
@@ -126,9 +124,10 @@ static void check_secrets(const struct facts *f)
 {
     facts_begin_list(f, "check_secrets");
     for (size_t i = 0; i < f->m->secrets.n; i++) {
-        struct slice s = f->m->secrets.items[i].s;
-        if (!slice_ends(s, SLICE("?")) && !slice_ends(s, SLICE("*")))
-            json_write_str(f->w, s);
+        char mark;
+        struct slice name = secret_stem(f->m->secrets.items[i].s, &mark);
+        if (mark == '\0')
+            json_write_str(f->w, name);
     }
     facts_end_list(f);
 }

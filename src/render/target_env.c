@@ -27,10 +27,10 @@ static bool has_reference(struct slice value)
     return false;
 }
 
-const struct pair *env_find(const struct target *t, const char *name)
+const struct pair *env_find(const struct target *t, struct slice name)
 {
     for (size_t i = 0; t && i < t->env.n; i++) {
-        if (slice_is(t->env.items[i].key.s, name))
+        if (slice_eq(t->env.items[i].key.s, name))
             return &t->env.items[i];
     }
     return NULL;

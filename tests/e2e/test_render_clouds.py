@@ -460,6 +460,21 @@ def test_the_template(app, tmp_path):
         assert "NFS" in " ".join(template["metadata"]["notes"]) and "Blob" in " ".join(template["metadata"]["notes"])
 
 
+def test_secrets_that_azure_takes_for_one(tmp_path):
+    """Names of parameters and of secrets know no case, and the template has parameters of its own."""
+    secrets = ["API_KEY", "api_key?", "Image", "moresecrets?", "A", "A_", "FAMILY_*"]
+    app = write_app(tmp_path / "app", secrets=secrets)
+    template = template_of("azure", app, tmp_path / "out")
+    check_template(template)
+    given = [one for one in template["variables"]["given"] if one["variable"] not in ("DATABASE_URL", "DAIS_SECRET")]
+    assert [one["variable"] for one in given] == ["API_KEY", "Image", "A", "A_", "api_key", "moresecrets"]
+    assert len({one["name"] for one in given}) == len({one["value"].lower() for one in given}) == 6
+    parameters = [name.lower() for name in template["parameters"]]
+    assert len(parameters) == len(set(parameters)), parameters
+    example = json.loads((tmp_path / "out/ops/containerapp.parameters.example.json").read_text(encoding="utf-8"))
+    assert set(example["parameters"]) <= set(template["parameters"])
+
+
 def break_reference(template):
     template["outputs"]["url"]["value"] = "[parameters('missing')]"
 

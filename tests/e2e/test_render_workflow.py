@@ -191,7 +191,7 @@ def test_odd_values_arrive_unharmed(make_app, render, odd):
     quoted = json.dumps(odd)
     app = make_app("shop", {"web/index.html": "hi"}, f"title: {quoted}\nweb: {{ build: {quoted} }}\n"
                    f"backend: {{ setup: {quoted}, run: {quoted}, routes: [ /api/ ] }}\n"
-                   f"deploy: {{ x: {{ kind: aws, region: {quoted} }}, no: {{ kind: ssh, host: {quoted} }} }}\n")
+                   f"deploy: {{ x: {{ kind: aws, region: {quoted} }}, no: {{ kind: ssh, host: h.example }} }}\n")
     render(app, "gcp")  # of all kinds the least particular about regions
     jobs = check_workflow(app / ".github/workflows/deploy.yml")["jobs"]
     step, = [step for step in jobs["test"]["steps"] if step.get("name") == "Prepare the backend"]

@@ -21,8 +21,7 @@ static void render_one(struct arena *a, const struct manifest *m, const struct r
     struct render_files files;
     struct problems p;
     struct err e = {0};
-    const struct render_options o = {
-        .manifest = m, .kind = kind, .target = t, .word = slice_from(kind->name)};
+    const struct render_options o = {.manifest = m, .kind = kind, .target = t};
     problems_init(&p, a);
     if (render_files(a, &o, &files, &p, &e)) {
         look_at(&files);

@@ -54,8 +54,7 @@ static bool render_one(struct arena *a, const struct manifest *m, const struct r
     struct render_files files, again;
     struct problems p;
     struct err e = {0};
-    const struct render_options o = {
-        .manifest = m, .kind = kind, .target = t, .word = slice_from(kind->name)};
+    const struct render_options o = {.manifest = m, .kind = kind, .target = t};
     problems_init(&p, a);
     if (!render_files(a, &o, &files, &p, &e)) {
         if (e.code == ERR_INTERNAL)
@@ -137,5 +136,98 @@ static void no_template_is_idle(void **state)
     }
 }
 
+/* As a word of a template, or of the condition of a row. */
+static bool is_asked_for(struct slice key)
+{
+    for (const struct embedded *it = NULL; (it = embedded_next(it, "render/"));) {
+        struct slice text = {it->data, it->len};
+        for (ptrdiff_t at; (at = slice_search(text, key)) >= 0;) {
+            char before = at ? text.ptr[at - 1] : ' ';
+            text = slice_skip(text, (size_t)at + key.len);
+            char after = text.len ? text.ptr[0] : ' ';
+            if (strchr(". ", before) && strchr(". |%", after))
+                return true;
+        }
+    }
+    for (const struct render_kind *kind = render_kinds; kind->name; kind++)
+        for (size_t t = 0; kind->tables[t]; t++)
+            for (const struct render_row *row = kind->tables[t]; row->path; row++)
+                if (row->when && slice_ends(slice_from(row->when), key))
+                    return true;
+    return false;
+}
+
+static void look_for_idle(const struct json *facts, unsigned depth)
+{
+    assert_true(depth < 10);
+    json_each (it, facts) {
+        if (json_type(facts) == JSON_OBJECT && !is_asked_for(it.key))
+            fail_msg("no template asks for the fact %.*s", SLICE_ARGS(it.key));
+        if (json_type(it.value) >= JSON_ARRAY)
+            look_for_idle(it.value, depth + 1);
+    }
+}
+
+static void no_fact_is_idle(void **state)
+{
+    struct arena a;
+    struct err e = {0};
+    (void)state;
+    arena_init(&a, 64u << 20);
+    const struct manifest *m = load(&a, folders[0]);
+    assert_non_null(m);
+    const struct render_options o = {.manifest = m,
+                                     .kind = render_kind_find(SLICE("aws")),
+                                     .target = m->deploy.n ? &m->deploy.items[0] : NULL};
+    const struct json *facts = render_facts(&a, &o, &e);
+    assert_non_null(facts);
+    look_for_idle(facts, 0);
+    arena_done(&a);
+}
+
+/* A list of `n` lines of `line`, each with its number. */
+static void add_many(struct buf *to, const char *before, const char *after, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        buf_printf(to, "%s%u%s\n", before, i, after);
+}
+
+/* What no process could be given is refused, at once and by every kind. */
+static void too_many(void **state)
+{
+    static const struct {
+        unsigned secrets, env;
+        const char *said;
+    } rows[] = {{6000, 1, "`secrets` has 6000"}, {1, 6000, "`env` has 6000"}, {199, 500, NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct arena a;
+        struct problems p;
+        struct buf text;
+        struct err e = {0};
+        struct render_files files;
+        arena_init(&a, 256u << 20);
+        buf_init(&text, 1u << 20);
+        problems_init(&p, &a);
+        buf_add_str(&text, "app: a\nbackend: { run: x, routes: [/a] }\nsecrets:\n");
+        add_many(&text, "  - S_", "", rows[i].secrets);
+        buf_add_str(&text, "deploy:\n  d:\n    kind: droplet\n    env:\n");
+        add_many(&text, "      E_", ": x", rows[i].env);
+        struct manifest *m = manifest_parse(&a, buf_slice(&text), "dais.yaml", &p);
+        assert_true(m && !problems_has_errors(&p));
+        const struct render_options o = {
+            .manifest = m, .kind = render_kind_find(SLICE("ssh")), .target = &m->deploy.items[0]};
+        bool fine = render_files(&a, &o, &files, &p, &e);
+        buf_clear(&text);
+        problems_print(&p, &text);
+        buf_add_char(&text, '\0');
+        assert_int_equal(fine, rows[i].said == NULL);
+        assert_true(fine || strstr(text.data, rows[i].said));
+        buf_done(&text);
+        arena_done(&a);
+    }
+}
+
 TESTS(cmocka_unit_test(all_manifests), cmocka_unit_test(tables),
-      cmocka_unit_test(no_template_is_idle))
+      cmocka_unit_test(no_template_is_idle), cmocka_unit_test(no_fact_is_idle),
+      cmocka_unit_test(too_many))

@@ -29,8 +29,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    static const char *const names[] = {"out/a.yml", "out/sub/b.yml", "out/a.yml.dais-new",
-                                        "out/sub/b.yml.dais-new", "elsewhere"};
+    static const char *const names[] = {"out/a.yml",          "out/sub/b.yml",
+                                        "out/a.yml.dais-new", "out/sub/b.yml.dais-new",
+                                        "elsewhere",          "out/sub/.dais-site"};
     static const char *const folders[] = {"out/a.yml", "out/sub/b.yml", "out/sub", "out"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -86,7 +87,7 @@ static bool place(const char *a, const char *b, bool force, bool only_look)
         {.path = SLICE("a.yml"), .text = with_header(a), .mode = 0644},
         {.path = SLICE("sub/b.yml"), .text = with_header(b), .mode = 0755},
     };
-    const struct render_files files = {items, 2, SLICE("")};
+    const struct render_files files = {.items = items, .n = 2};
     const struct place_options o = {in("out"), force, only_look};
     memset(rows, 0, sizeof rows);
     error = (struct err){0};
@@ -215,7 +216,7 @@ static void failure_leaves_nothing(void **state)
         {.path = SLICE("sub/b.yml"), .text = with_header("1\n"), .mode = 0644},
         {.path = SLICE("a.yml"), .copy_of = "/nonexistent/file", .mode = 0644},
     };
-    const struct render_files files = {items, 2, SLICE("")};
+    const struct render_files files = {.items = items, .n = 2};
     const struct place_options o = {in("out"), false, false};
     memset(rows, 0, sizeof rows);
     assert_false(place_files(&arena, &o, &files, rows, &error));
@@ -223,25 +224,104 @@ static void failure_leaves_nothing(void **state)
     assert_true(is_absent("out")); /* nor the folders */
 }
 
+/* ---- files that a listing names
+ * ------------------------------------------------------------------
+ */
+
+static const char *digest_of(const char *name)
+{
+    char found[SHA256_HEX_LEN + 1];
+    assert_true(digest_of_file(in(name), found));
+    return arena_cstr(&arena, slice_from(found));
+}
+
+/* out/a.yml as a copy of `elsewhere`, or without `is_wanted` none, and sub/.dais-site with it. */
+static bool place_copy(bool is_wanted, bool force)
+{
+    struct render_file items[2] = {{.mode = 0644}, {.path = SLICE("sub/.dais-site"), .mode = 0644}};
+    struct render_files files = {.items = items + 1, .n = 1, .listing = items[1].path};
+    const struct place_options o = {in("out"), force, false};
+    struct buf list;
+    buf_init(&list, 1u << 20);
+    if (is_wanted) {
+        items[0].path = SLICE("sub/b.yml");
+        items[0].copy_of = in("elsewhere");
+        items[0].digest = digest_of("elsewhere");
+        files.items = items, files.n = 2;
+    }
+    struct slice line =
+        is_wanted ? arena_printf(&arena, "%s  b.yml\n", items[0].digest) : SLICE("");
+    assert_true(header_add(items[1].path, line, &list));
+    items[1].text = arena_dup(&arena, buf_slice(&list));
+    buf_done(&list);
+    memset(rows, 0, sizeof rows);
+    error = (struct err){0};
+    return place_find_gone(&arena, &o, &files, &error) &&
+           place_files(&arena, &o, &files, rows, &error);
+}
+
 static void copies(void **state)
 {
     (void)state;
     struct slice text = SLICE("bin\0ary\r\n");
     write_file("elsewhere", text);
-    struct render_file items[1] = {
-        {.path = SLICE("a.yml"), .copy_of = in("elsewhere"), .mode = 0644}};
-    const struct render_files files = {items, 1, SLICE("")};
-    const struct place_options o = {in("out"), false, false};
-    memset(rows, 0, sizeof rows);
-    assert_true(place_files(&arena, &o, &files, rows, &error));
+    assert_true(place_copy(true, false));
     assert_int_equal(rows[0].state, PLACE_NEW);
-    assert_true(is_file("out/a.yml", text));
-    assert_true(place_files(&arena, &o, &files, rows, &error));
+    assert_true(is_file("out/sub/b.yml", text));
+    assert_true(place_copy(true, false));
     assert_int_equal(rows[0].state, PLACE_SAME);
     write_file("elsewhere", SLICE("bin\0ary\n")); /* of copies the line ends count */
-    assert_true(place_files(&arena, &o, &files, rows, &error));
+    assert_true(place_copy(true, false));
     assert_int_equal(rows[0].state, PLACE_CHANGED);
-    assert_true(is_file("out/a.yml", SLICE("bin\0ary\n")));
+    assert_true(is_file("out/sub/b.yml", SLICE("bin\0ary\n")));
+    write_file("out/sub/b.yml", SLICE("mine"));
+    assert_true(place_copy(true, false));
+    assert_int_equal(rows[0].state, PLACE_KEPT);
+}
+
+static void gone(void **state)
+{
+    (void)state;
+    write_file("elsewhere", SLICE("1"));
+    assert_true(place_copy(true, false));
+    assert_true(place_copy(false, false));
+    assert_int_equal(rows[1].state, PLACE_GONE);
+    assert_true(is_absent("out/sub/b.yml"));
+}
+
+/* Somebody else was faster, or put a link there that leads nowhere: nothing is written for it. */
+static void gone_already(void **state)
+{
+    (void)state;
+    write_file("elsewhere", SLICE("1"));
+    assert_true(place_copy(true, false));
+    assert_int_equal(unlink(in("out/sub/b.yml")), 0);
+    assert_int_equal(symlink(in("nowhere"), in("out/sub/b.yml")), 0);
+    assert_true(place_copy(false, true));
+    assert_int_equal(rows[1].state, PLACE_SAME);
+    assert_true(is_absent("nowhere"));
+    assert_int_equal(unlink(in("out/sub/b.yml")), 0); /* still the link: else it has a mode of 0 */
+}
+
+/* A folder that is a link out of the place: nothing is read, written or removed through it. */
+static void folder_elsewhere(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(in("out"), 0755), 0);
+    assert_int_equal(mkdir(in("away"), 0755), 0);
+    assert_int_equal(symlink(in("away"), in("out/sub")), 0);
+    assert_false(place("1\n", "2\n", true, false));
+    assert_non_null(strstr(error.msg, "leads out of"));
+    assert_false(place("1\n", "2\n", false, true));
+    assert_true(is_absent("out/a.yml") && is_absent("away/b.yml"));
+    unlink(in("out/sub"));
+    assert_int_equal(mkdir(in("out/real"), 0755), 0);
+    assert_int_equal(symlink("real", in("out/sub")), 0);
+    assert_true(place("1\n", "2\n", false, false)); /* within it, a link is a folder like any */
+    assert_true(is_file("out/real/b.yml", with_header("2\n")));
+    unlink(in("out/real/b.yml"));
+    unlink(in("out/sub"));
+    assert_int_equal(rmdir(in("out/real")) + rmdir(in("away")), 0);
 }
 
 static void odd_folders(void **state)
@@ -252,7 +332,7 @@ static void odd_folders(void **state)
     for (size_t i = 0; i < sizeof deep; i += 100)
         deep[i] = '/';
     deep[sizeof deep - 1] = '\0';
-    const struct render_files files = {NULL, 0, SLICE("")};
+    const struct render_files files = {0};
     struct place_options o = {deep, false, false};
     assert_false(place_files(&arena, &o, &files, rows, &error));
     assert_non_null(strstr(error.msg, "too long"));
@@ -265,4 +345,5 @@ static void odd_folders(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 TESTS(T(new_same_changed), T(kept), T(line_ends), T(in_the_way), T(links), T(leftovers),
-      T(failure_leaves_nothing), T(copies), T(odd_folders))
+      T(failure_leaves_nothing), T(copies), T(gone), T(gone_already), T(folder_elsewhere),
+      T(odd_folders))
