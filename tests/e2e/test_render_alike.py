@@ -1,0 +1,114 @@
+# What holds wherever an app is rendered to: who is asked for health, values of a target, what an image can have.
+import configparser
+import json
+
+import pytest
+import yaml
+
+from rendering import render, tree
+
+CONTAINERS = ["local", "droplet", "aws", "gcp", "azure"]
+
+
+def app_of(folder, **keys):
+    (folder / "web").mkdir(parents=True)
+    (folder / "dais.yaml").write_text(json.dumps({"app": "desk", **keys}), encoding="utf-8")
+    return folder
+
+
+# ---- health: an app may answer /healthz itself, and to nobody -------------------------------------------
+@pytest.mark.parametrize("kind", ["droplet", "aws", "gcp", "azure"])
+def test_nobody_asks_the_app_for_the_health_of_dais(kind, tmp_path):
+    app = app_of(tmp_path / "app", backend={"run": "exec ./s", "routes": ["/healthz"],
+                                            "access": {"/healthz": "operator"}})
+    render(kind, app, tmp_path / "out")
+    compose = yaml.safe_load((tmp_path / f"out/ops/docker-compose.{kind}.yml").read_text())
+    assert compose["services"]["app"]["healthcheck"]["test"][-2:] == ["--path", "/_/healthz"]
+    for file in (tmp_path / "out/ops").glob("cloudformation.*.json"):
+        assert '"/healthz"' not in file.read_text(), file
+
+
+# ---- values of a target --------------------------------------------------------------------------------
+ENV = {"PRICE": "5 $$ or $$HOME", "TOKEN_COPY": "x${TOKEN}y", "TOKEN": "$TOKEN", "PUBLIC_URL": "$TOKEN"}
+
+
+def value_app(tmp_path, kind):
+    return app_of(tmp_path / "app", secrets=["TOKEN"], backend={"run": "exec ./s", "routes": ["/api/"]},
+                  deploy={"there": {"kind": kind, "env": ENV}})
+
+
+def variables(kind, out):
+    if kind == "gcp":
+        service = yaml.safe_load((out / "ops/cloudrun.service.yaml").read_text())
+        return {one["name"]: one.get("value", "secret") for one in
+                service["spec"]["template"]["spec"]["containers"][0]["env"]}
+    if kind == "azure":
+        return {one["name"]: one["value"] for one in
+                json.loads((out / "ops/containerapp.json").read_text())["variables"]["env"]}
+    if kind == "droplet":
+        unit = (out / "ops/app.service").read_text().splitlines()
+        words = [line.partition("=")[2].strip('"') for line in unit if line.startswith("Environment=")]
+    else:
+        words = [line for line in (out / "ops/pythonanywhere/.env.example").read_text().splitlines() if "=" in line]
+    return {word.partition("=")[0]: word.partition("=")[2].strip("'") for word in words}
+
+
+@pytest.mark.parametrize("kind", ["droplet", "gcp", "azure", "pythonanywhere"])
+def test_a_value_is_the_same_where_nothing_replaces_variables(kind, tmp_path):
+    done = render("there", value_app(tmp_path, kind), tmp_path / "out")
+    found = variables(kind, tmp_path / "out")
+    assert found["PRICE"] == "5 $ or $HOME"
+    assert "TOKEN_COPY" not in found and "TOKEN" not in found.get("PUBLIC_URL", "")
+    assert found.get("TOKEN") in {"droplet": [None], "gcp": ["secret"], "azure": [None], "pythonanywhere": [""]}[kind]
+    warnings = [line for line in done.stderr.splitlines() if "warning: env: " in line]
+    assert len(warnings) == 2 and "TOKEN_COPY takes the value of $TOKEN" in warnings[0], done.stderr
+    assert "dais.yaml:1:" in warnings[0]
+    assert all(b"x${TOKEN}y" not in data for name, data in tree(tmp_path / "out").items() if "compose" not in name)
+
+
+# ---- what an image can have ----------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", CONTAINERS)
+@pytest.mark.parametrize("keys,said", [
+    ({"web": {"mounts": {"/kit/": "../kit"}}}, "`../kit` is outside of the app's folder"),
+    ({"web": {"mounts": {"/kit/": "/usr/share"}}}, "`/usr/share` is outside of the app's folder"),
+    ({"web": {"root": "docker/site"}}, "`docker/site` is not in the image"),
+    ({"web": {"root": "docker/site", "build": "make"}}, "`docker/site` is not in the image"),
+    ({"web": {"mounts": {"/kit/": "x/../node_modules/kit"}}}, "node_modules/kit` is not in the image"),
+    ({"web": {"root": "./ops/site"}}, "`./ops/site` is not in the image"),
+    ({"backend": {"url": "http://127.0.0.1:9000", "routes": ["/api/"]}}, "http://127.0.0.1:9000"),
+    ({"backend": {"url": "http://[::1]:9000", "routes": ["/api/"]}}, "http://[::1]:9000"),
+    ({"backend": {"url": "http://localhost:9000", "routes": ["/api/"]}}, "http://localhost:9000"),
+])
+def test_what_an_image_lacks_is_said_with_its_place(kind, keys, said, tmp_path):
+    app = app_of(tmp_path / "app", **keys)
+    for folder in ("../kit", "docker/site", "x", "node_modules/kit", "ops/site"):
+        (app / folder).mkdir(parents=True, exist_ok=True)
+    done = render(kind, app, tmp_path / "out")
+    told = [line for line in done.stderr.splitlines() if said in line]
+    assert len(told) == 1 and "dais.yaml:1:" in told[0] and "warning: " in told[0], done.stderr
+
+
+@pytest.mark.parametrize("keys", [
+    {"web": {"root": "dist/docker", "mounts": {"/a/": "datasets", "/b/": "x/../opsis", "/c/": "x/data", "/d/": "."}}},
+    {"web": {"root": "data/site", "build": "make"}},
+    {"backend": {"url": "http://10.0.0.7:9000", "routes": ["/api/"]}},
+])
+def test_what_an_image_has_is_no_reason_to_warn(keys, tmp_path):
+    app = app_of(tmp_path / "app", **keys)
+    for folder in ("dist/docker", "datasets", "x/data", "opsis", "data/site"):
+        (app / folder).mkdir(parents=True)
+    assert "image" not in render("local", app, tmp_path / "out").stderr
+
+
+# ---- where dais listens --------------------------------------------------------------------------------
+@pytest.mark.parametrize("env,at", [({}, "127.0.0.1:8000"), ({"PORT": "8080"}, "127.0.0.1:8080"),
+                                    ({"DAIS_LISTEN": "0.0.0.0:9000"}, "127.0.0.1:9000")])
+def test_proxies_ask_where_the_socket_listens(env, at, tmp_path):
+    app = app_of(tmp_path / "app", deploy={"there": {"kind": "droplet", "env": env}})
+    render("there", app, tmp_path / "out")
+    ops = tmp_path / "out/ops"
+    assert f"    server {at};" in (ops / "nginx.conf").read_text()
+    assert f"{{$DAIS_UPSTREAM:{at}}}" in (ops / "Caddyfile").read_text()
+    unit = configparser.RawConfigParser(strict=False)
+    unit.read(ops / "app.socket")
+    assert unit["Socket"]["ListenStream"].rpartition(":")[2] == at.rpartition(":")[2]
