@@ -247,6 +247,18 @@ static void print_text(const struct placed *rows, const struct render_files *fil
         printf("\n%.*s", SLICE_ARGS(files->next));
 }
 
+/* As a word of a shell; a newline in it would be two lines of the terminal, and is harmless. */
+static void print_for_shell(struct slice path)
+{
+    putchar('\'');
+    for (size_t i = 0; i < path.len; i++) {
+        if (path.ptr[i] == '\'')
+            fputs("'\\'", stdout);
+        putchar(path.ptr[i]);
+    }
+    putchar('\'');
+}
+
 /* They are written below the app's folder like everything else, never outside of it. */
 static void tell_of_workflows(const struct render_options *o, const struct render_files *files)
 {
@@ -259,12 +271,14 @@ static void tell_of_workflows(const struct render_options *o, const struct rende
         if (is_first)
             printf(
                 "\nGitHub reads workflows at the top of a repository, and this app is in %.*s of "
-                "one.\nCopy them there; their steps run in the app's folder:\n",
+                "one.\nCopy them, at the top; their steps run in the app's folder:\n"
+                "  mkdir -p .github/workflows\n",
                 SLICE_ARGS(o->below));
         is_first = false;
-        printf("  cp %.*s/%.*s %.*s%.*s-%.*s\n", SLICE_ARGS(o->below), SLICE_ARGS(path),
-               SLICE_ARGS(folder), SLICE_ARGS(o->manifest->slug.s),
-               SLICE_ARGS(slice_skip(path, folder.len)));
+        fputs("  cp ", stdout);
+        print_for_shell(o->below);
+        printf("/%.*s %.*s%.*s-%.*s\n", SLICE_ARGS(path), SLICE_ARGS(folder),
+               SLICE_ARGS(o->manifest->slug.s), SLICE_ARGS(slice_skip(path, folder.len)));
     }
 }
 

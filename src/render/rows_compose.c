@@ -12,10 +12,18 @@
         "ops/.env." kind ".example", "compose/env.example", NULL, false \
     }
 
-const struct render_row rows_compose_droplet[] = {COMPOSE("droplet"), EXAMPLE("droplet"), {0}};
-const struct render_row rows_compose_aws[] = {COMPOSE("aws"), EXAMPLE("aws"), {0}};
-const struct render_row rows_compose_gcp[] = {COMPOSE("gcp"), EXAMPLE("gcp"), {0}};
-const struct render_row rows_compose_azure[] = {COMPOSE("azure"), EXAMPLE("azure"), {0}};
+#define TABLE(kind)                                                                         \
+    {                                                                                       \
+        COMPOSE(kind), EXAMPLE(kind), {"ops/.gitignore", "compose/gitignore", NULL, false}, \
+        {                                                                                   \
+            0                                                                               \
+        }                                                                                   \
+    }
+
+const struct render_row rows_compose_droplet[] = TABLE("droplet");
+const struct render_row rows_compose_aws[] = TABLE("aws");
+const struct render_row rows_compose_gcp[] = TABLE("gcp");
+const struct render_row rows_compose_azure[] = TABLE("azure");
 
 /* ---- names --------------------------------------------------------------------------------------
  */

@@ -9,6 +9,7 @@ const struct render_row rows_pythonanywhere[] = {
     {"ops/pythonanywhere/run.sh", "pythonanywhere/run", NULL, true},
     {"ops/pythonanywhere/wsgi.py", "pythonanywhere/wsgi", "pythonanywhere.has_classic", false},
     {"ops/pythonanywhere/.env.example", "pythonanywhere/env.example", NULL, false},
+    {"ops/.gitignore", "compose/gitignore", NULL, false},
     {"ops/pythonanywhere/upload.txt", "pythonanywhere/upload.txt", NULL, false},
     {0},
 };

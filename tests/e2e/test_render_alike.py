@@ -1,6 +1,7 @@
 # What holds wherever an app is rendered to: who is asked for health, values of a target, what an image can have.
 import configparser
 import json
+import subprocess
 
 import pytest
 import yaml
@@ -112,3 +113,49 @@ def test_proxies_ask_where_the_socket_listens(env, at, tmp_path):
     unit = configparser.RawConfigParser(strict=False)
     unit.read(ops / "app.socket")
     assert unit["Socket"]["ListenStream"].rpartition(":")[2] == at.rpartition(":")[2]
+
+
+# ---- secrets stay where they are filled in -------------------------------------------------------------
+@pytest.mark.parametrize("kind,files", [
+    ("droplet", ["ops/.env"]), ("aws", ["ops/.env"]), ("gcp", ["ops/.env"]),
+    ("azure", ["ops/.env", "ops/containerapp.parameters.json"]), ("pythonanywhere", ["ops/pythonanywhere/.env"])])
+def test_files_with_secrets_are_never_committed(kind, files, tmp_path):
+    app = app_of(tmp_path / "app")
+    render(kind, app)
+    for file in files:
+        (app / file).write_text("KEY=hidden\n")
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=app, text=True, capture_output=True, check=True).stdout
+    git("init", "-q")
+    git("add", ".")
+    added = git("ls-files").splitlines()
+    assert not set(files) & set(added)
+    examples = [name for name in added if ".env" in name]
+    assert any(name.endswith(".example") for name in examples), added
+    if kind == "azure":
+        assert "ops/containerapp.parameters.example.json" in added
+
+
+def test_an_update_takes_no_env_file_with_it(tmp_path):
+    app = app_of(tmp_path / "app")
+    render("droplet", app)
+    secret = [app / name for name in (".env", ".env.production", "ops/.env", "web/.env.local")]
+    for file in secret:
+        file.write_text("KEY=hidden\n")
+    command, = [line for line in (app / "ops/README.md").read_text().splitlines() if line.startswith("tar --exclude")]
+    packed = subprocess.run(command.partition(" | ssh")[0] + " | tar -tz", shell=True, cwd=app, text=True,
+                            capture_output=True, check=True).stdout.splitlines()
+    assert "./dais.yaml" in packed
+    assert not [name for name in packed if name.rpartition("/")[2].startswith(".env")], packed
+
+
+# ---- commands that are printed -------------------------------------------------------------------------
+def test_workflows_are_copied_as_it_says(tmp_path):
+    app = app_of(tmp_path / "repo/some apps/desk")
+    subprocess.run(["git", "init", "-q", tmp_path / "repo"], check=True)
+    said = render("droplet", app).stdout.splitlines()
+    at = next(i for i, line in enumerate(said) if line.startswith("GitHub reads workflows"))
+    commands = [line for line in said[at:] if line.startswith("  ")]
+    subprocess.run("\n".join(["set -e", *commands]), shell=True, cwd=tmp_path / "repo", check=True)
+    assert (tmp_path / "repo/.github/workflows/desk-deploy.yml").read_bytes() == \
+        (app / ".github/workflows/deploy.yml").read_bytes()
