@@ -218,6 +218,18 @@ def test_run_sh_checks_a_release_with_the_secrets_it_will_have(tmp_path):
     assert (home / "current/app/dais.yaml").is_file()
 
 
+def test_run_sh_needs_no_env_and_takes_none_from_the_tarball(tmp_path):
+    app = write_app(tmp_path / "src", "app: notes\nweb: { root: web }\nsecrets: [ \"KEY?\" ]\n")
+    (app / ".env").write_text("KEY=of-the-laptop\n", encoding="utf-8")
+    home = tmp_path / "home" / "notes"
+    home.mkdir(parents=True)
+    shutil.copy(render(app, tmp_path / "out") / "run.sh", home)
+    pack(app, home / "app.tar.gz")
+    with site(home, tmp_path) as (sock, _):
+        assert wait_for(lambda: answers(sock), "an answer", 30).body == b"<h1>hello</h1>\n"
+    assert os.readlink(home / "current/app/.env") == str(home / ".env")
+
+
 def test_run_sh_without_a_release_says_so(tmp_path):
     app = write_app(tmp_path / "src", "app: notes\nweb: { root: web }\n")
     script = render(app, tmp_path / "out") / "run.sh"
