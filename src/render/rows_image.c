@@ -51,12 +51,73 @@ static bool leads_out(struct slice path)
     return depth < 0;
 }
 
+/* What .dockerignore leaves out, at the top and at any depth; the Dockerfile removes `docker`. */
+static const char *const left_out[] = {"docker", "ops", "data", ".dais", ".github", NULL};
+static const char *const left_out_anywhere[] = {"node_modules", ".venv", ".git", "__pycache__",
+                                                NULL};
+
+static bool is_listed(struct slice name, const char *const *list)
+{
+    while (*list && !slice_is(name, *list))
+        list++;
+    return *list != NULL;
+}
+
+/* The part of a path that keeps it out of the image; "" when none does. */
+static struct slice left_out_part(struct slice path)
+{
+    struct slice part, found = SLICE("");
+    size_t depth = 0, found_at = 0;
+    while (slice_cut(&path, '/', &part)) {
+        if (slice_is(part, "..")) {
+            found = depth == found_at ? SLICE("") : found;
+            depth -= depth > 0;
+        } else if (part.len && !slice_is(part, ".")) {
+            depth++;
+            bool is_out =
+                is_listed(part, left_out_anywhere) || (depth == 1 && is_listed(part, left_out));
+            if (is_out && !found.len) {
+                found = part;
+                found_at = depth;
+            }
+        }
+    }
+    return found;
+}
+
+/* What web.build makes is made in the image, where only the folder `docker` is removed again. */
+static void check_left_out(const struct manifest *m, const struct text *folder, bool is_built,
+                           struct problems *p)
+{
+    struct slice name = left_out_part(folder->s);
+    if (!leads_out(folder->s) && name.len && (!is_built || slice_is(name, "docker")))
+        problems_add(p, PROBLEM_WARNING, m->file, folder->pos,
+                     "`%.*s` is not in the image: .dockerignore leaves out `%.*s`; choose another "
+                     "folder",
+                     SLICE_ARGS(folder->s), SLICE_ARGS(name));
+}
+
+static void check_url(const struct manifest *m, struct problems *p)
+{
+    static const char *const ours[] = {"http://127.", "http://[::1]", "http://localhost"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (slice_starts(m->backend.url.s, slice_from(ours[i])))
+            problems_add(p, PROBLEM_WARNING, m->file, m->backend.url.pos,
+                         "in a container %.*s is the container itself, where this backend is not; "
+                         "name an address that leads to it, or run dais without a container",
+                         SLICE_ARGS(m->backend.url.s));
+    }
+}
+
 /* An image and a release are made of the app's folder and nothing else. */
 void check_image(const struct manifest *m, const struct target *t, struct problems *p)
 {
     (void)t;
+    check_left_out(m, &m->web.root, m->web.build.s.len > 0, p);
+    check_url(m, p);
     for (size_t i = 0; i < m->web.mounts.n; i++) {
         const struct text *folder = &m->web.mounts.items[i].folder;
+        check_left_out(m, folder, false, p);
         if (leads_out(folder->s))
             problems_add(p, PROBLEM_WARNING, m->file, folder->pos,
                          "`%.*s` lies outside the app's folder, so neither an image nor a release "

@@ -205,7 +205,8 @@ def test_run_sh_unpacks_switches_and_keeps(tmp_path):
 
 
 def test_run_sh_checks_a_release_with_the_secrets_it_will_have(tmp_path):
-    app = write_app(tmp_path / "src", "app: notes\nweb: { root: web }\nsecrets: [ NEEDED ]\n")
+    app = write_app(tmp_path / "src", "app: notes\nsecrets: [ NEEDED ]\n"
+                    "backend: { run: exec ./server $PORT, routes: [ /api/ ] }\n")
     home = tmp_path / "home" / "notes"
     home.mkdir(parents=True)
     shutil.copy(render(app, tmp_path / "out") / "run.sh", home)
