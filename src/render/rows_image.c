@@ -4,6 +4,7 @@
 const struct render_row rows_image[] = {
     {"docker/app.Dockerfile", "local/app.Dockerfile", NULL, false},
     {".dockerignore", "local/dockerignore", NULL, false},
+    {"docker/.gitignore", "local/gitignore", NULL, false},
     {0},
 };
 
