@@ -17,4 +17,4 @@ struct asgi {
 
 /* Reads a command as a shell would cut it into words: `cd x && A=b exec uvicorn m:app --port
  * $PORT`. Nothing is run and nothing expanded. In the arena. */
-void asgi_find(struct arena *a, struct slice command, struct asgi *ret);
+void asgi_find(struct arena *a, struct slice run, struct asgi *ret);

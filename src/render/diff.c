@@ -102,7 +102,9 @@ static void advance(char kind, size_t *i, size_t *j)
 
 static void add_line(struct diff *d, char kind, size_t i, size_t j)
 {
-    struct slice line = kind == '+' ? d->b.lines[j] : d->a.lines[i];
+    const struct side *side = kind == '+' ? &d->b : &d->a;
+    must(side->lines);
+    struct slice line = side->lines[kind == '+' ? j : i];
     buf_add_char(d->to, kind);
     buf_add(d->to, line);
     if (!slice_ends(line, SLICE("\n")))

@@ -155,13 +155,14 @@ static bool look_at_listed(const struct place *p, const struct render_file *f, s
         return errno == ENOENT || errno == ENOTDIR ||
                (errno == EISDIR ? err_set(p->e, ERR_IO, "%s is in the way: it is no file", path)
                                 : err_set_sys(p->e, ERR_IO, "%s cannot be read", path));
+    must(f->digest || f->is_gone);
     const char *was = map_find(&p->listing.digests, f->path);
     bool is_ours = (was && strcmp(was, there) == 0) || p->o->force;
     ret->is_foreign = !was;
-    ret->state = !f->is_gone && strcmp(there, f->digest) == 0 ? PLACE_SAME
-                 : !is_ours                                   ? PLACE_KEPT
-                 : f->is_gone                                 ? PLACE_GONE
-                                                              : PLACE_CHANGED;
+    ret->state = f->digest && strcmp(there, f->digest) == 0 ? PLACE_SAME
+                 : !is_ours                                 ? PLACE_KEPT
+                 : f->is_gone                               ? PLACE_GONE
+                                                            : PLACE_CHANGED;
     if (ret->state == PLACE_KEPT)
         ret->diff = make_listed_diff(p, f, path);
     return true;

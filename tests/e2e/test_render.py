@@ -302,9 +302,8 @@ def test_read_only(app):
     out.chmod(0o555)
     line = command("local", app, out)
     if os.geteuid() == 0:
-        line = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *line]
-        if subprocess.run([*line[:4], "test", "-x", DAIS_BIN, "-a", "-r", app / "dais.yaml"], check=False).returncode:
-            pytest.skip("nobody cannot reach the program from here")
+        shutil.copy(DAIS_BIN, app.parent / "dais")  # where it was built may be closed to nobody
+        line = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", app.parent / "dais", *line[1:]]
     done = subprocess.run(line, env=clean_env(app), capture_output=True, text=True, check=False)
     assert done.returncode == 11 and "Permission denied" in done.stderr, done.stderr
     assert os.listdir(out) == ["keep"]

@@ -222,7 +222,7 @@ static void too_many(void **state)
         problems_print(&p, &text);
         buf_add_char(&text, '\0');
         assert_int_equal(fine, rows[i].said == NULL);
-        assert_true(fine || strstr(text.data, rows[i].said));
+        assert_true(fine || (rows[i].said && strstr(text.data, rows[i].said)));
         buf_done(&text);
         arena_done(&a);
     }
