@@ -15,7 +15,10 @@ BUILD_PACKAGES := gcc make pkg-config libc6-dev libuv1-dev libyaml-dev libbrotli
 WEB_PACKAGES   := nodejs npm
 TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang-tidy cppcheck \
 	python3 python3-pytest python3-yaml python3-fastapi python3-uvicorn python3-websockets \
-	chromium chromium-driver python3-selenium brotli git openssl
+	shellcheck uwsgi-core uwsgi-plugin-python3 \
+	chromium chromium-driver python3-selenium brotli git openssl curl nginx-light caddy \
+	podman runc mmdebstrap docker-compose podman-compose python3-dotenv \
+	cloud-init prometheus systemd
 BENCH_PACKAGES := wrk nginx-light caddy
 
 # ---- flags ------------------------------------------------------------------------------------

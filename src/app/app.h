@@ -11,6 +11,7 @@ struct app_options {
     size_t n_dirs;
     const char *listen, *data; /* flags; NULL where not given */
     bool dev;
+    bool no_web;                        /* app_release: web.build was run before */
     struct identity_source *identities; /* of all apps, for tests; NULL: the real ones */
 };
 
@@ -21,6 +22,10 @@ int app_serve(const struct app_options *options);
  * after the other, with DAIS_BASE set to where the app will be reached. Output goes to the
  * terminal. Problems of the manifests are printed; false with the reason in *e. */
 bool app_build(const struct app_options *options, bool only_missing, struct err *e);
+
+/* That, and then each app's backend is made ready and its folder sealed (edge/seal.h), so that it
+ * can be served as it is, by anybody, from a read-only file system. */
+bool app_release(const struct app_options *options, struct err *e);
 
 /* Where the running server of these folders can be reached: its control socket's path. */
 bool app_control_path(const struct app_options *options, char *to, size_t n, struct err *e);

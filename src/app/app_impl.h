@@ -77,7 +77,7 @@ void check_data_is_private(struct host *h, struct problems *p);
 /* The values of a manifest with settings in place of their names; in the host's arena. */
 struct pairs host_expand(struct host *h, const struct pairs *values);
 
-/* environment.c: in the host's arena */
+/* environment.c: in the host's arena; life is NULL where nothing is served yet */
 struct pairs backend_environment(struct host *h, const struct app *app, const struct life *life);
 /* What no process can be given is refused beforehand. */
 bool environment_fits(const struct pairs *env, struct err *e);
@@ -130,10 +130,15 @@ struct life {
     struct list backends;  /* all that run: backend_rows */
     struct reload *reload; /* the one under way; loop 0 */
     struct list asks;      /* for one, which wait */
+    unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */
     _Atomic bool is_draining;
     _Atomic uint64_t reloads, reload_failures;
     int exit_code;
 };
+
+/* init.c: as the first process of a container, goes on in a child and never returns in the parent,
+ * which reaps and passes signals on. Before there is anything else. */
+void init_split(void);
 
 struct life *life_of(const struct req *rq);
 size_t life_file_bytes(struct life *l); /* contents of files held in memory; any thread */
@@ -149,6 +154,13 @@ void life_reload(struct life *l, struct reload_ask *ask);
 void life_reload_end(struct life *l); /* after the loops: whoever waits is told */
 void life_log_problems(enum log_level level, struct slice text); /* a log line for each of theirs */
 void life_hangup(struct life *l); /* loop 0: the same; only the log tells */
+
+/* systemd.c: the service manager's side. Both read and leave the environment: before threads. */
+#define SYSTEMD_FIRST 3
+unsigned systemd_sockets(void); /* how many came; none of them outlives an exec */
+void systemd_meet(void);
+/* "READY=1"; nothing when nobody wants to know. Waits so long for a manager that is busy. */
+void systemd_tell(const char *state, unsigned patience_s);
 
 /* ---- tables of routes
  * ----------------------------------------------------------------------------- */

@@ -47,6 +47,8 @@ static struct slice public_url(const struct host *h, const struct app *app, cons
         return set;
     if (set.len)
         return arena_printf(a, "%.*s%.*s", SLICE_ARGS(set), SLICE_ARGS(app->mount));
+    if (!life)
+        return SLICE("");
     struct slice base = listener_url(life->listeners[0], &port, a);
     return base.len ? without_slash(app_url(app, base, port, a)) : base;
 }

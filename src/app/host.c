@@ -283,6 +283,8 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     check_data_is_private(h, p);
     for (size_t i = 0; is_to_run && i < h->n_apps; i++)
         secrets_check(&h->settings, h->apps[i].manifest, &h->apps[i].secrets, p);
+    for (size_t i = 0; is_to_run && i < h->n_apps; i++)
+        seal_check(h->apps[i].manifest, h->data_dir, p);
     return h;
 }
 

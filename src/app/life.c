@@ -16,6 +16,7 @@
 
 #define CONTROL_NAME "dais.sock"
 #define LOCK_NAME    "dais.lock"
+#define READY_S      20 /* a word that is lost would have us killed */
 
 /* ---- opening
  * ------------------------------------------------------------------------------------------ */
@@ -74,15 +75,31 @@ static bool take_data(struct life *l, struct err *e)
                    dir);
 }
 
-static bool add_listener(struct life *l, const struct address *a, struct front *front,
-                         struct err *e)
+static bool keep_listener(struct life *l, struct listener *ln)
 {
-    const struct listen_options options = {.on_accept = server_accept, .user = front};
-    struct listener *ln = listener_open(l->loops, a, &options, e);
     if (!ln)
         return false;
     l->listeners = mem_realloc(l->listeners, (l->n_listeners + 1) * sizeof(struct listener *));
     l->listeners[l->n_listeners++] = ln;
+    return true;
+}
+
+static bool add_listener(struct life *l, const struct address *a, struct front *front,
+                         struct err *e)
+{
+    const struct listen_options options = {.on_accept = server_accept, .user = front};
+    return keep_listener(l, listener_open(l->loops, a, &options, e));
+}
+
+/* Sockets of a .socket unit: they stay open while we restart, so nobody is refused meanwhile. */
+static bool listen_passed(struct life *l, struct err *e)
+{
+    const struct listen_options options = {.on_accept = server_accept, .user = &l->front};
+    for (unsigned i = 0; i < l->n_passed; i++) {
+        int fd = SYSTEMD_FIRST + (int)i;
+        if (!keep_listener(l, listener_take(l->loops, fd, &options, e)))
+            return false;
+    }
     return true;
 }
 
@@ -98,6 +115,8 @@ static bool listen_public(struct life *l, struct err *e)
     const struct host_conf *conf = h->site->host;
     bool is_given = h->settings.of[SET_LISTEN].source > SOURCE_MANIFEST ||
                     h->settings.of[SET_PORT].source > SOURCE_MANIFEST;
+    if (l->n_passed)
+        return listen_passed(l, e);
     if (is_given || !conf || conf->listen.n == 0)
         return listen_at(l, settings_listen(&h->settings, &h->arena), e);
     for (size_t i = 0; i < conf->listen.n; i++) {
@@ -181,6 +200,7 @@ static void begin_drain(struct life *l)
         return;
     }
     log_line(LOG_INFO, "stopping: finishing open requests");
+    systemd_tell("STOPPING=1", 0);
     for (unsigned i = 0; i < loops_count(l->loops); i++) {
         struct closing *c = mem_new(struct closing);
         *c = (struct closing){.post.fn = on_close_doors, .life = l};
@@ -229,6 +249,7 @@ static void serve(struct life *l)
     }
     host_start(l->host);
     banner_print(l, l->host);
+    systemd_tell("READY=1", READY_S);
     loops_run(l->loops);
 }
 
@@ -283,10 +304,14 @@ static bool read_host(struct life *l, struct err *e)
 
 int app_serve(const struct app_options *options)
 {
+    unsigned n_passed = systemd_sockets(); /* they are for the process that we began as */
+    init_split();
     struct life l = {.options = *options, .lock_fd = -1, .started_ms = clock_mono_ms()};
     struct err e;
     list_init(&l.backends);
     list_init(&l.asks);
+    l.n_passed = n_passed;
+    systemd_meet();
     if (options->dev && !app_build(options, true, &e)) {
         fprintf(stderr, "dais: %s\n", e.msg);
         return err_exit(e.code);

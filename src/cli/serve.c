@@ -10,6 +10,8 @@ const struct verb verb_serve = {
     .usage = "[DIR...] [--dev] [--listen ADDR] [--data DIR]",
     .help = "DIR is an app folder (with dais.yaml), several of them, or a folder with host.yaml;\n"
             "the present folder when none is named. Ctrl+C finishes open requests and stops.\n"
+            "A folder that `dais build --release` made ready is never written.\n"
+            "Sockets that systemd passes (a .socket unit) take the place of --listen.\n"
             "SIGHUP and `dais reload` read the manifests again without losing a request.\n",
     .run = run,
     .flags = {{"--dev", NULL, "Reload pages when their files change.", 0},

@@ -8,6 +8,7 @@
 #pragma once
 #include "client/client.h"
 #include "edge/backend.h"
+#include "edge/seal.h"
 #include "http/http.h"
 #include "keys/keys.h"
 #include "manifest/manifest.h"

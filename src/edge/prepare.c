@@ -4,6 +4,7 @@
  *   on_looked   somebody else is at it: again soon; nothing left to do; or the setup runs
  *   finish      whoever waits is called, unless he has gone */
 #include "edge/prepare_run_impl.h"
+#include "edge/seal_impl.h"
 #include "edge/variables_impl.h"
 
 #include <errno.h>
@@ -27,7 +28,8 @@ struct setup_options prepare_setup_options(const struct prepare *p)
                                   .dir = p->dir,
                                   .data_dir = p->data_dir,
                                   .app = p->app.ptr,
-                                  .persist = &p->persist};
+                                  .persist = &p->persist,
+                                  .stamp = p->stamp};
 }
 
 /* ---- the end of a run ---------------------------------------------------------------------------
@@ -129,7 +131,7 @@ static bool link_persisted(struct prepare *p)
                                           .path = p->persist.items[i].s,
                                           .is_running = p->is_running,
                                           .patience = &p->patience};
-        fine = persist_one(&o, &p->error);
+        fine = p->stamp ? seal_keep(&o, &p->error) : persist_one(&o, &p->error);
         if (!fine)
             log_line(LOG_ERROR, "what the backend persists is not in its place; it is not started",
                      F_STR("app", p->app), F_STR("path", o.path), F_CSTR("why", p->error.msg),
@@ -147,6 +149,11 @@ static enum looked look_for_setup(struct prepare *p)
     setup_digest(&o, p->now);
     if (setup_is_done(&o, p->now))
         return LOOKED_READY;
+    if (p->stamp) {
+        setup_tell_failure(p, SLICE("this release was built from something else; build it again "
+                                    "with `dais build --release`"));
+        return LOOKED_FAILED;
+    }
     buf_clear(&p->inputs);
     setup_inputs(&o, &p->inputs);
     if (setup_forget(&o, &p->error))
@@ -280,6 +287,8 @@ struct prepare *prepare_new(const struct prepare_options *o)
     p->timeout_ms = o->conf->setup_timeout_ms;
     p->dir = real_path(a, arena_cstr(a, o->dir.len ? o->dir : SLICE(".")));
     p->data_dir = real_path(a, o->data_dir);
+    if (seal_is_there(p->dir))
+        p->stamp = arena_printf(a, "%s" SEAL_STAMP, p->dir).ptr;
     p->packages = copy_texts(a, &o->conf->packages);
     p->persist = copy_texts(a, &o->conf->persist);
     p->loops = o->loops;

@@ -1,40 +1,13 @@
 /* What `dais check` can say beforehand of what comes before a backend's first start. */
-#include "edge/prepare_impl.h"
+#include "edge/seal_impl.h"
 
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* The real path, of which the end need not be there yet. */
-static bool real_path(const char *path, char ret[PATH_MAX])
-{
-    char part[PATH_MAX], real[PATH_MAX];
-    size_t n = strlen(path), at = n;
-    if (n >= sizeof part)
-        return false;
-    memcpy(part, path, n + 1);
-    while (!realpath(at ? part : ".", real)) {
-        while (at && part[at - 1] != '/')
-            at--;
-        while (at > 1 && part[at - 1] == '/')
-            at--;
-        part[at] = '\0';
-    }
-    const char *rest = path + at;
-    while (*rest == '/')
-        rest++;
-    const char *slash = *rest && strcmp(real, "/") != 0 ? "/" : "";
-    int len = snprintf(ret, PATH_MAX, "%s%s%s", real, slash, rest);
-    return len > 0 && len < PATH_MAX;
-}
 
 static void check_path(const struct manifest *m, const char *dir, const char *data,
                        const struct text *path, struct problems *p)
 {
-    char place[PATH_MAX];
+    char place[PATH_BYTES];
     struct buf release;
     struct err e;
     int n = snprintf(place, sizeof place, "%s/%.*s", dir, SLICE_ARGS(path->s));
@@ -93,12 +66,16 @@ static bool is_looked_at(struct slice path)
 
 void prepare_check(const struct manifest *m, const char *data_dir, struct problems *p)
 {
-    char dir[PATH_MAX], data[PATH_MAX];
+    char dir[PATH_BYTES], data[PATH_BYTES];
     if (!m->backend.run.s.len || !m->slug.s.len)
         return;
     check_packages(m, p);
-    if (!real_path(m->dir.len ? m->dir.ptr : ".", dir) || !real_path(data_dir, data))
+    if (!path_real(m->dir.len ? m->dir.ptr : ".", dir) || !path_real(data_dir, data))
         return;
+    if (seal_is_there(dir)) {
+        seal_check(m, data_dir, p);
+        return;
+    }
     for (size_t i = 0; i < m->backend.persist.n; i++) {
         if (is_looked_at(m->backend.persist.items[i].s))
             check_path(m, dir, data, &m->backend.persist.items[i], p);

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,39 @@
 
 /* ---- looking ----------------------------------------------------------------------------------
  */
+
+bool path_put(char to[PATH_BYTES], struct err *e, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(to, PATH_BYTES, fmt, args);
+    va_end(args);
+    return (n >= 0 && n < PATH_BYTES) || err_set(e, ERR_IO, "its path is too long");
+}
+
+bool path_real(const char *path, char ret[PATH_BYTES])
+{
+    char part[PATH_BYTES], real[PATH_BYTES];
+    size_t n = strlen(path), at = n;
+    if (n >= sizeof part)
+        return false;
+    memcpy(part, path, n + 1);
+    while (!realpath(at ? part : ".", real)) {
+        if (!at) /* the present folder itself was removed */
+            return false;
+        while (at && part[at - 1] != '/')
+            at--;
+        while (at > 1 && part[at - 1] == '/')
+            at--;
+        part[at] = '\0';
+    }
+    const char *rest = path + at;
+    while (*rest == '/')
+        rest++;
+    const char *slash = *rest && strcmp(real, "/") != 0 ? "/" : "";
+    int len = snprintf(ret, PATH_BYTES, "%s%s%s", real, slash, rest);
+    return len > 0 && len < PATH_BYTES;
+}
 
 static bool is_dots(const char *name)
 {
@@ -100,6 +134,15 @@ bool folders_make(const char *path, mode_t mode, struct err *e)
     return true;
 }
 
+bool parent_make(const char *path, mode_t mode, struct err *e)
+{
+    char parent[PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    must(slash && strlen(path) < sizeof parent);
+    snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
+    return folders_make(parent, mode, e);
+}
+
 bool link_make(const char *target, const char *path, struct err *e)
 {
     if (symlink(target, path) != 0)
@@ -107,12 +150,13 @@ bool link_make(const char *target, const char *path, struct err *e)
     return sync_folder_of(path, e);
 }
 
-bool file_replace(const char *path, struct slice text, struct err *e)
+bool file_replace(const char *path, struct slice text, mode_t mode, struct err *e)
 {
     char part[PATH_BYTES];
     snprintf(part, sizeof part, "%s.dais-partial", path);
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool fine = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    bool fine = fd >= 0 && fchmod(fd, mode) == 0 &&
+                write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
     int why = errno;
     if (fd >= 0)
         close(fd);
@@ -153,7 +197,8 @@ bool thing_rename(const char *from, const char *to, struct err *e)
 
 struct walk {
     const struct patience *patience; /* may be NULL */
-    dev_t device;                    /* a mount within would be moved with its contents, and stay */
+    dev_t device; /* of folders: a mount within would be moved with its contents, and stay. Files
+                     in the layers of an image have another one than their folder. */
     struct err *e;
 };
 
@@ -268,7 +313,7 @@ static bool copy_thing(const struct walk *w, int from_dir, const char *from, int
         return err_set(w->e, ERR_IO, "its folders are nested more than %d deep", DEPTH_MAX);
     if (fstatat(from_dir, from, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return failed(w, "looking at", from);
-    if (st.st_dev != w->device)
+    if (S_ISDIR(st.st_mode) && st.st_dev != w->device)
         return err_set(w->e, ERR_IO, "%s in it is a mount point, which cannot be moved", from);
     if (S_ISREG(st.st_mode))
         return copy_file(w, from_dir, from, to_dir, to, &st);
@@ -375,11 +420,13 @@ static bool remove_thing(const struct walk *w, int dir, const char *name, int de
         return err_set(w->e, ERR_IO, "its folders are nested more than %d deep", DEPTH_MAX);
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT || failed(w, "looking at", name);
-    if (st.st_dev != w->device)
+    if (S_ISDIR(st.st_mode) && st.st_dev != w->device)
         return err_set(w->e, ERR_IO, "%s in it is a mount point", name);
     if (!S_ISDIR(st.st_mode))
         return unlinkat(dir, name, 0) == 0 || failed(w, "removing", name);
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && !(st.st_mode & S_IWUSR)) /* a copy of one that is read-only */
+        (void)fchmod(fd, 0700);
     if (fd < 0 || !remove_entries(w, fd, depth))
         return fd >= 0 ? false : failed(w, "opening", name);
     return unlinkat(dir, name, AT_REMOVEDIR) == 0 || failed(w, "removing", name);

@@ -26,6 +26,12 @@ enum thing { THING_NONE, THING_FILE, THING_FOLDER, THING_EMPTY, THING_LINK, THIN
 /* What is there, without following a link; THING_EMPTY is a folder with nothing in it. */
 bool thing_at(const char *path, enum thing *ret, struct err *e);
 bool folders_make(const char *path, mode_t mode, struct err *e); /* and those above it */
+bool parent_make(const char *path, mode_t mode, struct err *e);  /* those above it alone */
+/* A path put together; false when it is too long. */
+bool path_put(char to[PATH_BYTES], struct err *e, const char *fmt, ...) PRINTF(3, 4);
+/* The real path, of which the end need not be there yet. False when it is too long, or relative to
+ * a present folder that was removed. */
+bool path_real(const char *path, char ret[PATH_BYTES]);
 /* From one name to another on the same file system, on stable storage when it returns. Never
  * replaces anything. errno is EXDEV when that cannot be in one step. */
 bool thing_rename(const char *from, const char *to, struct err *e);
@@ -35,7 +41,7 @@ bool thing_copy(const char *from, const char *to, const struct patience *p, stru
 bool thing_is_copied(const char *from, const char *to, struct err *e);
 bool thing_remove(const char *path, struct err *e); /* and all below it; nothing is fine */
 bool link_make(const char *target, const char *path, struct err *e);
-bool file_replace(const char *path, struct slice text, struct err *e); /* all of it or nothing */
+bool file_replace(const char *path, struct slice text, mode_t mode, struct err *e); /* or nothing */
 /* A regular file of at most `max` bytes; false when there is none. */
 bool file_read(const char *path, size_t max, struct buf *to);
 
@@ -49,6 +55,20 @@ struct persist_options {
     bool is_running;                  /* a process of it may write there now */
     const struct patience *patience;
 };
+
+/* The names of a persisted path. */
+struct persist {
+    const struct persist_options *o;
+    char place[PATH_BYTES], kept[PATH_BYTES], aside[PATH_BYTES], shipped[PATH_BYTES];
+    char target[PATH_BYTES]; /* what the link says */
+};
+bool persist_init(struct persist *p, const struct persist_options *o, struct err *e);
+/* Refuses what leads out of the app folder, or what the data folder lies in. */
+bool persist_check(const struct persist *p, struct err *e);
+bool persist_is_data(const struct persist *p); /* it is the data folder: kept as it is */
+bool persist_is_file(struct slice path);       /* by its name: "app.db", but not ".cache" */
+/* What SQLite keeps beside a file, ends in NULL: it comes first and goes last. */
+extern const char *const persist_companions[];
 
 /* A path that is moved and linked, or refused with a sentence. */
 bool persist_one(const struct persist_options *o, struct err *e);
@@ -76,6 +96,8 @@ enum persist_step {
     PERSIST_CLEAN,  /* place.dais-moving was copied: it goes */
     PERSIST_REFUSE
 };
+/* The part of it that is about the link at place. */
+bool persist_read_link(const struct persist *p, struct persist_found *f, struct err *e);
 enum persist_step persist_decide(const struct persist_found *f, const char **ret_why);
 
 /* ---- prepare_packages.c
@@ -97,6 +119,7 @@ struct setup_options {
     struct slice command;
     const char *dir, *data_dir, *app; /* real paths */
     const struct texts *persist;      /* what changes while the app runs says nothing */
+    const char *stamp; /* of a sealed folder, wherever that is; NULL: the data folder's */
 };
 /* What the setup depends on, as a digest. Files that an earlier setup made do not count. */
 void setup_digest(const struct setup_options *o, char ret[SHA256_HEX_LEN + 1]);

@@ -5,7 +5,6 @@
 #include "edge/prepare_impl.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +13,7 @@
 
 #define STEPS_MAX 16
 
-static const char *const companions[] = {"-wal", "-shm", "-journal"}; /* of SQLite's files */
-
-struct persist {
-    const struct persist_options *o;
-    char place[PATH_BYTES], kept[PATH_BYTES], aside[PATH_BYTES], shipped[PATH_BYTES];
-    char target[PATH_BYTES]; /* what the link says */
-};
+const char *const persist_companions[] = {"-wal", "-shm", "-journal", NULL};
 
 /* ---- what follows from what was found ---------------------------------------------------------
  */
@@ -94,16 +87,6 @@ enum persist_step persist_decide(const struct persist_found *f, const char **ret
 /* ---- paths ------------------------------------------------------------------------------------
  */
 
-static bool path_put(char to[PATH_BYTES], struct err *e, const char *fmt, ...) PRINTF(3, 4);
-static bool path_put(char to[PATH_BYTES], struct err *e, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(to, PATH_BYTES, fmt, args);
-    va_end(args);
-    return (n >= 0 && n < PATH_BYTES) || err_set(e, ERR_IO, "its path is too long");
-}
-
 static bool is_below(const char *path, const char *folder)
 {
     size_t n = strlen(folder);
@@ -127,7 +110,7 @@ static bool set_target(struct persist *p, struct err *e)
     return path_put(p->target, e, "%s%s", up, p->kept + strlen(o->dir) + 1);
 }
 
-static bool persist_init(struct persist *p, const struct persist_options *o, struct err *e)
+bool persist_init(struct persist *p, const struct persist_options *o, struct err *e)
 {
     p->o = o;
     return path_put(p->place, e, "%s/%.*s", o->dir, SLICE_ARGS(o->path)) &&
@@ -138,7 +121,7 @@ static bool persist_init(struct persist *p, const struct persist_options *o, str
 }
 
 /* "app.db", but not "data", ".cache" or "v1.2/cache". */
-static bool names_file(struct slice path)
+bool persist_is_file(struct slice path)
 {
     struct slice name = slice_skip(path, (size_t)(slice_rindex(path, '/') + 1));
     ptrdiff_t dot = slice_rindex(name, '.');
@@ -179,7 +162,17 @@ static bool check_data(const struct persist *p, struct err *e)
     return true;
 }
 
-static bool read_link(struct persist *p, struct persist_found *f, struct err *e)
+bool persist_is_data(const struct persist *p)
+{
+    return strcmp(p->place, p->o->data_dir) == 0;
+}
+
+bool persist_check(const struct persist *p, struct err *e)
+{
+    return persist_is_data(p) || (check_data(p, e) && check_way(p, e));
+}
+
+bool persist_read_link(const struct persist *p, struct persist_found *f, struct err *e)
 {
     char says[PATH_BYTES], tail[PATH_BYTES];
     struct stat st;
@@ -225,20 +218,13 @@ static bool look(struct persist *p, struct persist_found *f, struct err *e)
     if (!thing_at(p->place, &f->place, e) || !thing_at(p->kept, &f->kept, e) ||
         !thing_at(p->aside, &f->aside, e) || !thing_at(p->shipped, &f->shipped, e))
         return false;
-    f->is_file = names_file(p->o->path);
+    f->is_file = persist_is_file(p->o->path);
     f->is_new_release = !is_known_release(p);
-    return f->place != THING_LINK || read_link(p, f, e);
+    return f->place != THING_LINK || persist_read_link(p, f, e);
 }
 
 /* ---- doing ------------------------------------------------------------------------------------
  */
-
-static bool make_parent(const char *path, mode_t mode, struct err *e)
-{
-    char parent[PATH_BYTES];
-    const char *slash = strrchr(path, '/');
-    return path_put(parent, e, "%.*s", (int)(slash - path), path) && folders_make(parent, mode, e);
-}
 
 /* Copied, set aside, compared, and only then in its place: whoever still writes to it is noticed.
  */
@@ -265,7 +251,7 @@ static bool move_across(struct persist *p, const char *from, const char *to, str
 
 static bool move(struct persist *p, const char *from, const char *to, struct err *e)
 {
-    if (!make_parent(to, 0700, e))
+    if (!parent_make(to, 0700, e))
         return false;
     return thing_rename(from, to, e) || (errno == EXDEV && move_across(p, from, to, e));
 }
@@ -273,11 +259,10 @@ static bool move(struct persist *p, const char *from, const char *to, struct err
 /* What SQLite keeps beside a file belongs to it: first, so that the file never goes without. */
 static bool move_companions(struct persist *p, struct err *e)
 {
-    for (size_t i = 0; i < sizeof companions / sizeof *companions; i++) {
+    for (const char *const *it = persist_companions; *it; it++) {
         char from[PATH_BYTES], to[PATH_BYTES], aside[PATH_BYTES];
         enum thing here, there, left;
-        if (!path_put(from, e, "%s%s", p->place, companions[i]) ||
-            !path_put(to, e, "%s%s", p->kept, companions[i]) ||
+        if (!path_put(from, e, "%s%s", p->place, *it) || !path_put(to, e, "%s%s", p->kept, *it) ||
             !path_put(aside, e, "%s.dais-moving", from) || !thing_at(from, &here, e) ||
             !thing_at(to, &there, e) || !thing_at(aside, &left, e))
             return false;
@@ -306,7 +291,7 @@ static bool do_step(struct persist *p, const struct persist_found *f, enum persi
 {
     switch (step) {
     case PERSIST_LINK:
-        return make_parent(p->kept, 0700, e) && make_parent(p->place, 0755, e) &&
+        return parent_make(p->kept, 0700, e) && parent_make(p->place, 0755, e) &&
                link_make(p->target, p->place, e);
     case PERSIST_RELINK:
         if (unlink(p->place) != 0)
@@ -343,7 +328,7 @@ static bool remember_release(const struct persist *p, struct err *e)
     if (text.len > (512u << 10)) /* thousands of releases: those at the start are long gone */
         buf_consume(&text, text.len / 2);
     buf_printf(&text, "%s %.*s\n", p->o->release, SLICE_ARGS(p->o->path));
-    bool fine = file_replace(path, buf_slice(&text), e);
+    bool fine = file_replace(path, buf_slice(&text), 0600, e);
     buf_done(&text);
     return fine;
 }
@@ -365,15 +350,14 @@ bool persist_one(const struct persist_options *o, struct err *e)
     struct persist p;
     struct persist_found f;
     const char *why = "it changes all the time";
-    bool fine = persist_init(&p, o, e) &&
-                (strcmp(p.place, o->data_dir) == 0 || (check_data(&p, e) && check_way(&p, e)));
-    if (fine && strcmp(p.place, o->data_dir) == 0) /* kept as it is */
+    bool fine = persist_init(&p, o, e) && persist_check(&p, e);
+    if (fine && persist_is_data(&p)) /* kept as it is */
         return true;
     for (int i = 0; fine && i < STEPS_MAX; i++) {
         fine = look(&p, &f, e);
         enum persist_step step = fine ? persist_decide(&f, &why) : PERSIST_REFUSE;
         if (fine && step == PERSIST_DONE)
-            return make_parent(p.kept, 0700, e) && remember_release(&p, e);
+            return parent_make(p.kept, 0700, e) && remember_release(&p, e);
         if (fine && step == PERSIST_REFUSE)
             return err_set(e, ERR_MANIFEST, "%s", why);
         fine = fine && do_step(&p, &f, step, e);

@@ -190,6 +190,10 @@ static void stamp_path(const struct setup_options *o, char to[PATH_BYTES])
 {
     struct sha256 h;
     char hex[SHA256_HEX_LEN + 1];
+    if (o->stamp) {
+        snprintf(to, PATH_BYTES, "%s", o->stamp);
+        return;
+    }
     sha256_init(&h);
     sha256_add(&h, slice_from(o->dir));
     sha256_end_hex(&h, hex);
@@ -262,7 +266,8 @@ void setup_digest(const struct setup_options *o, char ret[SHA256_HEX_LEN + 1])
     buf_init(&names, NAMES_MAX);
     buf_init(&folder, 200);
     setup_inputs(o, &names);
-    release_identity(o->dir, &folder);
+    if (!o->stamp) /* a sealed folder is copied about */
+        release_identity(o->dir, &folder);
     sha256_init(&h);
     sha256_add(&h, o->command);
     sha256_add(&h, SLICE("\n"));
@@ -298,12 +303,13 @@ bool setup_is_done(const struct setup_options *o, const char *digest)
     return is_done;
 }
 
+/* A sealed folder's is for everybody: it is made by root and read by whoever serves. */
 static bool write_stamp(const struct setup_options *o, const struct buf *text, struct err *e)
 {
-    char path[PATH_BYTES], folder[PATH_BYTES];
+    char path[PATH_BYTES];
     stamp_path(o, path);
-    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
-    return folders_make(folder, 0700, e) && file_replace(path, buf_slice(text), e);
+    return parent_make(path, o->stamp ? 0755 : 0700, e) &&
+           file_replace(path, buf_slice(text), o->stamp ? 0644 : 0600, e);
 }
 
 /* What it made stays its own, however far the next one comes. */

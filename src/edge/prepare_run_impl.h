@@ -13,6 +13,7 @@ struct prepare {
     struct arena arena; /* all text below */
     struct slice app, command;
     const char *dir, *data_dir; /* real paths */
+    const char *stamp;          /* of a sealed folder; NULL: it is none */
     struct texts packages, persist;
     int64_t timeout_ms;
     bool is_running;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FRESH_MS 1000 /* from connecting to a first request, while the server stops */
+
 static void feed(struct conn *c, struct slice in, bool is_from_flow);
 static void read_pending(struct conn *c);
 
@@ -377,15 +379,24 @@ static void on_timer(struct timer *t, struct loop *l)
     }
 }
 
+/* Who has only just connected is about to ask, and was let in. */
+void conn_drain_idle(struct conn *c)
+{
+    bool is_fresh = !c->requests && loop_now_ms(c->home->loop) - c->since_ms < FRESH_MS;
+    if (c->is_closed || c->state != CONN_IDLE || c->flow || is_fresh)
+        return;
+    on_readable(c); /* a request that has arrived already gets its answer */
+    if (!c->is_closed && c->state == CONN_IDLE && !c->flow)
+        conn_close(c, "the server stops");
+}
+
 void conn_drain(struct conn *c)
 {
-    if (c->state == CONN_IDLE)
-        on_readable(c); /* a request that has arrived already gets its answer */
     const struct tail *t = !c->is_closed && c->flow ? &c->flow->tail : NULL;
     if (t && t->kind == BODY_SOURCE && t->source->leave)
         t->source->leave(t->source);
-    else if (!c->is_closed && c->state == CONN_IDLE && !c->flow)
-        conn_close(c, "the server stops");
+    else
+        conn_drain_idle(c);
 }
 
 /* ---- opening

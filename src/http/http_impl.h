@@ -19,7 +19,7 @@
 #define MOVE_BYTES      (512u << 10) /* at once, if the client takes so much */
 #define POOL_MAX        128u
 #define LINGER_MS       2000
-#define LINGER_BYTES    (256u << 10)
+#define LINGER_BYTES    (16u << 20) /* a proxy that is cut while it sends forgets our answer */
 #define STATUS_GONE     499 /* the client left before its answer: only in the log and the figures */
 #define BODY_MIN_RATE   16  /* bytes per ms that a body must keep up after body_ms */
 
@@ -156,7 +156,8 @@ struct server {
 /* conn.c */
 void conn_open(struct http_loop *hl, const struct front *front, int fd, const struct address *peer);
 void conn_close(struct conn *c, const char *why);
-void conn_drain(struct conn *c); /* the server is stopping: an idle connection goes now */
+void conn_drain(struct conn *c);      /* the server is stopping: an idle connection goes now */
+void conn_drain_idle(struct conn *c); /* again and again: one that was too fresh then */
 void conn_pool_free(struct http_loop *hl);
 void conn_set_state(struct conn *c, enum conn_state state);
 void conn_mark_dirty(struct conn *c);

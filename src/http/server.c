@@ -212,6 +212,8 @@ static void on_drain_timer(struct timer *t, struct loop *l)
     struct http_loop *hl = container_of(t, struct http_loop, drain_timer);
     if (loop_now_ms(l) >= hl->drain_until_ms)
         close_all(hl);
+    list_each_safe (link, &hl->conns)
+        conn_drain_idle(container_of(link, struct conn, link));
     tell_when_empty(hl);
     if (!hl->is_drained)
         timer_set(&hl->drain_timer, l, 64);

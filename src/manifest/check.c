@@ -171,7 +171,8 @@ static bool is_plain_path(struct slice path)
 /* A manifest that is kept would win over that of every later release. */
 static bool is_of_dais(struct slice path)
 {
-    return words_have("dais.yaml host.yaml .env .dais-release", path);
+    return words_have("dais.yaml host.yaml .env .dais-release", path) ||
+           is_within(path, SLICE(".dais"));
 }
 
 static void check_persist(struct reader *r, const struct manifest *m)

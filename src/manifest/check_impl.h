@@ -22,11 +22,6 @@ bool text_file_read(struct arena *a, const char *path, const char *hint, struct 
                     struct slice *ret);
 bool path_exists(const char *path);
 struct slice path_join(struct arena *a, struct slice dir, struct slice path);
-bool setting_is_known(struct slice name);
 /* A value of any name with where it is from; what its file lacks is a problem. False: absent. */
 bool setting_look(const struct settings *s, struct slice name, struct problems *p,
                   struct setting *ret);
-/* Takes the next $NAME or ${NAME} off *s; false when there is none. */
-bool value_next_variable(struct slice *s, struct slice *ret);
-/* What dais keeps for itself, or sets for backends itself. */
-bool secret_is_of_dais(struct slice name);

@@ -464,6 +464,7 @@ struct setting_about {
     bool is_secret;
 };
 struct setting_about setting_about(enum setting_id id);
+bool setting_is_known(struct slice name);
 
 struct slice settings_get(const struct settings *s, enum setting_id id); /* empty = unset */
 /* Any name, the app's own secrets too: environment, then .env, NAME_FILE. False when absent. */
@@ -472,6 +473,8 @@ bool settings_find(const struct settings *s, struct slice name, struct slice *re
 struct slice settings_listen(const struct settings *s, struct arena *a);
 /* `$NAME` and `${NAME}` replaced, `$$` is a dollar; an absent name is the empty string. */
 struct slice settings_expand(const struct settings *s, struct slice text, struct arena *a);
+/* Takes the next $NAME or ${NAME} off *s; false when there is none. */
+bool value_next_variable(struct slice *s, struct slice *ret);
 
 /* The data folder: beside host.yaml or in the app folder, unless a flag, the environment or
  * host.yaml says. In the settings' arena. */
@@ -492,6 +495,9 @@ struct secrets {
     struct secret *items;
     size_t n;
 };
+#define SECRETS_MAX 200 /* of an app, what its patterns match included */
+/* "KEY", "KEY?" and "PREFIX_*" without their mark: '\0', '?' or '*'. */
+struct slice secret_stem(struct slice entry, char *ret_mark);
 /* Patterns stand for what they match now. In the arena of the settings. */
 void secrets_load(const struct settings *s, const struct manifest *m, struct problems *p,
                   struct secrets *ret);
@@ -502,6 +508,8 @@ void secrets_help(const struct secrets *all, struct slice app, struct buf *to);
 /* Is the name one of these "KEY", "KEY?", "PREFIX_*"? */
 bool secrets_cover(const struct texts *entries, struct slice name);
 bool secret_covers(struct slice entry, struct slice name);
+/* A name that dais keeps for itself, or sets for backends itself. */
+bool secret_is_of_dais(struct slice name);
 /* One of `backend.secrets`; all are when that is not written. */
 bool backend_gets_secret(const struct manifest *m, struct slice name);
 

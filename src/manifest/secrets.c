@@ -1,10 +1,7 @@
 /* The app's secrets: which there are, where their values come from, and which are missing. */
 #include "manifest/check_impl.h"
 
-#define SECRETS_MAX 200 /* of an app, what its patterns match included */
-
-/* "KEY?" and "PREFIX_*" without their last character. */
-static struct slice stem_of(struct slice entry, char *ret_mark)
+struct slice secret_stem(struct slice entry, char *ret_mark)
 {
     char last = entry.len ? entry.ptr[entry.len - 1] : '\0';
     *ret_mark = last == '?' || last == '*' ? last : '\0';
@@ -14,7 +11,7 @@ static struct slice stem_of(struct slice entry, char *ret_mark)
 bool secret_covers(struct slice entry, struct slice name)
 {
     char mark;
-    struct slice stem = stem_of(entry, &mark);
+    struct slice stem = secret_stem(entry, &mark);
     return stem.len && (mark == '*' ? slice_starts(name, stem) : slice_eq(name, stem));
 }
 
@@ -100,7 +97,7 @@ void secrets_load(const struct settings *s, const struct manifest *m, struct pro
     for (size_t i = 0; i < m->secrets.n; i++) {
         const struct text *entry = &m->secrets.items[i];
         char mark;
-        struct slice stem = stem_of(entry->s, &mark);
+        struct slice stem = secret_stem(entry->s, &mark);
         if (mark == '*')
             add_matches(&g, entry);
         else if (stem.len && !secret_is_of_dais(stem))

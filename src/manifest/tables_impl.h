@@ -42,6 +42,8 @@ enum kind {
     X(FMT_ADDRESS, "an address to listen at: 127.0.0.1:8000, [::1]:8000, :8000 or unix:/path",     \
       "^(unix:/|.*:[0-9]+$)")                                                                      \
     X(FMT_EMAIL, "an e-mail address", "^[^@ ]+@[^@ ]+$")                                           \
+    X(FMT_DESTINATION, "what ssh connects to, such as root@203.0.113.9",                           \
+      "^[A-Za-z0-9_.@:%+\\[\\]][A-Za-z0-9_.@:%+\\[\\]-]*$")                                        \
     X(FMT_CRON, "five cron fields in UTC, such as \"0 3 * * *\"", "^\\S+( +\\S+){4}$")             \
     X(FMT_HEADER_NAME, "a header's name, such as X-Robots-Tag", "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")   \
     X(FMT_HEADER_VALUE, "a header's value on one line", "^[^\\x00-\\x1f\\x7f]*$")                  \

@@ -150,6 +150,13 @@ static bool email_ok(struct slice s)
            hostname_ok(slice_skip(s, (size_t)at + 1));
 }
 
+/* One word of a command, and no option of it. */
+static bool destination_ok(struct slice s)
+{
+    static const char letters[] = LOWER UPPER DIGITS "_.@:%+[]-";
+    return name_of(s, letters, letters, 320) && s.ptr[0] != '-';
+}
+
 /* One item of a cron field: `*`, `5`, `1-5`, each with an optional `/2`. */
 static bool cron_item_ok(struct slice s, uint64_t min, uint64_t max)
 {
@@ -341,6 +348,7 @@ bool format_ok(enum format format, struct slice s)
         [FMT_HOSTNAME] = hostname_ok,
         [FMT_ADDRESS] = address_ok,
         [FMT_EMAIL] = email_ok,
+        [FMT_DESTINATION] = destination_ok,
         [FMT_CRON] = cron_ok,
         [FMT_HEADER_NAME] = header_name_ok,
         [FMT_HEADER_VALUE] = header_value_ok,

@@ -31,6 +31,7 @@ struct listener {
     struct door *doors;
     unsigned n;
     bool is_unix;
+    bool is_taken; /* somebody else's: a socket file is theirs, too */
 };
 
 /* ---- binding
@@ -228,6 +229,62 @@ struct listener *listener_open(struct loops *ls, const struct address *a,
     return ln;
 }
 
+/* ---- taking what is listening already ----------------------------------------------------------
+ */
+
+static bool taken_address(int fd, struct address *ret, struct err *e)
+{
+    int type = 0, is_listening = 0;
+    socklen_t n = sizeof type, m = sizeof is_listening;
+    *ret = (struct address){.len = sizeof ret->sa.room};
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0 || type != SOCK_STREAM ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &m) != 0 || !is_listening ||
+        getsockname(fd, &ret->sa.any, &ret->len) != 0)
+        return err_set(e, ERR_USAGE,
+                       "descriptor %d was passed as a socket to serve and is none that listens",
+                       fd);
+    int family = ret->sa.any.sa_family;
+    if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+        return err_set(e, ERR_USAGE,
+                       "descriptor %d was passed as a socket to serve and is of a family that dais "
+                       "does not know; pass IP or unix sockets",
+                       fd);
+    if (family == AF_UNIX) {
+        struct sockaddr_un un = {0};
+        memcpy(&un, &ret->sa.room, sizeof un);
+        snprintf(ret->path, sizeof ret->path, "%.*s", (int)sizeof un.sun_path, un.sun_path);
+    }
+    return true;
+}
+
+struct listener *listener_take(struct loops *ls, int fd, const struct listen_options *options,
+                               struct err *e)
+{
+    struct address a;
+    int on = 1;
+    if (!taken_address(fd, &a, e)) {
+        close(fd);
+        return NULL;
+    }
+    struct listener *ln = listener_make(ls, &a, options);
+    ln->is_taken = true;
+    ln->address = a;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    if (!ln->is_unix)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ln->doors[0].fd = fd;
+    for (unsigned i = 1; i < ln->n; i++) { /* epoll wants one for each loop */
+        ln->doors[i].fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (ln->doors[i].fd >= 0)
+            continue;
+        err_set_sys(e, ERR_IO, "sharing a passed socket between threads failed");
+        listener_free(ln);
+        return NULL;
+    }
+    return ln;
+}
+
 void listener_address(const struct listener *ln, struct address *ret)
 {
     *ret = ln->address;
@@ -318,7 +375,7 @@ void listener_free(struct listener *ln)
     if (!ln)
         return;
     close_doors(ln);
-    if (ln->is_unix)
+    if (ln->is_unix && !ln->is_taken)
         unlink(ln->address.path);
     free(ln->doors);
     free(ln);

@@ -103,6 +103,10 @@ struct listen_options {
 /* Binds and listens; fails with a sentence that names the address and what to do. */
 struct listener *listener_open(struct loops *ls, const struct address *a,
                                const struct listen_options *options, struct err *e);
+/* The same around a listening socket that somebody else made and goes on with after us; takes the
+ * descriptor, also when it fails. Every loop accepts from it; no file is ever removed. */
+struct listener *listener_take(struct loops *ls, int fd, const struct listen_options *options,
+                               struct err *e);
 void listener_address(const struct listener *ln, struct address *ret); /* the port chosen */
 /* On each loop's thread: begins or ends accepting there. Stopping accepts what is already queued.
  */

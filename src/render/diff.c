@@ -9,7 +9,7 @@
 #define LINES_MAX 65000      /* of what fits its cells */
 
 struct side {
-    struct slice *lines;
+    struct slice *lines; /* each with its line end, which the last may lack */
     size_t n;
 };
 
@@ -28,13 +28,13 @@ static struct side cut_lines(struct slice text)
     size_t cap = 0;
     while (text.len) {
         ptrdiff_t at = slice_index(text, '\n');
-        size_t len = at < 0 ? text.len : (size_t)at;
+        size_t len = at < 0 ? text.len : (size_t)at + 1;
         if (s.n == cap) {
             cap = cap ? cap * 2 : 64;
             s.lines = mem_realloc(s.lines, cap * sizeof *s.lines);
         }
         s.lines[s.n++] = slice_first(text, len);
-        text = slice_skip(text, len + 1);
+        text = slice_skip(text, len);
     }
     return s;
 }
@@ -82,9 +82,10 @@ static char step(const struct diff *d, size_t i, size_t j)
     if (i == d->a.n && j == d->b.n)
         return '\0';
     size_t rows = d->a.n - d->head - d->tail, columns = d->b.n - d->head - d->tail;
-    if (i < d->head || i >= d->head + rows)
-        if (j < d->head || j >= d->head + columns)
-            return ' ';
+    bool is_common_i = i < d->head || i >= d->head + rows;
+    bool is_common_j = j < d->head || j >= d->head + columns;
+    if (is_common_i && is_common_j)
+        return ' ';
     size_t r = i - d->head, c = j - d->head;
     if (r < rows && c < columns && is_same(d, i, j))
         return ' ';
@@ -101,9 +102,13 @@ static void advance(char kind, size_t *i, size_t *j)
 
 static void add_line(struct diff *d, char kind, size_t i, size_t j)
 {
+    const struct side *side = kind == '+' ? &d->b : &d->a;
+    must(side->lines);
+    struct slice line = side->lines[kind == '+' ? j : i];
     buf_add_char(d->to, kind);
-    buf_add(d->to, kind == '+' ? d->b.lines[j] : d->a.lines[i]);
-    buf_add_char(d->to, '\n');
+    buf_add(d->to, line);
+    if (!slice_ends(line, SLICE("\n")))
+        buf_add_str(d->to, "\n\\ No newline at end of file\n");
 }
 
 /* From a place CONTEXT lines before a change to CONTEXT lines after the last one that is near. */

@@ -61,7 +61,7 @@ void facts_texts(const struct facts *f, const char *key, const struct texts *lis
     facts_end_list(f);
 }
 
-static void pairs(const struct facts *f, const char *key, const struct pairs *list)
+void facts_pairs(const struct facts *f, const char *key, const struct pairs *list)
 {
     facts_begin_list(f, key);
     for (size_t i = 0; i < list->n; i++) {
@@ -96,18 +96,19 @@ static void app(const struct facts *f)
 static void target(const struct facts *f)
 {
     facts_begin(f, "target");
-    facts_str(f, "word", f->o->word);
     facts_str(f, "kind", slice_from(f->o->kind->name));
     facts_str(f, "name", f->t->name.s);
-    facts_str(f, "host", f->t->host.s);
     facts_str(f, "domain", f->t->domain.s);
     facts_str(f, "admin_email", f->t->admin_email.s);
     facts_str(f, "region", f->t->region.s);
-    facts_str(f, "compute", f->t->compute.s);
-    facts_str(f, "remote", f->t->remote.s);
-    facts_str(f, "base", f->t->base.s);
-    facts_str(f, "api", f->t->api.s);
-    pairs(f, "env", &f->t->env);
+    facts_begin_list(f, "env");
+    for (size_t i = 0; i < f->t->env.n; i++) {
+        json_write_object(f->w);
+        facts_str(f, "name", f->t->env.items[i].key.s);
+        facts_str(f, "value", env_plain(f->a, f->t->env.items[i].value.s));
+        facts_end(f);
+    }
+    facts_end_list(f);
     facts_end(f);
 }
 
@@ -117,7 +118,6 @@ static void web(const struct facts *f)
     facts_begin(f, "web");
     facts_str(f, "root", web->root.s);
     facts_str(f, "build", web->build.s);
-    facts_str(f, "base", web->base.s);
     facts_str(f, "fallback", web->fallback.s);
     facts_begin_list(f, "mounts");
     for (size_t i = 0; i < web->mounts.n; i++) {
@@ -130,25 +130,14 @@ static void web(const struct facts *f)
     facts_end(f);
 }
 
-/* The longest of what the app allows anywhere, for a proxy before it. */
+/* The longest of what the app allows anywhere, for a proxy before it. Never 0, which proxies take
+ * for no limit at all, and never less than what dais takes for itself. */
 static int64_t largest_body(const struct manifest *m)
 {
-    int64_t most = m->backend.pos.line ? m->backend.max_body_bytes : MB;
-    for (size_t i = 0; i < m->backend.bounds.n; i++)
-        most = m->backend.bounds.items[i].max_body_bytes > most
-                   ? m->backend.bounds.items[i].max_body_bytes
-                   : most;
+    int64_t most = largest_request_bytes(&m->backend);
+    most = most > MB ? most : MB;
     for (size_t i = 0; i < m->files.n; i++)
         most = m->files.items[i].max_bytes > most ? m->files.items[i].max_bytes : most;
-    return most;
-}
-
-static int64_t longest_ms(const struct manifest *m)
-{
-    int64_t most = m->backend.pos.line ? m->backend.timeout_ms : 60000;
-    for (size_t i = 0; i < m->backend.bounds.n; i++)
-        most = m->backend.bounds.items[i].timeout_ms > most ? m->backend.bounds.items[i].timeout_ms
-                                                            : most;
     return most;
 }
 
@@ -158,13 +147,9 @@ static void backend(const struct facts *f)
     facts_begin(f, "backend");
     facts_bool(f, "is_there", b->pos.line != 0);
     facts_str(f, "setup", b->setup.s);
-    facts_str(f, "run", b->run.s);
-    facts_str(f, "url", b->url.s);
     facts_texts(f, "routes", &b->routes);
     facts_texts(f, "persist", &b->persist);
-    facts_i64(f, "memory_mb", b->limits.memory_bytes / MB);
-    facts_str(f, "health_path", b->health.path.s);
-    pairs(f, "env", &b->env);
+    facts_pairs(f, "env", &b->env);
     facts_end(f);
 }
 
@@ -172,10 +157,7 @@ static void backend(const struct facts *f)
 static void limits(const struct facts *f)
 {
     facts_begin(f, "limits");
-    facts_i64(f, "body_bytes", largest_body(f->m));
     facts_i64(f, "body_mb", (largest_body(f->m) + MB - 1) / MB);
-    facts_i64(f, "timeout_s", (longest_ms(f->m) + 999) / 1000);
-    facts_i64(f, "websocket_idle_s", (f->m->backend.websocket.idle_ms + 999) / 1000);
     facts_end(f);
 }
 
@@ -206,17 +188,15 @@ static void packages(const struct facts *f)
     facts_end_list(f);
 }
 
-/* "KEY", "KEY?", "PREFIX_*": what each of them is. */
 static void secrets(const struct facts *f)
 {
     facts_begin_list(f, "secrets");
     for (size_t i = 0; i < f->m->secrets.n; i++) {
-        struct slice s = f->m->secrets.items[i].s;
-        bool may_be_missing = slice_ends(s, SLICE("?")), is_pattern = slice_ends(s, SLICE("*"));
+        char mark;
         json_write_object(f->w);
-        facts_str(f, "name", slice_first(s, s.len - (may_be_missing || is_pattern)));
-        facts_bool(f, "is_pattern", is_pattern);
-        facts_bool(f, "is_required", !may_be_missing && !is_pattern);
+        facts_str(f, "name", secret_stem(f->m->secrets.items[i].s, &mark));
+        facts_bool(f, "is_pattern", mark == '*');
+        facts_bool(f, "is_required", mark == '\0');
         facts_end(f);
     }
     facts_end_list(f);

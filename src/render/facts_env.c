@@ -1,5 +1,5 @@
 /* The facts about variables: what dais reads from the environment, in groups for .env files. */
-#include "render/render_impl.h"
+#include "render/rows_impl.h"
 
 enum group { GROUP_DAIS, GROUP_DATABASE, GROUP_STORAGE, GROUP_MAIL, GROUP_COUNT };
 
@@ -23,6 +23,23 @@ static enum group group_of(enum setting_id id)
     return GROUP_DAIS;
 }
 
+/* What is different for somebody who runs the image. */
+static const char *note_of(enum setting_id id)
+{
+    switch (id) {
+    case SET_LISTEN:
+        return "Compose does not pass it on: BIND_ADDRESS and PORT are for that.";
+    case SET_PORT:
+        return "In Compose: the port of this machine, 8000 when not set.";
+    case SET_DATA:
+        return "Compose does not pass it on: in the image it is /data, which is a volume.";
+    case SET_AWS_PROFILE:
+        return "Compose does not pass it on: there is no ~/.aws in the image.";
+    default:
+        return "";
+    }
+}
+
 static void one(const struct facts *f, enum setting_id id)
 {
     struct setting_about about = setting_about(id);
@@ -30,7 +47,8 @@ static void one(const struct facts *f, enum setting_id id)
     facts_str(f, "name", slice_from(about.name));
     facts_str(f, "def", slice_from(about.def));
     facts_str(f, "doc", slice_from(about.doc));
-    facts_bool(f, "is_secret", about.is_secret);
+    facts_str(f, "note", slice_from(note_of(id)));
+    facts_bool(f, "is_fixed", env_find(f->t, slice_from(about.name))); /* by the target */
     facts_end(f);
 }
 
@@ -41,6 +59,7 @@ void facts_settings(const struct facts *f)
         json_write_object(f->w);
         facts_str(f, "key", slice_from(groups[g].key));
         facts_str(f, "title", slice_from(groups[g].title));
+        facts_bool(f, "is_later", g != GROUP_DAIS); /* checked, but not used yet */
         facts_begin_list(f, "variables");
         for (int id = 0; id < SETTING_COUNT; id++) {
             if (group_of((enum setting_id)id) == (enum group)g)

@@ -7,6 +7,7 @@
 #include "render/render_impl.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define DEPTH_MAX 16
 
@@ -26,7 +27,17 @@ struct fill {
     struct err *e;
 };
 
-enum tag_kind { TAG_VALUE, TAG_IF, TAG_UNLESS, TAG_EACH, TAG_ELSE, TAG_END, TAG_FILE, TAG_REMARK };
+enum tag_kind {
+    TAG_VALUE,
+    TAG_IF,
+    TAG_UNLESS,
+    TAG_EACH,
+    TAG_ELSE,
+    TAG_END,
+    TAG_FILE,
+    TAG_REMARK,
+    TAG_OPEN /* a `<%` without its `%>` */
+};
 
 /* Where we are in a template. */
 struct cursor {
@@ -39,6 +50,7 @@ struct tag {
     struct slice before; /* text up to it */
     struct slice words;  /* what follows the tag's own word */
     struct slice all;    /* for errors */
+    size_t column;       /* of one that has its line for itself */
 };
 
 static bool fail(const struct fill *f, struct slice tag, const char *why)
@@ -55,19 +67,20 @@ static void read_kind(struct tag *tag)
     static const struct {
         struct slice start;
         enum tag_kind kind;
+        bool is_whole; /* nothing follows the word */
     } kinds[] = {
-        {SLICE_INIT("if "), TAG_IF},     {SLICE_INIT("unless "), TAG_UNLESS},
-        {SLICE_INIT("each "), TAG_EACH}, {SLICE_INIT("else"), TAG_ELSE},
-        {SLICE_INIT("end"), TAG_END},    {SLICE_INIT("include "), TAG_FILE},
-        {SLICE_INIT("!"), TAG_REMARK},
+        {SLICE_INIT("!"), TAG_REMARK, false},      {SLICE_INIT("if "), TAG_IF, false},
+        {SLICE_INIT("else"), TAG_ELSE, true},      {SLICE_INIT("unless "), TAG_UNLESS, false},
+        {SLICE_INIT("end"), TAG_END, true},        {SLICE_INIT("each "), TAG_EACH, false},
+        {SLICE_INIT("include "), TAG_FILE, false}, {SLICE_INIT("indented "), TAG_FILE, false},
     };
-    bool has_filter = slice_index(tag->all, '|') >= 0;
     tag->kind = TAG_VALUE;
     tag->words = tag->all;
-    for (size_t i = 0; !has_filter && i < sizeof kinds / sizeof *kinds; i++) {
-        if (slice_starts(tag->all, kinds[i].start)) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct slice start = kinds[i].start;
+        if (slice_starts(tag->all, start) && (!kinds[i].is_whole || tag->all.len == start.len)) {
             tag->kind = kinds[i].kind;
-            tag->words = slice_trim(slice_skip(tag->all, kinds[i].start.len));
+            tag->words = slice_trim(slice_skip(tag->all, start.len));
             return;
         }
     }
@@ -84,11 +97,13 @@ static void take_line(struct tag *tag, struct cursor *at)
     bool at_end = at->rest.len == 0 || at->rest.ptr[0] == '\n';
     if (tag->kind == TAG_VALUE || !at_start || !at_end)
         return;
+    tag->column = tag->before.len - n;
     tag->before = slice_first(tag->before, n);
     at->rest = slice_skip(at->rest, 1);
 }
 
-/* Takes text and the tag after it off the front; false when no tag is left. */
+/* Takes text and the tag after it off the front; false when no tag is left. One that is never
+ * closed takes all that is left. */
 static bool tag_take(struct cursor *at, struct tag *ret)
 {
     ptrdiff_t start = slice_search(at->rest, SLICE("<%"));
@@ -96,10 +111,13 @@ static bool tag_take(struct cursor *at, struct tag *ret)
         return false;
     struct slice after = slice_skip(at->rest, (size_t)start + 2);
     ptrdiff_t end = slice_search(after, SLICE("%>"));
-    if (end < 0)
-        return false;
     *ret = (struct tag){.before = slice_first(at->rest, (size_t)start),
-                        .all = slice_trim(slice_first(after, (size_t)end))};
+                        .all = slice_trim(slice_first(after, end < 0 ? 20 : (size_t)end))};
+    if (end < 0) {
+        ret->kind = TAG_OPEN;
+        at->rest = SLICE("");
+        return true;
+    }
     at->rest = slice_skip(after, (size_t)end + 2);
     read_kind(ret);
     take_line(ret, at);
@@ -138,7 +156,7 @@ bool facts_is_true(const struct json *v)
 static bool look_up(const struct fill *f, const struct scope *s, struct slice path,
                     const struct json **ret)
 {
-    struct slice rest = path, first;
+    struct slice rest = path, first = SLICE("");
     slice_cut(&rest, '.', &first);
     const struct json *found = NULL;
     bool is_scope = false;
@@ -175,7 +193,7 @@ static bool part(struct fill *f, const struct scope *s, struct cursor *at, bool 
 
 static bool value(struct fill *f, const struct scope *s, const struct tag *tag)
 {
-    struct slice filter = tag->words, path;
+    struct slice filter = tag->words, path = SLICE("");
     const struct json *v;
     slice_cut(&filter, '|', &path);
     path = slice_trim(path);
@@ -213,17 +231,29 @@ static bool section_if(struct fill *f, const struct scope *s, const struct tag *
     return end.kind == TAG_END || fail(f, tag->all, "is not closed");
 }
 
+/* "LIST as NAME", apart. */
+static bool read_each(const struct fill *f, const struct tag *tag, struct slice *ret_path,
+                      struct slice *ret_name)
+{
+    struct slice rest = tag->words, as = SLICE("");
+    *ret_path = SLICE("");
+    slice_cut(&rest, ' ', ret_path);
+    slice_cut(&rest, ' ', &as);
+    *ret_name = slice_trim(rest);
+    return (slice_is(as, "as") && ret_name->len) || fail(f, tag->all, "is not LIST as NAME");
+}
+
 static bool section_each(struct fill *f, const struct scope *outer, const struct tag *tag,
                          struct cursor *at, bool is_on)
 {
-    struct slice name = tag->words, path;
+    struct slice name, path;
     const struct cursor inside = *at;
     const struct json *list = NULL;
     struct tag end;
-    slice_cut(&name, ' ', &path);
-    name = slice_trim(slice_skip(slice_trim(name), 2)); /* after `as` */
-    if (is_on && !look_up(f, outer, path, &list))
+    if (!read_each(f, tag, &path, &name) || (is_on && !look_up(f, outer, path, &list)))
         return false;
+    if (json_type(list) > JSON_NULL && json_type(list) != JSON_ARRAY)
+        return fail(f, tag->all, "is no list");
     size_t n = json_len(list);
     if (!part(f, outer, at, false, &end))
         return false;
@@ -244,10 +274,34 @@ static bool file(struct fill *f, const struct scope *s, struct slice name)
     struct tag end;
     snprintf(path, sizeof path, "render/%.*s", SLICE_ARGS(name));
     const struct embedded *found = embedded_next(NULL, path);
-    if (!found)
+    if (!found || strcmp(found->name, path) != 0)
         return fail(f, name, "names no template");
+    struct fill inner = *f;
+    inner.name = found->name + strlen("render/");
     struct cursor at = {found->data, {found->data, found->len}};
-    return part(f, s, &at, true, &end);
+    if (!part(&inner, s, &at, true, &end))
+        return false;
+    return end.kind == TAG_REMARK || fail(&inner, end.all, "closes nothing");
+}
+
+/* Every line of the file moved to where the tag stands, as a block of YAML wants it. */
+static bool indented(struct fill *f, const struct scope *s, const struct tag *tag)
+{
+    struct buf text, *to = f->to;
+    buf_init(&text, to->max);
+    f->to = &text;
+    bool fine = file(f, s, tag->words);
+    f->to = to;
+    to->full |= text.full;
+    struct slice rest = buf_slice(&text), line;
+    while (slice_cut(&rest, '\n', &line)) {
+        for (size_t i = 0; line.len && i < tag->column; i++)
+            buf_add_char(to, ' ');
+        buf_add(to, line);
+        buf_add_char(to, '\n');
+    }
+    buf_done(&text);
+    return fine;
 }
 
 static bool one(struct fill *f, const struct scope *s, const struct tag *tag, struct cursor *at,
@@ -260,9 +314,11 @@ static bool one(struct fill *f, const struct scope *s, const struct tag *tag, st
     case TAG_EACH:
         return section_each(f, s, tag, at, is_on);
     case TAG_FILE:
-        return !is_on || file(f, s, tag->words);
+        return !is_on || (tag->column ? indented(f, s, tag) : file(f, s, tag->words));
     case TAG_VALUE:
         return !is_on || value(f, s, tag);
+    case TAG_OPEN:
+        return fail(f, tag->all, "has no end");
     default:
         return true; /* a remark */
     }

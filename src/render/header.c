@@ -7,19 +7,20 @@
 
 #define MARK       "dais-sha256:"
 #define JSON_PLACE "dais-header" /* the string in JSON that the header replaces */
-#define LOOK_BYTES 4096          /* the header is near the start */
+#define MARKS_MAX  16            /* of which one is the header's; values may hold others */
 
 /* How a kind of file takes a remark, by the end of its name; the first row that fits. */
 static const struct {
     const char *ends;
     const char *before, *after; /* around each of the two lines; NULL: in a string of JSON */
 } styles[] = {
-    {".json", NULL, NULL},  {".md", "<!-- ", " -->"}, {".html", "<!-- ", " -->"},
-    {".yml", "# ", ""},     {".yaml", "# ", ""},      {".py", "# ", ""},
-    {".sh", "# ", ""},      {".conf", "# ", ""},      {"Dockerfile", "# ", ""},
-    {".example", "# ", ""}, {"ignore", "# ", ""},     {"Caddyfile", "# ", ""},
-    {".service", "# ", ""}, {".socket", "# ", ""},    {".timer", "# ", ""},
-    {".txt", "# ", ""},     {".env", "# ", ""},
+    {".json", NULL, NULL},    {".md", "<!-- ", " -->"}, {".html", "<!-- ", " -->"},
+    {".yml", "# ", ""},       {".yaml", "# ", ""},      {".py", "# ", ""},
+    {".sh", "# ", ""},        {".conf", "# ", ""},      {"Dockerfile", "# ", ""},
+    {".example", "# ", ""},   {"ignore", "# ", ""},     {"Caddyfile", "# ", ""},
+    {".service", "# ", ""},   {".socket", "# ", ""},    {".timer", "# ", ""},
+    {".txt", "# ", ""},       {".env", "# ", ""},       {".alloy", "// ", ""},
+    {".dais-site", "# ", ""},
 };
 
 static void made_by(struct buf *to)
@@ -33,19 +34,27 @@ static void made_by(struct buf *to)
 
 static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/* Where the digits of the digest are; -1: there are none. */
-static ptrdiff_t digits_at(struct slice text)
+static bool is_digest(struct slice s)
 {
-    ptrdiff_t at = slice_search(slice_first(text, LOOK_BYTES), SLICE(MARK));
-    size_t from = (size_t)at + sizeof MARK - 1;
-    if (at < 0 || from + SHA256_HEX_LEN > text.len)
-        return -1;
-    for (size_t i = from; i < from + SHA256_HEX_LEN; i++) {
-        char c = text.ptr[i];
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
         if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return -1;
+            return false;
     }
-    return (ptrdiff_t)from;
+    return s.len == SHA256_HEX_LEN;
+}
+
+/* Where the digits of the next digest are, from *at on, which goes behind the mark. */
+static bool next_digits(struct slice text, size_t *at)
+{
+    for (;;) {
+        ptrdiff_t mark = slice_search(slice_skip(text, *at), SLICE(MARK));
+        if (mark < 0)
+            return false;
+        *at += (size_t)mark + sizeof MARK - 1;
+        if (is_digest(slice_first(slice_skip(text, *at), SHA256_HEX_LEN)))
+            return true;
+    }
 }
 
 /* Without carriage returns: a checkout on Windows is no edit. */
@@ -71,37 +80,54 @@ static void digest(struct slice text, size_t digits, char ret[SHA256_HEX_LEN + 1
 enum header_found header_look(struct slice text)
 {
     char found[SHA256_HEX_LEN + 1];
-    ptrdiff_t at = digits_at(text);
-    if (at < 0)
-        return HEADER_NONE;
-    digest(text, (size_t)at, found);
-    return memcmp(found, text.ptr + at, SHA256_HEX_LEN) == 0 ? HEADER_INTACT : HEADER_EDITED;
+    size_t at = 0, n = 0;
+    for (; n < MARKS_MAX && next_digits(text, &at); n++) {
+        digest(text, at, found);
+        if (memcmp(found, text.ptr + at, SHA256_HEX_LEN) == 0)
+            return HEADER_INTACT;
+    }
+    return n ? HEADER_EDITED : HEADER_NONE;
 }
 
-/* JSON has no comments: its template says which key may hold the header. */
-static void add_json(struct buf *to, struct slice text)
+/* JSON has no comments: its template says which key may hold the header. Where the digits are;
+ * 0: a value looks like that place. */
+static size_t add_json(struct buf *to, struct slice text)
 {
     ptrdiff_t at = slice_search(text, SLICE("\"" JSON_PLACE "\""));
     must(at >= 0);
+    struct slice rest = slice_skip(text, (size_t)at + sizeof JSON_PLACE);
+    if (slice_search(rest, SLICE("\"" JSON_PLACE "\"")) >= 0)
+        return 0;
     buf_add(to, slice_first(text, (size_t)at + 1));
     made_by(to);
-    buf_printf(to, " %s%s", MARK, zeros);
-    buf_add(to, slice_skip(text, (size_t)at + sizeof JSON_PLACE));
+    buf_printf(to, " %s", MARK);
+    size_t digits = to->len;
+    buf_add_str(to, zeros);
+    buf_add(to, rest);
+    return digits;
 }
 
-static void add_comment(struct buf *to, struct slice text, size_t style)
+/* What a tool reads only in the first line. */
+static bool has_first_line(struct slice text)
 {
-    bool has_first = slice_starts(text, SLICE("#!")) || slice_starts(text, SLICE("#cloud-config"));
+    return slice_starts(text, SLICE("#!")) || slice_starts(text, SLICE("#cloud-config")) ||
+           slice_starts(text, SLICE("# syntax="));
+}
+
+static size_t add_comment(struct buf *to, struct slice text, size_t style)
+{
     struct slice rest = text, first;
-    if (has_first && slice_cut(&rest, '\n', &first)) {
+    if (has_first_line(text) && slice_cut(&rest, '\n', &first)) {
         buf_add(to, first);
         buf_add_char(to, '\n');
     }
     buf_add_str(to, styles[style].before);
     made_by(to);
-    buf_printf(to, "%s\n%s%s%s%s\n", styles[style].after, styles[style].before, MARK, zeros,
-               styles[style].after);
+    buf_printf(to, "%s\n%s%s", styles[style].after, styles[style].before, MARK);
+    size_t digits = to->len;
+    buf_printf(to, "%s%s\n", zeros, styles[style].after);
     buf_add(to, rest);
+    return digits;
 }
 
 bool header_add(struct slice path, struct slice text, struct buf *to)
@@ -110,18 +136,13 @@ bool header_add(struct slice path, struct slice text, struct buf *to)
     char found[SHA256_HEX_LEN + 1];
     while (style < n && !slice_ends(path, slice_from(styles[style].ends)))
         style++;
-    if (style == n)
+    must(style < n && to->len == 0);
+    size_t at = styles[style].before ? add_comment(to, text, style) : add_json(to, text);
+    if (at == 0)
         return false;
-    must(to->len == 0);
-    if (styles[style].before)
-        add_comment(to, text, style);
-    else
-        add_json(to, text);
     if (to->full)
         return true;
-    ptrdiff_t at = digits_at(buf_slice(to));
-    must(at >= 0);
-    digest(buf_slice(to), (size_t)at, found);
+    digest(buf_slice(to), at, found);
     memcpy(to->data + at, found, SHA256_HEX_LEN);
     return true;
 }

@@ -28,6 +28,7 @@ const struct render_kind render_kinds[] = {
     {.name = "local",
      .summary = "Docker Compose on this machine, and the image of the app.",
      .tables = local,
+     .check = check_image,
      .next = "local/next.txt"},
     {.name = "droplet",
      .summary = "A server of your own: Compose or systemd, proxies, cloud-init, monitoring.",

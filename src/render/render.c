@@ -1,10 +1,9 @@
 /* From a kind's tables to its files: facts, templates, JSON where it is JSON, headers. */
 #include "render/render_impl.h"
 
-#include <stdio.h>
-
-#define TEXT_MAX  (16u << 20)
+#define TEXT_MAX  (4u << 20)
 #define FILES_MAX 20000 /* a site of pages may hold many */
+#define ENV_MAX   500   /* of a target */
 
 static bool is_json_template(const char *name)
 {
@@ -34,9 +33,9 @@ static bool make_row(struct arena *a, const struct render_row *row, const struct
     buf_init(&whole, TEXT_MAX);
     bool fine = fill_row(a, row, facts, &text, e);
     if (fine && !header_add(path, buf_slice(&text), &whole))
-        fine = err_set(e, ERR_INTERNAL, "no header is known for %s", row->path);
+        fine = err_set(e, ERR_MANIFEST, "no value may be exactly \"dais-header\"");
     if (fine && (text.full || whole.full))
-        fine = err_set(e, ERR_MANIFEST, "%s would be larger than 16 MB", row->path);
+        fine = err_set(e, ERR_MANIFEST, "would be larger than 4 MB");
     if (!fine)
         err_prefix(e, "%s", row->path);
     *ret = (struct render_file){.path = path,
@@ -73,10 +72,24 @@ static bool make_next(struct arena *a, const struct render_kind *kind, const str
     return fine;
 }
 
+/* More than a process would be given; every kind writes each of them several times. */
+static void check_counts(const struct manifest *m, const struct target *t, struct problems *p)
+{
+    if (m->secrets.n >= SECRETS_MAX)
+        problems_add(p, PROBLEM_ERROR, m->file, m->secrets.items[SECRETS_MAX - 1].pos,
+                     "`secrets` has %zu rows; an app gets at most %d variables of its own",
+                     m->secrets.n, SECRETS_MAX - 1);
+    if (t && t->env.n > ENV_MAX)
+        problems_add(p, PROBLEM_ERROR, m->file, t->env.items[ENV_MAX].key.pos,
+                     "`env` has %zu rows; at most %d, as in a file .env", t->env.n, ENV_MAX);
+}
+
 bool render_files(struct arena *a, const struct render_options *o, struct render_files *ret,
                   struct problems *p, struct err *e)
 {
-    struct render_files files = {.items = arena_zalloc(a, FILES_MAX * sizeof *files.items)};
+    /* Not cleared, so that rows that are never used cost nothing. */
+    struct render_files files = {.items = arena_alloc(a, FILES_MAX * sizeof *files.items)};
+    check_counts(o->manifest, o->target, p);
     if (o->kind->check)
         o->kind->check(o->manifest, o->target, p);
     if (problems_has_errors(p))
@@ -88,7 +101,7 @@ bool render_files(struct arena *a, const struct render_options *o, struct render
         if (!make_table(a, *table, facts, &files, e))
             return false;
     }
-    if (o->kind->add && !o->kind->add(a, facts, &files, e))
+    if (o->kind->add && !o->kind->add(a, o, &files, p, e))
         return false;
     if (!make_next(a, o->kind, facts, &files.next, e))
         return false;

@@ -18,90 +18,94 @@ static bool is_literal(struct slice s)
     return s.len && s.ptr[0] != '"' && json_validate(s, &one, &ignored);
 }
 
-static void write_scalar(struct json_writer *w, const struct yaml_node *node)
+static void write_scalar(struct buf *to, const struct yaml_node *node)
 {
     if (yaml_is_null(node))
-        json_write_null(w);
+        buf_add_str(to, "null");
     else if (node->plain && is_literal(node->text))
-        json_write_raw(w, node->text);
+        buf_add(to, node->text);
     else
-        json_write_str(w, node->text);
+        json_escape(to, node->text, 0);
 }
 
-/* No deeper than YAML_MAX_DEPTH, which the parser holds. */
-static void write_node(struct json_writer *w, const struct yaml_node *node)
+static void new_line(struct buf *to, unsigned depth)
 {
+    buf_add_char(to, '\n');
+    for (unsigned i = 0; i < depth; i++)
+        buf_add_str(to, "  ");
+}
+
+#define SHORT_MAX 100 /* what is no longer stays on its line */
+
+/* Lists and maps on one line. No deeper than YAML_MAX_DEPTH, which the parser holds. */
+static void write_short(struct buf *to, const struct yaml_node *node)
+{
+    bool is_map = node->type == YAML_MAP;
     if (node->type == YAML_SCALAR) {
-        write_scalar(w, node);
+        write_scalar(to, node);
         return;
     }
-    bool is_map = node->type == YAML_MAP;
-    if (is_map)
-        json_write_object(w);
-    else
-        json_write_array(w);
+    buf_add_char(to, is_map ? '{' : '[');
     for (const struct yaml_node *it = node->first; it; it = it->next) {
-        if (is_map)
-            json_write_key(w, it->key->text);
-        write_node(w, it);
+        if (it != node->first)
+            buf_add_str(to, ", ");
+        if (is_map) {
+            json_escape(to, it->key->text, 0);
+            buf_add_str(to, ": ");
+        }
+        write_short(to, it);
     }
-    if (is_map)
-        json_write_object_end(w);
-    else
-        json_write_array_end(w);
+    buf_add_char(to, is_map ? '}' : ']');
 }
 
-/* Compact JSON with line ends and two spaces a level. */
-static void indent(struct buf *to, struct slice json)
+/* Whether it is short enough for one line, and then it is written. */
+static bool try_short(struct buf *to, const struct yaml_node *node)
 {
-    unsigned depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < json.len; i++) {
-        char c = json.ptr[i];
-        char next = i + 1 < json.len ? json.ptr[i + 1] : '\0';
-        bool opens = !in_string && (c == '{' || c == '['), closes = next == '}' || next == ']';
-        if (in_string && c == '\\')
-            buf_add_char(to, json.ptr[i++]), c = json.ptr[i];
-        else if (c == '"')
-            in_string = !in_string;
-        buf_add_char(to, c);
-        if (in_string)
-            continue;
-        if (c == ':')
-            buf_add_char(to, ' ');
-        depth += opens;
-        bool breaks = opens || c == ',' || closes;
-        if (opens && closes) { /* an empty one stays on its line */
-            buf_add_char(to, next);
-            i++, depth--;
-            char after = i + 1 < json.len ? json.ptr[i + 1] : '\0';
-            closes = after == '}' || after == ']';
-            breaks = closes;
-        }
-        if (closes && breaks)
-            depth--;
-        if (!breaks)
-            continue;
-        buf_add_char(to, '\n');
-        for (unsigned d = 0; d < depth; d++)
-            buf_add_str(to, "  ");
+    size_t before = to->len;
+    if (node->weight > SHORT_MAX / 2) /* so that many levels are not tried again and again */
+        return false;
+    write_short(to, node);
+    if (!to->full && to->len - before <= SHORT_MAX)
+        return true;
+    buf_truncate(to, before);
+    return false;
+}
+
+static void write_node(struct buf *to, const struct yaml_node *node, unsigned depth)
+{
+    if (node->type == YAML_SCALAR) {
+        write_scalar(to, node);
+        return;
     }
-    buf_add_char(to, '\n');
+    if (depth > 0 && try_short(to, node))
+        return;
+    bool is_map = node->type == YAML_MAP;
+    buf_add_char(to, is_map ? '{' : '[');
+    for (const struct yaml_node *it = node->first; it; it = it->next) {
+        if (it != node->first)
+            buf_add_char(to, ',');
+        new_line(to, depth + 1);
+        if (is_map) {
+            json_escape(to, it->key->text, 0);
+            buf_add_str(to, ": ");
+        }
+        write_node(to, it, depth + 1);
+    }
+    if (node->first)
+        new_line(to, depth);
+    buf_add_char(to, is_map ? '}' : ']');
 }
 
 bool yaml_to_json(struct slice yaml, struct arena *a, struct buf *to, struct err *e)
 {
     struct err problem = {0};
+    if (yaml.len > YAML_MAX_BYTES)
+        return err_set(e, ERR_MANIFEST, "the manifest is too large for this file");
     struct yaml_node *root = yaml_parse(yaml, a, (struct yaml_report){on_problem, &problem});
     if (!root || problem.code != ERR_NONE)
-        return err_set(e, ERR_INTERNAL, "%s", problem.msg);
-    struct buf json;
-    struct json_writer w;
-    buf_init(&json, to->max);
-    json_writer_init(&w, &json, 0);
-    write_node(&w, root);
-    json_writer_done(&w);
-    indent(to, buf_slice(&json));
-    buf_done(&json);
+        return err_set(e, ERR_INTERNAL, "%s",
+                       problem.code == ERR_NONE ? "the template holds nothing" : problem.msg);
+    write_node(to, root, 0);
+    buf_add_char(to, '\n');
     return true;
 }

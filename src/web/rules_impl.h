@@ -1,5 +1,6 @@
 /* `web:` compiled: what does not depend on the files. Made once, never changed; any thread. */
 #pragma once
+#include "base/glob.h"
 #include "web/web.h"
 
 /* What one row of web.headers gives, with every later row that matches the same paths. */
@@ -43,8 +44,6 @@ bool rules_rewrites(const struct web_rules *r, struct slice path);
 /* Applies them in order, with dev's script in HTML. False when the text grew beyond `out`. */
 bool rules_rewrite(const struct web_rules *r, struct slice path, bool is_html, struct slice text,
                    struct buf *out);
-/* `*` and `?` within a name; a pattern without a slash is compared with the last name only. */
-bool glob_matches(struct slice glob, struct slice path);
 
 /* The first redirect for the path. Location as sent, in the arena: mount, splat and query are in
  * it. False when none matches. */

@@ -282,11 +282,11 @@ def descendants(pid):
 class Server:
     """A started program. `url` is what it printed, `address` the (host, port) behind it."""
 
-    def __init__(self, command, env, cwd):
+    def __init__(self, command, env, cwd, pass_fds=()):
         self.command = [str(part) for part in command]
         self.proc = subprocess.Popen(self.command, env=env, cwd=cwd, stdin=subprocess.DEVNULL,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                     start_new_session=True)
+                                     start_new_session=True, pass_fds=pass_fds)
         self.out, self.err = [], []
         self.children = set()
         self.expect_code = 0  # of the exit; None: any

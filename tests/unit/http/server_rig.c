@@ -370,6 +370,23 @@ void rig_drain(struct rig *r)
     end(r);
 }
 
+void rig_wait_lanes(struct rig *r)
+{
+    const struct timespec a_moment = {.tv_nsec = 1000000};
+    int64_t until = clock_mono_ms() + 5000;
+    bool is_busy = true;
+    while (is_busy) {
+        struct lane_stats lanes[LANE_COUNT];
+        assert_true(clock_mono_ms() < until);
+        lanes_stats(r->loops, lanes);
+        is_busy = false;
+        for (int i = 0; i < LANE_COUNT; i++)
+            is_busy |= lanes[i].depth || lanes[i].running;
+        if (is_busy)
+            nanosleep(&a_moment, NULL);
+    }
+}
+
 /* ---- clients
  * ------------------------------------------------------------------------------------------ */
 

@@ -28,7 +28,9 @@ struct rig_options {
 void rig_start(struct rig *r, const struct rig_options *o);
 void rig_stop(struct rig *r);  /* stops at once */
 void rig_drain(struct rig *r); /* stops gracefully, waits */
-void gate_set(bool is_open);   /* closed at first: GET /gate/ID waits in its lane for it */
+/* Until no lane has work: what was asked for by who has gone is counted then, too. */
+void rig_wait_lanes(struct rig *r);
+void gate_set(bool is_open); /* closed at first: GET /gate/ID waits in its lane for it */
 
 /* A client connection; with the rig's filter it changes bytes back. */
 struct client {

@@ -80,6 +80,7 @@ static uint64_t answers_counted(void)
     struct server_stats s;
     uint64_t sum = 0;
     arena_init(&a, 1 << 20);
+    rig_wait_lanes(&rig);
     server_stats_read(rig.server, &a, &s);
     for (size_t i = 0; i < s.n_routes; i++) {
         for (int n = 0; n < 500; n++)

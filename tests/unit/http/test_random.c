@@ -320,6 +320,7 @@ static void counted(uint64_t *ret_answers)
     struct arena a;
     struct server_stats s;
     arena_init(&a, 1 << 20);
+    rig_wait_lanes(&rig);
     server_stats_read(rig.server, &a, &s);
     *ret_answers = 0;
     for (size_t i = 0; i < s.n_routes; i++) {

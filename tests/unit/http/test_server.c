@@ -372,6 +372,30 @@ static void drain_finishes_what_was_asked(void **state)
     end(&rig);
 }
 
+/* Who was let in and has not asked yet: he may, for a moment, and no longer. */
+static void drain_lets_who_has_just_connected_ask(void **state)
+{
+    const struct rig_options options = {.filter = with_filter, .threads = 1};
+    (void)state;
+    rig_start(&rig, &options);
+    struct client *fresh = client_open(&rig), *silent = client_open(&rig);
+    struct client *idle = client_open(&rig);
+    get(idle, "/hello");
+    assert_int_equal(client_answer(idle, NULL, NULL), 200);
+    server_drain(rig.server, on_drained, &rig);
+    client_read_all(idle); /* draining has begun */
+    get(fresh, "/hello");
+    client_read_all(fresh);
+    assert_memory_equal(fresh->data, "HTTP/1.1 200 ", 13);
+    assert_non_null(strstr(fresh->data, "Connection: close\r\n"));
+    client_read_all(silent);
+    assert_int_equal(silent->len, 0);
+    client_close(fresh);
+    client_close(silent);
+    client_close(idle);
+    end(&rig);
+}
+
 static int no_filter(void **state)
 {
     (void)state;
@@ -410,6 +434,7 @@ int main(void)
         BOTH(a_reader_that_takes_too_little_is_cut),
         BOTH(who_leaves_in_its_body_is_counted),
         BOTH(drain_finishes_what_was_asked),
+        BOTH(drain_lets_who_has_just_connected_ask),
     };
     signal(SIGPIPE, SIG_IGN);
     log_setup(LOG_ERROR, LOG_TEXT, NULL);
