@@ -3,9 +3,14 @@
 PEERS := build/peers
 
 .PHONY: test-peers
-test-peers: $(DAIS) $(PEERS)/.installed ## rendered files against cfn-lint and emulators of AWS (PyPI)
+test-peers: $(DAIS) $(OUT)/peers/schema_suite $(PEERS)/.installed ## against cfn-lint, emulators of AWS, the JSON Schema suite (PyPI)
 	@PYTHONDONTWRITEBYTECODE=1 timeout 900 $(PEERS)/venv/bin/python -m pytest -q -W ignore \
 		-p no:cacheprovider tests/peers
+
+$(OUT)/peers/schema_suite: tests/peers/schema_suite.c $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CPPFLAGS) $(filter-out -flto%,$(CFLAGS)) $< $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
 $(PEERS)/.installed: tests/peers/requirements.txt
 	@mkdir -p $(@D)
