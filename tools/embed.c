@@ -3,7 +3,9 @@
 #include <string.h>
 
 static const char *const head = "/* Made by tools/embed; mk/pages.mk says where the files are. */\n"
-                                "#include \"base/embedded.h\"\n\n";
+                                "#include \"base/embedded.h\"\n\n"
+                                "/* Not among the constants that are needed at every start. */\n"
+                                "#define APART __attribute__((section(\"embedded\")))\n\n";
 
 static int fail(const char *what, const char *which)
 {
@@ -31,7 +33,7 @@ static int file_write(FILE *out, const char *path, int number)
     FILE *in = fopen(path, "rb");
     if (!in)
         return fail("cannot be read", path);
-    fprintf(out, "static const char file_%d[] =\n    \"", number);
+    fprintf(out, "static const APART char file_%d[] =\n    \"", number);
     for (int c = fgetc(in); c != EOF; c = fgetc(in))
         byte_write(out, c);
     fputs("\";\n\n", out);

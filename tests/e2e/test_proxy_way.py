@@ -1,4 +1,5 @@
 # The way of one request through dais and back, where several parts of it meet: hostile on purpose.
+import contextlib
 import json
 import random
 import socket
@@ -111,13 +112,20 @@ EVERYTHING = ('web: { root: web, headers: { "/api/*": { csp: "script-src \'nonce
 
 def leave(conn):
     """With a reset."""
-    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    conn.close()
+    with contextlib.closing(conn):
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def rude(server, dice):
-    """One client that does one thing and perhaps leaves in the middle of it."""
+    """One client that does one thing and perhaps leaves in the middle of it, or when it is cut off."""
     conn = Conn(server, 20)
+    try:
+        be_rude(conn, dice)
+    finally:
+        leave(conn)
+
+
+def be_rude(conn, dice):
     origin = {"Origin": "https://friend.example"}
     kind = dice.randrange(10)
     if kind == 0:
@@ -148,7 +156,6 @@ def rude(server, dice):
         conn.send(b"GET /api/slow HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5)
     if dice.random() < 0.4 and kind in (0, 1, 8, 9):
         conn.read("HEAD" if kind == 1 else "GET")
-    leave(conn)
 
 
 def test_whatever_clients_do_each_instance_is_given_back(tmp_path, run_dais):
