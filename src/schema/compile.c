@@ -660,8 +660,9 @@ static void gather_dynamic(struct compiler *c)
 
 static const struct schema *compile_all(struct compiler *c, struct slice path)
 {
-    const struct resource outside = {.file = path, .uri = scheme};
-    c->at = &outside;
+    struct resource *outside = arena_new(c->a, struct resource);
+    *outside = (struct resource){.file = path, .uri = scheme};
+    c->at = outside;
     struct slice uri = arena_printf(c->a, "%.*s%.*s", SLICE_ARGS(scheme), SLICE_ARGS(path));
     const struct resource *r = load(c, uri);
     if (!r)
