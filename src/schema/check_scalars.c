@@ -50,6 +50,7 @@ static bool is_multiple(const struct json *v, const struct json *m)
         return false;
     for (size_t i = 0; i < b.n; i++)
         divisor = divisor * 10 + (uint64_t)(json_decimal_digit(&b, i) - '0');
+    must(divisor > 0); /* compiling took nothing else */
     for (size_t i = 0; i < a.n; i++)
         rest =
             (multiply(rest, 10, divisor) + (uint64_t)(json_decimal_digit(&a, i) - '0')) % divisor;
