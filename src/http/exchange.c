@@ -66,6 +66,9 @@ void exchange_put(struct http_loop *hl, struct exchange *x)
     memset(&x->rq, 0, sizeof x->rq);
     x->rq.res.head = head;
     x->is_kept = x->failed = false;
+    x->is_waiting = x->is_out = x->is_decided = false;
+    x->moves_to = RUN_INLINE;
+    x->head = (struct slice){0};
     x->is_body_over = x->is_body_full = x->is_body_wanted = false;
     x->is_answered = x->is_cut = x->is_end_told = false;
     x->bytes_out = x->body_taken = x->body_paid = 0;
@@ -175,8 +178,10 @@ void exchange_run(struct exchange *x)
 {
     struct err e;
     must_context(x->rq.id, x->rq.route->name);
-    if (!x->rq.route->handle(&x->rq, &e))
+    if (!x->rq.route->handle(&x->rq, &e)) {
+        x->is_waiting = false;
         fail(x, &e);
+    }
     must_context(NULL, NULL);
 }
 
@@ -185,40 +190,121 @@ static void on_lane_run(struct work *w)
     exchange_run(container_of(w, struct exchange, work));
 }
 
+/* Out of turn: more requests may have come meanwhile. */
+static void finish_late(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    exchange_finish(x);
+    if (c && c->state == CONN_IDLE)
+        conn_next(c);
+}
+
 static void on_lane_done(struct work *w, struct loop *home)
 {
     struct exchange *x = container_of(w, struct exchange, work);
-    struct conn *c = x->conn;
     (void)home;
+    x->is_out = false;
+    if (!x->is_waiting || x->is_decided)
+        finish_late(x);
+}
+
+/* The connection's next request waits until this one is answered. */
+static void hold(struct exchange *x)
+{
+    x->conn->exchange = x;
+    conn_set_state(x->conn, CONN_RUN);
+}
+
+/* False: it was answered at once. */
+static bool submit(struct exchange *x, enum run run)
+{
+    static const enum lane lanes[] = {
+        [RUN_READ] = LANE_READ, [RUN_WRITE] = LANE_WRITE, [RUN_SLOW] = LANE_SLOW};
+    x->work.run = on_lane_run;
+    x->work.done = on_lane_done;
+    x->rq.is_on_lane = x->is_out = true;
+    if (lane_submit(x->rq.loop, lanes[run], &x->work))
+        return true;
+    struct err e;
+    err_set(&e, ERR_UNAVAILABLE, "Too much work is waiting; try again in a moment.");
+    x->rq.is_on_lane = x->is_out = false;
+    fail(x, &e);
     exchange_finish(x);
-    if (c && c->state == CONN_IDLE) /* more requests may have come meanwhile */
-        conn_next(c);
+    return false;
+}
+
+static void run_inline(struct exchange *x, struct slice head)
+{
+    x->head = head;
+    exchange_run(x);
+    x->head = (struct slice){0};
+    if (x->moves_to != RUN_INLINE && !x->failed) {
+        if (!x->is_kept)
+            exchange_keep(x, head);
+        hold(x);
+        submit(x, x->moves_to);
+        return;
+    }
+    if (x->is_waiting) {
+        hold(x);
+        return;
+    }
+    if (x->rq.res.kind == BODY_SOURCE && !x->failed && !x->is_kept)
+        exchange_keep(x, head);
+    exchange_finish(x);
 }
 
 static void run(struct exchange *x, struct slice head)
 {
-    static const enum lane lanes[] = {
-        [RUN_READ] = LANE_READ, [RUN_WRITE] = LANE_WRITE, [RUN_SLOW] = LANE_SLOW};
-    struct conn *c = x->conn;
     if (x->rq.route->run == RUN_INLINE) {
-        exchange_run(x);
-        if (x->rq.res.kind == BODY_SOURCE && !x->failed && !x->is_kept)
-            exchange_keep(x, head);
-        exchange_finish(x);
+        run_inline(x, head);
         return;
     }
     if (!x->is_kept)
         exchange_keep(x, head);
-    x->work.run = on_lane_run;
-    x->work.done = on_lane_done;
-    c->exchange = x;
-    conn_set_state(c, CONN_RUN);
-    if (!lane_submit(c->home->loop, lanes[x->rq.route->run], &x->work)) {
-        struct err e;
-        err_set(&e, ERR_UNAVAILABLE, "Too much work is waiting; try again in a moment.");
-        fail(x, &e);
-        exchange_finish(x);
-    }
+    hold(x);
+    submit(x, x->rq.route->run);
+}
+
+/* ---- what a handler that cannot answer at once says --------------------------------------------
+ */
+
+static struct exchange *exchange_of(struct req *rq)
+{
+    return container_of(rq, struct exchange, rq);
+}
+
+void req_keep(struct req *rq)
+{
+    struct exchange *x = exchange_of(rq);
+    if (!x->is_kept)
+        exchange_keep(x, x->head);
+}
+
+bool req_wait(struct req *rq)
+{
+    struct exchange *x = exchange_of(rq);
+    must(x->is_kept && !rq->res.status);
+    x->is_waiting = true;
+    return true;
+}
+
+bool req_move(struct req *rq, enum run run)
+{
+    must(!rq->is_on_lane && !rq->res.status && run != RUN_INLINE);
+    exchange_of(rq)->moves_to = run;
+    return true;
+}
+
+void req_done(struct req *rq, const struct err *e)
+{
+    struct exchange *x = exchange_of(rq);
+    must(x->is_waiting && !x->is_decided && (x->is_out || !x->conn || x->conn->exchange == x));
+    x->is_decided = true;
+    if (e)
+        fail(x, e);
+    if (!x->is_out)
+        finish_late(x);
 }
 
 /* ---- before the handler

@@ -138,7 +138,9 @@ struct req {
     struct identity_source *identities; /* of the app; NULL: everybody is signed out */
     const struct identity *identity;    /* once asked; see req_identity */
     struct slice page_script; /* of this origin: what the page of an error loads; empty: nothing */
-    struct loop *loop;        /* the connection's */
+    struct slice details; /* of an error: the JSON array "errors" of problem+json; in the arena */
+    bool is_on_lane;      /* a worker runs the handler, not the loop */
+    struct loop *loop;    /* the connection's */
     struct server *server;
     struct res res;
     int64_t start_ns;
@@ -217,6 +219,20 @@ bool waiter_has_body(const struct waiter *w); /* does more of the body come? */
 void waiter_want(struct waiter *w);           /* body is welcome again; not from inside `body` */
 void waiter_answer(struct waiter *w); /* after exactly one reply_*, which may be reply_error */
 void waiter_cut(struct waiter *w);    /* closes the connection: half an answer is no answer */
+
+/* ---- handlers that cannot answer at once, and have their body whole ---------------------------
+ * Both return true, and are the last thing the handler does. */
+
+/* Somebody else (a database's writer) will have the answer: he calls req_done on rq->loop. The
+ * request and all it holds stay until then, also when the client leaves. Before this call is made,
+ * or the other one is told, an inline handler calls req_keep: slices of the head that it took
+ * earlier are gone then. A handler that returns false after all was not waiting. */
+void req_keep(struct req *rq);
+bool req_wait(struct req *rq);
+/* On rq->loop, once: after exactly one reply_*, or with what went wrong. */
+void req_done(struct req *rq, const struct err *e);
+/* This takes longer than a loop may wait: the handler runs again from its start, in this lane. */
+bool req_move(struct req *rq, enum run run);
 
 /* ---- the server -------------------------------------------------------------------------------
  */

@@ -43,7 +43,11 @@ struct exchange {
     int64_t body_credit;   /* ms that more of it may take, times min_rate */
     int64_t body_since_ms; /* waiting for the client since then; 0: not waiting for it */
     bool is_body_over, is_body_full, is_body_wanted, is_answered, is_cut, is_end_told;
-    bool failed;  /* the handler returned false */
+    bool failed;             /* the handler returned false */
+    struct slice head;       /* while the loop runs its handler, and not kept yet */
+    enum run moves_to;       /* RUN_INLINE: it stays where it is */
+    bool is_waiting;         /* req_wait: somebody will call req_done */
+    bool is_out, is_decided; /* a lane has not given it back; req_done was called. The loop's */
     bool is_kept; /* outlives this turn: owns its head's bytes and a reference to the service */
     uint64_t bytes_out;
     struct exchange *next; /* in the pool */

@@ -13,12 +13,17 @@
 static struct slice problem_json(struct req *rq, const struct err *e, int status)
 {
     struct buf b;
-    buf_init(&b, 4096);
+    buf_init(&b, 4096 + rq->details.len);
     buf_printf(
         &b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":",
         err_title(e->code), status, err_slug(e->code));
     json_escape(&b, slice_from(e->msg), 0);
-    buf_printf(&b, ",\"request_id\":\"%s\"}\n", rq->id);
+    buf_printf(&b, ",\"request_id\":\"%s\"", rq->id);
+    if (rq->details.len) {
+        buf_add(&b, SLICE(",\"errors\":"));
+        buf_add(&b, rq->details);
+    }
+    buf_add(&b, SLICE("}\n"));
     struct slice text = arena_dup(rq->arena, buf_slice(&b));
     buf_done(&b);
     return text;
