@@ -1,5 +1,6 @@
 /* The inside of app/: the host (what is served) and the life of the server around it. */
 #pragma once
+#include "api/api.h"
 #include "app/app.h"
 #include "edge/edge.h"
 #include "http/http.h"
@@ -21,6 +22,8 @@ struct app {
     struct slice mount;       /* "" or "/slug" */
     struct web *web;          /* NULL when the app has no web: */
     struct edge *edge;        /* NULL without a backend */
+    struct docs *docs;        /* NULL without collections */
+    struct api *api;          /* NULL: it has none */
     const char *backend_why;  /* there is none, though the manifest has one; else NULL */
     struct slice backend_url; /* expanded; empty without one */
     struct pairs env;         /* web.env.values, expanded */
@@ -99,6 +102,12 @@ void backends_retire(struct host *old, const struct host *next);
 /* identity.c: who asks. given: a test's source, or NULL. */
 void identity_open(struct host *h, struct app *app, struct identity_source *given);
 
+/* databases.c: an app's database outlives the readings of its manifest. Where it will be is checked
+ * when these are read; nothing is opened before it is needed. */
+void databases_check(struct host *h, struct problems *p);
+void database_attach(struct host *h, struct app *app, struct life *life);
+void databases_close(struct life *l); /* after the loops */
+
 /* tokens.c: a key for each app that asks for {jwt}; reads or makes the secret. */
 bool tokens_open(struct host *h, struct err *e);
 
@@ -128,6 +137,7 @@ struct life {
     int lock_fd;
     int64_t started_ms;
     struct list backends;  /* all that run: backend_rows */
+    struct list databases; /* all there ever were; the thread that opens a host */
     struct reload *reload; /* the one under way; loop 0 */
     struct list asks;      /* for one, which wait */
     unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */

@@ -92,6 +92,8 @@ static const struct route *row_in_app(const struct host *h, struct app *app, str
     if (is_ours && !(h->dev && slice_starts(rq->path, SLICE("/_/dev/"))))
         return &missing_route;
     const struct route *row = cors_find(&app->manifest->cors, rq);
+    if (!row && app->api)
+        row = api_find(app->api, rq);
     if (!row && app->edge)
         row = edge_find(app->edge, rq);
     if (row)
@@ -177,6 +179,8 @@ static void host_free(struct service *s)
     struct host *h = container_of(s, struct host, service);
     for (size_t i = 0; i < h->n_apps; i++) {
         edge_free(h->apps[i].edge);
+        api_free(h->apps[i].api);
+        docs_free(h->apps[i].docs);
         web_unref(h->apps[i].web);
         signer_free(h->apps[i].signer);
         limits_done(&h->apps[i]);
@@ -265,6 +269,17 @@ static void check_backends(struct host *h, struct problems *p)
     }
 }
 
+static void compile_docs(struct host *h, struct problems *p)
+{
+    for (size_t i = 0; i < h->n_apps; i++) {
+        struct app *app = &h->apps[i];
+        if (!app->manifest->collections.n)
+            continue;
+        app->docs = docs_new(app->manifest, p);
+        app->api = api_new(&(struct api_options){.manifest = app->manifest, .docs = app->docs});
+    }
+}
+
 /* Everything that can be read, whatever is wrong with it. */
 static struct host *load(const struct app_options *o, bool is_to_run, struct problems *p)
 {
@@ -280,6 +295,8 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     h->data_dir = settings_data_dir(&h->settings, h->site);
     place_apps(h, o, p);
     check_backends(h, p);
+    compile_docs(h, p);
+    databases_check(h, p);
     check_data_is_private(h, p);
     for (size_t i = 0; is_to_run && i < h->n_apps; i++)
         secrets_check(&h->settings, h->apps[i].manifest, &h->apps[i].secrets, p);
@@ -364,6 +381,8 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
         limits_open(h, app, life->host);
+        if (app->docs)
+            database_attach(h, app, life);
         if (app->manifest->web.root.s.len)
             open_web(h, app, loops, budget);
         backend_open(h, app, life);

@@ -265,6 +265,7 @@ static void close_all(struct life *l)
     }
     if (l->loops)
         lanes_stop(l->loops);
+    databases_close(l);
     life_reload_end(l);
     if (l->server)
         server_free(l->server);
@@ -310,6 +311,7 @@ int app_serve(const struct app_options *options)
     struct err e;
     list_init(&l.backends);
     list_init(&l.asks);
+    list_init(&l.databases);
     l.n_passed = n_passed;
     systemd_meet();
     if (options->dev && !app_build(options, true, &e)) {

@@ -1,0 +1,164 @@
+/* From a path to a handler, and what every handler needs first. */
+#include "api/api_impl.h"
+
+#include <stdlib.h>
+
+/* ---- routes ---------------------------------------------------------------------------------- */
+
+struct api *api_new(const struct api_options *o)
+{
+    struct api *a = mem_new(struct api);
+    a->manifest = o->manifest;
+    a->docs = o->docs;
+    a->router = router_new();
+    router_add(a->router, document_routes, n_document_routes);
+    return a;
+}
+
+void api_free(struct api *a)
+{
+    if (!a)
+        return;
+    router_free(a->router);
+    free(a);
+}
+
+static bool missing(struct req *rq, struct err *e)
+{
+    return err_set(e, ERR_NOT_FOUND, "The API has nothing at %.*s.",
+                   SLICE_ARGS(slice_first(rq->path, 120)));
+}
+
+static const struct route missing_row = {
+    .path = "/", .name = "api", .methods = ON_ANY, .handle = missing};
+
+const struct route *api_find(struct api *a, struct req *rq)
+{
+    struct slice prefix = a->manifest->api.s, whole = rq->path;
+    if (!slice_starts(whole, prefix))
+        return NULL;
+    rq->site = a;
+    rq->path = slice_skip(whole, prefix.len - 1);
+    const struct route *row = router_find(a->router, rq);
+    rq->path = whole;
+    return row ? row : &missing_row;
+}
+
+/* ---- being in the database ------------------------------------------------------------------- */
+
+static enum enter enter_on_lane(struct docs_reading *r, struct err *e)
+{
+    if (!docs_open(r->docs, e))
+        return REFUSED;
+    r->conn = db_conn_take(docs_db(r->docs), e);
+    if (r->conn)
+        return ENTERED;
+    docs_leave(r->docs);
+    return REFUSED;
+}
+
+enum enter api_enter(struct req *rq, struct docs_reading *r, struct err *e)
+{
+    const struct api *a = rq->site;
+    struct subject *who = arena_new(rq->arena, struct subject);
+    *r = (struct docs_reading){.docs = a->docs, .arena = rq->arena, .who = who};
+    if (!subject_of(rq, who, e))
+        return REFUSED;
+    if (rq->is_on_lane)
+        return enter_on_lane(r, e);
+    if (docs_enter(r->docs)) {
+        r->conn = db_conn_of_loop(docs_db(r->docs), rq->loop);
+        if (r->conn) {
+            db_conn_budget(r->conn, API_LOOP_STEPS);
+            return ENTERED;
+        }
+        docs_leave(r->docs);
+    }
+    req_move(rq, RUN_READ);
+    return MOVED;
+}
+
+void api_leave(struct req *rq, struct docs_reading *r)
+{
+    if (rq->is_on_lane)
+        db_conn_give(r->conn);
+    docs_leave(r->docs);
+}
+
+bool api_failed(struct req *rq, struct err *e)
+{
+    return e->code == ERR_OVER_BUDGET && !rq->is_on_lane ? req_move(rq, RUN_READ) : false;
+}
+
+/* ---- what the request says ------------------------------------------------------------------- */
+
+const struct doc_coll *api_coll(const struct req *rq, struct err *e)
+{
+    const struct api *a = rq->site;
+    struct slice name = req_param(rq, "c");
+    const struct doc_coll *c = a->docs ? docs_find(a->docs, name) : NULL;
+    if (!c)
+        err_set(e, ERR_NOT_FOUND, "There is no collection %.*s.",
+                SLICE_ARGS(slice_first(name, 60)));
+    return c;
+}
+
+const struct json *api_body(struct req *rq, struct err *e)
+{
+    struct json_doc doc;
+    struct slice type = h1_get(rq->h1, HEADER_CONTENT_TYPE);
+    if (type.len && !slice_starts_nocase(type, SLICE("application/json")) &&
+        !slice_starts_nocase(type, SLICE("application/merge-patch+json")) &&
+        !slice_starts_nocase(type, SLICE("application/json-patch+json"))) {
+        err_set(e, ERR_MEDIA_TYPE, "Send JSON, with Content-Type: application/json.");
+        return NULL;
+    }
+    return json_parse(&doc, rq->arena, rq->body, NULL, e) ? json_root(&doc) : NULL;
+}
+
+bool api_param(struct req *rq, const char *name, struct slice *ret, struct err *e)
+{
+    struct slice value;
+    if (!query_find(rq->query, slice_from(name), rq->arena, &value, e))
+        return false;
+    if (value.ptr)
+        *ret = value;
+    return true;
+}
+
+bool api_params_known(struct req *rq, const char *const *names, struct err *e)
+{
+    struct slice rest = rq->query, name, value;
+    while (query_next(&rest, &name, &value)) {
+        size_t i = 0;
+        while (names[i] && !slice_is(name, names[i]))
+            i++;
+        if (!names[i])
+            return err_set(e, ERR_MALFORMED, "There is no parameter %.*s here.",
+                           SLICE_ARGS(slice_first(name, 60)));
+    }
+    return true;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static const struct slice common_lines =
+    SLICE_INIT("Cache-Control: private, no-cache\r\nX-Content-Type-Options: nosniff\r\n");
+
+bool api_reply_json(struct req *rq, int status, struct slice json)
+{
+    reply_prebuilt(rq, common_lines);
+    return reply_bytes(rq, status, "application/json", json);
+}
+
+bool api_reply_doc(struct req *rq, int status, const struct doc *doc)
+{
+    struct slice tag = arena_printf(rq->arena, "\"v%lld\"", (long long)doc->version);
+    struct slice known = h1_get(rq->h1, HEADER_IF_NONE_MATCH);
+    reply_header(rq, "ETag", tag);
+    if (status == 200 && known.len && etag_match_weak(known, tag)) {
+        reply_prebuilt(rq, common_lines);
+        return reply_empty(rq, 304);
+    }
+    return api_reply_json(rq, status, doc->text);
+}

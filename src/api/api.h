@@ -1,0 +1,21 @@
+/* The app's HTTP API, below `api:`: rows of routes, and a handler for each call.
+ *
+ * A handler reads the request, calls docs/ (later files/, jobs/), and writes the answer; who may do
+ * what is decided there, not here. Reads run on the loop and move to a lane when they are not sure
+ * to be short; changes are planned where the request is and applied by the database's writer. */
+#pragma once
+#include "docs/docs.h"
+#include "http/http.h"
+
+struct api;
+
+struct api_options {
+    const struct manifest *manifest;
+    struct docs *docs; /* NULL: the app has no collections */
+};
+struct api *api_new(const struct api_options *o);
+void api_free(struct api *a); /* NULL is fine */
+
+/* The row for a path below `api:`, with rq->site set; NULL: the path is not the API's. What is
+ * below it and does not exist is: its row answers 404. */
+const struct route *api_find(struct api *a, struct req *rq);

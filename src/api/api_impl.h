@@ -1,0 +1,55 @@
+/* The inside of api/: what its handlers share. */
+#pragma once
+#include "api/api.h"
+
+#define API_BODY_MAX   (10u << 20) /* of a request */
+#define API_INLINE_MAX (64u << 10) /* a larger body is read on a lane */
+#define API_LOOP_STEPS 20000       /* of the database, for one read on a loop: some 0.5 ms */
+
+struct api {
+    const struct manifest *manifest;
+    struct docs *docs;
+    struct router *router;
+};
+
+extern const struct route document_routes[];
+extern const size_t n_document_routes;
+
+/* ---- being in the database ------------------------------------------------------------------- */
+
+enum enter { ENTERED, MOVED, REFUSED };
+/* What a read needs, whichever thread it is on. MOVED: the handler returns true at once, it runs
+ * again on a lane. ENTERED: api_leave() before the handler returns. */
+enum enter api_enter(struct req *rq, struct docs_reading *r, struct err *e);
+void api_leave(struct req *rq, struct docs_reading *r);
+/* What a read that failed means: on a loop, one that took too many steps moves to a lane. */
+bool api_failed(struct req *rq, struct err *e);
+
+/* The collection that the path names. NULL: ERR_NOT_FOUND. */
+const struct doc_coll *api_coll(const struct req *rq, struct err *e);
+/* The body as JSON. NULL with e. */
+const struct json *api_body(struct req *rq, struct err *e);
+/* One parameter of the query; absent leaves *ret. False: it is there twice, or badly escaped. */
+bool api_param(struct req *rq, const char *name, struct slice *ret, struct err *e);
+/* No parameter but these (ending in NULL), so that a typing error is not an unfiltered list. */
+bool api_params_known(struct req *rq, const char *const *names, struct err *e);
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+bool api_reply_json(struct req *rq, int status, struct slice json);
+/* With its ETag, and 304 where If-None-Match has it. */
+bool api_reply_doc(struct req *rq, int status, const struct doc *doc);
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
+/* One request's changes on their way through the writer. */
+struct api_write {
+    struct db_write write;
+    struct docs_writing writing;
+    struct req *rq;
+    struct subject who;
+    bool (*reply)(struct api_write *aw); /* when all is done */
+};
+struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e);
+/* The last thing a handler does: plans, hands over, and the answer follows. */
+bool api_write_go(struct api_write *aw, struct err *e);

@@ -1,0 +1,91 @@
+/* May this subject do that? The one place that says so. */
+#include "auth/auth.h"
+
+static const char *const names[] = {
+#define X(id, name) name,
+    ACTION_MAP(X)
+#undef X
+};
+
+static const struct json *user_json(struct arena *a, const struct identity *who)
+{
+    struct buf b;
+    struct json_writer w;
+    struct json_doc doc;
+    struct err never;
+    buf_init(&b, 1u << 20);
+    json_writer_init(&w, &b, 0);
+    json_write_object(&w);
+    json_write_key(&w, SLICE("id"));
+    json_write_str(&w, who->id);
+    json_write_key(&w, SLICE("email"));
+    json_write_str(&w, who->email);
+    json_write_key(&w, SLICE("name"));
+    json_write_str(&w, who->name);
+    json_write_key(&w, SLICE("operator"));
+    json_write_bool(&w, who->is_operator);
+    json_write_key(&w, SLICE("roles"));
+    json_write_array(&w);
+    for (size_t i = 0; i < who->n_roles; i++)
+        json_write_str(&w, who->roles[i]);
+    json_write_array_end(&w);
+    json_write_object_end(&w);
+    bool fine = !b.full && json_parse(&doc, a, arena_dup(a, buf_slice(&b)), NULL, &never);
+    buf_done(&b);
+    return fine ? json_root(&doc) : NULL;
+}
+
+static const struct json *now_json(struct arena *a)
+{
+    struct json *now = arena_new(a, struct json);
+    char *text = arena_alloc(a, RFC3339_LEN + 1);
+    clock_rfc3339(clock_wall_ms(), text);
+    *now = (struct json){.type = JSON_STRING, .len = RFC3339_LEN, .ptr = text};
+    return now;
+}
+
+bool subject_of(struct req *rq, struct subject *ret, struct err *e)
+{
+    *ret = (struct subject){.who = req_identity(rq, e)};
+    if (!ret->who)
+        return false;
+    if (ret->who->is_signed_in)
+        ret->context.user = user_json(rq->arena, ret->who);
+    ret->context.now = now_json(rq->arena);
+    return true;
+}
+
+struct slice subject_id(const struct subject *s)
+{
+    return s->who && s->who->is_signed_in ? s->who->id : SLICE("");
+}
+
+static bool deny(const struct subject *s, enum action action, struct err *e)
+{
+    if (!s->who || !s->who->is_signed_in)
+        return err_set(e, ERR_UNAUTHENTICATED, "Sign in first: strangers may not %s here.",
+                       names[action]);
+    return err_set(e, ERR_FORBIDDEN, "The rules let nobody like you %s here.", names[action]);
+}
+
+bool authorize(const struct subject *s, const struct policy *p, enum action action, struct arena *a,
+               const struct query **ret_rows, struct err *e)
+{
+    static const struct query all = {.kind = QUERY_TRUE};
+    const struct query *rows = &all;
+    if (!s->is_console) {
+        if (!p->rules[action])
+            return deny(s, action, e);
+        rows = query_bind(a, p->rules[action], &s->context);
+        if (rows->kind == QUERY_FALSE)
+            return deny(s, action, e);
+    }
+    *ret_rows = rows;
+    return true;
+}
+
+bool authorize_row(const struct query *rows, const struct json *doc)
+{
+    static const struct query_context nothing;
+    return query_matches(rows, doc, &nothing);
+}

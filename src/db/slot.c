@@ -1,0 +1,84 @@
+/* A database that is open while somebody needs it: a count of who is in it, and a lock for opening
+ * and closing, which nobody takes who only comes in. */
+#include "db/slot.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define SHUT (1 << 30) /* on top of the count: nobody may come in */
+
+struct db_slot {
+    const struct db_options *options;
+    pthread_mutex_t lock; /* of opening and closing */
+    _Atomic int users;    /* SHUT and more: closed, or about to be */
+    _Atomic int64_t left_ms;
+    _Atomic uint64_t times;
+    struct db *db; /* while it is not SHUT */
+};
+
+struct db_slot *db_slot_new(const struct db_options *o)
+{
+    struct db_slot *s = mem_new(struct db_slot);
+    s->options = o;
+    s->users = SHUT;
+    pthread_mutex_init(&s->lock, NULL);
+    return s;
+}
+
+void db_slot_free(struct db_slot *s)
+{
+    if (!s)
+        return;
+    must((atomic_load(&s->users) & ~SHUT) == 0);
+    if (s->db)
+        db_close(s->db);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+struct db *db_slot_enter(struct db_slot *s)
+{
+    if (atomic_fetch_add(&s->users, 1) < SHUT)
+        return s->db;
+    atomic_fetch_sub(&s->users, 1);
+    return NULL;
+}
+
+struct db *db_slot_open(struct db_slot *s, struct err *e)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!s->db) {
+        s->db = db_open(s->options, e);
+        if (s->db) {
+            s->times++;
+            atomic_fetch_sub(&s->users, SHUT);
+        }
+    }
+    struct db *db = s->db ? db_slot_enter(s) : NULL;
+    pthread_mutex_unlock(&s->lock);
+    return db;
+}
+
+void db_slot_leave(struct db_slot *s)
+{
+    atomic_store(&s->left_ms, clock_mono_ms());
+    atomic_fetch_sub(&s->users, 1);
+}
+
+uint64_t db_slot_times(const struct db_slot *s)
+{
+    return atomic_load(&s->times);
+}
+
+void db_slot_close_idle(struct db_slot *s, int64_t idle_ms)
+{
+    int none = 0;
+    pthread_mutex_lock(&s->lock);
+    if (s->db && clock_mono_ms() - atomic_load(&s->left_ms) >= idle_ms &&
+        atomic_compare_exchange_strong(&s->users, &none, SHUT)) {
+        db_close(s->db);
+        s->db = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,168 @@
+/* Documents of an app: its collections, read and changed through one database, whichever it is.
+ *
+ *   docs          an app's collections as one reading of the manifest has them; read-only, shared
+ *   doc_coll      one of them: its schema, policy, indexes
+ *   docs_reading  a connection and who asks, for one request
+ *   doc_change    one change to one document: decided and applied inside a write
+ *   docs_writing  a request's changes, one or a batch: all or none of them
+ *
+ * A document is stored as the text that is sent: the fields id, version, owner, created and updated
+ * first, then the app's own in the order they came. So most reads copy bytes and parse nothing.
+ *
+ * Every read and every change goes through authorize(), here and nowhere above, so that no door
+ * can forget it. What a subject may not see is told like what is not there. */
+#pragma once
+#include "auth/auth.h"
+#include "db/db.h"
+#include "db/slot.h"
+#include "manifest/manifest.h"
+#include "query/query.h"
+#include "schema/schema.h"
+
+#define DOC_ID_MIN     15
+#define DOC_ID_MAX     64
+#define DOC_BYTES_MAX  (8u << 20) /* of one document as it is stored */
+#define DOC_LIMIT      30         /* of a list, when it does not say */
+#define DOC_LIMIT_MAX  1000
+#define DOC_SCAN_MAX   100000 /* rows that a list or count without an index may look at */
+#define DOCS_BATCH_MAX 100
+#define DOC_LABEL_MAX  200
+
+extern const struct db_migration docs_migrations[]; /* every database of an app needs */
+
+/* ---- an app's collections ------------------------------------------------------------------- */
+
+struct docs;
+struct doc_coll;
+
+/* Compiles schemas, rules and checks; reads their files, so not on a loop that serves. What is
+ * wrong is added to the problems, with its place in dais.yaml; the docs are not to be served then.
+ * Never NULL. */
+struct docs *docs_new(const struct manifest *m, struct problems *p); /* m outlives the docs */
+/* Before anybody is in it: where its rows are, which all readings of the manifest share. */
+void docs_attach(struct docs *d, struct db_slot *slot);
+void docs_free(struct docs *d); /* NULL is fine; nobody may be in it */
+
+const struct doc_coll *docs_find(const struct docs *d, struct slice name); /* NULL: none */
+size_t docs_count(const struct docs *d);
+const struct doc_coll *docs_at(const struct docs *d, size_t i); /* in the manifest's order */
+const struct collection *doc_coll_conf(const struct doc_coll *c);
+/* The names of its top-level fields, as written, hidden ones left out? For descriptions only. */
+const struct schema *doc_coll_schema(const struct doc_coll *c); /* NULL: any object */
+
+/* Whoever uses the database is in it, from the first statement to the last answer. On any thread;
+ * false: it is not open, or its tables are not what this manifest says: go to a lane and call
+ * docs_open(), which blocks, makes that so, and is in it too. */
+bool docs_enter(struct docs *d);
+bool docs_open(struct docs *d, struct err *e);
+void docs_leave(struct docs *d);
+struct db *docs_db(const struct docs *d); /* between enter and leave */
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+struct docs_reading {
+    struct docs *docs;
+    struct db_conn *conn; /* the loop's, or one of a lane's */
+    struct arena *arena;  /* what is returned lives here */
+    const struct subject *who;
+};
+
+/* A document as it is sent. */
+struct doc {
+    struct slice id, text; /* text: the JSON object, without hidden fields */
+    int64_t version;
+    bool is_trashed;
+};
+
+/* ERR_NOT_FOUND: absent, in the trash, or not for this subject. */
+bool docs_get(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
+              struct doc *ret, struct err *e);
+
+/* What a list is asked for, as the parameters say it; docs_list() finds what is wrong with them. */
+struct docs_query {
+    struct slice filter, sort, after, fields, expand, search;
+    uint32_t limit;   /* 0: DOC_LIMIT */
+    bool wants_total; /* count=exact */
+    bool is_trash;    /* trash=only */
+};
+/* Adds {"items":[…],"next":…} to `to`. ERR_OVER_BUDGET on a loop's connection: again on a lane. */
+bool docs_list(const struct docs_reading *r, const struct doc_coll *c, const struct docs_query *q,
+               struct buf *to, struct err *e);
+/* May this list run on a loop? Only what is sure to be short. */
+bool docs_list_is_short(const struct doc_coll *c, const struct docs_query *q);
+
+struct docs_aggregate {
+    struct slice fn, group, filter; /* "count,sum(n)", "status,year" */
+};
+bool docs_aggregate(const struct docs_reading *r, const struct doc_coll *c,
+                    const struct docs_aggregate *q, struct buf *to, struct err *e);
+
+/* {"items":[{"version","updated","by","label"}],"next"} and one of them as it was. */
+bool docs_versions(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
+                   struct slice after, uint32_t limit, struct buf *to, struct err *e);
+bool docs_version(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
+                  int64_t version, struct doc *ret, struct err *e);
+/* A JSON Patch that makes version `to_version` (0: the present one) of `version`. */
+bool docs_diff(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
+               int64_t version, int64_t to_version, struct buf *to, struct err *e);
+
+/* Page by page, for exports: documents after `after` in the order of their ids, up to `limit`. */
+struct docs_page {
+    struct doc *items;
+    size_t n;
+    bool is_last;
+};
+bool docs_page(const struct docs_reading *r, const struct doc_coll *c, struct slice filter,
+               struct slice after, size_t limit, struct docs_page *ret, struct err *e);
+
+/* ---- changing -------------------------------------------------------------------------------- */
+
+/*        what            for logs */
+#define DOC_OP_MAP(X)           \
+    X(DOC_CREATE, "create")     \
+    X(DOC_PUT, "put")           \
+    X(DOC_MERGE, "merge patch") \
+    X(DOC_PATCH, "json patch")  \
+    X(DOC_DELETE, "delete")     \
+    X(DOC_PURGE, "purge")       \
+    X(DOC_RESTORE, "restore")   \
+    X(DOC_REVERT, "restore version")
+enum doc_op {
+#define X(id, name) id,
+    DOC_OP_MAP(X)
+#undef X
+};
+
+struct doc_change {
+    /* asked for; all of it lives in the arena of the writing */
+    enum doc_op op;
+    const struct doc_coll *coll;
+    struct slice id;         /* of DOC_CREATE: own or empty */
+    const struct json *body; /* of create, put, merge, patch */
+    int64_t if_match;        /* the version it must have; 0: any */
+    int64_t version;         /* of DOC_REVERT: which */
+    struct slice label;
+    /* made by docs_writing_plan() */
+    struct doc_plan *plan;
+    /* the outcome, once it was applied */
+    struct doc doc; /* of all but delete and purge */
+    bool is_created;
+    struct slice details; /* when it failed: the JSON array of problem+json's "errors" */
+};
+
+struct docs_writing {
+    struct docs *docs;
+    struct arena *arena; /* the request's: nobody else uses it until it is done */
+    const struct subject *who;
+    struct doc_change *changes;
+    size_t n;
+    size_t failed; /* which of them, when it failed */
+};
+
+/* Before the write, on the request's own thread: rules that need no row, schemas of what is
+ * already whole, ids, keys. What it finds wrong costs the writer nothing. */
+bool docs_writing_plan(struct docs_writing *w, struct err *e);
+/* Inside a db_write's run, on the writer: may run again from the start. */
+bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e);
+/* In its finish: what is costly inside a savepoint (full text). */
+bool docs_writing_finish(struct docs_writing *w, struct db_conn *c, struct err *e);

@@ -1,0 +1,57 @@
+/* Rows of a collection's table: found by id, copied to an arena. */
+#include "docs/docs_impl.h"
+
+void doc_row_read(const struct db_stmt *s, struct arena *a, struct doc_row *ret)
+{
+    *ret = (struct doc_row){
+        .meta = {.id = arena_dup(a, db_text(s, ROW_ID)),
+                 .version = db_i64(s, ROW_VERSION),
+                 .owner = arena_dup(a, db_text(s, ROW_OWNER)),
+                 .created = arena_dup(a, db_text(s, ROW_CREATED)),
+                 .updated = arena_dup(a, db_text(s, ROW_UPDATED))},
+        .author = arena_dup(a, db_text(s, ROW_AUTHOR)),
+        .label = arena_dup(a, db_text(s, ROW_LABEL)),
+        .deleted = arena_dup(a, db_text(s, ROW_DELETED)),
+        .body = arena_dup(a, db_text(s, ROW_BODY)),
+        .shown = arena_dup(a, db_text(s, ROW_SHOWN)),
+    };
+}
+
+enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct slice id,
+                          bool is_locking, struct arena *a, struct doc_row *ret, struct err *e)
+{
+    struct db_stmt *s = db_prepare_text(c, is_locking ? coll->sql_lock : coll->sql_get, e);
+    if (!s)
+        return DB_FAILED;
+    db_bind_text(s, 1, id);
+    enum db_step step = db_step(s, e);
+    if (step == DB_ROW)
+        doc_row_read(s, a, ret);
+    db_reset(s);
+    return step;
+}
+
+const struct json *doc_row_json(const struct doc_row *row, struct arena *a, struct err *e)
+{
+    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
+    struct json_doc doc;
+    if (!json_parse(&doc, a, row->body, &deep, e)) {
+        err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");
+        return NULL;
+    }
+    return json_root(&doc);
+}
+
+struct doc doc_of_row(const struct doc_row *row)
+{
+    return (struct doc){.id = row->meta.id,
+                        .text = row->shown.len ? row->shown : row->body,
+                        .version = row->meta.version,
+                        .is_trashed = row->deleted.len > 0};
+}
+
+bool doc_not_found(const struct doc_coll *c, struct slice id, struct err *e)
+{
+    return err_set(e, ERR_NOT_FOUND, "There is no document %.*s in %.*s.",
+                   SLICE_ARGS(slice_first(id, DOC_ID_MAX)), SLICE_ARGS(c->name));
+}
