@@ -5,6 +5,7 @@
  *   add       the env script, redirects, pages of exact paths, the OpenAPI snapshot, 404.html
  *   change    web.rewrite, with the API's address, and links for the base path
  *   list      every file with its digest, in .dais-site */
+#include "base/file.h"
 #include "base/glob.h"
 #include "base/utf8.h"
 #include "render/pages_impl.h"
@@ -275,7 +276,7 @@ static bool change(struct pages_site *s, struct page_file *f, struct slice folde
     buf_init(&out, 2 * TEXT_MAX);
     if (f->is_text)
         buf_add(&text, f->text);
-    else if (!whole_file_read(f->source, &text))
+    else if (!file_read(f->source, &text))
         fine = err_set_sys(s->tree.e, ERR_IO, "%s cannot be read", f->source);
     if (fine)
         rewrite(s, f->path, &text);
