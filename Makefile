@@ -58,6 +58,7 @@ MAIN  := $(OUT)/cli/main.o
 DAIS  := $(OUT)/dais
 LIB   := $(OUT)/libdais.a
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
+DB_TESTS  := $(patsubst %,db/test_%,statements loops batches locked threads checkpoints migrations)
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(OUT)/tests/%)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(OUT)/fuzz/%)
@@ -151,6 +152,7 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	@echo "  LINK  $@"
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $(filter %.o,$^) $(LDFLAGS) $(LIB) $(LDLIBS) -lcmocka -o $@
 $(OUT)/tests/db/test_torture: $(OUT)/tests/db/shaky.o
+$(DB_TESTS:%=$(OUT)/tests/%): $(OUT)/tests/db/db_test.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
 FUZZ_MAIN := $(if $(filter fuzzer,$(MODE)),-fsanitize=fuzzer,$(OUT)/fuzz/replay.o)
@@ -159,7 +161,7 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
 -include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
-	$(OUT)/tests/db/shaky.d
+	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d
 
 # ---- set-up -----------------------------------------------------------------------------------
 deps: ## install what building needs (a no-op when it is there)
@@ -187,7 +189,7 @@ unit: $(UNIT_BINS) ## unit tests and wire conversations
 	@tools/run-tests unit $(UNIT_BINS)
 
 TSAN_TESTS := limit/test_limit loop/test_lanes loop/test_loop loop/test_watch net/test_listener http/test_server \
-	http/test_random http/test_reload http/test_wait web/test_refresh db/test_db
+	http/test_random http/test_reload http/test_wait web/test_refresh $(DB_TESTS)
 tsan-unit: ## the threaded unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory MODE=tsan tsan-run
 tsan-run: $(TSAN_TESTS:%=$(OUT)/tests/%)

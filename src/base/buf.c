@@ -98,6 +98,28 @@ void buf_add_u64(struct buf *b, uint64_t v)
     buf_add(b, (struct slice){digits + at, sizeof digits - at});
 }
 
+void buf_add_replacing(struct buf *b, struct slice text, struct slice from, struct slice to)
+{
+    ptrdiff_t at;
+    while (from.len && !b->full && (at = slice_search(text, from)) >= 0) {
+        buf_add(b, slice_first(text, (size_t)at));
+        buf_add(b, to);
+        text = slice_skip(text, (size_t)at + from.len);
+    }
+    buf_add(b, text);
+}
+
+void buf_add_quoted(struct buf *b, struct slice s)
+{
+    buf_add_char(b, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '"' || s.ptr[i] == '\\')
+            buf_add_char(b, '\\');
+        buf_add_char(b, s.ptr[i]);
+    }
+    buf_add_char(b, '"');
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list args, again;
@@ -126,6 +148,13 @@ void buf_consume(struct buf *b, size_t n)
 struct slice buf_slice(const struct buf *b)
 {
     return (struct slice){b->data ? b->data : "", b->len};
+}
+
+void buf_swap(struct buf *a, struct buf *b)
+{
+    struct buf was = *a;
+    *a = *b;
+    *b = was;
 }
 
 char *buf_take(struct buf *b, size_t *ret_len)

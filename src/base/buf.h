@@ -23,6 +23,10 @@ void buf_add(struct buf *b, struct slice s);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_char(struct buf *b, char c);
 void buf_add_u64(struct buf *b, uint64_t v);
+/* The text with every `from` in it as `to`; an empty `from` is nowhere. */
+void buf_add_replacing(struct buf *b, struct slice text, struct slice from, struct slice to);
+/* Between double quotes, with a backslash before each quote and backslash. */
+void buf_add_quoted(struct buf *b, struct slice s);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 
 /* Room for n more bytes at data + len, to be filled and then counted with buf_grew.
@@ -33,5 +37,6 @@ void buf_grew(struct buf *b, size_t n);
 void buf_consume(struct buf *b, size_t n); /* drops n bytes from the front */
 
 struct slice buf_slice(const struct buf *b);
+void buf_swap(struct buf *a, struct buf *b); /* limits and all */
 /* Gives the memory away (mem, free() it); the buf is empty afterwards. */
 char *buf_take(struct buf *b, size_t *ret_len);

@@ -2,6 +2,7 @@
  * exists. */
 #include "base/buf.h"
 #include "base/embedded.h"
+#include "base/file.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
@@ -100,19 +101,6 @@ static void fill_in(const char *text, const char *slug, const char *title, struc
     }
 }
 
-static bool write_all(int fd, struct slice s)
-{
-    while (s.len) {
-        ssize_t n = write(fd, s.ptr, s.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        s = slice_skip(s, (size_t)n);
-    }
-    return true;
-}
-
 static bool write_file(int dir, const char *path, struct slice text, struct err *e)
 {
     struct slice folder = slice_from(path);
@@ -126,7 +114,7 @@ static bool write_file(int dir, const char *path, struct slice text, struct err 
     int fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_set_sys(e, ERR_IO, "%s cannot be made", path);
-    bool ok = write_all(fd, text);
+    bool ok = fd_write_all(fd, text);
     if (!ok)
         err_set_sys(e, ERR_IO, "%s cannot be written", path);
     if (close(fd) != 0 && ok)

@@ -82,20 +82,6 @@ bool thing_at(const char *path, enum thing *ret, struct err *e)
     return true;
 }
 
-bool file_read(const char *path, size_t max, struct buf *to)
-{
-    struct stat st;
-    char bytes[16384];
-    ssize_t n = -1;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    bool fine = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size <= max;
-    while (fine && (n = read(fd, bytes, sizeof bytes)) > 0)
-        buf_add(to, (struct slice){bytes, (size_t)n});
-    if (fd >= 0)
-        close(fd);
-    return fine && n == 0 && !to->full;
-}
-
 /* ---- stable storage ---------------------------------------------------------------------------
  */
 
@@ -155,8 +141,7 @@ bool file_replace(const char *path, struct slice text, mode_t mode, struct err *
     char part[PATH_BYTES];
     snprintf(part, sizeof part, "%s.dais-partial", path);
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    bool fine = fd >= 0 && fchmod(fd, mode) == 0 &&
-                write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    bool fine = fd >= 0 && fchmod(fd, mode) == 0 && fd_write_all(fd, text) && fsync(fd) == 0;
     int why = errno;
     if (fd >= 0)
         close(fd);
@@ -218,12 +203,8 @@ static bool copy_bytes(const struct walk *w, int from, int to, const char *name)
     char *room = mem_alloc(256u << 10);
     ssize_t n = 0;
     bool fine = true;
-    while (fine && !is_given_up(w) && (n = read(from, room, 256u << 10)) > 0) {
-        for (ssize_t at = 0, put; fine && at < n; at += put) {
-            put = write(to, room + at, (size_t)(n - at));
-            fine = put > 0 || failed(w, "writing", name);
-        }
-    }
+    while (fine && !is_given_up(w) && (n = fd_read(from, room, 256u << 10)) > 0)
+        fine = fd_write_all(to, (struct slice){room, (size_t)n}) || failed(w, "writing", name);
     free(room);
     if (is_given_up(w))
         return false;

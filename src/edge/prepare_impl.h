@@ -14,6 +14,7 @@ static inline bool patience_is_over(const struct patience *p)
     return atomic_load(&p->is_stopped) || (p->is_draining && atomic_load(p->is_draining));
 }
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -42,8 +43,6 @@ bool thing_is_copied(const char *from, const char *to, struct err *e);
 bool thing_remove(const char *path, struct err *e); /* and all below it; nothing is fine */
 bool link_make(const char *target, const char *path, struct err *e);
 bool file_replace(const char *path, struct slice text, mode_t mode, struct err *e); /* or nothing */
-/* A regular file of at most `max` bytes; false when there is none. */
-bool file_read(const char *path, size_t max, struct buf *to);
 
 /* ---- prepare_persist.c
  * --------------------------------------------------------------------------- */

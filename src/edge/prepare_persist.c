@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STEPS_MAX 16
+#define STEPS_MAX     16
+#define RELEASES_MAX  (2u << 20)
+#define RELEASES_KEPT (512u << 10)
 
 const char *const persist_companions[] = {"-wal", "-shm", "-journal", NULL};
 
@@ -198,9 +200,9 @@ static bool is_known_release(const struct persist *p)
 {
     char path[PATH_BYTES];
     struct buf text;
-    buf_init(&text, 1u << 20);
+    buf_init(&text, RELEASES_MAX);
     releases_path(p, path);
-    (void)file_read(path, 1u << 20, &text);
+    (void)file_read(path, &text);
     struct slice rest = buf_slice(&text), line;
     bool found = false;
     while (!found && slice_cut(&rest, '\n', &line)) {
@@ -322,10 +324,10 @@ static bool remember_release(const struct persist *p, struct err *e)
     struct buf text;
     if (is_known_release(p))
         return true;
-    buf_init(&text, 2u << 20);
+    buf_init(&text, RELEASES_MAX);
     releases_path(p, path);
-    (void)file_read(path, 1u << 20, &text);
-    if (text.len > (512u << 10)) /* thousands of releases: those at the start are long gone */
+    (void)file_read(path, &text);
+    if (text.len > RELEASES_KEPT) /* thousands of releases: those at the start are long gone */
         buf_consume(&text, text.len / 2);
     buf_printf(&text, "%s %.*s\n", p->o->release, SLICE_ARGS(p->o->path));
     bool fine = file_replace(path, buf_slice(&text), 0600, e);

@@ -8,7 +8,6 @@
 #include "edge/prepare_impl.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <stdio.h>
@@ -46,7 +45,7 @@ void release_identity(const char *dir, struct buf *to)
              has_birth ? st.stx_btime.tv_nsec : 0U);
     buf_init(&release, 64u << 10);
     snprintf(path, sizeof path, "%s/.dais-release", dir);
-    (void)file_read(path, 64u << 10, &release);
+    (void)file_read(path, &release);
     sha256_init(&h);
     sha256_add(&h, slice_from(dir));
     sha256_add(&h, slice_from(text));
@@ -205,8 +204,7 @@ static void read_stamp(const struct setup_options *o, struct buf *to)
     char path[PATH_BYTES];
     buf_init(to, STAMP_MAX);
     stamp_path(o, path);
-    if (!file_read(path, STAMP_MAX, to))
-        buf_clear(to);
+    (void)file_read(path, to);
 }
 
 static bool has_line(struct slice text, const char *key, struct slice value)
@@ -251,7 +249,7 @@ static void add_contents(struct sha256 *h, const char *path)
         n = snprintf(room, sizeof room, "%lld\n", (long long)st.st_mtim.tv_sec);
         sha256_add(h, (struct slice){room, (size_t)n});
     } else {
-        while (fd >= 0 && (n = read(fd, room, sizeof room)) > 0)
+        while (fd >= 0 && (n = fd_read(fd, room, sizeof room)) > 0)
             sha256_add(h, (struct slice){room, (size_t)n});
     }
     if (fd >= 0)

@@ -176,9 +176,7 @@ bool rewriter_add(struct rewriter *r, struct slice in, bool is_last, struct buf 
     buf_clear(to);
     buf_add(to, in);
     for (size_t i = 0; i < r->n_stages && !to->full; i++) {
-        struct buf was = *to;
-        *to = *from;
-        *from = was;
+        buf_swap(to, from);
         buf_clear(to);
         run_stage(&r->stages[i], buf_slice(from), is_last, to);
     }

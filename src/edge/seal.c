@@ -1,6 +1,7 @@
 /* Serving a sealed folder: its record is read and compared, and what its links lead to is made. */
 #include "edge/seal_impl.h"
 
+#include "base/file.h"
 #include "base/json.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ bool seal_read(const char *dir, struct arena *a, struct seal *ret, struct err *e
         return true;
     buf_init(&text, RECORD_MAX);
     snprintf(path, sizeof path, "%s" SEAL_RECORD, dir);
-    bool fine = file_read(path, RECORD_MAX, &text) && read_record(dir, buf_slice(&text), a, ret);
+    bool fine = file_read(path, &text) && read_record(dir, buf_slice(&text), a, ret);
     buf_done(&text);
     return fine ||
            err_set(e, ERR_MANIFEST,

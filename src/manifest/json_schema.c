@@ -9,17 +9,6 @@ struct out {
     bool first; /* nothing stands in this object or list yet */
 };
 
-static void add_string(struct buf *to, struct slice s)
-{
-    buf_add_char(to, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '"' || s.ptr[i] == '\\')
-            buf_add_char(to, '\\');
-        buf_add_char(to, s.ptr[i]);
-    }
-    buf_add_char(to, '"');
-}
-
 static void next(struct out *o)
 {
     buf_add_str(o->to, o->first ? "\n" : ",\n");
@@ -49,14 +38,14 @@ static void shut(struct out *o, char bracket)
 static void key(struct out *o, const char *name)
 {
     next(o);
-    add_string(o->to, slice_from(name));
+    buf_add_quoted(o->to, slice_from(name));
     buf_add_str(o->to, ": ");
 }
 
 static void pair(struct out *o, const char *name, const char *value)
 {
     key(o, name);
-    add_string(o->to, slice_from(value));
+    buf_add_quoted(o->to, slice_from(value));
 }
 
 static void words(struct out *o, const char *list, bool numbers)
@@ -69,7 +58,7 @@ static void words(struct out *o, const char *list, bool numbers)
         if (numbers)
             buf_add(o->to, word);
         else
-            add_string(o->to, word);
+            buf_add_quoted(o->to, word);
     }
     shut(o, ']');
 }
@@ -143,7 +132,7 @@ static void object_keys(struct out *o, const struct shape *shape)
     for (size_t i = 0; i < shape->n; i++) {
         if (shape->fields[i].flags & REQUIRED) {
             next(o);
-            add_string(o->to, slice_from(shape->fields[i].name));
+            buf_add_quoted(o->to, slice_from(shape->fields[i].name));
         }
     }
     shut(o, ']');
@@ -221,12 +210,12 @@ static void default_key(struct out *o, const struct field *f)
     if (f->kind == K_BOOL || f->kind == K_INT || slice_is(slice_from(f->def), "0")) {
         buf_add_str(o->to, f->def);
     } else if (f->kind != K_LIST) {
-        add_string(o->to, slice_from(f->def));
+        buf_add_quoted(o->to, slice_from(f->def));
     } else {
         open(o, '[');
         while (words_next(&list, &word)) {
             next(o);
-            add_string(o->to, word);
+            buf_add_quoted(o->to, word);
         }
         shut(o, ']');
     }

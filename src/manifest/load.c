@@ -1,4 +1,5 @@
 /* Reading dais.yaml and host.yaml: open, parse, read by the tables, check. */
+#include "base/file.h"
 #include "manifest/check_impl.h"
 
 #include <errno.h>
@@ -28,19 +29,11 @@ static bool check_kind(const struct stat *st, struct slice name, struct problems
 static bool read_all(int fd, struct arena *a, size_t size, struct slice *ret)
 {
     char *data = arena_alloc(a, size + 1);
-    size_t n = 0;
-    while (n < size) {
-        ssize_t got = read(fd, data + n, size - n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return false;
-        if (got == 0)
-            break;
-        n += (size_t)got;
-    }
+    ssize_t n = fd_read(fd, data, size);
+    if (n < 0)
+        return false;
     data[n] = '\0';
-    *ret = (struct slice){data, n};
+    *ret = (struct slice){data, (size_t)n};
     return true;
 }
 

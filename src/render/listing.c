@@ -1,6 +1,7 @@
 /* The listing of files that have no header: which digest each had when dais made it.
  *
  * It is lines of `DIGEST  path`, as sha256sum writes and checks them, below a header of its own. */
+#include "base/file.h"
 #include "render/render_impl.h"
 
 #include <dirent.h>
@@ -65,7 +66,7 @@ bool listing_read(struct arena *a, const char *folder, struct slice path, struct
     if (n < 0 || (size_t)n >= sizeof full)
         return err_set(e, ERR_USAGE, "the path %.80s... is too long", folder);
     buf_init(&text, LISTING_MAX);
-    bool fine = whole_file_read(full, &text);
+    bool fine = file_read(full, &text);
     if (!fine && (errno == ENOENT || errno == ENOTDIR)) {
         full[strlen(folder) + 1 + ret->folder.len] = '\0';
         ret->is_foreign = has_files(full);

@@ -5,6 +5,7 @@
  *   add       the env script, redirects, pages of exact paths, the OpenAPI snapshot, 404.html
  *   change    web.rewrite, with the API's address, and links for the base path
  *   list      every file with its digest, in .dais-site */
+#include "base/file.h"
 #include "base/glob.h"
 #include "base/utf8.h"
 #include "render/pages_impl.h"
@@ -191,24 +192,6 @@ static bool add_domain(struct pages_site *s)
 /* ---- changing texts -----------------------------------------------------------------------------
  */
 
-static void replace(struct slice text, struct slice from, struct slice to, struct buf *out)
-{
-    ptrdiff_t at;
-    while (from.len && (at = slice_search(text, from)) >= 0 && !out->full) {
-        buf_add(out, slice_first(text, (size_t)at));
-        buf_add(out, to);
-        text = slice_skip(text, (size_t)at + from.len);
-    }
-    buf_add(out, text);
-}
-
-static void swap(struct buf *a, struct buf *b)
-{
-    struct buf was = *a;
-    *a = *b;
-    *b = was;
-}
-
 /* With an API elsewhere, a rule that takes the developer's address out puts the API's in. */
 static struct slice replacement(const struct pages_site *s, const struct rewrite_rule *rule)
 {
@@ -241,9 +224,9 @@ static void rewrite(const struct pages_site *s, struct slice path, struct buf *t
         if (!glob_matches(web->rewrite.items[i].files.s, below_root(s, path)))
             continue;
         buf_clear(&out);
-        replace(buf_slice(text), web->rewrite.items[i].from.s,
-                replacement(s, &web->rewrite.items[i]), &out);
-        swap(text, &out);
+        buf_add_replacing(&out, buf_slice(text), web->rewrite.items[i].from.s,
+                          replacement(s, &web->rewrite.items[i]));
+        buf_swap(text, &out);
     }
     buf_done(&out);
 }
@@ -275,7 +258,7 @@ static bool change(struct pages_site *s, struct page_file *f, struct slice folde
     buf_init(&out, 2 * TEXT_MAX);
     if (f->is_text)
         buf_add(&text, f->text);
-    else if (!whole_file_read(f->source, &text))
+    else if (!file_read(f->source, &text))
         fine = err_set_sys(s->tree.e, ERR_IO, "%s cannot be read", f->source);
     if (fine)
         rewrite(s, f->path, &text);
@@ -283,7 +266,7 @@ static bool change(struct pages_site *s, struct page_file *f, struct slice folde
         const struct links links = {s->place.base, &s->tree.paths, folder};
         size_t moved = links_move(kind, buf_slice(&text), &links, &out);
         s->n_moved += kind == LINKS_HTML && !folder.len ? moved : 0;
-        swap(&text, &out);
+        buf_swap(&text, &out);
     }
     s->n_bytes += text.len;
     if (fine && (text.full || out.full || s->n_bytes > TEXTS_MAX))

@@ -9,6 +9,7 @@
  *
  * A folder may be a symbolic link, but to one within the place: what is rendered for an app that
  * somebody else wrote must not write, or remove, elsewhere. */
+#include "base/file.h"
 #include "base/mem.h"
 #include "render/render_impl.h"
 
@@ -48,33 +49,19 @@ static bool full_path(const struct place *p, struct slice path, const char *end,
 /* ---- writing ------------------------------------------------------------------------
  */
 
-static bool write_all(int fd, struct slice s)
-{
-    while (s.len) {
-        ssize_t n = write(fd, s.ptr, s.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        s = slice_skip(s, (size_t)n);
-    }
-    return true;
-}
-
 /* Copies as it reads; what changed since its digest was made is not what was asked for. */
 static bool copy_all(const struct place *p, const struct render_file *f, int to)
 {
     char piece[64 << 10], found[SHA256_HEX_LEN + 1];
     struct sha256 h;
     int fd = open(f->copy_of, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : 1;
+    ssize_t n = -1;
     bool fine = true;
     sha256_init(&h);
-    while (n > 0 && fine) {
-        n = read(fd, piece, sizeof piece);
-        struct slice part = {piece, n > 0 ? (size_t)n : 0};
+    while (fine && fd >= 0 && (n = fd_read(fd, piece, sizeof piece)) > 0) {
+        struct slice part = {piece, (size_t)n};
         sha256_add(&h, part);
-        fine = write_all(to, part);
+        fine = fd_write_all(to, part);
     }
     if (!fine)
         err_set_sys(p->e, ERR_IO, "the copy of %s cannot be written", f->copy_of);
@@ -109,8 +96,8 @@ static struct slice make_listed_diff(const struct place *p, const struct render_
     struct slice wanted, diff;
     buf_init(&there, DIFF_MAX);
     buf_init(&copied, DIFF_MAX);
-    bool fine = whole_file_read(path, &there) &&
-                (f->is_gone || !f->copy_of || whole_file_read(f->copy_of, &copied));
+    bool fine =
+        file_read(path, &there) && (f->is_gone || !f->copy_of || file_read(f->copy_of, &copied));
     wanted = f->copy_of ? buf_slice(&copied) : f->text;
     fine = fine && slice_index(buf_slice(&there), '\0') < 0 && slice_index(wanted, '\0') < 0;
     diff = fine ? make_diff(p, f->path, buf_slice(&there), wanted)
@@ -207,7 +194,7 @@ static bool look_at_one(struct place *p, const struct render_file *f, struct pla
         return false;
     buf_init(&there, FILE_MAX);
     bool fine = true;
-    if (whole_file_read(path, &there))
+    if (file_read(path, &there))
         ret->state = judge(p, buf_slice(&there), f->text, &ret->is_foreign);
     else if (errno == EISDIR)
         fine = err_set(p->e, ERR_IO, "%s is in the way: it is no file", path);
@@ -259,9 +246,9 @@ static bool write_beside(struct place *p, const struct render_file *f)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, f->mode);
     if (fd < 0)
         return err_set_sys(p->e, ERR_IO, "%s cannot be made", path);
-    bool fine = f->copy_of               ? copy_all(p, f, fd)
-                : write_all(fd, f->text) ? true
-                                         : err_set_sys(p->e, ERR_IO, "%s cannot be written", path);
+    bool fine = f->copy_of ? copy_all(p, f, fd)
+                           : fd_write_all(fd, f->text) ||
+                                 err_set_sys(p->e, ERR_IO, "%s cannot be written", path);
     if (close(fd) != 0 && fine)
         fine = err_set_sys(p->e, ERR_IO, "%s cannot be written", path);
     return fine;

@@ -322,13 +322,7 @@ static bool quote_nginx(struct buf *to, struct slice s)
         buf_add(to, s);
         return true;
     }
-    buf_add_char(to, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '"' || s.ptr[i] == '\\')
-            buf_add_char(to, '\\');
-        buf_add_char(to, s.ptr[i]);
-    }
-    buf_add_char(to, '"');
+    buf_add_quoted(to, s);
     return true;
 }
 

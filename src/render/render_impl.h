@@ -72,10 +72,9 @@ enum header_found { HEADER_NONE, HEADER_INTACT, HEADER_EDITED };
 enum header_found header_look(struct slice text);
 
 /* ---- files.c ------------------------------------------------------------------------------------
- * False with errno: ENOENT, EISDIR for what is no file, EFBIG when the buffer's limit is reached.
+ * Of a file's bytes. False with errno: ENOENT, EISDIR for what is no file.
  */
-bool whole_file_read(const char *path, struct buf *to);
-bool digest_of_file(const char *path, char ret[SHA256_HEX_LEN + 1]); /* of its bytes */
+bool digest_of_file(const char *path, char ret[SHA256_HEX_LEN + 1]);
 
 /* ---- listing.c: files without a header, by their digests ----------------------------------------
  */

@@ -1,10 +1,10 @@
 /* Files and their prepared copies: heads, entity tags, loading, rewriting, the memory budget. */
 #include "web/file_impl.h"
+#include "base/file.h"
 #include "web/beneath_impl.h"
 #include "web/compress_impl.h"
 #include "web/inline_impl.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -238,20 +238,6 @@ struct web_file *file_new_script(const struct web_rules *r)
 /* ---- loading
  * ------------------------------------------------------------------------------------ */
 
-static bool read_whole(int fd, char *to, size_t n)
-{
-    size_t done = 0;
-    while (done < n) {
-        ssize_t got = pread(fd, to + done, n - done, (off_t)done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return false;
-        done += (size_t)got;
-    }
-    return true;
-}
-
 static void note_racy(struct web_file *f)
 {
     struct timespec now;
@@ -262,7 +248,7 @@ static void note_racy(struct web_file *f)
 }
 
 /* The file's bytes (malloc), only if they are those the facts speak of; NULL otherwise. */
-static char *file_read(struct web_file *f, int root_fd)
+static char *read_file(struct web_file *f, int root_fd)
 {
     struct stat before, after;
     int fd = beneath_open_file(root_fd, f->rel, &before);
@@ -272,7 +258,7 @@ static char *file_read(struct web_file *f, int root_fd)
     char *data = NULL;
     if (facts_eq(&was, &f->facts)) {
         data = mem_alloc(was.size + 1);
-        if (read_whole(fd, data, was.size) && fstat(fd, &after) == 0)
+        if (fd_read(fd, data, was.size) == (ssize_t)was.size && fstat(fd, &after) == 0)
             is = facts_of(&after);
         if (!facts_eq(&was, &is)) {
             free(data);
@@ -334,7 +320,7 @@ void file_load(struct web_file *f, const struct web_rules *r, int root_fd)
     size_t max = f->rewritten ? REWRITE_MAX : SMALL_MAX;
     bool fits =
         f->facts.size <= max && f->facts.size + atomic_load(&f->budget->used) <= f->budget->max;
-    char *data = fits ? file_read(f, root_fd) : NULL;
+    char *data = fits ? read_file(f, root_fd) : NULL;
     if (!data) {
         if (!fits)
             give_up_rewriting(f);
@@ -395,7 +381,7 @@ void file_compress(struct web_file *f, const struct web_rules *r, int root_fd)
         f->facts.size > REWRITE_MAX || atomic_load(&f->budget->used) >= f->budget->max ||
         (file_copy(f, CODING_BR) && file_copy(f, CODING_GZIP)))
         return;
-    char *data = c ? NULL : file_read(f, root_fd);
+    char *data = c ? NULL : read_file(f, root_fd);
     if (!c && !data)
         return;
     struct plain plain = {.bytes = {data, f->facts.size}};

@@ -99,17 +99,6 @@ bool rules_rewrites(const struct web_rules *r, struct slice path)
     return false;
 }
 
-static void replace_all(struct slice text, struct slice from, struct slice to, struct buf *out)
-{
-    ptrdiff_t at;
-    while (from.len && (at = slice_search(text, from)) >= 0 && !out->full) {
-        buf_add(out, slice_first(text, (size_t)at));
-        buf_add(out, to);
-        text = slice_skip(text, (size_t)at + from.len);
-    }
-    buf_add(out, text);
-}
-
 /* Where dev's script goes: before the end of the head, else of the body, else last. */
 static size_t script_place(struct slice html)
 {
@@ -138,17 +127,13 @@ bool rules_rewrite(const struct web_rules *r, struct slice path, bool is_html, s
         if (!glob_matches(rule->files.s, path))
             continue;
         buf_clear(&spare);
-        replace_all(buf_slice(out), rule->from.s, rule->to.s, &spare);
-        struct buf done = spare;
-        spare = *out;
-        *out = done;
+        buf_add_replacing(&spare, buf_slice(out), rule->from.s, rule->to.s);
+        buf_swap(out, &spare);
     }
     if (r->dev && is_html && !out->full) {
         buf_clear(&spare);
         add_dev_script(r, buf_slice(out), &spare);
-        struct buf done = spare;
-        spare = *out;
-        *out = done;
+        buf_swap(out, &spare);
     }
     buf_done(&spare);
     return !out->full;

@@ -25,7 +25,7 @@ ALONE = ["--network=none"]  # a network of its own needs iptables, and these nee
 LOGIN = {"email": "ada@example.org", "password": "lovelace1"}
 
 WHY_NOT = podman.why_not() or (None if RELEASE.exists() else "needs build/release/dais: make release")
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=f"optional: {WHY_NOT}")
+pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
 
 
 def change(file, *pairs):

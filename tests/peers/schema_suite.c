@@ -1,11 +1,10 @@
 /* Runs files of the public JSON Schema test suite: schema_suite REMOTES FILE... (make test-peers).
  *
  * The suite's remote schemas live below http://localhost:1234/; here they are the app's files. */
+#include "base/file.h"
 #include "schema/schema.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct files {
     struct arena *a;
@@ -16,35 +15,19 @@ struct files {
 static struct slice read_file(struct arena *a, const char *path)
 {
     struct buf text;
-    FILE *f = fopen(path, "rb");
     buf_init(&text, 64 << 20);
-    while (f) {
-        char *at = buf_reserve(&text, 65536);
-        size_t n = at ? fread(at, 1, 65536, f) : 0;
-        if (!n)
-            break;
-        buf_grew(&text, n);
-    }
-    if (f)
-        fclose(f);
+    bool fine = file_read(path, &text);
     struct slice s = arena_dup(a, buf_slice(&text));
     buf_done(&text);
-    return f ? s : (struct slice){NULL, 0};
+    return fine ? s : (struct slice){NULL, 0};
 }
 
 /* http://localhost:1234/ becomes app:///, everywhere. */
 static struct slice localised(struct arena *a, struct slice text)
 {
-    const struct slice from = SLICE("http://localhost:1234/");
     struct buf out;
     buf_init(&out, 64 << 20);
-    ptrdiff_t at;
-    while ((at = slice_search(text, from)) >= 0) {
-        buf_add(&out, slice_first(text, (size_t)at));
-        buf_add_str(&out, "app:///");
-        text = slice_skip(text, (size_t)at + from.len);
-    }
-    buf_add(&out, text);
+    buf_add_replacing(&out, text, SLICE("http://localhost:1234/"), SLICE("app:///"));
     struct slice s = arena_dup(a, buf_slice(&out));
     buf_done(&out);
     return s;

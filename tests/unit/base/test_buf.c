@@ -119,6 +119,67 @@ static void memory_moves_out(void **state)
     buf_done(&b);
 }
 
+static void check_replacing(const char *text, const char *from, const char *to, const char *wanted)
+{
+    struct buf b;
+    buf_init(&b, 100);
+    buf_add_str(&b, "> ");
+    buf_add_replacing(&b, slice_from(text), slice_from(from), slice_from(to));
+    assert_memory_equal(b.data, "> ", 2);
+    assert_string_equal(b.data + 2, wanted);
+    buf_done(&b);
+}
+
+static void texts_are_replaced(void **state)
+{
+    (void)state;
+    check_replacing("", "a", "b", "");
+    check_replacing("none", "a", "b", "none");
+    check_replacing("abcab", "ab", "x", "xcx");
+    check_replacing("aaa", "aa", "a", "aa"); /* what was put in is not looked at again */
+    check_replacing("a,b,", ",", "", "ab");
+    check_replacing("ab", "", "x", "ab");
+    struct buf b;
+    buf_init(&b, 5);
+    buf_add_replacing(&b, SLICE("aaaa"), SLICE("a"), SLICE("xyz"));
+    assert_true(b.full);
+    buf_truncate(&b, 0);
+    buf_add_replacing(&b, SLICE("\0a\0"), SLICE("\0"), SLICE("\0\0"));
+    assert_int_equal(b.len, 5);
+    assert_memory_equal(b.data, "\0\0a\0\0", 6);
+    assert_false(b.full);
+    buf_done(&b);
+}
+
+static void quotes_and_backslashes_are_escaped(void **state)
+{
+    struct buf b;
+    (void)state;
+    buf_init(&b, 100);
+    buf_add_quoted(&b, SLICE(""));
+    buf_add_quoted(&b, SLICE("a \"b\" c:\\ 'd'\n"));
+    assert_string_equal(b.data, "\"\"\"a \\\"b\\\" c:\\\\ 'd'\n\"");
+    buf_done(&b);
+}
+
+static void bufs_change_places(void **state)
+{
+    struct buf a, b;
+    (void)state;
+    buf_init(&a, 3);
+    buf_init(&b, 100);
+    buf_add_str(&a, "long");
+    buf_add_str(&b, "other");
+    buf_swap(&a, &b);
+    assert_string_equal(a.data, "other");
+    assert_int_equal(a.max, 100);
+    assert_int_equal(b.max, 3);
+    assert_true(b.full);
+    buf_done(&a);
+    buf_done(&b);
+}
+
 TESTS(cmocka_unit_test(grows_and_ends_in_nul), cmocka_unit_test(the_limit_latches),
       cmocka_unit_test(absurd_sizes_are_refused), cmocka_unit_test(reserve_and_consume),
-      cmocka_unit_test(memory_moves_out))
+      cmocka_unit_test(memory_moves_out), cmocka_unit_test(texts_are_replaced),
+      cmocka_unit_test(quotes_and_backslashes_are_escaped), cmocka_unit_test(bufs_change_places))

@@ -1,32 +1,7 @@
 /* Secrets: which a manifest means, where each is from, who gets it, and what is missing. */
-#include "unit.h"
-#include "manifest/manifest.h"
+#include "settings_fixture.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-struct fixture {
-    struct arena a;
-    struct problems p;
-    struct buf said;
-    struct settings s;
-    struct secrets secrets;
-    struct manifest *m;
-    char dir[64];
-};
-
-static void put(struct fixture *f, const char *name, const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", f->dir, name);
-    FILE *to = fopen(path, "w");
-    assert_non_null(to);
-    fputs(text, to);
-    fclose(to);
-}
-
-static void start(struct fixture *f, const char *manifest)
+static void start_with(struct fixture *f, const char *manifest)
 {
     static const char *const env[] = {"A=from-env",
                                       "B=",
@@ -38,12 +13,7 @@ static void start(struct fixture *f, const char *manifest)
                                       "DAIS_SECRET=ours",
                                       "DATABASE_URL=sqlite:///x",
                                       NULL};
-    *f = (struct fixture){0};
-    arena_init(&f->a, 64u << 20);
-    problems_init(&f->p, &f->a);
-    buf_init(&f->said, 1 << 16);
-    snprintf(f->dir, sizeof f->dir, "/tmp/dais-secrets-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    start(f);
     put(f, ".env", "A=from-dotenv\nB=from-dotenv\nX_FOUR_FILE=four\nX_FIVE=\n");
     put(f, "four", "of a file\n");
     const struct settings_sources from = {.dir = f->dir, .environ_ = env};
@@ -51,26 +21,6 @@ static void start(struct fixture *f, const char *manifest)
     assert_non_null(f->m);
     settings_load(&f->a, &from, &f->p, &f->s);
     secrets_load(&f->s, f->m, &f->p, &f->secrets);
-}
-
-static void finish(struct fixture *f)
-{
-    static const char *const names[] = {".env", "four"};
-    char path[128];
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", f->dir, names[i]);
-        unlink(path);
-    }
-    rmdir(f->dir);
-    buf_done(&f->said);
-    arena_done(&f->a);
-}
-
-static const char *said(struct fixture *f)
-{
-    buf_clear(&f->said);
-    problems_print(&f->p, &f->said);
-    return buf_slice(&f->said).ptr;
 }
 
 static const struct secret *find(const struct fixture *f, const char *name)
@@ -94,7 +44,7 @@ static void test_where_they_are_from(void **state)
 {
     struct fixture f;
     (void)state;
-    start(&f, "app: a\nsecrets: [ A, \"B?\", \"NONE?\", DATABASE_URL ]\n");
+    start_with(&f, "app: a\nsecrets: [ A, \"B?\", \"NONE?\", DATABASE_URL ]\n");
     assert_int_equal(f.secrets.n, 4);
     is(&f, "A", "from-env", "environment");
     is(&f, "B", "from-dotenv", ".env line 2"); /* B= in a shell is no value */
@@ -108,7 +58,7 @@ static void test_patterns(void **state)
 {
     struct fixture f;
     (void)state;
-    start(&f, "app: a\nsecrets: [ \"X_*\", \"D*\", \"X_ONE?\" ]\n");
+    start_with(&f, "app: a\nsecrets: [ \"X_*\", \"D*\", \"X_ONE?\" ]\n");
     is(&f, "X_ONE", "1", "environment");
     is(&f, "X_THREE", "3", "environment");
     is(&f, "X_FOUR", "of a file", ".env line 3");
@@ -127,7 +77,7 @@ static void test_an_unread_file_is_told(void **state)
 {
     struct fixture f;
     (void)state;
-    start(&f, "app: a\nsecrets: [ C ]\n");
+    start_with(&f, "app: a\nsecrets: [ C ]\n");
     assert_string_equal(said(&f), "/nowhere/at/all: there is no such file\n");
     finish(&f);
 }
@@ -158,7 +108,7 @@ static void test_what_is_missing(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
         struct fixture f;
-        start(&f, missing[i].manifest);
+        start_with(&f, missing[i].manifest);
         secrets_check(&f.s, f.m, &f.secrets, &f.p);
         struct slice want = slice_from(missing[i].want);
         ptrdiff_t at = slice_search(want, SLICE("%s"));
@@ -174,15 +124,16 @@ static void test_who_gets_them(void **state)
 {
     struct fixture f;
     (void)state;
-    start(&f, "app: a\nsecrets: [ A ]\nbackend: { run: x, routes: /api/ }\n");
+    start_with(&f, "app: a\nsecrets: [ A ]\nbackend: { run: x, routes: /api/ }\n");
     assert_true(backend_gets_secret(f.m, SLICE("A")));
     finish(&f);
-    start(&f, "app: a\nsecrets: [ A, \"X_*\" ]\nbackend: { run: x, routes: /api/, secrets: \"X_*\" "
-              "}\n");
+    start_with(
+        &f, "app: a\nsecrets: [ A, \"X_*\" ]\nbackend: { run: x, routes: /api/, secrets: \"X_*\" "
+            "}\n");
     assert_false(backend_gets_secret(f.m, SLICE("A")));
     assert_true(backend_gets_secret(f.m, SLICE("X_ONE")));
     finish(&f);
-    start(&f, "app: a\nsecrets: [ A ]\nbackend: { run: x, routes: /api/, secrets: [] }\n");
+    start_with(&f, "app: a\nsecrets: [ A ]\nbackend: { run: x, routes: /api/, secrets: [] }\n");
     assert_false(backend_gets_secret(f.m, SLICE("A")));
     finish(&f);
 }
@@ -191,7 +142,7 @@ static void test_help_shows_none(void **state)
 {
     struct fixture f;
     (void)state;
-    start(&f, "app: a\nsecrets: [ A, NONE, \"OTHER?\" ]\n");
+    start_with(&f, "app: a\nsecrets: [ A, NONE, \"OTHER?\" ]\n");
     secrets_help(&f.secrets, f.m->slug.s, &f.said);
     assert_string_equal(f.said.data,
                         "\nSecrets of the app a, from the environment, then .env\n\n"

@@ -1,61 +1,8 @@
 /* Settings: .env line by line, who wins over whom, what is refused, and what is never shown. */
-#include "unit.h"
-#include "base/buf.h"
-#include "manifest/manifest.h"
+#include "settings_fixture.h"
 
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-struct fixture {
-    struct arena a;
-    struct problems p;
-    struct buf said;
-    struct settings s;
-    char dir[64];
-};
-
-static void start(struct fixture *f)
-{
-    *f = (struct fixture){0};
-    arena_init(&f->a, 64u << 20);
-    problems_init(&f->p, &f->a);
-    buf_init(&f->said, 1 << 20);
-    snprintf(f->dir, sizeof f->dir, "/tmp/dais-settings-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-}
-
-static void put(struct fixture *f, const char *name, const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", f->dir, name);
-    FILE *to = fopen(path, "w");
-    assert_non_null(to);
-    fputs(text, to);
-    fclose(to);
-}
-
-static void finish(struct fixture *f)
-{
-    static const char *const names[] = {".env", "secret"};
-    char path[128];
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", f->dir, names[i]);
-        unlink(path);
-    }
-    rmdir(f->dir);
-    buf_done(&f->said);
-    arena_done(&f->a);
-}
-
-static const char *said(struct fixture *f)
-{
-    buf_clear(&f->said);
-    problems_print(&f->p, &f->said);
-    return buf_slice(&f->said).ptr;
-}
 
 static void test_dotenv(void **state)
 {

@@ -1,33 +1,8 @@
 /* The filter language: what is read, what is refused and how, what it means, and its one form. */
 #include "query/query.h"
-#include "unit.h"
+#include "json_arena.h"
 
 #include <stdio.h>
-
-static struct arena arena;
-
-static int begin(void **state)
-{
-    (void)state;
-    arena_init(&arena, 16 << 20);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
-
-static const struct json *json(const char *text)
-{
-    struct json_doc doc;
-    struct err e = {0};
-    if (!json_parse(&doc, &arena, arena_dup(&arena, slice_from(text)), NULL, &e))
-        fail_msg("%s: %s", text, e.msg);
-    return json_root(&doc);
-}
 
 static struct query *parse(const char *text)
 {

@@ -2,35 +2,9 @@
  * other. */
 #include "schema/patch.h"
 #include "schema/schema_impl.h"
-#include "unit.h"
+#include "json_arena.h"
 
 #include <stdio.h>
-
-static struct arena arena;
-
-static int begin(void **state)
-{
-    (void)state;
-    arena_init(&arena, 256 << 20);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
-
-static const struct json *json(const char *text)
-{
-    struct json_doc doc;
-    struct err e = {0};
-    const struct json_limits limits = {.max_depth = JSON_DEPTH_MAX};
-    if (!json_parse(&doc, &arena, arena_dup(&arena, slice_from(text)), &limits, &e))
-        fail_msg("%s: %s", text, e.msg);
-    return json_root(&doc);
-}
 
 static const char *taken(struct buf *b)
 {

@@ -1,25 +1,9 @@
 /* JSON Schema: every keyword by rows of schema, document and what is told; what compiling refuses.
  */
 #include "schema/schema.h"
-#include "unit.h"
+#include "json_arena.h"
 
 #include <stdio.h>
-
-static struct arena arena;
-
-static int begin(void **state)
-{
-    (void)state;
-    arena_init(&arena, 64 << 20);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
 
 /* The app's folder: `a.json` is the schema under test. */
 struct files {
@@ -57,15 +41,6 @@ static const struct schema *compiled(const char *text)
     if (!s)
         fail_msg("%s: %s", text, e.msg);
     return s;
-}
-
-static const struct json *json(const char *text)
-{
-    struct json_doc doc;
-    struct err e = {0};
-    if (!json_parse(&doc, &arena, arena_dup(&arena, slice_from(text)), NULL, &e))
-        fail_msg("%s: %s", text, e.msg);
-    return json_root(&doc);
 }
 
 /* "pointer code; pointer code", or "" when it holds. */
