@@ -1,6 +1,7 @@
 /* The inside of api/: what its handlers share. */
 #pragma once
 #include "api/api.h"
+#include "journal/journal.h"
 
 #define API_BODY_MAX   (10u << 20) /* of a request */
 #define API_INLINE_MAX (64u << 10) /* a larger body is read on a lane */
@@ -48,8 +49,17 @@ struct api_write {
     struct docs_writing writing;
     struct req *rq;
     struct subject who;
-    bool (*reply)(struct api_write *aw); /* when all is done */
+    /* When all is done; in bytes. On the writer's thread where the answer is kept with the change,
+     * and then perhaps more than once. */
+    bool (*reply)(struct api_write *aw);
+    /* With an Idempotency-Key, else NULL */
+    struct once *once;
+    struct once_answer known; /* what the first one was answered */
+    bool is_known, has_failed;
+    struct err failure; /* known before the writer had it, or by it: to be kept */
 };
+/* At first, before anything is taken from the request: slices of its head are gone after it. */
 struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e);
-/* The last thing a handler does: plans, hands over, and the answer follows. */
+/* The last thing a handler does: plans, hands over, and the answer follows. An Idempotency-Key of a
+ * POST is heeded. */
 bool api_write_go(struct api_write *aw, struct err *e);

@@ -3,6 +3,8 @@
  * in a manifest means nothing. */
 #include "docs/docs_impl.h"
 
+#include "journal/journal.h"
+
 #include <stdio.h>
 
 const struct db_migration docs_migrations[] = {
@@ -30,6 +32,7 @@ const struct db_migration docs_migrations[] = {
         " PRIMARY KEY (to_name, to_id, from_name, from_id, field));"
         "CREATE INDEX dais_refs_from ON dais_refs (from_name, from_id);",
     },
+    JOURNAL_MIGRATION,
     {0},
 };
 

@@ -162,6 +162,9 @@ void reply_prebuilt(struct req *rq, struct slice lines);
 /* Lines like those that errors send too, whoever answers; copied. Also for service.find. */
 void reply_always(struct req *rq, struct slice lines);
 
+/* Takes back what was replied in bytes, and its headers: as if nothing had been. */
+void reply_forget(struct req *rq);
+
 bool reply_empty(struct req *rq, int status);
 bool reply_bytes(struct req *rq, int status, const char *type, struct slice body);
 bool reply_shared(struct req *rq, int status, struct shared *body, uint64_t offset,

@@ -32,6 +32,16 @@ static struct res *fresh(struct req *rq, int status)
     return res;
 }
 
+void reply_forget(struct req *rq)
+{
+    struct res *res = &rq->res;
+    must(res->kind == BODY_NONE || res->kind == BODY_BYTES);
+    res->status = 0;
+    res->kind = BODY_NONE;
+    res->prebuilt = (struct slice){0};
+    buf_clear(&res->head);
+}
+
 bool reply_empty(struct req *rq, int status)
 {
     fresh(rq, status);
