@@ -7,31 +7,36 @@
 
 #define FOLDED_MAX (8 * WORDS_QUERY_BYTES_MAX) /* no character grows more */
 
-static const char quotes[][4] = {"\"", "“", "”", "„", "«", "»", ""};
-static const char blanks[][4] = {"\xc2\xa0", "\xe3\x80\x80", ""}; /* no break; ideographic */
+static const char quotes[6][4] = {"\"", "“", "”", "„", "«", "»"};
+static const char blanks[2][4] = {"\xc2\xa0", "\xe3\x80\x80"}; /* no break; ideographic */
 
 /* Length of whichever of these s starts with; 0 for none. */
-static size_t starts_with_any(struct slice s, const char (*any)[4])
+static size_t starts_with_any(struct slice s, const char (*any)[4], size_t n)
 {
-    for (; **any; any++) {
-        if (slice_starts(s, slice_from(*any)))
-            return strlen(*any);
+    for (size_t i = 0; i < n; i++) {
+        if (slice_starts(s, slice_from(any[i])))
+            return strlen(any[i]);
     }
     return 0;
+}
+
+static size_t quote_length(struct slice s)
+{
+    return starts_with_any(s, quotes, sizeof quotes / sizeof *quotes);
 }
 
 static size_t blank_length(struct slice s)
 {
     if (s.len && (unsigned char)s.ptr[0] <= ' ')
         return 1;
-    return starts_with_any(s, blanks);
+    return starts_with_any(s, blanks, sizeof blanks / sizeof *blanks);
 }
 
 /* Takes what is up to the closing quote, or the end, off the front. */
 static struct slice take_quoted(struct slice *s)
 {
     size_t n = 0, mark = 0;
-    while (n < s->len && !(mark = starts_with_any(slice_skip(*s, n), quotes)))
+    while (n < s->len && !(mark = quote_length(slice_skip(*s, n))))
         n++;
     struct slice taken = slice_first(*s, n);
     *s = slice_skip(*s, n + mark);
@@ -41,8 +46,7 @@ static struct slice take_quoted(struct slice *s)
 static struct slice take_bare(struct slice *s)
 {
     size_t n = 0;
-    while (n < s->len && !blank_length(slice_skip(*s, n)) &&
-           !starts_with_any(slice_skip(*s, n), quotes))
+    while (n < s->len && !blank_length(slice_skip(*s, n)) && !quote_length(slice_skip(*s, n)))
         n++;
     struct slice taken = slice_first(*s, n);
     *s = slice_skip(*s, n);
@@ -55,7 +59,7 @@ static struct slice take_term(struct slice *s, struct words_term *ret)
     *ret = (struct words_term){.is_excluded = slice_starts(*s, SLICE("-"))};
     while (slice_starts(*s, SLICE("-")))
         *s = slice_skip(*s, 1);
-    size_t quote = starts_with_any(*s, quotes);
+    size_t quote = quote_length(*s);
     *s = slice_skip(*s, quote);
     struct slice taken = quote ? take_quoted(s) : take_bare(s);
     bool is_starred = quote && slice_starts(*s, SLICE("*"));
