@@ -339,7 +339,7 @@ static void check_lists(struct run *r, const struct json *doc)
 
 bool doc_check_holds(const struct doc_check *check, const struct json *doc, struct violations *to)
 {
-    struct check c = {.to = to};
+    struct check c = {.to = to, .all = to};
     struct run r = {.check = check, .c = &c, .fine = true};
     arena_init(&c.scratch, 1u << 30);
     buf_init(&c.pointer, 64u << 20);

@@ -130,7 +130,8 @@ static void ask(const struct schema *s, struct slice step, struct alike *next, s
             found = lead(s->properties[i].schema, next, ret);
     }
     for (size_t i = 0; i < s->n_patterns; i++) {
-        if (regex_finds(s->patterns[i].regex, step))
+        uint64_t steps = SCHEMA_STEPS_MAX;
+        if (regex_find(s->patterns[i].regex, step, &steps) == REGEX_FOUND)
             found = lead(s->patterns[i].schema, next, ret);
     }
     for (size_t i = 0; i < s->n_prefix && is_index(step); i++)

@@ -6,16 +6,18 @@
  * itself (an unknown type, a pattern that is none, a $ref to nothing) is refused when compiled, so
  * that no document meets it.
  *
- * A compiled schema is read-only: any thread may check with it. Checking is bounded: documents are
- * at most JSON_DEPTH_MAX deep, schemas that refer to themselves are followed SCHEMA_DEPTH_MAX deep,
- * and one check takes at most SCHEMA_STEPS_MAX steps. */
+ * A compiled schema is read-only: any thread may check with it. Checking is bounded: it follows
+ * SCHEMA_REFS_MAX schemas for one value and SCHEMA_DEPTH_MAX down a document, and takes at most
+ * SCHEMA_STEPS_MAX steps, patterns included. Where it gives up it says so, and the document does
+ * not hold. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
 
-#define SCHEMA_DEPTH_MAX      200
+#define SCHEMA_DEPTH_MAX      1000
+#define SCHEMA_REFS_MAX       200
 #define SCHEMA_STEPS_MAX      5000000
 #define SCHEMA_VIOLATIONS_MAX 100 /* told; the rest is only counted */
 
