@@ -12,18 +12,24 @@
 bool check_member(struct check *c, const struct schema *s, struct slice name, const struct json *v)
 {
     size_t depth = c->pointer.len;
+    unsigned refs = c->refs;
+    c->refs = 0;
     json_pointer_add(&c->pointer, name);
     bool fine = check_value(c, s, v, &(struct seen){0});
     buf_truncate(&c->pointer, depth);
+    c->refs = refs;
     return fine;
 }
 
 bool check_item(struct check *c, const struct schema *s, size_t index, const struct json *v)
 {
     size_t depth = c->pointer.len;
+    unsigned refs = c->refs;
+    c->refs = 0;
     json_pointer_add_index(&c->pointer, index);
     bool fine = check_value(c, s, v, &(struct seen){0});
     buf_truncate(&c->pointer, depth);
+    c->refs = refs;
     return fine;
 }
 
@@ -47,8 +53,9 @@ static const struct schema *behind(const struct schema *s)
     return s;
 }
 
-static bool is_among(const struct json *choices, const struct json *v)
+bool check_choice(struct check *c, const struct json *choices, const struct json *v)
 {
+    c->steps += json_len(choices) / 64;
     json_each (it, choices) {
         if (values_equal(it.value, v))
             return true;
@@ -57,7 +64,7 @@ static bool is_among(const struct json *choices, const struct json *v)
 }
 
 /* Could the value be meant for this alternative: by its type, and by members with a constant? */
-static bool is_meant(const struct schema *s, const struct json *v)
+static bool is_meant(struct check *c, const struct schema *s, const struct json *v)
 {
     s = behind(s);
     if (s->types && !(s->types & TYPE_BIT(json_type(v))) &&
@@ -70,7 +77,7 @@ static bool is_meant(const struct schema *s, const struct json *v)
             continue;
         if (member->constant && !values_equal(member->constant, value))
             return false;
-        if (member->choices && !is_among(member->choices, value))
+        if (member->choices && !check_choice(c, member->choices, value))
             return false;
     }
     return !s->is_false;
@@ -82,10 +89,10 @@ static bool tell_none(struct check *c, const char *code, const struct schema **l
 {
     const struct schema *meant = NULL;
     size_t n_meant = 0;
-    if (!c->to)
-        return false;
+    if (!is_telling(c))
+        return tell(c, code, "is none that is allowed here");
     for (size_t i = 0; i < n; i++) {
-        if (is_meant(list[i], v)) {
+        if (is_meant(c, list[i], v)) {
             meant = list[i];
             n_meant++;
         }
@@ -157,12 +164,28 @@ static const struct schema *dynamic_goal(const struct check *c, const struct sch
 /* ---- a value ------------------------------------------------------------------------------------
  */
 
+/* Told even where only yes or no was asked; from here on nothing else is, for all answers are no.
+ */
 static bool give_up(struct check *c, const char *code, const char *sentence)
 {
-    if (!c->gave_up)
-        tell(c, code, "%s", sentence);
+    struct violations *to = c->to;
+    c->to = c->all;
+    tell(c, code, "%s", sentence);
+    c->to = to;
     c->gave_up = true;
     return false;
+}
+
+bool check_pattern(struct check *c, const struct regex *r, struct slice text)
+{
+    if (c->gave_up)
+        return false;
+    uint64_t left = c->steps < SCHEMA_STEPS_MAX ? SCHEMA_STEPS_MAX - c->steps : 0;
+    enum regex_answer answer = regex_find(r, text, &left);
+    c->steps = SCHEMA_STEPS_MAX - left;
+    return answer == REGEX_TOO_LONG
+               ? give_up(c, "too_long", "looking for a pattern in this takes too long")
+               : answer == REGEX_FOUND;
 }
 
 static bool check_keywords(struct check *c, const struct schema *s, const struct json *v,
@@ -206,92 +229,34 @@ bool check_value(struct check *c, const struct schema *s, const struct json *v,
         return tell(c, "false", "is not allowed here");
     if (json_type(s->at) == JSON_BOOL)
         return true;
-    if (c->depth == SCHEMA_DEPTH_MAX)
+    if (c->refs == SCHEMA_REFS_MAX)
         return give_up(c, "too_deep", "the schema refers to itself without end here");
+    if (c->depth == SCHEMA_DEPTH_MAX)
+        return give_up(c, "too_deep", "this is nested more deeply than can be checked");
     if (++c->steps > SCHEMA_STEPS_MAX)
         return give_up(c, "too_long",
                        "checking this takes too long; the schema is too complicated");
     struct arena_mark mark = arena_mark(&c->scratch);
     size_t n_scope = c->n_scope;
     c->depth++;
+    c->refs++;
     if (!n_scope || c->scope[n_scope - 1] != s->resource)
         c->scope[c->n_scope++] = s->resource;
     bool fine = s->notes ? check_noting(c, s, v, seen) : check_keywords(c, s, v, seen);
     c->n_scope = n_scope;
     c->depth--;
+    c->refs--;
     arena_rewind(&c->scratch, mark);
     return fine;
 }
 
 bool schema_check(const struct schema *s, const struct json *doc, struct violations *to)
 {
-    struct check c = {.to = to};
+    struct check c = {.to = to, .all = to};
     arena_init(&c.scratch, 512u << 20);
     buf_init(&c.pointer, 64u << 20);
     bool fine = check_value(&c, s, doc, &(struct seen){0});
     buf_done(&c.pointer);
     arena_done(&c.scratch);
-    return fine;
-}
-
-/* ---- what is declared ---------------------------------------------------------------------------
- */
-
-struct declared {
-    struct arena *a;
-    struct slice *names;
-    size_t n, cap;
-    bool is_closed;
-    unsigned depth;
-};
-
-static void declare(struct declared *d, struct slice name)
-{
-    for (size_t i = 0; i < d->n; i++) {
-        if (slice_eq(d->names[i], name))
-            return;
-    }
-    if (d->n == d->cap) {
-        size_t cap = d->cap ? 2 * d->cap : 16;
-        struct slice *more = arena_alloc(d->a, cap * sizeof *more);
-        if (d->n)
-            memcpy(more, d->names, d->n * sizeof *more);
-        d->names = more;
-        d->cap = cap;
-    }
-    d->names[d->n++] = name;
-}
-
-static void gather(struct declared *d, const struct schema *s)
-{
-    if (d->depth == 16)
-        return;
-    d->depth++;
-    for (size_t i = 0; i < s->n_properties; i++)
-        declare(d, s->properties[i].name);
-    d->is_closed |= (s->additional && s->additional->is_false && !s->n_patterns) ||
-                    (s->unevaluated_properties && s->unevaluated_properties->is_false);
-    if (s->ref)
-        gather(d, s->ref);
-    for (size_t i = 0; i < s->n_all; i++)
-        gather(d, s->all[i]);
-    for (size_t i = 0; i < s->n_any; i++)
-        gather(d, s->any[i]);
-    for (size_t i = 0; i < s->n_one; i++)
-        gather(d, s->one[i]);
-    if (s->then)
-        gather(d, s->then);
-    if (s->else_)
-        gather(d, s->else_);
-    d->depth--;
-}
-
-bool schema_properties(const struct schema *s, struct arena *a, struct slice **ret_names,
-                       size_t *ret_n)
-{
-    struct declared d = {.a = a};
-    gather(&d, s);
-    *ret_names = d.names;
-    *ret_n = d.n;
-    return d.is_closed;
+    return fine && !c.gave_up;
 }

@@ -38,10 +38,15 @@ static bool check_contains(struct check *c, const struct schema *s, const struct
 {
     int64_t found = 0, least = s->min_contains >= 0 ? s->min_contains : 1;
     json_each (it, v) {
-        if (check_quietly(c, s->contains, it.value, &(struct seen){0})) {
+        struct violations *to = c->to;
+        c->to = NULL;
+        bool fits = check_item(c, s->contains, it.index, it.value);
+        c->to = to;
+        if (c->gave_up)
+            return false;
+        if (fits)
             seen_add(seen, it.index);
-            found++;
-        }
+        found += fits;
     }
     if (found < least)
         return tell(c, "contains", "holds %lld items of a kind of which it must have at least %lld",

@@ -8,12 +8,13 @@ struct seen {
 };
 
 struct check {
-    struct violations *to; /* NULL: only yes or no is wanted */
+    struct violations *to;  /* NULL: only yes or no is wanted */
+    struct violations *all; /* where giving up is told even then */
     struct arena scratch;
     struct buf pointer;
     const struct resource *scope[SCHEMA_DEPTH_MAX]; /* resources entered, for $dynamicRef */
     size_t n_scope;
-    unsigned depth;
+    unsigned depth, refs; /* schemas entered, in all and for the present value */
     uint64_t steps;
     bool gave_up;
 };
@@ -39,6 +40,11 @@ bool check_quietly(struct check *c, const struct schema *s, const struct json *v
 bool check_member(struct check *c, const struct schema *s, struct slice name, const struct json *v);
 bool check_item(struct check *c, const struct schema *s, size_t index, const struct json *v);
 
+/* Does the pattern find something in the text? False, too, when that takes too long. */
+bool check_pattern(struct check *c, const struct regex *r, struct slice text);
+/* Is the value among those of a list? */
+bool check_choice(struct check *c, const struct json *choices, const struct json *v);
+
 /* check_scalars.c, check_objects.c, check_arrays.c: the keywords of each type */
 bool check_scalar(struct check *c, const struct schema *s, const struct json *v);
 bool check_object(struct check *c, const struct schema *s, const struct json *v,
@@ -52,6 +58,8 @@ bool check_unevaluated(struct check *c, const struct schema *s, const struct jso
 bool tell(struct check *c, const char *code, const char *fmt, ...) PRINTF(3, 4);
 bool tell_at(struct check *c, struct slice name, const char *code, const char *fmt, ...)
     PRINTF(4, 5);
+/* Will what is told be kept? If not, its words need not be found. */
+bool is_telling(const struct check *c);
 /* A value or a list of values in few words; in the scratch arena. */
 struct slice told_value(struct check *c, const struct json *v);
 struct slice told_types(struct check *c, uint32_t types);

@@ -21,7 +21,7 @@ static const struct schema *named(const struct named_schema *list, size_t n, str
 static bool unknown_member(struct check *c, const struct schema *s, struct slice name)
 {
     struct nearest nearest = {.typed = name};
-    for (size_t i = 0; i < s->n_properties; i++)
+    for (size_t i = 0; is_telling(c) && i < s->n_properties; i++)
         nearest_offer(&nearest, s->properties[i].name);
     if (nearest.best.len)
         return tell_at(c, name, "additionalProperties", "is not known here; did you mean `%.*s`?",
@@ -37,7 +37,7 @@ static bool check_one(struct check *c, const struct schema *s, const struct json
     const struct schema *own = named(s->properties, s->n_properties, it->key);
     bool fine = !own || check_member(c, own, it->key, it->value), is_known = own != NULL;
     for (size_t i = 0; i < s->n_patterns; i++) {
-        if (!regex_finds(s->patterns[i].regex, it->key))
+        if (!check_pattern(c, s->patterns[i].regex, it->key))
             continue;
         is_known = true;
         fine = check_member(c, s->patterns[i].schema, it->key, it->value) && fine;

@@ -7,22 +7,13 @@ static bool type_fits(const struct schema *s, const struct json *v)
            ((s->types & TYPE_INTEGER) && json_type(v) == JSON_NUMBER && json_is_integer(v));
 }
 
-static bool is_choice(const struct json *choices, const struct json *v)
-{
-    json_each (it, choices) {
-        if (values_equal(it.value, v))
-            return true;
-    }
-    return false;
-}
-
 static bool check_choices(struct check *c, const struct schema *s, const struct json *v)
 {
     struct slice words = SLICE("");
-    if (is_choice(s->choices, v))
+    if (check_choice(c, s->choices, v))
         return true;
     json_each (it, s->choices) {
-        if (!c->to || words.len > 200)
+        if (!is_telling(c) || words.len > 200)
             break;
         words = arena_printf(&c->scratch, "%.*s%s%.*s", SLICE_ARGS(words), it.index ? ", " : "",
                              SLICE_ARGS(told_value(c, it.value)));
@@ -98,7 +89,7 @@ static bool check_text(struct check *c, const struct schema *s, const struct jso
         fine = tell(c, "maxLength", "must have at most %lld characters, has %lld",
                     (long long)s->max_length, (long long)n);
     c->steps += text.len / 64;
-    if (s->pattern && !regex_finds(s->pattern, text))
+    if (s->pattern && !check_pattern(c, s->pattern, text))
         fine = tell(c, "pattern", "does not have the form that is wanted: %.*s",
                     SLICE_ARGS(json_str(json_find(s->at, SLICE("pattern")))));
     if (s->format.len && !format_check(s->format, text))

@@ -6,16 +6,18 @@
  * itself (an unknown type, a pattern that is none, a $ref to nothing) is refused when compiled, so
  * that no document meets it.
  *
- * A compiled schema is read-only: any thread may check with it. Checking is bounded: documents are
- * at most JSON_DEPTH_MAX deep, schemas that refer to themselves are followed SCHEMA_DEPTH_MAX deep,
- * and one check takes at most SCHEMA_STEPS_MAX steps. */
+ * A compiled schema is read-only: any thread may check with it. Checking is bounded: it follows
+ * SCHEMA_REFS_MAX schemas for one value and SCHEMA_DEPTH_MAX down a document, and takes at most
+ * SCHEMA_STEPS_MAX steps, patterns included. Where it gives up it says so, and the document does
+ * not hold. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
 
-#define SCHEMA_DEPTH_MAX      200
+#define SCHEMA_DEPTH_MAX      1000
+#define SCHEMA_REFS_MAX       200
 #define SCHEMA_STEPS_MAX      5000000
 #define SCHEMA_VIOLATIONS_MAX 100 /* told; the rest is only counted */
 
@@ -47,10 +49,20 @@ struct violations {
 /* Does the document hold? Every violation is added, in the order of the document. */
 bool schema_check(const struct schema *s, const struct json *doc, struct violations *to);
 
-/* The names of the document's top-level properties that the schema declares, also through allOf
- * and $ref; false when it leaves room for others (no additionalProperties: false). For filters. */
+/* ---- what is declared ---------------------------------------------------------------------------
+ * By a schema, and by all that hold for the same value: through $ref, allOf, anyOf, oneOf, if,
+ * then, else and dependentSchemas. */
+
+/* The names of the document's top-level properties; false when there is room for others (nothing
+ * says additionalProperties: false). For filters. */
 bool schema_properties(const struct schema *s, struct arena *a, struct slice **ret_names,
                        size_t *ret_n);
+
+/* Can a filter or a check name this path; an index stands for any item? Its first step must be
+ * declared, by name or by a pattern, unless the schema declares none at all or says of what form
+ * others are. Steps below must not be shut out: by additionalProperties: false, or by a type that
+ * has nothing in it. */
+bool schema_has_path(const struct schema *s, const struct slice *steps, size_t n);
 
 /* Is the text what `format` says? True for a format that is not known. */
 bool format_check(struct slice format, struct slice text);

@@ -4,6 +4,8 @@
 
 struct regex; /* regex.c */
 
+enum regex_answer { REGEX_NONE, REGEX_FOUND, REGEX_TOO_LONG };
+
 struct named_schema {
     struct slice name;
     const struct schema *schema;
@@ -82,8 +84,11 @@ struct slice uri_resolve(struct arena *a, struct slice base, struct slice refere
 /* ECMA 262 as far as PCRE2 has it, on characters; freed with the arena. NULL: why is in e. */
 const struct regex *regex_compile(struct arena *a, struct slice pattern, struct err *e);
 bool regex_is_ok(struct slice pattern);
-/* Finds it anywhere. A match that takes too long is none. */
-bool regex_finds(const struct regex *r, struct slice text);
+/* Finds it anywhere, in at most `steps`; what it took is subtracted. */
+enum regex_answer regex_find(const struct regex *r, struct slice text, uint64_t *steps);
+/* pattern.c: adds the pattern as PCRE2 writes it, until `to` has more than `until` bytes. The byte
+ * that was read last is at *ret_at; what is wrong there, or NULL. */
+const char *pattern_translate(struct slice pattern, size_t until, struct buf *to, size_t *ret_at);
 
 /* ---- values.c
  * ------------------------------------------------------------------------------------

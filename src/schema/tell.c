@@ -1,11 +1,18 @@
 /* Violations in words: what must be so, for whoever wrote the document. */
+#include "base/utf8.h"
 #include "schema/check_impl.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #define MESSAGE_MAX 300
-#define VALUE_MAX   60 /* bytes of a value that is shown */
+#define POINTER_MAX 1000 /* bytes; a longer one becomes that of what it lies in */
+#define VALUE_MAX   60   /* bytes of a value that is shown */
+
+bool is_telling(const struct check *c)
+{
+    return c->to && !c->gave_up && c->to->n < SCHEMA_VIOLATIONS_MAX;
+}
 
 static struct violation *add(struct check *c)
 {
@@ -19,16 +26,35 @@ static struct violation *add(struct check *c)
     return &to->items[to->n++];
 }
 
+static struct slice pointer_of(const struct check *c)
+{
+    struct slice p = buf_slice(&c->pointer);
+    ptrdiff_t end = (ptrdiff_t)p.len;
+    while (end > POINTER_MAX)
+        end = slice_rindex(slice_first(p, (size_t)end), '/');
+    return slice_first(p, (size_t)end);
+}
+
+/* Without half a character at the end. */
+static struct slice whole(struct slice s)
+{
+    size_t n = s.len;
+    while (n && ((unsigned char)s.ptr[n - 1] & 0xc0) == 0x80)
+        n--;
+    bool is_whole = n == 0 || utf8_is_valid(slice_skip(s, n - 1));
+    return is_whole ? s : slice_first(s, n - 1);
+}
+
 static bool PRINTF(3, 0) vtell(struct check *c, const char *code, const char *fmt, va_list args)
 {
     char message[MESSAGE_MAX];
-    struct violation *it = c->to ? add(c) : NULL;
+    struct violation *it = c->to && !c->gave_up ? add(c) : NULL;
     if (!it)
         return false;
     vsnprintf(message, sizeof message, fmt, args);
     it->code = code;
-    it->pointer = arena_dup(c->to->a, buf_slice(&c->pointer));
-    it->message = arena_dup(c->to->a, slice_from(message));
+    it->pointer = arena_dup(c->to->a, pointer_of(c));
+    it->message = arena_dup(c->to->a, whole(slice_from(message)));
     return false;
 }
 
@@ -55,6 +81,8 @@ bool tell_at(struct check *c, struct slice name, const char *code, const char *f
 
 struct slice told_value(struct check *c, const struct json *v)
 {
+    if (!is_telling(c))
+        return SLICE("");
     struct buf out;
     struct json_writer w;
     buf_init(&out, 64u << 20);
@@ -86,7 +114,7 @@ const char *told_type(const struct json *v)
 struct slice told_types(struct check *c, uint32_t types)
 {
     struct slice words = SLICE("");
-    for (unsigned i = JSON_NULL; i <= 7; i++) {
+    for (unsigned i = JSON_NULL; is_telling(c) && i <= 7; i++) {
         if (types & TYPE_BIT(i))
             words = arena_printf(&c->scratch, "%.*s%s%s", SLICE_ARGS(words),
                                  words.len ? " or " : "", type_words[i]);

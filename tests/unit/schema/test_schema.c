@@ -1,5 +1,6 @@
 /* JSON Schema: every keyword by rows of schema, document and what is told; what compiling refuses.
  */
+#include "base/clock.h"
 #include "schema/schema.h"
 #include "json_arena.h"
 
@@ -128,7 +129,7 @@ static void numbers_and_texts(void **state)
         {"{\"pattern\":\"^\\\\d$\"}", "\"\xd9\xa3\"", " pattern"},
         {"{\"pattern\":\"^.$\"}", "\"\xf0\x9f\x98\x80\"", ""},
         {"{\"pattern\":\"(a+)+$\"}", "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"",
-         " pattern"},
+         " too_long"},
         {0},
     };
     (void)state;
@@ -322,6 +323,182 @@ static void there_is_an_end_to_everything(void **state)
     buf_done(&doc);
 }
 
+/* Giving up is never a yes, however deep below `not` or in an alternative it happens. */
+static void giving_up_is_no(void **state)
+{
+    static const struct row table[] = {
+        {"{\"$ref\":\"#\"}", "1", " too_deep"},
+        {"{\"not\":{\"$ref\":\"#\"}}", "1", " too_deep"},
+        {"{\"not\":{\"not\":{\"$ref\":\"#\"}}}", "1", " too_deep"},
+        {"{\"anyOf\":[{\"$ref\":\"#\"},true]}", "1", " too_deep"},
+        {"{\"oneOf\":[{\"$ref\":\"#\"},true]}", "1", " too_deep"},
+        {"{\"if\":{\"$ref\":\"#\"},\"else\":true}", "1", " too_deep"},
+        {"{\"not\":{\"pattern\":\"(a+)+$\"}}", "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"",
+         " too_long"},
+        {"{\"contains\":{\"pattern\":\"(a+)+$\"},\"minContains\":0}",
+         "[1,\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"]", "/1 too_long"},
+        {"{\"patternProperties\":{\"(a+)+$\":false}}",
+         "{\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\":1}", " too_long"},
+        {NULL, NULL, NULL}};
+    (void)state;
+    rows(table);
+}
+
+/* Text n times. */
+static struct slice times(const char *text, size_t n)
+{
+    struct buf to;
+    buf_init(&to, 64u << 20);
+    while (n-- > 0)
+        buf_add_str(&to, text);
+    struct slice all = arena_dup(&arena, buf_slice(&to));
+    buf_done(&to);
+    return all;
+}
+
+static void takes_not_long(const char *schema, struct slice doc, const char *code)
+{
+    struct violations v = {.a = &arena};
+    const struct schema *s = compiled(schema);
+    const struct json *j = json(doc.ptr);
+    int64_t from = clock_cpu_ns();
+    assert_int_equal(schema_check(s, j, &v), !*code);
+    assert_string_equal(v.n ? v.items[0].code : "", code);
+    assert_in_range((clock_cpu_ns() - from) / 1000000, 0, 4000); /* under ASan */
+}
+
+static void hostile_texts_take_not_long(void **state)
+{
+    (void)state;
+    struct slice a = times("a", 1000000);
+    struct slice text = arena_printf(&arena, "\"%.*s\"", SLICE_ARGS(a));
+    takes_not_long("{\"pattern\":\"^[a-z]+$\"}", text, "");
+    takes_not_long("{\"pattern\":\"a*[bc]\"}", text, "too_long");
+    takes_not_long("{\"pattern\":\"\\\\s+$\"}",
+                   arena_printf(&arena, "\"%.*sx\"", SLICE_ARGS(times(" ", 100000))), "too_long");
+    struct slice short_ones = times("\"aaaaaaaaaaaaaaaaab\",", 20000);
+    takes_not_long("{\"items\":{\"not\":{\"pattern\":\"(a+)+$\"}}}",
+                   arena_printf(&arena, "[%.*s1]", SLICE_ARGS(short_ones)), "too_long");
+    /* Backtracking that goes far is no violation. */
+    text = arena_printf(&arena, "\"%.*s\"", 100000, a.ptr);
+    takes_not_long("{\"pattern\":\"^([a-z]|-)+$\"}", text, "");
+}
+
+static void wide_objects_take_not_long(void **state)
+{
+    struct buf up, down;
+    (void)state;
+    buf_init(&up, 64u << 20);
+    buf_init(&down, 64u << 20);
+    for (int i = 0; i < 100000; i++) {
+        buf_printf(&up, "\"k%d\":%d,", i, i);
+        buf_printf(&down, "\"k%d\":%d,", 99999 - i, 99999 - i);
+    }
+    struct slice both = arena_printf(&arena, "[{%.*s\"x\":1},{\"x\":1,%.*s\"y\":{}}]",
+                                     SLICE_ARGS(buf_slice(&up)), SLICE_ARGS(buf_slice(&down)));
+    takes_not_long("{\"uniqueItems\":true}", both, "");
+    both = arena_printf(&arena, "[{%.*s\"x\":1},{\"x\":1,%.*s}]", SLICE_ARGS(buf_slice(&up)),
+                        (int)down.len - 1, down.data);
+    takes_not_long("{\"uniqueItems\":true}", both, "uniqueItems");
+    takes_not_long("{\"items\":{\"additionalProperties\":false,\"properties\":{\"a\":true}}}", both,
+                   "additionalProperties");
+    buf_done(&up);
+    buf_done(&down);
+    takes_not_long("{\"uniqueItems\":true}",
+                   arena_printf(&arena, "[%.*s]", 199999, times("1,", 100000).ptr), "uniqueItems");
+}
+
+/* A schema that has a few steps for each level is not one without end. */
+static void deep_documents(void **state)
+{
+    static const char schema[] = "{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"allOf\":[{\"$ref\":"
+                                 "\"#/$defs/b\"}]},\"b\":{\"anyOf\":[{\"type\":\"null\"},{"
+                                 "\"$ref\":\"#/$defs/c\"}]},\"c\":{\"type\":\"array\",\"items\":{"
+                                 "\"$ref\":\"#\"}}}}";
+    const struct json_limits limits = {.max_depth = JSON_DEPTH_MAX};
+    struct violations v = {.a = &arena};
+    struct json_doc doc;
+    struct err e = {0};
+    (void)state;
+    struct slice text = arena_printf(&arena, "%s%s", times("[", 60).ptr, times("]", 60).ptr);
+    assert_string_equal(told(schema, text.ptr), "");
+    text = arena_printf(&arena, "%s%s", times("[", 1000).ptr, times("]", 1000).ptr);
+    assert_true(json_parse(&doc, &arena, text, &limits, &e));
+    assert_false(schema_check(compiled(schema), json_root(&doc), &v));
+    assert_string_equal(v.items[0].code, "too_deep");
+    assert_string_equal(v.items[0].message.ptr, "this is nested more deeply than can be checked");
+    v = (struct violations){.a = &arena};
+    text = arena_printf(&arena, "%s%s", times("[", 400).ptr, times("]", 400).ptr);
+    assert_true(json_parse(&doc, &arena, text, &limits, &e));
+    assert_true(schema_check(compiled("{\"items\":{\"$ref\":\"#\"}}"), json_root(&doc), &v));
+}
+
+/* What is told takes little memory, however long the names are. */
+static void pointers_are_short(void **state)
+{
+    struct violations v = {.a = &arena};
+    (void)state;
+    struct slice doc = arena_printf(&arena, "{\"a\":{\"%s\":[%s1]}}", times("k", 1000000).ptr,
+                                    times("1,", 200).ptr);
+    const struct schema *s =
+        compiled("{\"items\":{\"type\":\"null\"},\"additionalProperties\":{\"$ref\":\"#\"}}");
+    const struct json *j = json(doc.ptr);
+    size_t before = arena.used_bytes;
+    assert_false(schema_check(s, j, &v));
+    assert_int_equal(v.n, 100);
+    assert_true(slice_is(v.items[0].pointer, "/a"));
+    assert_in_range(arena.used_bytes - before, 0, 100000);
+    v = (struct violations){.a = &arena};
+    assert_false(schema_check(compiled("{\"const\":1}"), json("\"x\""), &v));
+    assert_true(slice_is(v.items[0].pointer, ""));
+}
+
+static void patterns_are_those_of_ecma(void **state)
+{
+    static const struct {
+        const char *pattern, *good[6], *bad[6];
+    } table[] = {
+        {"^\\\\s$",
+         {" ", "\xc2\xa0", "\xe2\x80\x89", "\xe3\x80\x80", "\xef\xbb\xbf", "\\n"},
+         {"x", "\xe2\x80\x8b", ""}},
+        {"^\\\\S$", {"x", "\xe2\x80\x8b"}, {" ", "\xc2\xa0", "\xef\xbb\xbf"}},
+        {"^[\\\\s-]+$", {"\xc2\xa0 -"}, {"x", "\xe2\x80\x8b"}},
+        {"^[\\\\S ]+$", {"x \xc3\xa4\xf0\x9f\x98\x80"}, {"\xc2\xa0", "\\n"}},
+        {"^[^\\\\S]$", {"\xc2\xa0"}, {"x"}},
+        {"^\\\\p{Letter}+$", {"a\xc3\xa4\xce\xb1"}, {"1", ""}},
+        {"^\\\\p{gc=Uppercase_Letter}\\\\P{General_Category=Number}$", {"Aa"}, {"aa", "A1"}},
+        {"^[\\\\p{Decimal_Number}_]+$", {"1_\xd9\xa3"}, {"a"}},
+        {"^\\\\p{Script=Greek}$", {"\xce\xb1"}, {"a"}},
+        {"^.$", {"x", "\xc2\x85"}, {"\\n", "\\r", "\xe2\x80\xa8"}},
+        {"^\\\\ud83d\\\\ude00$", {"\xf0\x9f\x98\x80"}, {"x"}},
+        {"^\\\\u{1F600}\\\\u0041$",
+         {"\xf0\x9f\x98\x80"
+          "A"},
+         {"x"}},
+        {"^\\\\v$", {"\\u000b"}, {"\\n"}},
+        {"^[[:alpha:]]$", {"a]", "[]", ":]"}, {"b]", "a"}},
+        {"^\\\\d\\\\w$",
+         {"1a"},
+         {"\xd9\xa3"
+          "a",
+          "1\xc3\xa4"}},
+        {"^(?<n>a|b)\\\\k<n>$", {"aa"}, {"ab"}},
+        {"a$", {"a"}, {"a\\n"}},
+        {"", {"", "x"}, {NULL}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct slice schema = arena_printf(&arena, "{\"pattern\":\"%s\"}", table[i].pattern);
+        for (size_t k = 0; k < 6; k++) {
+            const char *good = table[i].good[k], *bad = table[i].bad[k];
+            if (good && *told(schema.ptr, arena_printf(&arena, "\"%s\"", good).ptr))
+                fail_msg("%s does not find %s", table[i].pattern, good);
+            if (bad && !*told(schema.ptr, arena_printf(&arena, "\"%s\"", bad).ptr))
+                fail_msg("%s finds %s", table[i].pattern, bad);
+        }
+    }
+}
+
 static void refused(const char *schema, const char *why)
 {
     struct err e = {0};
@@ -343,6 +520,12 @@ static void wrong_schemas_are_refused(void **state)
     refused("{\"maxLength\":1.5}", "at /maxLength: a whole number");
     refused("{\"pattern\":\"(\"}", "at /pattern: the pattern is wrong at character 2");
     refused("{\"patternProperties\":{\"[\":true}}", "the pattern is wrong");
+    refused("{\"pattern\":\"\xc3\xa4\\\\s(\"}", "the pattern is wrong at character 5: missing");
+    refused("{\"pattern\":\"a\\\\Z\"}", "the pattern is wrong at character 2: there is no such");
+    refused("{\"pattern\":\"(?i)a\"}", "the pattern is wrong at character 1: a group begins");
+    refused("{\"pattern\":\"(*UCP)a\"}", "the pattern is wrong at character 1: nothing stands");
+    refused("{\"pattern\":\"\\\\pL\"}", "character 1: a property stands in braces");
+    refused("{\"pattern\":\"\\\\p{Leter}\"}", "the pattern is wrong at character");
     refused("{\"allOf\":[]}", "a list of schemas");
     refused("{\"allOf\":[1]}", "at /allOf/0: a schema is");
     refused("{\"required\":[1]}", "names must be text");
@@ -434,4 +617,6 @@ static void formats(void **state)
 #define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
 TESTS(T(types_and_constants), T(numbers_and_texts), T(objects), T(arrays), T(combined),
       T(unevaluated), T(references), T(violations_are_sentences), T(there_is_an_end_to_everything),
+      T(giving_up_is_no), T(hostile_texts_take_not_long), T(wide_objects_take_not_long),
+      T(deep_documents), T(pointers_are_short), T(patterns_are_those_of_ecma),
       T(wrong_schemas_are_refused), T(declared_properties_are_known), T(formats))
