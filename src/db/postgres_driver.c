@@ -61,6 +61,11 @@ static struct db_conn *pg_open(struct db *db, struct err *e)
     own->n_writers = db->writers < WRITERS_MAX ? db->writers : WRITERS_MAX;
     own->writers = mem_zalloc(own->n_writers * sizeof *own->writers);
     pg_gate_init(&own->gate);
+    pthread_rwlockattr_t fair;
+    pthread_rwlockattr_init(&fair);
+    pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&own->turns, &fair);
+    pthread_rwlockattr_destroy(&fair);
     if (!check_url(db, e) || !pg_schema_check(slice_from(db->schema), e))
         return NULL;
     struct pg_conn *c = pg_conn_new(db, CONN_WRITER);
@@ -99,6 +104,7 @@ static void pg_close(struct db *db)
         if (own->writers[i].conn)
             db_conn_close(&own->writers[i].conn->base);
     }
+    pthread_rwlock_destroy(&own->turns);
     pg_gate_done(&own->gate);
     free(own->writers);
     free(own);

@@ -157,6 +157,8 @@ struct pg_writer {
 struct pg_db {
     struct db *db;
     struct pg_gate gate;
+    pthread_rwlock_t
+        turns; /* shared by those that write; alone for one that was redone too often */
     struct pg_writer *writers;
     unsigned n_writers;
 };

@@ -3,7 +3,8 @@
  *
  * What goes wrong, and what then:
  *   - the write refuses, or a statement does: undone, answered with that;
- *   - another transaction was in the way (also when COMMIT says so): run again, three times;
+ *   - another transaction was in the way (also when COMMIT says so): run again, three times,
+ *     at last while our other writers pause;
  *   - the connection was lost before COMMIT: run again once, on a new one;
  *   - it was lost in COMMIT: nobody knows; answered 503, never run again;
  *   - there is no connection: 503, at once for all that wait. */
@@ -49,7 +50,7 @@ static bool is_sickness(const struct err *e)
 }
 
 /* *ret_is_sure: nothing of it was committed, if it failed. */
-static enum pg_trouble attempt(struct pg_conn *c, struct db_write *w, bool *ret_is_sure)
+static enum pg_trouble transact(struct pg_conn *c, struct db_write *w, bool *ret_is_sure)
 {
     struct db *db = c->base.db;
     *ret_is_sure = true;
@@ -70,6 +71,19 @@ static enum pg_trouble attempt(struct pg_conn *c, struct db_write *w, bool *ret_
         atomic_fetch_add(&db->commits, 1);
     }
     return PG_FINE;
+}
+
+static enum pg_trouble attempt(struct pg_conn *c, struct db_write *w, bool is_alone,
+                               bool *ret_is_sure)
+{
+    struct pg_db *own = c->base.db->own;
+    if (is_alone)
+        pthread_rwlock_wrlock(&own->turns);
+    else
+        pthread_rwlock_rdlock(&own->turns);
+    enum pg_trouble trouble = transact(c, w, ret_is_sure);
+    pthread_rwlock_unlock(&own->turns);
+    return trouble;
 }
 
 static void refuse(struct db *db, struct db_write *w, const struct err *e)
@@ -101,7 +115,7 @@ static void run_write(struct pg_writer *own, struct db_write *w)
             refuse_all(own, w, &e);
             return;
         }
-        enum pg_trouble trouble = attempt(c, w, &is_sure);
+        enum pg_trouble trouble = attempt(c, w, redone == REDO_MAX, &is_sure);
         if (trouble == PG_FINE) {
             db_writes_answer(own->db, w, NULL);
             return;

@@ -145,11 +145,14 @@ static void values_come_back_as_they_went(void **state)
     assert_int_equal(db_i64(s, 2), INT64_MIN);
     db_reset(s);
     s = db_prepare_text(c,
-                        SLICE("SELECT sum(id), -id / 2, id > 0, avg(id) FROM things"
+                        SLICE("SELECT sum(id), id / 2, id < 0, avg(id) FROM things"
                               " WHERE id < 0 GROUP BY id"),
                         &err);
     assert_int_equal(db_step(s, &err), DB_ROW);
     assert_int_equal(db_i64(s, 0), INT64_MIN);
+    assert_int_equal(db_i64(s, 1), INT64_MIN / 2);
+    assert_int_equal(db_i64(s, 2), 1);
+    assert_int_equal(db_i64(s, 3), INT64_MIN);
     db_conn_give(c);
     db_close(db);
 }
@@ -465,7 +468,7 @@ static void *raise_often(void *arg)
         if (db_write_now(shared_db, raise_counter, NULL, &e))
             ++*done;
         else
-            assert_int_equal(e.code, ERR_UNAVAILABLE);
+            print_message("%s\n", e.msg);
     }
     return NULL;
 }
@@ -492,8 +495,7 @@ static void writes_are_as_if_one_after_the_other(void **state)
     db_conn_give(c);
     db_stats(shared_db, &stats);
     assert_true(stats.redone > 0);
-    print_message("%d of 200 done, %d redone\n", (int)all, (int)stats.redone);
-    assert_true(all > 150);
+    assert_int_equal(all, 200);
     db_close(shared_db);
 }
 
