@@ -1,4 +1,4 @@
-/* libpq, opened on first use: whoever stays with SQLite needs none of it. */
+/* Opening libpq on first use: whoever stays with SQLite needs none of it. */
 #include "db/postgres_impl.h"
 
 #include <dlfcn.h>
