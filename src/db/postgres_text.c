@@ -105,13 +105,9 @@ static void add_decoded(struct buf *to, struct slice s)
 
 static void add_without(struct buf *to, struct slice text, struct slice secret)
 {
-    ptrdiff_t at;
-    while (secret.len >= SECRET_MIN && (at = slice_search(text, secret)) >= 0) {
-        buf_add(to, slice_first(text, (size_t)at));
-        buf_add_str(to, "***");
-        text = slice_skip(text, (size_t)at + secret.len);
-    }
-    buf_add(to, text);
+    if (secret.len < SECRET_MIN) /* it would tear up ordinary words */
+        secret.len = 0;
+    buf_add_replacing(to, text, secret, SLICE("***"));
 }
 
 void pg_clean(const char *message, struct slice url, struct buf *to)
