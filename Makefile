@@ -11,18 +11,18 @@ endif
 
 # ---- packages: the one list of what Debian must provide -------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libuv1-dev libyaml-dev libbrotli-dev zlib1g-dev \
-	libcurl4-openssl-dev libssl-dev libpcre2-dev libsqlite3-dev binutils ca-certificates
+	libcurl4-openssl-dev libssl-dev libpcre2-dev libsqlite3-dev libpq-dev binutils ca-certificates
 WEB_PACKAGES   := nodejs npm
 TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang-tidy cppcheck \
 	python3 python3-pytest python3-yaml python3-fastapi python3-uvicorn python3-websockets \
 	shellcheck uwsgi-core uwsgi-plugin-python3 \
 	chromium chromium-driver python3-selenium brotli git openssl curl nginx-light caddy \
 	podman runc mmdebstrap docker-compose podman-compose python3-dotenv \
-	cloud-init prometheus systemd
+	cloud-init prometheus systemd postgresql-15
 BENCH_PACKAGES := wrk nginx-light caddy
 
 # ---- flags ------------------------------------------------------------------------------------
-PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto libpcre2-8 sqlite3
+PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto libpcre2-8 sqlite3 libpq
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wnull-dereference
 VERSION  := $(shell cat VERSION)
@@ -153,6 +153,8 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $(filter %.o,$^) $(LDFLAGS) $(LIB) $(LDLIBS) -lcmocka -o $@
 $(OUT)/tests/db/test_torture: $(OUT)/tests/db/shaky.o
 $(DB_TESTS:%=$(OUT)/tests/%): $(OUT)/tests/db/db_test.o
+$(OUT)/tests/db/test_postgres $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg.o
+$(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg_proxy.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
 FUZZ_MAIN := $(if $(filter fuzzer,$(MODE)),-fsanitize=fuzzer,$(OUT)/fuzz/replay.o)
@@ -161,7 +163,7 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
 -include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
-	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d
+	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/db/pg.d $(OUT)/tests/db/pg_proxy.d
 
 # ---- set-up -----------------------------------------------------------------------------------
 deps: ## install what building needs (a no-op when it is there)

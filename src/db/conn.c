@@ -130,7 +130,7 @@ void db_conn_give(struct db_conn *c)
     db_conn_reset_all(c);
     db_conn_end(c);
     pthread_mutex_lock(&db->idle_lock);
-    bool is_kept = db->n_idle < IDLE_MAX;
+    bool is_kept = db->n_idle < db->driver->idle_max;
     if (is_kept) {
         list_add(&db->idle, &c->link);
         db->n_idle++;

@@ -8,15 +8,28 @@
 #define READ_MS  2000
 #define PING_MS  2000
 #define CACHE_KB 8192
+#define WRITERS  4
 
 /* ---- which one ----------------------------------------------------------------------------- */
+
+static char *copy(struct slice s)
+{
+    char *to = mem_alloc(s.len + 1);
+    memcpy(to, s.ptr, s.len);
+    to[s.len] = '\0';
+    return to;
+}
 
 static bool choose(struct db *db, const struct db_options *o, struct err *e)
 {
     struct slice url = o->url, scheme = SLICE("sqlite://");
-    if (slice_starts(url, SLICE("postgres://")) || slice_starts(url, SLICE("postgresql://")))
-        return err_set(e, ERR_NOT_IMPLEMENTED,
-                       "this build has no Postgres driver yet; leave the database's address empty");
+    if (slice_starts(url, SLICE("postgres://")) || slice_starts(url, SLICE("postgresql://"))) {
+        db->driver = &postgres_driver;
+        db->path = copy(url);
+        db->schema = copy(o->schema.len ? o->schema : SLICE("public"));
+        db->writers = o->writers ? o->writers : WRITERS;
+        return true;
+    }
     if (url.len && !slice_starts(url, scheme))
         return err_set(
             e, ERR_USAGE,
@@ -25,9 +38,7 @@ static bool choose(struct db *db, const struct db_options *o, struct err *e)
     if (!path.len || (url.len && path.ptr[0] != '/'))
         return err_set(e, ERR_USAGE, "the database's address names no file; write sqlite:///path");
     db->driver = &sqlite_driver;
-    db->path = mem_alloc(path.len + 1);
-    memcpy(db->path, path.ptr, path.len);
-    db->path[path.len] = '\0';
+    db->path = copy(path);
     return true;
 }
 
@@ -63,6 +74,7 @@ static void db_free(struct db *db)
     pthread_mutex_destroy(&db->queue_lock);
     pthread_mutex_destroy(&db->idle_lock);
     free(db->readers);
+    free(db->schema);
     free(db->path);
     free(db);
 }

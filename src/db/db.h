@@ -38,8 +38,8 @@ struct db_stmt;
 /* A step of the schema's life. They are run once each, in order, in a transaction; a database that
  * has more of them than the program is refused with a sentence. */
 struct db_migration {
-    const char *name; /* "documents" */
-    const char *sqlite, *postgres;
+    const char *name;              /* "documents" */
+    const char *sqlite, *postgres; /* several with ; between them; postgres NULL: the same */
 };
 
 struct db_options {

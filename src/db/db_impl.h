@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 #define TEXTS_MAX 100  /* statements made at run time that a connection keeps */
-#define IDLE_MAX  4    /* readers of lanes that are kept open */
+#define IDLE_MAX  4    /* readers of lanes that are kept open, on SQLite */
 #define QUEUE_MAX 8192 /* writes that wait */
 
 enum conn_kind { CONN_LOOP, CONN_LANE, CONN_WRITER };
@@ -41,6 +41,7 @@ struct db_stmt {
 struct db_driver {
     const char *name;
     bool reads_on_loops; /* a row by its key is quick enough to wait for */
+    unsigned idle_max;   /* readers of lanes that are kept open */
     /* What there is one of per database: checks, makes it where it is absent, gives the connection
      * that migrates. */
     struct db_conn *(*open)(struct db *db, struct err *e);
@@ -69,7 +70,7 @@ struct db_driver {
     int64_t (*i64)(const struct db_stmt *s, int column);
     struct slice (*bytes)(const struct db_stmt *s, int column);
 };
-extern const struct db_driver sqlite_driver;
+extern const struct db_driver sqlite_driver, postgres_driver;
 
 struct db_reader { /* a loop's part of the database */
     struct tick tick;
@@ -85,8 +86,9 @@ struct db {
     const struct db_driver *driver;
     void *own; /* the driver's */
     struct loops *loops;
-    char *path;
-    unsigned busy_ms, read_ms, cache_kb;
+    char *path;   /* Postgres: the address, with its password; in no message */
+    char *schema; /* Postgres */
+    unsigned busy_ms, read_ms, cache_kb, writers;
     bool is_started;
     _Atomic bool is_shared;
     _Atomic bool is_sick;     /* the last commit, or taking the lock for it, failed */
@@ -124,6 +126,8 @@ void db_conn_end(struct db_conn *c); /* a reader's transaction, if there is one 
 
 /* Blocks until there are some, moves up to `max` to the (empty) list; false: no more will come. */
 bool db_writes_take(struct db *db, struct list *ret, unsigned max);
+/* All that wait, without blocking. */
+void db_writes_drain(struct db *db, struct list *ret);
 /* To its home; `e` NULL: done. The write is no longer ours. */
 void db_writes_answer(struct db *db, struct db_write *w, const struct err *e);
 /* The same for all of a batch, by their has_failed and err: each home gets its own in one go, so

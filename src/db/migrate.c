@@ -105,7 +105,8 @@ static bool run_new(struct db_conn *c, const struct db_migration *migrations, un
                     struct err *e)
 {
     for (unsigned i = done; migrations[i].name; i++) {
-        const char *text = db_is_sqlite(c->db) ? migrations[i].sqlite : migrations[i].postgres;
+        bool is_common = db_is_sqlite(c->db) || !migrations[i].postgres;
+        const char *text = is_common ? migrations[i].sqlite : migrations[i].postgres;
         if (!c->driver->exec(c, text, e) || !add_row(c, i + 1, migrations[i].name, e))
             return err_prefix(e, "the database's step '%s' failed", migrations[i].name);
     }

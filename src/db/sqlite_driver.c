@@ -95,6 +95,7 @@ static void sqlite_close_db(struct db *db)
 const struct db_driver sqlite_driver = {
     .name = "sqlite",
     .reads_on_loops = true,
+    .idle_max = IDLE_MAX,
     .open = open_first,
     .start = sqlite_start,
     .stop = sqlite_stop,

@@ -71,6 +71,15 @@ bool db_writes_take(struct db *db, struct list *ret, unsigned max)
     return n > 0;
 }
 
+void db_writes_drain(struct db *db, struct list *ret)
+{
+    pthread_mutex_lock(&db->queue_lock);
+    while (!list_is_empty(&db->queue))
+        list_add(ret, list_pop(&db->queue));
+    db->waiting = 0;
+    pthread_mutex_unlock(&db->queue_lock);
+}
+
 void db_writes_stop(struct db *db)
 {
     pthread_mutex_lock(&db->queue_lock);
