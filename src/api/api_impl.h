@@ -3,9 +3,10 @@
 #include "api/api.h"
 #include "journal/journal.h"
 
-#define API_BODY_MAX   (10u << 20) /* of a request */
-#define API_INLINE_MAX (64u << 10) /* a larger body is read on a lane */
-#define API_LOOP_STEPS 20000       /* of the database, for one read on a loop: some 0.5 ms */
+#define API_BODY_MAX   (10u << 20)   /* of a request */
+#define API_IMPORT_MAX (64ull << 30) /* of an import, which is never held whole */
+#define API_INLINE_MAX (64u << 10)   /* a larger body is read on a lane */
+#define API_LOOP_STEPS 20000         /* of the database, for one read on a loop: some 0.5 ms */
 
 struct api {
     const struct manifest *manifest;
@@ -13,8 +14,12 @@ struct api {
     struct router *router;
 };
 
-extern const struct route document_routes[];
-extern const size_t n_document_routes;
+extern const struct route document_routes[], transfer_routes[];
+extern const size_t n_document_routes, n_transfer_routes;
+
+/* export.c, import.c: the handlers of transfer_routes */
+bool export_collection(struct req *rq, struct err *e);
+bool import_collection(struct req *rq, struct err *e);
 
 /* ---- being in the database ------------------------------------------------------------------- */
 

@@ -55,6 +55,30 @@ bool subject_of(struct req *rq, struct subject *ret, struct err *e)
     return true;
 }
 
+static const struct slice *copy_all(struct arena *a, const struct slice *from, size_t n)
+{
+    struct slice *to = arena_alloc(a, n * sizeof *to);
+    for (size_t i = 0; i < n; i++)
+        to[i] = arena_dup(a, from[i]);
+    return to;
+}
+
+void subject_copy(const struct subject *s, struct arena *a, struct subject *ret)
+{
+    struct identity *who = arena_new(a, struct identity);
+    *ret = (struct subject){.who = who, .is_console = s->is_console};
+    if (s->who)
+        *who = *s->who;
+    who->id = arena_dup(a, who->id);
+    who->email = arena_dup(a, who->email);
+    who->name = arena_dup(a, who->name);
+    who->roles = copy_all(a, who->roles, who->n_roles);
+    who->scopes = copy_all(a, who->scopes, who->n_scopes);
+    if (who->is_signed_in)
+        ret->context.user = user_json(a, who);
+    ret->context.now = now_json(a);
+}
+
 struct slice subject_id(const struct subject *s)
 {
     return s->who && s->who->is_signed_in ? s->who->id : SLICE("");

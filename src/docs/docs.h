@@ -47,8 +47,9 @@ const struct doc_coll *docs_find(const struct docs *d, struct slice name); /* NU
 size_t docs_count(const struct docs *d);
 const struct doc_coll *docs_at(const struct docs *d, size_t i); /* in the manifest's order */
 const struct collection *doc_coll_conf(const struct doc_coll *c);
-/* The names of its top-level fields, as written, hidden ones left out? For descriptions only. */
 const struct schema *doc_coll_schema(const struct doc_coll *c); /* NULL: any object */
+/* May a client name this top-level field? Neither a hidden one nor one that cannot be there. */
+bool doc_coll_shows(const struct doc_coll *c, struct slice name);
 
 /* Whoever uses the database is in it, from the first statement to the last answer. On any thread;
  * false: it is not open, or its tables are not what this manifest says: go to a lane and call
@@ -106,10 +107,12 @@ bool docs_version(const struct docs_reading *r, const struct doc_coll *c, struct
 bool docs_diff(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
                int64_t version, int64_t to_version, struct buf *to, struct err *e);
 
-/* Page by page, for exports: documents after `after` in the order of their ids, up to `limit`. */
+/* Page by page, for exports: documents after `after` in the order of their ids, up to `limit`; of
+ * few that the filter leaves, a page may be short or empty without being the last. */
 struct docs_page {
     struct doc *items;
     size_t n;
+    struct slice last; /* the next page's `after`: rows may have been looked at in vain */
     bool is_last;
 };
 bool docs_page(const struct docs_reading *r, const struct doc_coll *c, struct slice filter,

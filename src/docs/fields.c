@@ -88,3 +88,8 @@ bool doc_coll_knows(const struct doc_coll *c, const struct slice *steps, size_t 
     }
     return !c->schema;
 }
+
+bool doc_coll_shows(const struct doc_coll *c, struct slice name)
+{
+    return doc_coll_knows(c, &name, 1);
+}
