@@ -11,6 +11,7 @@ struct api *api_new(const struct api_options *o)
     a->manifest = o->manifest;
     a->docs = o->docs;
     a->router = router_new();
+    router_add(a->router, batch_routes, n_batch_routes);
     router_add(a->router, transfer_routes, n_transfer_routes);
     router_add(a->router, document_routes, n_document_routes);
     return a;
@@ -39,6 +40,7 @@ const struct route *api_find(struct api *a, struct req *rq)
     if (!slice_starts(whole, prefix))
         return NULL;
     rq->site = a;
+    rq->arena->cap_bytes = API_ARENA_BYTES;
     rq->path = slice_skip(whole, prefix.len - 1);
     const struct route *row = router_find(a->router, rq);
     rq->path = whole;

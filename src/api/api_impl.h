@@ -5,8 +5,11 @@
 
 #define API_BODY_MAX   (10u << 20)   /* of a request */
 #define API_IMPORT_MAX (64ull << 30) /* of an import, which is never held whole */
-#define API_INLINE_MAX (64u << 10)   /* a larger body is read on a lane */
-#define API_LOOP_STEPS 20000         /* of the database, for one read on a loop: some 0.5 ms */
+/* What one request may use at worst: a body or a document of the largest kind, parsed (a million
+ * nodes are 16 MB), written anew, parsed again. */
+#define API_ARENA_BYTES (512u << 20)
+#define API_INLINE_MAX  (64u << 10) /* a larger body is read on a lane */
+#define API_LOOP_STEPS  20000       /* of the database, for one read on a loop: some 0.5 ms */
 
 struct api {
     const struct manifest *manifest;
@@ -14,8 +17,8 @@ struct api {
     struct router *router;
 };
 
-extern const struct route document_routes[], transfer_routes[];
-extern const size_t n_document_routes, n_transfer_routes;
+extern const struct route document_routes[], transfer_routes[], batch_routes[];
+extern const size_t n_document_routes, n_transfer_routes, n_batch_routes;
 
 /* export.c, import.c: the handlers of transfer_routes */
 bool export_collection(struct req *rq, struct err *e);
@@ -60,11 +63,16 @@ struct api_write {
     /* With an Idempotency-Key, else NULL */
     struct once *once;
     struct once_answer known; /* what the first one was answered */
+    bool is_batch;
     bool is_known, has_failed;
     struct err failure; /* known before the writer had it, or by it: to be kept */
 };
+/* The body is too large to be read on a loop: the handler runs again on a lane. */
+bool api_move_write(struct req *rq, struct err *e);
 /* At first, before anything is taken from the request: slices of its head are gone after it. */
 struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e);
+/* A batch's details: what is wrong, with the place of the request it is wrong in. */
+struct slice batch_details(const struct api_write *aw, const struct err *e);
 /* The last thing a handler does: plans, hands over, and the answer follows. An Idempotency-Key of a
  * POST is heeded. */
 bool api_write_go(struct api_write *aw, struct err *e);

@@ -34,6 +34,8 @@ static bool reply_created(struct api_write *aw)
 
 static bool create_document(struct req *rq, const struct doc_coll *c, struct err *e)
 {
+    if (rq->body.len > API_INLINE_MAX && !rq->is_on_lane)
+        return api_move_write(rq, e);
     struct api_write *aw = api_write_new(rq, 1, e);
     if (!aw)
         return false;

@@ -109,12 +109,11 @@ static bool run_failure(struct db_write *write, struct db_conn *c, struct err *e
 
 /* ---- back on the loop ------------------------------------------------------------------------ */
 
-/* What is wrong with one of several is told with its place in the batch. */
-static void tell_details(struct api_write *aw)
+static void tell_details(struct api_write *aw, const struct err *e)
 {
     const struct docs_writing *w = &aw->writing;
     if (w->failed < w->n)
-        aw->rq->details = w->changes[w->failed].details;
+        aw->rq->details = aw->is_batch ? batch_details(aw, e) : w->changes[w->failed].details;
 }
 
 static void on_kept(struct db_write *write, const struct err *e)
@@ -142,7 +141,7 @@ static void on_written(struct db_write *write, const struct err *e)
     struct err failure;
     if (e) {
         failure = *e; /* the write it is in is used again */
-        tell_details(aw);
+        tell_details(aw, &failure);
         if (aw->once && is_kept(e) && keep_failure(aw, &failure))
             return;
     }
@@ -180,6 +179,11 @@ static bool read_key(struct api_write *aw, struct err *e)
     return true;
 }
 
+bool api_move_write(struct req *rq, struct err *e)
+{
+    return req_identity(rq, e) && req_move(rq, RUN_WRITE); /* who asks is known on the loop only */
+}
+
 struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e)
 {
     const struct api *a = rq->site;
@@ -214,7 +218,7 @@ bool api_write_go(struct api_write *aw, struct err *e)
         return is_moved;
     bool is_planned = docs_writing_plan(&aw->writing, e);
     if (!is_planned)
-        tell_details(aw);
+        tell_details(aw, e);
     if (is_planned || (aw->once && is_kept(e))) {
         req_wait(rq);
         if (is_planned ? db_write(docs_db(aw->writing.docs), &aw->write) : keep_failure(aw, e))

@@ -121,15 +121,16 @@ bool docs_page(const struct docs_reading *r, const struct doc_coll *c, struct sl
 /* ---- changing -------------------------------------------------------------------------------- */
 
 /*        what            for logs */
-#define DOC_OP_MAP(X)           \
-    X(DOC_CREATE, "create")     \
-    X(DOC_PUT, "put")           \
-    X(DOC_MERGE, "merge patch") \
-    X(DOC_PATCH, "json patch")  \
-    X(DOC_DELETE, "delete")     \
-    X(DOC_PURGE, "purge")       \
-    X(DOC_RESTORE, "restore")   \
-    X(DOC_REVERT, "restore version")
+#define DOC_OP_MAP(X)                \
+    X(DOC_CREATE, "create")          \
+    X(DOC_PUT, "put")                \
+    X(DOC_MERGE, "merge patch")      \
+    X(DOC_PATCH, "json patch")       \
+    X(DOC_DELETE, "delete")          \
+    X(DOC_PURGE, "purge")            \
+    X(DOC_RESTORE, "restore")        \
+    X(DOC_REVERT, "restore version") \
+    X(DOC_READ, "read") /* one among changes, which sees those before it */
 enum doc_op {
 #define X(id, name) id,
     DOC_OP_MAP(X)

@@ -60,6 +60,7 @@ void exchange_put(struct http_loop *hl, struct exchange *x)
         return;
     }
     arena_reset(&x->arena);
+    x->arena.cap_bytes = ARENA_BYTES; /* a handler may have asked for more */
     struct buf head = x->rq.res.head;
     buf_clear(&head);
     buf_done(&x->body);
