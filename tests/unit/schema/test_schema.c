@@ -379,6 +379,9 @@ static void hostile_texts_take_not_long(void **state)
     struct slice short_ones = times("\"aaaaaaaaaaaaaaaaab\",", 20000);
     takes_not_long("{\"items\":{\"not\":{\"pattern\":\"(a+)+$\"}}}",
                    arena_printf(&arena, "[%.*s1]", SLICE_ARGS(short_ones)), "too_long");
+    struct slice patterns = times("\"(a{1,1000}){1,1000}\",", 40000);
+    takes_not_long("{\"items\":{\"format\":\"regex\"}}",
+                   arena_printf(&arena, "[%.*s\"\"]", SLICE_ARGS(patterns)), "too_long");
     /* Backtracking that goes far is no violation. */
     text = arena_printf(&arena, "\"%.*s\"", 100000, a.ptr);
     takes_not_long("{\"pattern\":\"^([a-z]|-)+$\"}", text, "");
