@@ -172,7 +172,8 @@ static const struct field collection_fields[] = {
     {"refs", MAP(collection, refs, FMT_FIELD, ref_shape),
      .doc = "Fields that hold the id of a document, each with its collection."},
     {"checks", TEXTS(collection, checks), .format = FMT_RULE, .flags = ONE_OK,
-     .doc = "What must hold in every document beyond its schema."},
+     .doc = "What must hold in every document beyond its schema: unique_keys(list, 'key'), "
+            "refs_exist(list[].field, list, 'key'), acyclic(list, 'key', 'field')."},
     {"rules", OBJECT(collection, rules, rules_shape),
      .doc = "Who may do what; a missing rule denies, unless owner is true."},
 };

@@ -2,8 +2,10 @@
  *
  * A tree is at most QUERY_NODES_MAX deep (`a && b && …` goes down on the left), so the functions
  * that call themselves are bounded by what the parser lets through. */
+#include "base/mem.h"
 #include "query/query_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- values -------------------------------------------------------------------------------------
@@ -76,7 +78,9 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-static bool contains(struct slice text, struct slice part)
+#define SHORT 32 /* bytes that are compared one by one at each place */
+
+static bool contains_short(struct slice text, struct slice part)
 {
     for (size_t i = 0; i + part.len <= text.len; i++) {
         size_t n = 0;
@@ -86,6 +90,26 @@ static bool contains(struct slice text, struct slice part)
             return true;
     }
     return false;
+}
+
+static char *lowered(struct slice s)
+{
+    char *to = mem_alloc(s.len + 1);
+    for (size_t i = 0; i < s.len; i++)
+        to[i] = lower(s.ptr[i]);
+    return to;
+}
+
+/* Both may come from a document: memmem() takes a time in proportion to their lengths. */
+static bool contains(struct slice text, struct slice part)
+{
+    if (part.len <= SHORT || part.len > text.len)
+        return contains_short(text, part);
+    char *in = lowered(text), *wanted = lowered(part);
+    bool found = memmem(in, text.len, wanted, part.len) != NULL;
+    free(in);
+    free(wanted);
+    return found;
 }
 
 static bool has_item(const struct json *list, const struct json *wanted)

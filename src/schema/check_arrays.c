@@ -61,7 +61,7 @@ static bool check_contains(struct check *c, const struct schema *s, const struct
 bool check_array(struct check *c, const struct schema *s, const struct json *v,
                  const struct seen *seen)
 {
-    size_t first, second;
+    size_t first = 0, second = 0;
     bool fine = check_counts(c, s, v);
     if (s->n_prefix || s->items)
         fine = check_items(c, s, v, seen) && fine;

@@ -658,6 +658,14 @@ static void gather_dynamic(struct compiler *c)
     }
 }
 
+static bool has_no_circle(struct compiler *c)
+{
+    const struct schema *s = find_circle(c->a, c->known, c->n_slots, c->n_known);
+    return !s || err_set(c->e, ERR_MANIFEST, "%.*s: the reference \"%.*s\" leads back to itself",
+                         SLICE_ARGS(s->resource->file),
+                         SLICE_ARGS(json_str(json_find(s->at, SLICE("$ref")))));
+}
+
 static const struct schema *compile_all(struct compiler *c, struct slice path)
 {
     struct resource *outside = arena_new(c->a, struct resource);
@@ -674,6 +682,8 @@ static const struct schema *compile_all(struct compiler *c, struct slice path)
             return NULL;
     }
     gather_dynamic(c);
+    if (!has_no_circle(c))
+        return NULL;
     for (size_t i = 0; i < c->n_slots; i++) {
         if (c->known[i])
             c->known[i]->notes = c->has_unevaluated;

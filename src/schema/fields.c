@@ -157,7 +157,9 @@ static bool step_into(const struct alike *from, struct slice step, bool is_first
     add_beside(next);
     if (is.is_declared || next->is_full)
         return true;
-    return is_first ? !is.has_names || is.is_open : !is.is_shut;
+    if (is_first && (is.has_names || is.is_shut))
+        return is.is_open;
+    return !is.is_shut;
 }
 
 bool schema_has_path(const struct schema *s, const struct slice *steps, size_t n)

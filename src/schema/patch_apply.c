@@ -3,6 +3,8 @@
 #include "schema/patch.h"
 #include "schema/schema_impl.h"
 
+#define WORK_MAX 50000000 /* some 0.2 s */
+
 /* A value that can change: a container's children are in a list, anything else stays as it was. */
 struct tree {
     const struct json *leaf; /* of a scalar */
@@ -16,6 +18,7 @@ struct patcher {
     struct arena a;
     struct tree *root;
     size_t n_nodes, index; /* of the operation */
+    size_t work;           /* values and bytes that were looked at on the way */
     struct slice op;
     struct err *e;
 };
@@ -25,6 +28,15 @@ static bool fail(struct patcher *p, enum err_code code, const char *sentence, st
     return err_set(p->e, code, "operation %zu (%.*s): %s%s%.*s", p->index, SLICE_ARGS(p->op),
                    sentence, about.len ? ": " : "", about.len < 100 ? (int)about.len : 100,
                    about.ptr);
+}
+
+/* Nothing is indexed, so that many operations on a long list could take minutes. */
+static bool count_work(struct patcher *p, size_t n)
+{
+    p->work += n;
+    return p->work <= WORK_MAX ||
+           fail(p, ERR_INVALID, "the patch looks through too many values; replace larger parts",
+                SLICE(""));
 }
 
 static struct tree *new_tree(struct patcher *p)
@@ -117,8 +129,10 @@ static bool read_index(const struct tree *list, struct slice step, size_t *ret)
     return true;
 }
 
-static bool step_into(struct tree *t, struct slice step, struct place *to)
+static bool step_into(struct patcher *p, struct tree *t, struct slice step, struct place *to)
 {
+    if (!count_work(p, t->type == JSON_OBJECT ? t->n : 0))
+        return false;
     *to = (struct place){.parent = t, .link = &t->first, .name = step};
     if (t->type == JSON_OBJECT) {
         while (*to->link && !slice_eq((*to->link)->key, step))
@@ -129,7 +143,7 @@ static bool step_into(struct tree *t, struct slice step, struct place *to)
         return false;
     for (size_t i = 0; i < to->index; i++)
         to->link = &(*to->link)->next;
-    return true;
+    return count_work(p, to->index);
 }
 
 /* The place a pointer names; everything above it must be there. */
@@ -142,8 +156,9 @@ static bool find_place(struct patcher *p, struct slice pointer, struct place *re
     while (pointer.len) {
         ptrdiff_t slash = slice_index(rest, '/');
         struct slice step = slash < 0 ? rest : slice_first(rest, (size_t)slash);
-        if (!*ret->link || !step_into(*ret->link, unescaped(p, step), ret))
-            return fail(p, ERR_INVALID, "there is no such place", pointer);
+        if (!*ret->link || !step_into(p, *ret->link, unescaped(p, step), ret))
+            return p->work > WORK_MAX ? false
+                                      : fail(p, ERR_INVALID, "there is no such place", pointer);
         if (slash < 0)
             break;
         rest = slice_skip(rest, (size_t)slash + 1);
@@ -280,24 +295,34 @@ static unsigned depth_of(const struct tree *t, unsigned depth)
 }
 
 /* Equality of a tree and a value: by way of text, since tests are rare and small. */
-static bool op_test(struct patcher *p, struct slice path, const struct json *op)
+static bool is_value(struct patcher *p, const struct tree *t, const struct json *v, size_t *ret_len)
 {
-    struct place at;
+    const struct json_limits limits = {.max_depth = JSON_DEPTH_MAX, .max_nodes = PATCH_NODES_MAX};
+    struct arena_mark mark = arena_mark(&p->a);
     struct buf text;
     struct json_writer w;
     struct json_doc doc;
+    buf_init(&text, 64u << 20);
+    json_writer_init(&w, &text, 0);
+    write_tree(&w, t);
+    bool is_same = json_parse(&doc, &p->a, buf_slice(&text), &limits, &(struct err){0}) &&
+                   values_equal(json_root(&doc), v);
+    *ret_len = text.len;
+    buf_done(&text);
+    arena_rewind(&p->a, mark);
+    return is_same;
+}
+
+static bool op_test(struct patcher *p, struct slice path, const struct json *op)
+{
+    struct place at;
+    size_t n;
     if (!find_value(p, path, &at))
         return false;
     if (depth_of(*at.link, 1) > JSON_DEPTH_MAX)
         return fail(p, ERR_INVALID, "what is tested is nested too deeply", path);
-    const struct json_limits limits = {.max_depth = JSON_DEPTH_MAX, .max_nodes = PATCH_NODES_MAX};
-    buf_init(&text, 64u << 20);
-    json_writer_init(&w, &text, 0);
-    write_tree(&w, *at.link);
-    bool is_same = json_parse(&doc, &p->a, buf_slice(&text), &limits, p->e) &&
-                   values_equal(json_root(&doc), json_find(op, SLICE("value")));
-    buf_done(&text);
-    return is_same || fail(p, ERR_INVALID, "the value is another one", path);
+    bool is_same = is_value(p, *at.link, json_find(op, SLICE("value")), &n);
+    return count_work(p, n) && (is_same || fail(p, ERR_INVALID, "the value is another one", path));
 }
 
 static const struct {

@@ -69,6 +69,7 @@ struct schema {
     const struct schema *not_, *if_, *then, *else_;
     const struct schema *ref, *dynamic_ref;
     struct slice dynamic_name; /* of dynamic_ref, when it leads to a $dynamicAnchor */
+    unsigned char mark;        /* circles.c */
     bool notes;                /* something below or beside may ask what was evaluated */
 };
 
@@ -78,6 +79,12 @@ struct schema {
  */
 struct slice uri_resolve(struct arena *a, struct slice base, struct slice reference,
                          struct slice *ret_fragment);
+
+/* ---- circles.c ----------------------------------------------------------------------------------
+ */
+/* A schema with a reference that leads back to it on the same value; NULL: there is none. `all` has
+ * n places, `most` of them taken. */
+const struct schema *find_circle(struct arena *a, struct schema *const *all, size_t n, size_t most);
 
 /* ---- regex.c ------------------------------------------------------------------------------------
  */

@@ -1,4 +1,5 @@
 /* The filter language: what is read, what is refused and how, what it means, and its one form. */
+#include "base/clock.h"
 #include "query/query.h"
 #include "json_arena.h"
 
@@ -430,7 +431,34 @@ static void keys_of_random_numbers_order_too(void **state)
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
+/* Both sides of ~ may come from a document: long and alike, they are still found in line. */
+static void long_texts_are_found_in_line(void **state)
+{
+    struct buf text;
+    struct json_doc doc;
+    struct err e = {0};
+    struct arena a;
+    (void)state;
+    arena_init(&a, 64u << 20);
+    buf_init(&text, 8u << 20);
+    buf_add_str(&text, "{\"a\":\"");
+    for (int i = 0; i < 600000; i++)
+        buf_add_char(&text, i % 2 ? 'a' : 'A');
+    buf_add_str(&text, "B\",\"b\":\"");
+    for (int i = 0; i < 300000; i++)
+        buf_add_char(&text, i % 3 ? 'a' : 'A');
+    buf_add_str(&text, "c\",\"d\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAb\"}");
+    assert_true(json_parse(&doc, &a, buf_slice(&text), NULL, &e));
+    int64_t from = clock_cpu_ns();
+    assert_false(query_matches(query_parse(&a, SLICE("a ~ b"), &e), json_root(&doc), NULL));
+    assert_true(query_matches(query_parse(&a, SLICE("a ~ d"), &e), json_root(&doc), NULL));
+    assert_true(query_matches(query_parse(&a, SLICE("a !~ b"), &e), json_root(&doc), NULL));
+    assert_in_range((clock_cpu_ns() - from) / 1000000, 0, 2000);
+    buf_done(&text);
+    arena_done(&a);
+}
+
 TESTS(T(comparisons), T(null_and_other_types_compare_with_nothing), T(text_and_lists), T(paths),
       T(who_asks), T(logic), T(mistakes_are_told), T(limits), T(one_form),
       T(what_is_known_is_decided), T(paths_are_told_in_order), T(keys_order_as_values_do),
-      T(keys_of_random_numbers_order_too))
+      T(keys_of_random_numbers_order_too), T(long_texts_are_found_in_line))

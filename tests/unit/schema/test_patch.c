@@ -1,5 +1,6 @@
 /* Merge patch, JSON Patch and diff: rows, refusals, and that a diff always leads from one to the
  * other. */
+#include "base/clock.h"
 #include "schema/patch.h"
 #include "schema/schema_impl.h"
 #include "json_arena.h"
@@ -230,5 +231,50 @@ static void a_diff_leads_from_one_to_the_other(void **state)
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
+/* Each operation far into a long list, or a test of all of it. */
+static void many_operations_have_an_end(void **state)
+{
+    struct buf doc, patch, tests, to;
+    struct err e = {0};
+    (void)state;
+    buf_init(&doc, 8u << 20);
+    buf_init(&patch, 8u << 20);
+    buf_init(&tests, 8u << 20);
+    buf_init(&to, 8u << 20);
+    buf_add_str(&doc, "{\"l\":[1.");
+    for (int i = 0; i < 100000; i++)
+        buf_add_char(&doc, '0');
+    for (int i = 0; i < 400000; i++)
+        buf_add_str(&doc, ",0");
+    buf_add_str(&doc, "]}");
+    for (int i = 0; i < 1000; i++) {
+        buf_printf(&patch, "%c{\"op\":\"replace\",\"path\":\"/l/399999\",\"value\":0}",
+                   i ? ',' : '[');
+        buf_printf(&tests, "%c{\"op\":\"test\",\"path\":\"/l/0\",\"value\":1}", i ? ',' : '[');
+    }
+    buf_add_char(&patch, ']');
+    buf_add_char(&tests, ']');
+    int64_t from = clock_cpu_ns();
+    assert_false(patch_apply(json(doc.data), json(patch.data), &to, &e));
+    assert_int_equal(e.code, ERR_INVALID);
+    assert_non_null(strstr(e.msg, "looks through too many values"));
+    e.code = ERR_NONE;
+    assert_false(patch_apply(json(doc.data), json(tests.data), &to, &e));
+    assert_non_null(strstr(e.msg, "looks through too many values"));
+    assert_int_equal(to.len, 0);
+    assert_in_range((clock_cpu_ns() - from) / 1000000, 0, 3000);
+    patch.len = 5000;
+    while (patch.data[patch.len - 1] != '}')
+        patch.len--;
+    buf_add_char(&patch, ']');
+    if (!patch_apply(json(doc.data), json(patch.data), &to, &e))
+        fail_msg("%s", e.msg);
+    buf_done(&doc);
+    buf_done(&patch);
+    buf_done(&tests);
+    buf_done(&to);
+}
+
 TESTS(T(merging), T(wide_objects_merge_too), T(operations), T(mistakes),
-      T(copies_cannot_grow_without_end), T(differences), T(a_diff_leads_from_one_to_the_other))
+      T(copies_cannot_grow_without_end), T(differences), T(a_diff_leads_from_one_to_the_other),
+      T(many_operations_have_an_end))

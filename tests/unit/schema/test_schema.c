@@ -256,7 +256,7 @@ static void references(void **state)
         {"{\"$id\":\"https://example.com/x/root\",\"$ref\":\"item\","
          "\"$defs\":{\"i\":{\"$id\":\"item\",\"type\":\"null\"}}}",
          "1", " type"},
-        {"{\"$ref\":\"#\"}", "1", " too_deep"},
+        {"{\"then\":{\"$ref\":\"#\"},\"if\":true}", "1", " too_deep"},
         {"{\"$id\":\"https://example.com/tree\",\"$dynamicAnchor\":\"node\",\"properties\":"
          "{\"children\":{\"items\":{\"$dynamicRef\":\"#node\"}}},\"maxProperties\":1}",
          "{\"children\":[{\"a\":1,\"b\":2}]}", "/children/0 maxProperties"},
@@ -327,12 +327,12 @@ static void there_is_an_end_to_everything(void **state)
 static void giving_up_is_no(void **state)
 {
     static const struct row table[] = {
-        {"{\"$ref\":\"#\"}", "1", " too_deep"},
-        {"{\"not\":{\"$ref\":\"#\"}}", "1", " too_deep"},
-        {"{\"not\":{\"not\":{\"$ref\":\"#\"}}}", "1", " too_deep"},
-        {"{\"anyOf\":[{\"$ref\":\"#\"},true]}", "1", " too_deep"},
-        {"{\"oneOf\":[{\"$ref\":\"#\"},true]}", "1", " too_deep"},
-        {"{\"if\":{\"$ref\":\"#\"},\"else\":true}", "1", " too_deep"},
+        {"{\"$dynamicRef\":\"#\"}", "1", " too_deep"},
+        {"{\"not\":{\"if\":true,\"then\":{\"$ref\":\"#\"}}}", "1", " too_deep"},
+        {"{\"not\":{\"not\":{\"if\":true,\"then\":{\"$ref\":\"#\"}}}}", "1", " too_deep"},
+        {"{\"anyOf\":[{\"if\":true,\"then\":{\"$ref\":\"#\"}},true]}", "1", " too_deep"},
+        {"{\"oneOf\":[{\"if\":true,\"then\":{\"$ref\":\"#\"}},true]}", "1", " too_deep"},
+        {"{\"if\":{\"if\":true,\"then\":{\"$ref\":\"#\"}},\"else\":true}", "1", " too_deep"},
         {"{\"not\":{\"pattern\":\"(a+)+$\"}}", "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"",
          " too_long"},
         {"{\"contains\":{\"pattern\":\"(a+)+$\"},\"minContains\":0}",
@@ -379,6 +379,9 @@ static void hostile_texts_take_not_long(void **state)
     struct slice short_ones = times("\"aaaaaaaaaaaaaaaaab\",", 20000);
     takes_not_long("{\"items\":{\"not\":{\"pattern\":\"(a+)+$\"}}}",
                    arena_printf(&arena, "[%.*s1]", SLICE_ARGS(short_ones)), "too_long");
+    struct slice patterns = times("\"(a{1,1000}){1,1000}\",", 40000);
+    takes_not_long("{\"items\":{\"format\":\"regex\"}}",
+                   arena_printf(&arena, "[%.*s\"\"]", SLICE_ARGS(patterns)), "too_long");
     /* Backtracking that goes far is no violation. */
     text = arena_printf(&arena, "\"%.*s\"", 100000, a.ptr);
     takes_not_long("{\"pattern\":\"^([a-z]|-)+$\"}", text, "");
@@ -533,6 +536,12 @@ static void wrong_schemas_are_refused(void **state)
     refused("{\"multipleOf\":1234567890123456789.5}", "at most 18 digits");
     refused("{\"$ref\":\"#/$defs/x\"}", "leads to nothing");
     refused("{\"$ref\":\"#x\"}", "leads to nothing");
+    refused("{\"$ref\":\"#\"}", "schemas/a.json: the reference \"#\" leads back to itself");
+    refused("{\"not\":{\"$ref\":\"#\"}}", "the reference \"#\" leads back to itself");
+    refused(
+        "{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"allOf\":[{\"$ref\":\"#/$defs/b\"}]},\"b\":{"
+        "\"oneOf\":[{\"if\":{\"anyOf\":[{\"$ref\":\"#/$defs/a\"}]}}]}}}",
+        "leads back to itself");
     refused("{\"$ref\":\"gone.json\"}", "schemas/gone.json: there is no such file");
     refused("{\"$ref\":\"https://example.com/s.json\"}", "nothing is ever fetched");
     refused("{\"$ref\":\"file:///etc/passwd\"}", "nothing is ever fetched");
@@ -560,6 +569,54 @@ static void declared_properties_are_known(void **state)
     assert_int_equal(n, 3);
     assert_true(slice_is(names[0], "a") && slice_is(names[1], "b") && slice_is(names[2], "c"));
     assert_false(schema_properties(compiled("{\"properties\":{\"a\":true}}"), &arena, &names, &n));
+}
+
+static bool has_path(const struct schema *s, const char *path)
+{
+    struct slice rest = slice_from(path), steps[8];
+    size_t n = 0;
+    while (slice_cut(&rest, '.', &steps[n]))
+        n++;
+    return schema_has_path(s, steps, n);
+}
+
+static void paths_are_known(void **state)
+{
+    static const struct {
+        const char *schema, *has[8], *has_not[8];
+    } table[] = {
+        {"{\"properties\":{\"a\":true,\"n\":{\"properties\":{\"x\":{\"type\":\"string\"}},"
+         "\"additionalProperties\":false},\"t\":{\"type\":[\"string\",\"null\"]},\"no\":false,"
+         "\"l\":{\"type\":\"array\",\"items\":{\"properties\":{\"k\":true},"
+         "\"additionalProperties\":false}}},\"patternProperties\":{\"^p_\":{\"type\":\"number\"}}}",
+         {"a", "a.b.0.c", "n.x", "l.0", "l.7.k", "t", "p_1"},
+         {"b", "n.y", "n.x.z", "l.0.j", "t.x", "no", "p_1.x"}},
+        {"{}", {"a", "a.b"}, {NULL}},
+        {"true", {"a"}, {NULL}},
+        {"{\"type\":\"object\"}", {"a", "a.b"}, {NULL}},
+        {"{\"properties\":{\"a\":true},\"additionalProperties\":{\"type\":\"number\"}}",
+         {"a", "b", "a.c"},
+         {"b.c"}},
+        {"{\"allOf\":[{\"$ref\":\"#/$defs/x\"}],\"oneOf\":[{\"properties\":{\"o\":true}},"
+         "{\"properties\":{\"t\":{\"$ref\":\"#\"}}}],\"if\":{\"properties\":{\"i\":true}},"
+         "\"$defs\":{\"x\":{\"properties\":{\"c\":{\"$ref\":\"#\"}}}}}",
+         {"c", "o", "t", "i", "c.t.c.o", "c.z"},
+         {"x"}},
+        {"{\"properties\":{\"a\":{\"$ref\":\"#\"}},\"unevaluatedProperties\":false}",
+         {"a.a.a"},
+         {"b", "a.b"}},
+        {"{\"additionalProperties\":false}", {NULL}, {"a"}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const struct schema *s = compiled(table[i].schema);
+        for (size_t k = 0; k < 8; k++) {
+            if (table[i].has[k] && !has_path(s, table[i].has[k]))
+                fail_msg("%s has no %s", table[i].schema, table[i].has[k]);
+            if (table[i].has_not[k] && has_path(s, table[i].has_not[k]))
+                fail_msg("%s has %s", table[i].schema, table[i].has_not[k]);
+        }
+    }
 }
 
 /* ---- formats ------------------------------------------------------------------------------------
@@ -619,4 +676,5 @@ TESTS(T(types_and_constants), T(numbers_and_texts), T(objects), T(arrays), T(com
       T(unevaluated), T(references), T(violations_are_sentences), T(there_is_an_end_to_everything),
       T(giving_up_is_no), T(hostile_texts_take_not_long), T(wide_objects_take_not_long),
       T(deep_documents), T(pointers_are_short), T(patterns_are_those_of_ecma),
-      T(wrong_schemas_are_refused), T(declared_properties_are_known), T(formats))
+      T(wrong_schemas_are_refused), T(declared_properties_are_known), T(paths_are_known),
+      T(formats))
