@@ -19,7 +19,7 @@ TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang
 	chromium chromium-driver python3-selenium brotli git openssl curl nginx-light caddy \
 	podman runc mmdebstrap docker-compose podman-compose python3-dotenv \
 	cloud-init prometheus systemd postgresql-15
-BENCH_PACKAGES := wrk nginx-light caddy
+BENCH_PACKAGES := wrk nginx-light caddy postgresql-15
 
 # ---- flags ------------------------------------------------------------------------------------
 PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto libpcre2-8 sqlite3 libpq
