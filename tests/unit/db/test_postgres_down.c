@@ -171,7 +171,8 @@ static void frozen_it_hangs_nobody(void **state)
 struct load {
     pthread_t thread;
     struct db *db;
-    int64_t first, next;
+    int64_t first;
+    _Atomic int64_t next;
     _Atomic unsigned done, refused, slow;
     unsigned char is_done[IDS];
 };
@@ -189,7 +190,8 @@ static void *write_on(void *arg)
         l->slow += clock_mono_ms() - began > 3000;
         if (!fine && e.code != ERR_UNAVAILABLE)
             fail_msg("%s", e.msg);
-        l->is_done[l->next++] = fine;
+        l->is_done[l->next] = fine;
+        l->next++;
         fine ? l->done++ : l->refused++;
         if (!fine)
             usleep(1000);
