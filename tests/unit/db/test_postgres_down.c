@@ -123,6 +123,49 @@ static void down_is_told_at_once_and_up_is_found_at_once(void **state)
     db_close(db);
 }
 
+#define MANY 400
+
+struct waiting {
+    struct db_write write;
+    struct adding adding;
+    _Atomic unsigned *answers;
+};
+
+static bool run_waiting(struct db_write *w, struct db_conn *c, struct err *e)
+{
+    return run_adding(&container_of(w, struct waiting, write)->adding, c, e);
+}
+
+static void on_waiting(struct db_write *w, const struct err *e)
+{
+    assert_int_equal(e ? e->code : ERR_NONE, ERR_UNAVAILABLE);
+    ++*container_of(w, struct waiting, write)->answers;
+}
+
+/* However many they are: one attempt answers all that wait. */
+static void down_is_told_to_all_that_wait(void **state)
+{
+    static struct waiting all[MANY];
+    _Atomic unsigned answers = 0;
+    (void)state;
+    struct db *db = open_at(server.url);
+    assert_true(add(db, 1));
+    pg_server_stop(&server);
+    for (int i = 0; i < 6; i++) /* the pause between attempts has grown */
+        assert_false(add(db, 2));
+    int64_t began = clock_mono_ms();
+    for (int i = 0; i < MANY; i++) {
+        all[i] = (struct waiting){.write = {.run = run_waiting, .done = on_waiting},
+                                  .adding.id = 10 + i,
+                                  .answers = &answers};
+        assert_true(db_write(db, &all[i].write));
+    }
+    while (answers < MANY)
+        usleep(1000);
+    assert_true(clock_mono_ms() - began < 2000);
+    db_close(db);
+}
+
 /* Nothing was asked of the connections meanwhile. */
 static void an_idle_connection_that_died_is_replaced(void **state)
 {
@@ -388,6 +431,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(down_is_told_at_once_and_up_is_found_at_once),
+        T(down_is_told_to_all_that_wait),
         T(an_idle_connection_that_died_is_replaced),
         T(frozen_it_hangs_nobody),
         T(stopped_and_killed_under_load),
