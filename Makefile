@@ -19,7 +19,7 @@ TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang
 	chromium chromium-driver python3-selenium brotli git openssl curl nginx-light caddy \
 	podman runc mmdebstrap docker-compose podman-compose python3-dotenv \
 	cloud-init prometheus systemd postgresql-15
-BENCH_PACKAGES := wrk nginx-light caddy
+BENCH_PACKAGES := wrk nginx-light caddy postgresql-15
 
 # ---- flags ------------------------------------------------------------------------------------
 PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto libpcre2-8 sqlite3 libpq
@@ -191,7 +191,8 @@ unit: $(UNIT_BINS) ## unit tests and wire conversations
 	@tools/run-tests unit $(UNIT_BINS)
 
 TSAN_TESTS := limit/test_limit loop/test_lanes loop/test_loop loop/test_watch net/test_listener http/test_server \
-	http/test_random http/test_reload http/test_wait web/test_refresh $(DB_TESTS)
+	http/test_random http/test_reload http/test_wait web/test_refresh $(DB_TESTS) \
+	db/test_postgres db/test_postgres_down
 tsan-unit: ## the threaded unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory MODE=tsan tsan-run
 tsan-run: $(TSAN_TESTS:%=$(OUT)/tests/%)

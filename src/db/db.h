@@ -17,11 +17,19 @@
  * again from the start, so it keeps nothing from an earlier run. SQLite: one writer thread takes
  * all that waits into one transaction, a savepoint for each write, and answers all of them after
  * COMMIT, refusals too: they were decided on rows that the same transaction changed. Postgres: a
- * transaction for each write, on a few connections. When a COMMIT fails or its outcome is not
- * known, a write is never answered as done.
+ * transaction for each write on a few connections, serializable, so that it sees what it would see
+ * if there were no other; one that others were in the way of (40001, a deadlock) is run again,
+ * three times. When a COMMIT fails or its outcome is not known, a write is never answered as done;
+ * on Postgres it is then not run again either.
  *
  * Statements. SQL is a table of constants with a text for each database, `?` for values, in both:
  * text, 64-bit integers and blobs only. JSON stays text. Nothing a user wrote is ever part of SQL.
+ * The same on both: columns are BIGINT, TEXT and BLOB or BYTEA; a sort of text names its collation;
+ * a conflict that is expected is ON CONFLICT DO NOTHING with no row changed, not an error.
+ *
+ * A Postgres that is down: reads and writes are refused (ERR_UNAVAILABLE) as soon as an attempt to
+ * reach it failed, and the next request tries again; one that answers nothing is waited for as long
+ * as a statement may take and a second more (lanes: read_ms; writers: 10 s), then 2 s to connect.
  */
 #pragma once
 #include "base/arena.h"
@@ -43,13 +51,13 @@ struct db_migration {
 };
 
 struct db_options {
-    struct slice url;    /* postgres://…; empty or sqlite:///path: a file */
+    struct slice url;    /* postgres://… or postgresql://…; empty or sqlite:///path: a file */
     const char *path;    /* SQLite: the file, when the url names none */
-    struct slice schema; /* Postgres: the schema, one per app; made when it is not there */
+    struct slice schema; /* Postgres: one per app, made when it is not there; empty: public */
     struct loops *loops; /* NULL: none reads, as in a command */
     const struct db_migration *migrations; /* ends in one without a name */
     unsigned busy_ms;                      /* how long another process may hold it; default 5,000 */
-    unsigned read_ms;  /* how long a lane may read in one piece; default 2,000 */
+    unsigned read_ms;  /* how long a lane may read in one piece, or one statement; default 2,000 */
     unsigned cache_kb; /* SQLite: what a writer keeps in memory; default 8,192 */
     unsigned writers;  /* Postgres: connections that write; default 4 */
 };
@@ -78,38 +86,45 @@ struct db_conn *db_conn_of_loop(struct db *db, struct loop *l);
 /* A reader for one piece of work on a lane, given back after it; inside one read transaction. */
 struct db_conn *db_conn_take(struct db *db, struct err *e);
 void db_conn_give(struct db_conn *c);
-/* How many steps the next statements of this connection may take together; 0: no limit. */
+/* How many steps the next statements of this connection may take together; 0: no limit. Postgres
+ * counts none: there only the time of a lane is limited, which blocks nobody else. */
 void db_conn_budget(struct db_conn *c, uint64_t steps);
 
 /* ---- statements ---------------------------------------------------------------------------- */
 
 /* Constants of a room, compared by address: a connection prepares each once. */
 struct sql {
-    const char *sqlite, *postgres; /* postgres NULL: the same text, with ? as $1, $2, … */
+    const char *sqlite, *postgres; /* postgres NULL: the same text, with ? as $1, $2, …; an own one
+                                      may have either */
 };
 
 enum db_step { DB_ROW, DB_END, DB_FAILED };
 
-/* Ready to be bound and stepped. NULL: e says why. One use at a time; end it with db_reset(). */
+/* Ready to be bound and stepped. NULL: e says why. One use at a time; end it with db_reset().
+ * A mistake in the text is told here by SQLite, by the first step on Postgres. */
 struct db_stmt *db_prepare(struct db_conn *c, const struct sql *sql, struct err *e);
 /* The same for a text made at run time from constants and column names of our own (filters, sort
  * orders); kept by its text, up to 100 of them. */
 struct db_stmt *db_prepare_text(struct db_conn *c, struct slice text, struct err *e);
 
-/* From 1. Bytes are borrowed until db_reset(). */
+/* From 1. Bytes are borrowed until db_reset(). What was not bound is NULL. A text is UTF-8; with a
+ * zero byte Postgres cannot keep it, and the step fails (ERR_INVALID). */
 void db_bind_text(struct db_stmt *s, int at, struct slice text);
 void db_bind_blob(struct db_stmt *s, int at, struct slice bytes);
 void db_bind_i64(struct db_stmt *s, int at, int64_t n);
 void db_bind_null(struct db_stmt *s, int at);
 
 /* ERR_EXISTS: a unique key is taken. ERR_OVER_BUDGET. ERR_UNAVAILABLE: disk full, locked, gone.
- * ERR_IO: the file is damaged. */
+ * ERR_IO: the file is damaged. Inside a write nothing more can be done after a failure: it returns
+ * false (on Postgres all its changes are undone by then). A reader goes on, on Postgres with a
+ * newer state of the data. On Postgres the first step brings all rows into memory: use LIMIT. */
 enum db_step db_step(struct db_stmt *s, struct err *e);
 /* Runs to the end and resets; *ret_changed (may be NULL): rows it changed. */
 bool db_run(struct db_stmt *s, int64_t *ret_changed, struct err *e);
 void db_reset(struct db_stmt *s);
 
-/* Columns of the present row, from 0. Valid until the next step or reset. */
+/* Columns of the present row, from 0. Valid until the next step or reset. A number is asked for as
+ * one, a text or blob as one. */
 bool db_is_null(const struct db_stmt *s, int column);
 int64_t db_i64(const struct db_stmt *s, int column);
 struct slice db_text(const struct db_stmt *s, int column); /* "" for null */
@@ -120,10 +135,11 @@ struct slice db_blob(const struct db_stmt *s, int column);
 struct db_write {
     /* On a writer's thread, inside the transaction; may be called again after its changes were
      * undone. False (with e): its own changes are undone, the others' stay; it is answered with e.
-     */
+     * True after a step that failed is a mistake: on Postgres it is answered with that error. */
     bool (*run)(struct db_write *w, struct db_conn *c, struct err *e);
-    /* May be NULL. After every `run` of the same transaction, before COMMIT: for what is costly
-     * inside a savepoint (full text). Only when its `run` was true; false undoes and redoes all. */
+    /* May be NULL. After every `run` of the same transaction, before COMMIT (Postgres: right
+     * after its own): for what is costly inside a savepoint (full text). Only when its `run` was
+     * true; false undoes and redoes all. */
     bool (*finish)(struct db_write *w, struct db_conn *c, struct err *e);
     /* On `home`, once, after the commit: `e` is NULL when it was done and is on stable storage. */
     void (*done)(struct db_write *w, const struct err *e);

@@ -59,6 +59,8 @@ static bool open_handle(struct pg_conn *c, struct err *e)
     struct buf text;
     buf_init(&text, 180);
     pg_clean(c->handle ? pq.PQerrorMessage(c->handle) : "no memory", slice_from(url), &text);
+    if (!text.len)
+        buf_add_str(&text, "it closed the connection");
     err_set(e, ERR_UNAVAILABLE, "the database is not reached: %.*s", SLICE_ARGS(buf_slice(&text)));
     buf_done(&text);
     return false;

@@ -65,7 +65,7 @@ void pg_gate_leave(struct pg_gate *g, bool is_turn, const struct err *e)
     pthread_mutex_lock(&g->lock);
     if (e) {
         if (!g->fails)
-            log_line(LOG_WARN, "the database is not reached", F_CSTR("reason", e->msg));
+            log_line(LOG_WARN, "a database connection failed", F_CSTR("reason", e->msg));
         count_failure(g);
         g->err = *e;
     } else {

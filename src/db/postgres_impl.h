@@ -125,6 +125,7 @@ struct pg_conn {
     bool owes_begin, owes_rollback; /* said together with the next statement */
     bool is_fresh;                  /* nothing was asked since it was connected */
     bool has_changed;               /* this transaction, a row */
+    bool lacks_prepared;            /* the last statement that was to be prepared was not */
     enum pg_trouble trouble;        /* of this transaction ... */
     struct err first;               /* ... and what was said */
 };

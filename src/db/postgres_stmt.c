@@ -139,8 +139,10 @@ static bool ask_dead(struct pg_conn *c)
 static bool ask_prepare(struct pg_conn *c, struct pg_stmt *s)
 {
     char name[16];
+    c->lacks_prepared = false;
     if (is_prepared(s, c) && fits(s))
         return true;
+    c->lacks_prepared = true;
     forget_name(s, c);
     for (unsigned i = 0; i < s->n; i++) {
         Oid type = type_of(&s->values[i]);
@@ -207,7 +209,11 @@ static enum db_step failed(struct pg_conn *c, struct pg_stmt *s, struct err *e)
 {
     if (e)
         *e = c->first;
-    s->name = 0; /* it may never have been prepared; an unused name costs nothing */
+    if (c->lacks_prepared)
+        s->name = 0;
+    else if (c->trouble ==
+             PG_REDO) /* tables were changed: as it was prepared it never works again */
+        forget_name(s, c);
     if (c->base.kind == CONN_LANE && c->handle) {
         c->owes_begin = c->owes_rollback = true;
         c->trouble = PG_FINE;
@@ -235,12 +241,17 @@ static bool is_change(const char *tag)
 
 static enum db_step first_step(struct pg_conn *c, struct pg_stmt *s, struct err *e)
 {
+    bool is_writer = c->base.kind == CONN_WRITER;
     if (s->is_bad) {
         if (e)
             *e = s->bad;
+        if (is_writer && c->trouble == PG_FINE) { /* as if Postgres had refused it */
+            c->trouble = PG_FAILED;
+            c->first = s->bad;
+        }
         return DB_FAILED;
     }
-    if (c->base.kind == CONN_WRITER && c->trouble != PG_FINE) {
+    if (is_writer && c->trouble != PG_FINE) {
         if (e)
             *e = c->first;
         return DB_FAILED;
@@ -249,8 +260,11 @@ static enum db_step first_step(struct pg_conn *c, struct pg_stmt *s, struct err 
         return failed(c, s, e);
     s->row = -1;
     s->n_rows = pq.PQntuples(s->rows);
-    if (!pg_rows_check(s->rows, e))
+    if (!pg_rows_check(s->rows, e)) {
+        pq.PQclear(s->rows);
+        s->rows = NULL;
         return DB_FAILED;
+    }
     c->has_changed |= is_change(pq.PQcmdStatus(s->rows)) && pg_changes(&s->base) > 0;
     return DB_ROW;
 }

@@ -119,6 +119,8 @@ static bool take_answer(struct pg_conn *c, enum pg_ask what, PGresult *r, PGresu
         err_set(&e, ERR_UNAVAILABLE, "the transaction was undone; try again");
         note(c, PG_FAILED, &e);
     }
+    if (what == ASK_PREPARE && status == PGRES_COMMAND_OK)
+        c->lacks_prepared = false;
     if (what == ASK_RUN && ret_run && !is_failure && status != PGRES_PIPELINE_ABORTED)
         *ret_run = r;
     else

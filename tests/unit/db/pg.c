@@ -161,7 +161,7 @@ void pg_server_start(struct pg_server *s)
                           (char[]){"-c"},
                           (char[]){"listen_addresses=127.0.0.1"},
                           (char[]){"-c"},
-                          (char[]){"fsync=off"}, /* killed processes lose nothing without it */
+                          s->waits_for_disk ? (char[]){"fsync=on"} : (char[]){"fsync=off"},
                           (char[]){"-c"},
                           (char[]){"timezone=Asia/Kathmandu"},
                           (char[]){"-c"},

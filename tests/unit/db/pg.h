@@ -7,7 +7,8 @@
 struct pg_server {
     char folder[40], url[160];
     unsigned port;
-    pid_t pid; /* 0: it does not run */
+    bool waits_for_disk; /* set it before; tests that kill processes lose nothing without */
+    pid_t pid;           /* 0: it does not run */
 };
 
 #define PG_PASSWORD "s3cret-of-the-tests"

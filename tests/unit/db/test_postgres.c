@@ -397,6 +397,69 @@ static void finish_is_part_of_it(void **state)
     db_close(db);
 }
 
+static const struct sql all_columns = {"SELECT * FROM things", NULL};
+
+static bool read_all(void *arg, struct db_conn *c, struct err *e)
+{
+    (void)arg;
+    struct db_stmt *s = db_prepare(c, &all_columns, e);
+    return s && db_run(s, NULL, e);
+}
+
+/* What was prepared before is of no use any more. */
+static void tables_may_change_meanwhile(void **state)
+{
+    char sql[120];
+    (void)state;
+    struct db *db = open_with();
+    struct db_conn *c = db_conn_take(db, &err);
+    for (int i = 0; i < 8; i++) /* Postgres plans it for good after a few */
+        assert_true(read_all(NULL, c, &err));
+    db_conn_give(c);
+    for (int i = 0; i < 40; i++)
+        assert_true(db_write_now(db, read_all, NULL, &err));
+    struct buf name;
+    buf_init(&name, 100);
+    pg_add_ident(&name, slice_from(schema));
+    snprintf(sql, sizeof sql, "ALTER TABLE %s.things ADD COLUMN more TEXT", name.data);
+    buf_done(&name);
+    free(pg_server_ask(&server, sql));
+    for (int i = 0; i < 8; i++) {
+        if (!db_write_now(db, read_all, NULL, &err))
+            fail_msg("%s", err.msg);
+    }
+    c = db_conn_take(db, &err);
+    assert_false(read_all(NULL, c, &err));
+    expect(ERR_UNAVAILABLE, "tables were changed");
+    assert_true(read_all(NULL, c, &err));
+    db_conn_give(c);
+    db_close(db);
+}
+
+static bool add_and_count_prepared(void *arg, struct db_conn *c, struct err *e)
+{
+    int64_t *n = arg;
+    struct db_stmt *s = db_prepare_text(c, SLICE("SELECT count(*) FROM pg_prepared_statements"), e);
+    if (!s || db_step(s, e) != DB_ROW)
+        return false;
+    *n = db_i64(s, 0);
+    db_reset(s);
+    struct thing x = {1, SLICE("a"), SLICE("")};
+    return add_thing(&x, c, e);
+}
+
+static void refusals_leave_nothing_behind(void **state)
+{
+    int64_t n = 0;
+    (void)state;
+    struct db *db = open_with();
+    assert_true(db_write_now(db, add_and_count_prepared, &n, &err));
+    for (int i = 0; i < 100; i++)
+        assert_false(db_write_now(db, add_and_count_prepared, &n, &err));
+    assert_in_range(n, 3, 12);
+    db_close(db);
+}
+
 /* ---- many threads -------------------------------------------------------------------------- */
 
 #define THREADS 8
@@ -671,6 +734,8 @@ int main(int argc, char **argv)
         T(unique_keys_are_told),
         T(what_failed_is_never_committed),
         T(finish_is_part_of_it),
+        T(tables_may_change_meanwhile),
+        T(refusals_leave_nothing_behind),
         T(many_threads_write_and_read),
         T(writes_are_as_if_one_after_the_other),
         T(steps_run_once_each),

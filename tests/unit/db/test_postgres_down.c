@@ -123,6 +123,49 @@ static void down_is_told_at_once_and_up_is_found_at_once(void **state)
     db_close(db);
 }
 
+#define MANY 400
+
+struct waiting {
+    struct db_write write;
+    struct adding adding;
+    _Atomic unsigned *answers;
+};
+
+static bool run_waiting(struct db_write *w, struct db_conn *c, struct err *e)
+{
+    return run_adding(&container_of(w, struct waiting, write)->adding, c, e);
+}
+
+static void on_waiting(struct db_write *w, const struct err *e)
+{
+    assert_int_equal(e ? e->code : ERR_NONE, ERR_UNAVAILABLE);
+    ++*container_of(w, struct waiting, write)->answers;
+}
+
+/* However many they are: one attempt answers all that wait. */
+static void down_is_told_to_all_that_wait(void **state)
+{
+    static struct waiting all[MANY];
+    _Atomic unsigned answers = 0;
+    (void)state;
+    struct db *db = open_at(server.url);
+    assert_true(add(db, 1));
+    pg_server_stop(&server);
+    for (int i = 0; i < 6; i++) /* the pause between attempts has grown */
+        assert_false(add(db, 2));
+    int64_t began = clock_mono_ms();
+    for (int i = 0; i < MANY; i++) {
+        all[i] = (struct waiting){.write = {.run = run_waiting, .done = on_waiting},
+                                  .adding.id = 10 + i,
+                                  .answers = &answers};
+        assert_true(db_write(db, &all[i].write));
+    }
+    while (answers < MANY)
+        usleep(1000);
+    assert_true(clock_mono_ms() - began < 2000);
+    db_close(db);
+}
+
 /* Nothing was asked of the connections meanwhile. */
 static void an_idle_connection_that_died_is_replaced(void **state)
 {
@@ -171,7 +214,8 @@ static void frozen_it_hangs_nobody(void **state)
 struct load {
     pthread_t thread;
     struct db *db;
-    int64_t first, next;
+    int64_t first;
+    _Atomic int64_t next;
     _Atomic unsigned done, refused, slow;
     unsigned char is_done[IDS];
 };
@@ -189,7 +233,8 @@ static void *write_on(void *arg)
         l->slow += clock_mono_ms() - began > 3000;
         if (!fine && e.code != ERR_UNAVAILABLE)
             fail_msg("%s", e.msg);
-        l->is_done[l->next++] = fine;
+        l->is_done[l->next] = fine;
+        l->next++;
         fine ? l->done++ : l->refused++;
         if (!fine)
             usleep(1000);
@@ -386,6 +431,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(down_is_told_at_once_and_up_is_found_at_once),
+        T(down_is_told_to_all_that_wait),
         T(an_idle_connection_that_died_is_replaced),
         T(frozen_it_hangs_nobody),
         T(stopped_and_killed_under_load),
