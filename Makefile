@@ -22,7 +22,7 @@ TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang
 BENCH_PACKAGES := wrk nginx-light caddy postgresql-15
 
 # ---- flags ------------------------------------------------------------------------------------
-PKGS     := libuv yaml-0.1 libbrotlienc zlib libcrypto libpcre2-8 sqlite3 libpq
+PKGS     := libuv yaml-0.1 libbrotlienc zlib libpcre2-8 sqlite3 libpq
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wnull-dereference
 VERSION  := $(shell cat VERSION)
@@ -41,14 +41,14 @@ LDFLAGS_debug    := -fsanitize=address,undefined
 LDFLAGS_tsan     := -fsanitize=thread
 LDFLAGS_coverage := --coverage
 LDFLAGS_fuzzer   := -fsanitize=address,undefined
-# Packed relocations: libcrypto has 18,000 of them, which would be read and kept at every start.
+# Packed relocations: the others would be read and kept at every start.
 LDFLAGS_release  := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs,--gc-sections,--build-id=sha1,--as-needed
 CFLAGS   += -std=gnu17 -pthread -MMD -MP $(WARN) $(CFLAGS_$(MODE))
 LDFLAGS  += -pthread $(LDFLAGS_$(MODE)) -Wl,-u,log2 # ours (src/web/log2.c), before libm is looked at
 # Everything but glibc is linked statically: one file, a fast start, little memory.
 STATIC   := $(shell pkg-config --variable=libdir libuv 2>/dev/null)
 LDLIBS   := $(STATIC)/libuv_a.a $(STATIC)/libyaml.a $(STATIC)/libbrotlienc.a \
-	$(STATIC)/libbrotlicommon.a $(STATIC)/libz.a $(STATIC)/libcrypto.a \
+	$(STATIC)/libbrotlicommon.a $(STATIC)/libz.a \
 	$(STATIC)/libpcre2-8.a $(STATIC)/libsqlite3.a -ldl -lm
 
 # ---- files ------------------------------------------------------------------------------------

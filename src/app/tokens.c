@@ -31,7 +31,7 @@ static bool read_secret(struct host *h, struct root_secret *ret, struct err *e)
 bool tokens_open(struct host *h, struct err *e)
 {
     struct root_secret secret;
-    bool is_read = false;
+    bool is_read = false, is_fine = true;
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
         if (!wants_tokens(app->manifest))
@@ -39,8 +39,9 @@ bool tokens_open(struct host *h, struct err *e)
         if (!is_read && !read_secret(h, &secret, e))
             return false;
         is_read = true;
-        app->signer = signer_new(&secret, app->manifest->slug.s);
+        app->signer = signer_new(&secret, app->manifest->slug.s, e);
+        is_fine &= app->signer != NULL;
     }
     explicit_bzero(&secret, sizeof secret);
-    return true;
+    return is_fine;
 }

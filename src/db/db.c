@@ -177,3 +177,22 @@ void db_stats(struct db *db, struct db_stats *ret)
     ret->commit_ns = db->commit_ns;
     ret->readers = db->n_readers;
 }
+
+/* ---- alone --------------------------------------------------------------------------------- */
+
+static bool run_all(void *arg, struct db_conn *c, struct err *e)
+{
+    const char *const *texts = arg;
+    for (; *texts; texts++) {
+        if (!c->driver->exec(c, *texts, e))
+            return false;
+    }
+    return true;
+}
+
+bool db_run_alone(struct db *db, const char *const *texts, struct err *e)
+{
+    if (db->driver->alone)
+        return db->driver->alone(db, texts, e);
+    return db_write_now(db, run_all, (void *)(uintptr_t)texts, e);
+}

@@ -157,6 +157,12 @@ bool db_write(struct db *db, struct db_write *w) MUST_CHECK;
 bool db_write_now(struct db *db, bool (*run)(void *arg, struct db_conn *c, struct err *e),
                   void *arg, struct err *e);
 
+/* Statements for which the rest need not wait: Postgres runs them one by one outside a transaction,
+ * on a connection of their own and by one process at a time (ERR_LOCKED: another one is at it);
+ * SQLite in a write. `texts` ends in NULL. ERR_EXISTS as for db_step. Blocks for as long as it
+ * takes. */
+bool db_run_alone(struct db *db, const char *const *texts, struct err *e);
+
 struct db_stats {
     uint64_t writes, commits, redone, failed, checkpoints;
     uint64_t wal_bytes, commit_ns; /* commit_ns: all commits together */

@@ -57,6 +57,7 @@ struct db_driver {
     void (*rollback)(struct db_conn *c);
     bool (*exec)(struct db_conn *c, const char *many, struct err *e); /* statements with ; */
     void (*budget)(struct db_conn *c, uint64_t steps);
+    bool (*alone)(struct db *db, const char *const *texts, struct err *e); /* NULL: in a write */
 
     struct db_stmt *(*prepare)(struct db_conn *c, struct slice text, struct err *e);
     void (*finalize)(struct db_stmt *s);

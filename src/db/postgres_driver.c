@@ -124,6 +124,7 @@ const struct db_driver postgres_driver = {
     .rollback = pg_rollback,
     .exec = pg_exec,
     .budget = pg_budget,
+    .alone = pg_alone,
     .prepare = pg_prepare,
     .finalize = pg_finalize,
     .bind_bytes = pg_bind_bytes,

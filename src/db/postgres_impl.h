@@ -209,6 +209,9 @@ bool pg_is_null(const struct db_stmt *base, int column);
 int64_t pg_i64(const struct db_stmt *base, int column);
 struct slice pg_bytes(const struct db_stmt *base, int column);
 
+/* postgres_alone.c */
+bool pg_alone(struct db *db, const char *const *texts, struct err *e);
+
 /* postgres_writer.c */
 bool pg_writers_start(struct pg_db *own, struct pg_conn *first, struct err *e);
 void pg_writers_stop(struct pg_db *own);

@@ -14,7 +14,8 @@ struct db_slot {
     _Atomic int users;    /* SHUT and more: closed, or about to be */
     _Atomic int64_t left_ms;
     _Atomic uint64_t times;
-    struct db *db; /* while it is not SHUT */
+    _Atomic uint64_t readings, present; /* how many joined; which one's rows there are */
+    struct db *db;                      /* while it is not SHUT */
 };
 
 struct db_slot *db_slot_new(const struct db_options *o)
@@ -74,11 +75,42 @@ uint64_t db_slot_times(const struct db_slot *s)
 void db_slot_close_idle(struct db_slot *s, int64_t idle_ms)
 {
     int none = 0;
-    pthread_mutex_lock(&s->lock);
+    if (pthread_mutex_trylock(&s->lock) != 0) /* it is being opened: somebody wants it */
+        return;
     if (s->db && clock_mono_ms() - atomic_load(&s->left_ms) >= idle_ms &&
         atomic_compare_exchange_strong(&s->users, &none, SHUT)) {
         db_close(s->db);
         s->db = NULL;
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+bool db_slot_is_open(const struct db_slot *s)
+{
+    return atomic_load(&s->users) < SHUT;
+}
+
+int64_t db_slot_idle_ms(const struct db_slot *s)
+{
+    return atomic_load(&s->users) == 0 ? clock_mono_ms() - atomic_load(&s->left_ms) : -1;
+}
+
+uint64_t db_slot_join(struct db_slot *s)
+{
+    return atomic_fetch_add(&s->readings, 1) + 1;
+}
+
+bool db_slot_supersede(struct db_slot *s, uint64_t reading)
+{
+    uint64_t present = atomic_load(&s->present);
+    while (present < reading) {
+        if (atomic_compare_exchange_weak(&s->present, &present, reading))
+            return true;
+    }
+    return present == reading;
+}
+
+bool db_slot_is_present(const struct db_slot *s, uint64_t reading)
+{
+    return atomic_load(&s->present) <= reading;
 }

@@ -21,3 +21,14 @@ void db_slot_leave(struct db_slot *s);
 uint64_t db_slot_times(const struct db_slot *s);
 /* Closes it if nobody is in it and nobody was for idle_ms. Blocks, as db_slot_open. */
 void db_slot_close_idle(struct db_slot *s, int64_t idle_ms);
+/* For how long nobody was in it; -1: it is closed, or somebody is. */
+int64_t db_slot_idle_ms(const struct db_slot *s);
+bool db_slot_is_open(const struct db_slot *s);
+
+/* Readings: those who use the database one after the other, each with its own idea of what a row
+ * holds. The number of a new one. */
+uint64_t db_slot_join(struct db_slot *s);
+/* Rows hold from now on what this one says; false: a later one has said so already. */
+bool db_slot_supersede(struct db_slot *s, uint64_t reading);
+/* Has no later one? Asked inside a write, after its last statement. */
+bool db_slot_is_present(const struct db_slot *s, uint64_t reading);

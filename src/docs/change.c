@@ -16,7 +16,7 @@ bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e
         if (!change_apply(w, &w->changes[w->failed], c, e))
             return false;
     }
-    return true;
+    return docs_is_present(w->docs, e);
 }
 
 bool docs_writing_finish(struct docs_writing *w, struct db_conn *c, struct err *e)

@@ -178,6 +178,7 @@ struct docs *docs_new(const struct manifest *m, struct problems *p)
 void docs_attach(struct docs *d, struct db_slot *slot)
 {
     d->slot = slot;
+    d->reading = db_slot_join(slot);
 }
 
 void docs_free(struct docs *d)
@@ -240,6 +241,7 @@ static bool make_tables(struct docs *d, struct db *db, struct err *e)
     if (!docs_make_tables(d, db, e))
         return false;
     atomic_store(&d->db, db);
+    atomic_store(&d->tend_ms, clock_mono_ms());
     atomic_store(&d->open_for, db_slot_times(d->slot));
     return true;
 }
@@ -265,4 +267,11 @@ void docs_leave(struct docs *d)
 struct db *docs_db(const struct docs *d)
 {
     return atomic_load(&d->db);
+}
+
+bool docs_is_present(const struct docs *d, struct err *e)
+{
+    if (db_slot_is_present(d->slot, d->reading))
+        return true;
+    return err_set(e, ERR_UNAVAILABLE, "The app was just changed; ask again.");
 }

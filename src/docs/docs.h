@@ -59,6 +59,12 @@ bool docs_open(struct docs *d, struct err *e);
 void docs_leave(struct docs *d);
 struct db *docs_db(const struct docs *d); /* between enter and leave */
 
+/* Work on the tables that is done bit by bit while the app serves: new columns are filled, indexes
+ * built, the trash emptied. Blocks for one bit of it; on a lane, in the database. */
+bool docs_tend(struct docs *d);
+/* Is there any, by now? Any thread, in the database or not. */
+bool docs_wants_tending(const struct docs *d, int64_t now_ms);
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 struct docs_reading {

@@ -54,9 +54,10 @@ struct doc_index {
     } terms[INDEX_TERMS];
     size_t n_terms;
     bool is_unique;
-    bool is_by_owner;      /* the owner comes first: whoever lists, lists their own */
-    _Atomic bool is_ready; /* false: being built, and no list may count on it */
-    struct slice spec;     /* "owner,status,-updated": what the catalogue knows it by */
+    bool is_by_owner;         /* the owner comes first: whoever lists, lists their own */
+    _Atomic bool is_ready;    /* false: being built, and no list may count on it */
+    _Atomic bool is_violated; /* unique, and documents of before are not: changes look themselves */
+    struct slice spec;        /* "owner,status,-updated": what the catalogue knows it by */
     struct pos pos;
 };
 
@@ -81,8 +82,12 @@ struct doc_coll {
     struct slice *known; /* top-level names that filters may use; with is_closed */
     size_t n_known;
     bool is_closed; /* the schema declares all there is */
+    /* false: rows' `shown` may hold what is hidden now: see doc_text_public() */
+    _Atomic bool is_shown_ready;
+    _Atomic bool is_filling; /* rows are being made anew: see docs_tend() */
+    _Atomic int64_t pruned_ms;
     /* SQL made once the tables are open, in docs->arena */
-    struct slice sql_get, sql_insert, sql_update, sql_lock;
+    struct slice sql_get, sql_insert, sql_update, sql_lock, sql_fill;
 };
 
 struct docs {
@@ -95,6 +100,8 @@ struct docs {
     pthread_mutex_t lock;      /* of opening */
     _Atomic uint64_t open_for; /* db_slot_times() when its tables were looked at; 0: not yet */
     struct db *_Atomic db;
+    uint64_t reading;        /* its number among those of the slot */
+    _Atomic int64_t tend_ms; /* when to look for work on the tables again; monotonic */
     unsigned char cursor_key[16];
 };
 
@@ -164,6 +171,10 @@ enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct
 /* The document, parsed; NULL: the row is damaged. */
 const struct json *doc_row_json(const struct doc_row *row, struct arena *a, struct err *e);
 struct doc doc_of_row(const struct doc_row *row);
+/* What may be sent of a row: `shown`, or made of its body while that cannot be counted on. *ret may
+ * be one of the two. Whoever reads rows otherwise than by doc_row_find() asks this. */
+bool doc_text_public(const struct doc_coll *c, struct slice body, struct slice shown,
+                     struct arena *a, struct slice *ret, struct err *e);
 /* "There is no document ID in NAME." */
 bool doc_not_found(const struct doc_coll *c, struct slice id, struct err *e);
 
@@ -171,6 +182,8 @@ bool doc_not_found(const struct doc_coll *c, struct slice id, struct err *e);
 
 /* Tables, columns and indexes of every collection; fills in columns, readiness and SQL. Blocks. */
 bool docs_make_tables(struct docs *d, struct db *db, struct err *e);
+/* At the end of a change: a reading with other columns has taken over meanwhile. */
+bool docs_is_present(const struct docs *d, struct err *e);
 
 /* ---- change_*.c: one change ------------------------------------------------------------------ */
 

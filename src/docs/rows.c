@@ -28,7 +28,33 @@ enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct
     if (step == DB_ROW)
         doc_row_read(s, a, ret);
     db_reset(s);
+    if (step == DB_ROW && !doc_text_public(coll, ret->body, ret->shown, a, &ret->shown, e))
+        return DB_FAILED;
     return step;
+}
+
+static bool render(const struct doc_coll *c, struct slice body, struct arena *a, struct slice *ret,
+                   struct err *e)
+{
+    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
+    struct json_doc doc;
+    struct buf b;
+    if (!json_parse(&doc, a, body, &deep, e))
+        return err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");
+    buf_init(&b, DOC_BYTES_MAX);
+    bool fine = doc_text_shown(&b, c, json_root(&doc), e);
+    if (fine)
+        *ret = arena_dup(a, buf_slice(&b));
+    buf_done(&b);
+    return fine;
+}
+
+bool doc_text_public(const struct doc_coll *c, struct slice body, struct slice shown,
+                     struct arena *a, struct slice *ret, struct err *e)
+{
+    bool is_fine = shown.len && atomic_load(&c->is_shown_ready);
+    *ret = is_fine ? shown : body;
+    return !c->conf->hidden.n || is_fine || render(c, body, a, ret, e);
 }
 
 const struct json *doc_row_json(const struct doc_row *row, struct arena *a, struct err *e)

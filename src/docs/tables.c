@@ -1,7 +1,7 @@
 /* Makes the tables what the manifest says: a table per collection, a column per field that an index
  * has, the indexes. Which column is which field is in the catalogue, so that the order of things
  * in a manifest means nothing. */
-#include "docs/docs_impl.h"
+#include "docs/tables_impl.h"
 
 #include "journal/journal.h"
 
@@ -12,7 +12,7 @@ const struct db_migration docs_migrations[] = {
         "documents",
         "CREATE TABLE dais_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
         "CREATE TABLE dais_fields (collection TEXT NOT NULL, path TEXT NOT NULL,"
-        " number INTEGER NOT NULL, PRIMARY KEY (collection, path));"
+        " number INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (collection, number));"
         "CREATE TABLE dais_indexes (collection TEXT NOT NULL, spec TEXT NOT NULL,"
         " number INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (collection, spec));"
         "CREATE TABLE dais_refs (to_name TEXT NOT NULL, to_id TEXT NOT NULL,"
@@ -21,8 +21,8 @@ const struct db_migration docs_migrations[] = {
         "CREATE INDEX dais_refs_from ON dais_refs (from_name, from_id);",
         "CREATE TABLE dais_meta (name TEXT COLLATE \"C\" PRIMARY KEY, value TEXT NOT NULL);"
         "CREATE TABLE dais_fields (collection TEXT COLLATE \"C\" NOT NULL,"
-        " path TEXT COLLATE \"C\" NOT NULL, number BIGINT NOT NULL,"
-        " PRIMARY KEY (collection, path));"
+        " path TEXT COLLATE \"C\" NOT NULL, number BIGINT NOT NULL, state TEXT NOT NULL,"
+        " PRIMARY KEY (collection, number));"
         "CREATE TABLE dais_indexes (collection TEXT COLLATE \"C\" NOT NULL,"
         " spec TEXT COLLATE \"C\" NOT NULL, number BIGINT NOT NULL, state TEXT NOT NULL,"
         " PRIMARY KEY (collection, spec));"
@@ -40,56 +40,8 @@ struct making {
     struct docs *docs;
     struct db *db;
     struct arena arena; /* of one run */
+    bool has_changed;   /* rows hold something else now: earlier readings are superseded */
 };
-
-static bool run_text(struct db_conn *c, struct slice text, struct err *e)
-{
-    struct db_stmt *s = db_prepare_text(c, text, e);
-    return s && db_run(s, NULL, e);
-}
-
-/* ---- the catalogue --------------------------------------------------------------------------- */
-
-static const struct sql find_field = {
-    "SELECT number FROM dais_fields WHERE collection = ? AND path = ?", NULL};
-static const struct sql next_field = {
-    "SELECT coalesce(max(number), 0) + 1 FROM dais_fields WHERE collection = ?", NULL};
-static const struct sql add_field = {
-    "INSERT INTO dais_fields (collection, path, number) VALUES (?, ?, ?)", NULL};
-static const struct sql find_index = {
-    "SELECT number FROM dais_indexes WHERE collection = ? AND spec = ?", NULL};
-static const struct sql next_index = {
-    "SELECT coalesce(max(number), 0) + 1 FROM dais_indexes WHERE collection = ?", NULL};
-static const struct sql add_index = {
-    "INSERT INTO dais_indexes (collection, spec, number, state) VALUES (?, ?, ?, 'ready')", NULL};
-
-/* A number, or 0 when there is no row. */
-static bool ask(struct db_conn *c, const struct sql *sql, struct slice a, struct slice b,
-                int64_t *ret, struct err *e)
-{
-    struct db_stmt *s = db_prepare(c, sql, e);
-    if (!s)
-        return false;
-    db_bind_text(s, 1, a);
-    if (b.ptr)
-        db_bind_text(s, 2, b);
-    enum db_step step = db_step(s, e);
-    *ret = step == DB_ROW ? db_i64(s, 0) : 0;
-    db_reset(s);
-    return step != DB_FAILED;
-}
-
-static bool note(struct db_conn *c, const struct sql *sql, struct slice a, struct slice b,
-                 int64_t number, struct err *e)
-{
-    struct db_stmt *s = db_prepare(c, sql, e);
-    if (!s)
-        return false;
-    db_bind_text(s, 1, a);
-    db_bind_text(s, 2, b);
-    db_bind_i64(s, 3, number);
-    return db_run(s, NULL, e);
-}
 
 /* ---- a collection ---------------------------------------------------------------------------- */
 
@@ -127,72 +79,151 @@ static bool make_table(struct making *m, const struct doc_coll *c, struct db_con
     return run_text(conn, sql, e);
 }
 
-static bool make_field(struct making *m, struct doc_coll *c, struct doc_field *f,
+static bool supersede(struct making *m, struct err *e)
+{
+    m->has_changed = true;
+    return db_slot_supersede(m->docs->slot, m->docs->reading) ||
+           err_set(e, ERR_UNAVAILABLE, "The app was just changed; ask again.");
+}
+
+static bool make_field(struct making *m, struct doc_coll *c, struct doc_field *f, bool has_rows,
                        struct db_conn *conn, struct err *e)
 {
     int64_t number = 0;
-    if (!ask(conn, &find_field, c->name, f->path, &number, e))
+    bool is_ready = !has_rows;
+    if (!field_find(conn, c->name, f->path, &number, &is_ready, e))
         return false;
     bool is_new = number == 0;
-    if (is_new && !ask(conn, &next_field, c->name, (struct slice){0}, &number, e))
-        return false;
+    if (is_new) {
+        is_ready = !has_rows;
+        if (!supersede(m, e) || !field_add(conn, c->name, f->path, is_ready, &number, e))
+            return false;
+    }
     snprintf(f->column, sizeof f->column, "k%lld", (long long)number);
-    atomic_store(&f->is_ready, true);
+    atomic_store(&f->is_ready, is_ready);
     if (!is_new)
         return true;
-    struct slice sql =
-        arena_printf(&m->arena, "ALTER TABLE c_%.*s ADD COLUMN %s %s", SLICE_ARGS(c->name),
-                     f->column, db_is_sqlite(m->db) ? "BLOB" : "BYTEA");
-    return note(conn, &add_field, c->name, f->path, number, e) && run_text(conn, sql, e);
+    return run_text(conn,
+                    arena_printf(&m->arena, "ALTER TABLE c_%.*s ADD COLUMN %s %s",
+                                 SLICE_ARGS(c->name), f->column,
+                                 db_is_sqlite(m->db) ? "BLOB" : "BYTEA"),
+                    e);
 }
 
-/* Rows of a unique index with a null or missing part are left out: they hold no key. */
-static void add_terms(struct making *m, const struct doc_index *index, struct buf *to,
-                      struct buf *where)
+static bool make_fields(struct making *m, struct doc_coll *c, bool has_rows, struct db_conn *conn,
+                        struct err *e)
 {
-    bool lite = db_is_sqlite(m->db);
-    if (index->is_by_owner)
-        buf_add_str(to, "owner, ");
-    for (size_t i = 0; i < index->n_terms; i++) {
-        const struct doc_field *f = index->terms[i].field;
-        buf_printf(to, "%s%s", f->column, index->terms[i].is_descending ? " DESC" : "");
-        buf_add_str(to, i + 1 < index->n_terms || !index->is_unique ? ", " : "");
-        if (index->is_unique && f->kind == FIELD_KEY)
-            buf_printf(where, lite ? " AND %s > x'01'" : " AND %s > '\\x01'::bytea", f->column);
+    bool some_gone;
+    if (!fields_forget(conn, c, &some_gone, e) || (some_gone && !supersede(m, e)))
+        return false;
+    for (size_t i = 0; i < c->n_fields; i++) {
+        if (!make_field(m, c, &c->fields[i], has_rows, conn, e))
+            return false;
     }
-    if (!index->is_unique)
-        buf_add_str(to, "id");
+    return true;
 }
 
-static bool make_index(struct making *m, struct doc_coll *c, struct doc_index *index,
+/* An index of no rows is made at once, all others while the app serves. One that documents of
+ * before broke is tried again. */
+static bool make_index(struct making *m, struct doc_coll *c, struct doc_index *index, bool has_rows,
                        struct db_conn *conn, struct err *e)
 {
     int64_t number = 0;
-    if (!ask(conn, &find_index, c->name, index->spec, &number, e))
+    enum state state;
+    if (!index_find(conn, c->name, index->spec, &number, &state, e))
         return false;
     if (!number) {
-        struct buf terms, where;
-        buf_init(&terms, 4096);
-        buf_init(&where, 4096);
-        add_terms(m, index, &terms, &where);
-        bool fine =
-            ask(conn, &next_index, c->name, (struct slice){0}, &number, e) &&
-            note(conn, &add_index, c->name, index->spec, number, e) &&
-            run_text(conn,
-                     arena_printf(&m->arena,
-                                  "CREATE %sINDEX i_%.*s_%lld ON c_%.*s (%.*s)"
-                                  " WHERE deleted IS NULL%.*s",
-                                  index->is_unique ? "UNIQUE " : "", SLICE_ARGS(c->name),
-                                  (long long)number, SLICE_ARGS(c->name),
-                                  SLICE_ARGS(buf_slice(&terms)), SLICE_ARGS(buf_slice(&where))),
-                     e);
-        buf_done(&terms);
-        buf_done(&where);
-        if (!fine)
+        state = STATE_BUILDING;
+        if (!index_add(conn, c->name, index->spec, &number, e))
             return false;
     }
-    atomic_store(&index->is_ready, true);
+    if (state == STATE_BUILDING && !has_rows) {
+        bool lite = db_is_sqlite(m->db);
+        const char *how = index->is_unique ? "UNIQUE INDEX IF NOT EXISTS" : "INDEX IF NOT EXISTS";
+        state = STATE_READY;
+        if (!run_text(conn, index_text(c, index, number, how, lite, &m->arena), e) ||
+            !index_set(conn, c->name, index->spec, state, e))
+            return false;
+    }
+    atomic_store(&index->is_violated, state == STATE_VIOLATED);
+    atomic_store(&index->is_ready, state == STATE_READY);
     return true;
+}
+
+/* ---- what a row was made with ---------------------------------------------------------------- */
+
+static void add_texts(struct buf *to, const char *what, const struct texts *texts)
+{
+    buf_add_str(to, what);
+    for (size_t i = 0; i < texts->n; i++) {
+        buf_add_char(to, i ? ',' : ' ');
+        buf_add(to, texts->items[i].s);
+    }
+    buf_add_char(to, '\n');
+}
+
+static struct slice hidden_of(const struct doc_coll *c, struct arena *a)
+{
+    struct buf b;
+    buf_init(&b, 1u << 16);
+    add_texts(&b, "hidden", &c->conf->hidden);
+    struct slice text = arena_dup(a, buf_slice(&b));
+    buf_done(&b);
+    return text;
+}
+
+static struct slice shape_of(const struct doc_coll *c, struct arena *a)
+{
+    struct buf b;
+    buf_init(&b, 1u << 17);
+    buf_add(&b, hidden_of(c, a));
+    buf_printf(&b, "versions %lld\n", (long long)c->conf->versions);
+    add_texts(&b, "search", &c->conf->search);
+    buf_add_str(&b, "refs");
+    for (size_t i = 0; i < c->n_refs; i++)
+        buf_printf(&b, " %.*s>%.*s", SLICE_ARGS(c->refs[i].field.path),
+                   SLICE_ARGS(c->refs[i].to->name));
+    struct slice text = arena_dup(a, buf_slice(&b));
+    buf_done(&b);
+    return text;
+}
+
+static bool make_shape(struct making *m, struct doc_coll *c, bool has_rows, struct db_conn *conn,
+                       struct err *e)
+{
+    struct arena *a = &m->arena;
+    struct slice was, shape = shape_of(c, a);
+    bool has_shape;
+    if (!meta_find(conn, "shape", c->name, a, &was, &has_shape, e))
+        return false;
+    if (has_shape && slice_eq(was, shape))
+        return true;
+    if (!supersede(m, e) || !meta_put(conn, "shape", c->name, shape, a, e))
+        return false;
+    if (!has_rows)
+        return true;
+    return (slice_starts(was, hidden_of(c, a)) ||
+            meta_put(conn, "shown", c->name, SLICE(""), a, e)) &&
+           meta_put(conn, "fill", c->name, SLICE(""), a, e);
+}
+
+/* A field that is new begins the work on the rows anew, wherever that was. */
+static bool make_rows(struct making *m, struct doc_coll *c, bool has_rows, struct db_conn *conn,
+                      struct err *e)
+{
+    bool was_filling = false, is_new = false;
+    struct slice ignored;
+    if (!meta_find(conn, "fill", c->name, &m->arena, &ignored, &was_filling, e))
+        return false;
+    m->has_changed = false;
+    if (!make_fields(m, c, has_rows, conn, e))
+        return false;
+    for (size_t i = 0; i < c->n_fields; i++)
+        is_new |= !atomic_load(&c->fields[i].is_ready);
+    if (is_new && (m->has_changed || !was_filling) &&
+        !meta_put(conn, "fill", c->name, SLICE(""), &m->arena, e))
+        return false;
+    return make_shape(m, c, has_rows, conn, e) && fill_look(m->docs, c, conn, e);
 }
 
 /* ---- statements ------------------------------------------------------------------------------ */
@@ -208,55 +239,76 @@ static void add_columns(const struct doc_coll *c, struct buf *names, struct buf 
 }
 
 /* In the docs' arena, once: a connection knows a statement by its text. */
+/* In the docs' arena, which must not grow with each opening: a statement changes only when the
+ * database is another one. */
+static void keep(struct docs *d, struct slice *to, struct slice text)
+{
+    if (!slice_eq(*to, text))
+        *to = arena_dup(&d->arena, text);
+}
+
 static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
 {
-    struct arena *a = &d->arena;
+    struct arena arena, *a = &arena;
     struct buf names, marks, sets;
+    arena_init(a, 1u << 20);
     buf_init(&names, 1u << 16);
     buf_init(&marks, 1u << 16);
     buf_init(&sets, 1u << 16);
     add_columns(c, &names, &marks, &sets);
-    c->sql_get =
+    struct slice get =
         arena_printf(a, "SELECT " ROW_COLUMNS " FROM c_%.*s WHERE id = ?", SLICE_ARGS(c->name));
-    c->sql_lock =
-        db_is_sqlite(db) ? c->sql_get : arena_printf(a, "%.*s FOR UPDATE", SLICE_ARGS(c->sql_get));
-    c->sql_insert = arena_printf(
-        a,
-        "INSERT INTO c_%.*s (" ROW_COLUMNS "%.*s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?%.*s)"
-        " ON CONFLICT DO NOTHING",
-        SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&names)), SLICE_ARGS(buf_slice(&marks)));
-    c->sql_update = arena_printf(
-        a,
-        "UPDATE c_%.*s SET version = ?, owner = ?, created = ?, updated = ?, author = ?, label = ?,"
-        " deleted = ?, body = ?, shown = ?%.*s WHERE id = ?",
-        SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&sets)));
+    keep(d, &c->sql_get, get);
+    keep(d, &c->sql_lock,
+         db_is_sqlite(db) ? get : arena_printf(a, "%.*s FOR UPDATE", SLICE_ARGS(get)));
+    keep(d, &c->sql_insert,
+         arena_printf(a,
+                      "INSERT INTO c_%.*s (" ROW_COLUMNS "%.*s)"
+                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?%.*s) ON CONFLICT DO NOTHING",
+                      SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&names)),
+                      SLICE_ARGS(buf_slice(&marks))));
+    keep(d, &c->sql_update,
+         arena_printf(a,
+                      "UPDATE c_%.*s SET version = ?, owner = ?, created = ?, updated = ?,"
+                      " author = ?, label = ?, deleted = ?, body = ?, shown = ?%.*s WHERE id = ?",
+                      SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&sets))));
+    keep(d, &c->sql_fill,
+         arena_printf(a, "UPDATE c_%.*s SET shown = ?%.*s WHERE id = ? AND version = ?",
+                      SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&sets))));
     buf_done(&names);
     buf_done(&marks);
     buf_done(&sets);
+    arena_done(a);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 static bool make_coll(struct making *m, struct doc_coll *c, struct db_conn *conn, struct err *e)
 {
-    if (!make_table(m, c, conn, e))
+    bool has_rows;
+    if (!make_table(m, c, conn, e) || !table_has_rows(conn, c, &m->arena, &has_rows, e) ||
+        !make_rows(m, c, has_rows, conn, e) || !indexes_forget(conn, c, &m->arena, e))
         return false;
-    for (size_t i = 0; i < c->n_fields; i++) {
-        if (!make_field(m, c, &c->fields[i], conn, e))
-            return false;
-    }
     for (size_t i = 0; i < c->n_indexes; i++) {
-        if (!make_index(m, c, &c->indexes[i], conn, e))
+        if (!make_index(m, c, &c->indexes[i], has_rows, conn, e))
             return false;
     }
     return true;
 }
 
+/* Two servers on one Postgres: one makes them, the other finds them made. A lock on a table, since
+ * waiting for one takes no snapshot. */
+static bool wait_for_turn(struct making *m, struct db_conn *conn, struct err *e)
+{
+    return db_is_sqlite(m->db) ||
+           run_text(conn, SLICE("LOCK TABLE dais_fields IN EXCLUSIVE MODE"), e);
+}
+
 static bool run_making(void *arg, struct db_conn *conn, struct err *e)
 {
     struct making *m = arg;
-    bool fine = true;
     arena_init(&m->arena, 16u << 20);
+    bool fine = wait_for_turn(m, conn, e);
     for (size_t i = 0; fine && i < m->docs->n_colls; i++)
         fine = make_coll(m, &m->docs->colls[i], conn, e);
     arena_done(&m->arena);

@@ -3,15 +3,11 @@
 
 #include "base/base64.h"
 #include "base/mem.h"
+#include "base/sha256.h"
+#include "keys/crypto_impl.h"
 
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
-#include <openssl/ecdsa.h>
-#include <openssl/evp.h>
-#include <openssl/param_build.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define COORDINATE 32
 #define POINT      (1 + 2 * COORDINATE)
@@ -31,40 +27,42 @@ static BIGNUM *scalar_of(const struct root_secret *s, struct slice app, const EC
 {
     unsigned char seed[SEED];
     root_secret_derive(s, "token ES256", app, seed, sizeof seed);
-    BN_CTX *ctx = BN_CTX_new();
-    BIGNUM *wide = BN_bin2bn(seed, sizeof seed, NULL), *scalar = BN_new();
-    BIGNUM *range = BN_dup(EC_GROUP_get0_order(group));
-    must(ctx && wide && scalar && range && BN_sub_word(range, 1) &&
-         BN_mod(scalar, wide, range, ctx) && BN_add_word(scalar, 1));
-    BN_clear_free(wide);
-    BN_free(range);
-    BN_CTX_free(ctx);
-    OPENSSL_cleanse(seed, sizeof seed);
+    BN_CTX *ctx = crypto.BN_CTX_new();
+    BIGNUM *wide = crypto.BN_bin2bn(seed, sizeof seed, NULL), *scalar = crypto.BN_new();
+    BIGNUM *range = crypto.BN_dup(crypto.EC_GROUP_get0_order(group));
+    must(ctx && wide && scalar && range && crypto.BN_sub_word(range, 1) &&
+         crypto.BN_div(NULL, scalar, wide, range, ctx) && crypto.BN_add_word(scalar, 1));
+    crypto.BN_clear_free(wide);
+    crypto.BN_free(range);
+    crypto.BN_CTX_free(ctx);
+    explicit_bzero(seed, sizeof seed);
     return scalar;
 }
 
 static void public_of(const EC_GROUP *group, const BIGNUM *scalar, unsigned char to[POINT])
 {
-    EC_POINT *point = EC_POINT_new(group);
-    must(point && EC_POINT_mul(group, point, scalar, NULL, NULL, NULL) &&
-         EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, to, POINT, NULL) == POINT);
-    EC_POINT_free(point);
+    EC_POINT *point = crypto.EC_POINT_new(group);
+    must(point && crypto.EC_POINT_mul(group, point, scalar, NULL, NULL, NULL) &&
+         crypto.EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, to, POINT, NULL) ==
+             POINT);
+    crypto.EC_POINT_free(point);
 }
 
 static EVP_PKEY *key_of(const BIGNUM *scalar, const unsigned char point[POINT])
 {
-    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
-    must(build && OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) &&
-         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, scalar) &&
-         OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point, POINT));
-    OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    OSSL_PARAM_BLD *build = crypto.OSSL_PARAM_BLD_new();
+    must(build &&
+         crypto.OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) &&
+         crypto.OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, scalar) &&
+         crypto.OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point, POINT));
+    OSSL_PARAM *params = crypto.OSSL_PARAM_BLD_to_param(build);
+    EVP_PKEY_CTX *ctx = crypto.EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     EVP_PKEY *key = NULL;
-    must(params && ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
-         EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) == 1);
-    EVP_PKEY_CTX_free(ctx);
-    OSSL_PARAM_free(params);
-    OSSL_PARAM_BLD_free(build);
+    must(params && ctx && crypto.EVP_PKEY_fromdata_init(ctx) == 1 &&
+         crypto.EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) == 1);
+    crypto.EVP_PKEY_CTX_free(ctx);
+    crypto.OSSL_PARAM_free(params);
+    crypto.OSSL_PARAM_BLD_free(build);
     return key;
 }
 
@@ -79,7 +77,7 @@ static void add_part(struct buf *to, const unsigned char *bytes, size_t n)
 static void describe(struct signer *s, const unsigned char point[POINT])
 {
     struct buf key, id, text;
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[SHA256_LEN];
     buf_init(&key, 1024);
     buf_init(&id, 1024);
     buf_init(&text, 1024);
@@ -89,7 +87,7 @@ static void describe(struct signer *s, const unsigned char point[POINT])
     add_part(&key, point + 1 + COORDINATE, COORDINATE);
     buf_add_char(&key, '"');
     buf_printf(&text, "{%s}", key.data);
-    SHA256((const unsigned char *)text.data, text.len, digest);
+    sha256_of(buf_slice(&text), digest);
     add_part(&id, digest, sizeof digest);
 
     buf_clear(&text);
@@ -109,19 +107,20 @@ static void describe(struct signer *s, const unsigned char point[POINT])
     buf_done(&id);
 }
 
-struct signer *signer_new(const struct root_secret *secret, struct slice app)
+struct signer *signer_new(const struct root_secret *secret, struct slice app, struct err *e)
 {
     unsigned char point[POINT];
+    if (!crypto_load(e))
+        return NULL;
     struct signer *s = mem_new(struct signer);
-    must(OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1);
-    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    EC_GROUP *group = crypto.EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
     must(group);
     BIGNUM *scalar = scalar_of(secret, app, group);
     public_of(group, scalar, point);
     s->key = key_of(scalar, point);
     describe(s, point);
-    BN_clear_free(scalar);
-    EC_GROUP_free(group);
+    crypto.BN_clear_free(scalar);
+    crypto.EC_GROUP_free(group);
     return s;
 }
 
@@ -129,7 +128,7 @@ void signer_free(struct signer *s)
 {
     if (!s)
         return;
-    EVP_PKEY_free(s->key);
+    crypto.EVP_PKEY_free(s->key);
     free(s->header);
     free(s->jwks);
     free(s);
@@ -147,10 +146,11 @@ static void add_signature(struct buf *to, const unsigned char *der, size_t n)
 {
     unsigned char raw[2 * COORDINATE];
     const unsigned char *at = der;
-    ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long)n);
-    must(sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, COORDINATE) == COORDINATE &&
-         BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + COORDINATE, COORDINATE) == COORDINATE);
-    ECDSA_SIG_free(sig);
+    ECDSA_SIG *sig = crypto.d2i_ECDSA_SIG(NULL, &at, (long)n);
+    must(sig && crypto.BN_bn2binpad(crypto.ECDSA_SIG_get0_r(sig), raw, COORDINATE) == COORDINATE &&
+         crypto.BN_bn2binpad(crypto.ECDSA_SIG_get0_s(sig), raw + COORDINATE, COORDINATE) ==
+             COORDINATE);
+    crypto.ECDSA_SIG_free(sig);
     add_part(to, raw, sizeof raw);
 }
 
@@ -163,10 +163,11 @@ void signer_add_token(const struct signer *s, struct slice payload, struct buf *
     base64_add(to, payload, BASE64_URL);
     if (to->full)
         return;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    must(ctx && EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, s->key, NULL) == 1 &&
-         EVP_DigestSign(ctx, der, &n, (const unsigned char *)to->data + from, to->len - from) == 1);
-    EVP_MD_CTX_free(ctx);
+    EVP_MD_CTX *ctx = crypto.EVP_MD_CTX_new();
+    must(ctx && crypto.EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, s->key, NULL) == 1 &&
+         crypto.EVP_DigestSign(ctx, der, &n, (const unsigned char *)to->data + from,
+                               to->len - from) == 1);
+    crypto.EVP_MD_CTX_free(ctx);
     buf_add_char(to, '.');
     add_signature(to, der, n);
 }

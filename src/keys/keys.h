@@ -28,7 +28,8 @@ void root_secret_derive(const struct root_secret *s, const char *purpose, struct
 /* ---- tokens that others can check: ES256 (RFC 7518) ----------------------------------------- */
 
 struct signer; /* a P-256 key pair */
-struct signer *signer_new(const struct root_secret *s, struct slice app);
+/* NULL: libcrypto is not here; e says what to install. */
+struct signer *signer_new(const struct root_secret *s, struct slice app, struct err *e);
 void signer_free(struct signer *s);
 /* Adds header.payload.signature; payload is JSON. */
 void signer_add_token(const struct signer *s, struct slice payload, struct buf *to);

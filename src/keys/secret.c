@@ -1,14 +1,10 @@
 /* Where the secret is: in the settings, or in a file of the data folder that is made once. */
 #include "keys/keys.h"
 
+#include "base/hkdf.h"
 #include "base/random.h"
 
 #include <fcntl.h>
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,30 +15,9 @@
 
 /* ---- derivation (HKDF-SHA-256, RFC 5869) ----------------------------------------------------- */
 
-static OSSL_PARAM bytes_param(const char *name, const void *bytes, size_t n)
-{
-    return OSSL_PARAM_construct_octet_string(name, (void *)(uintptr_t)bytes, n);
-}
-
 static void hkdf(struct slice key, struct slice info, void *to, size_t n)
 {
-    static const char salt[] = "dais";
-    char digest[] = "SHA256";
-    /* Configuration files of the machine are none of ours. */
-    must(OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1);
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
-    must(kdf && ctx);
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        bytes_param(OSSL_KDF_PARAM_KEY, key.ptr, key.len),
-        bytes_param(OSSL_KDF_PARAM_SALT, salt, sizeof salt - 1),
-        bytes_param(OSSL_KDF_PARAM_INFO, info.ptr, info.len),
-        OSSL_PARAM_construct_end(),
-    };
-    must(EVP_KDF_derive(ctx, to, n, params) == 1);
-    EVP_KDF_CTX_free(ctx);
-    EVP_KDF_free(kdf);
+    hkdf_sha256(key, SLICE("dais"), info, to, n);
 }
 
 void root_secret_derive(const struct root_secret *s, const char *purpose, struct slice app,
@@ -92,8 +67,8 @@ static bool write_new(const char *dir, const char *path, struct err *e)
         close(fd);
         unlink(beside);
     }
-    OPENSSL_cleanse(bytes, sizeof bytes);
-    OPENSSL_cleanse(text, sizeof text);
+    explicit_bzero(bytes, sizeof bytes);
+    explicit_bzero(text, sizeof text);
     int folder = is_written ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (folder >= 0) {
         (void)fsync(folder); /* where that is possible */
@@ -128,7 +103,7 @@ static bool read_file(struct root_secret *ret, int fd, const char *path, struct 
     bool is_fine = s.len >= SECRET_CHARS_MIN && (size_t)n < sizeof text;
     if (is_fine)
         hkdf(s, SLICE("secret"), ret->key, sizeof ret->key);
-    OPENSSL_cleanse(text, sizeof text);
+    explicit_bzero(text, sizeof text);
     return is_fine || err_set(e, ERR_IO,
                               "%s is damaged: it must hold %d characters or more; restore it, or "
                               "remove it to have a new one made",

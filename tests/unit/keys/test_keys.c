@@ -1,5 +1,6 @@
 /* The secret's file, what is derived from it, and tokens; that others can check them is tested with
  * another program, in tests/e2e/test_identity.py. */
+#include "keys/crypto_impl.h"
 #include "keys/keys.h"
 #include "unit.h"
 
@@ -111,6 +112,11 @@ static void test_keys_are_apart(void **state)
     root_secret_derive(&s, "x", SLICE("app"), a, sizeof a);
     root_secret_derive(&s, "x", SLICE("app"), b, sizeof b);
     assert_memory_equal(a, b, sizeof a);
+    static const unsigned char for_ever[] = {0x91, 0x5c, 0x9d, 0x82, 0x52, 0x94, 0xdf, 0x43,
+                                             0x99, 0x5e, 0x72, 0x21, 0xb6, 0x24, 0x68, 0x2f,
+                                             0xa3, 0x59, 0xc7, 0xe9, 0x6e, 0x38, 0x2e, 0xf7,
+                                             0x78, 0x78, 0x6a, 0x89, 0xa1, 0x1f, 0xa1, 0x1c};
+    assert_memory_equal(a, for_ever, sizeof for_ever);
     root_secret_derive(&s, "x", SLICE("bpp"), b, sizeof b);
     assert_memory_not_equal(a, b, sizeof a);
     root_secret_derive(&s, "xa", SLICE("pp"), b, sizeof b);
@@ -124,8 +130,9 @@ static void test_the_key_follows_from_the_secret(void **state)
     struct root_secret s;
     struct err e;
     assert_true(root_secret_from(&s, SLICE(GOOD), &e));
-    struct signer *one = signer_new(&s, SLICE("app")), *two = signer_new(&s, SLICE("app")),
-                  *other = signer_new(&s, SLICE("other"));
+    struct signer *one = signer_new(&s, SLICE("app"), NULL),
+                  *two = signer_new(&s, SLICE("app"), NULL),
+                  *other = signer_new(&s, SLICE("other"), NULL);
     assert_true(slice_eq(signer_jwks(one), signer_jwks(two)));
     assert_false(slice_eq(signer_jwks(one), signer_jwks(other)));
     struct buf token;
@@ -148,7 +155,23 @@ static void test_the_key_follows_from_the_secret(void **state)
     signer_free(NULL);
 }
 
+/* The first test that needs it: later ones have it loaded. */
+static void test_without_the_library(void **state)
+{
+    (void)state;
+    struct root_secret s = {{1}};
+    struct err e;
+    const char *there = crypto_library;
+    crypto_library = "libnowhere.so.3";
+    assert_null(signer_new(&s, SLICE("app"), &e));
+    assert_int_equal(e.code, ERR_UNAVAILABLE);
+    assert_non_null(strstr(e.msg, "libnowhere.so.3"));
+    assert_non_null(strstr(e.msg, "apt-get install libssl3"));
+    crypto_library = there;
+}
+
 #define FILE_TEST(fn) cmocka_unit_test_setup_teardown(fn, make_dir, drop_dir)
 TESTS(FILE_TEST(test_the_file_is_made_once), FILE_TEST(test_bad_files_are_refused),
       FILE_TEST(test_the_setting_and_the_file_are_one), cmocka_unit_test(test_keys_are_apart),
+      cmocka_unit_test(test_without_the_library),
       cmocka_unit_test(test_the_key_follows_from_the_secret))
