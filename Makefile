@@ -18,7 +18,7 @@ TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang
 	shellcheck uwsgi-core uwsgi-plugin-python3 \
 	chromium chromium-driver python3-selenium brotli git openssl curl nginx-light caddy \
 	podman runc mmdebstrap docker-compose podman-compose python3-dotenv \
-	cloud-init prometheus systemd postgresql-15 mypy node-typescript
+	cloud-init prometheus systemd postgresql-15 mypy node-typescript python3-jsonschema
 BENCH_PACKAGES := wrk nginx-light caddy
 
 # ---- flags ------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 #include "describe/describe.h"
 
 typedef bool telling_fn(struct arena *a, const struct describe_source *src, struct buf *to,
-                     struct err *e);
+                        struct err *e);
 
 /* Loads the app in `dir`, checks it and its schemas, and writes what `fn` tells to --out or
  * standard output. With a collection's name (else NULL): the schema of that. Returns the exit code;

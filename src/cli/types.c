@@ -23,5 +23,5 @@ static int run(const struct args *args)
     if (is_ts == is_py)
         return cli_usage_error(args, "say which language: --ts or --py");
     return telling_app(args, args->n_words ? args->words[0] : ".",
-                is_ts ? describe_types_ts : describe_types_py, NULL);
+                       is_ts ? describe_types_ts : describe_types_py, NULL);
 }
