@@ -345,7 +345,7 @@ static void gather(struct py *t, struct record *r, const struct json *v, bool is
     if (chain > CHAIN_MAX || r->looks++ > 2000)
         return;
     json_each (it, json_find(v, SLICE("properties"))) {
-        if (is_ignored(it.key, it.value))
+        if (is_ignored(it.key, it.value) || !it.key.len) /* no checker takes "" for a name */
             continue;
         struct entry *entry = entry_of(t, r, it.key);
         struct slice own = camel(t->b->a, it.key);
