@@ -350,6 +350,36 @@ static void components_are_schemas(void **state)
     buf_done(&all);
 }
 
+/* Parts of one file with a name ($id) of their own are different places of it. */
+static void places_do_not_meet(void **state)
+{
+    (void)state;
+    n_files = 0;
+    file("s.json",
+         "{\"properties\":{\"a\":{\"$ref\":\"x\"},\"b\":{\"$ref\":\"y\"},\"c\":{\"$ref\":"
+         "\"#\"}},\"$defs\":{\"one\":{\"$id\":\"x\",\"type\":\"string\"},\"two\":{\"$id\":"
+         "\"y\",\"type\":\"integer\"}}}");
+    const struct schema *s = as_read("");
+    assert_true(holds(s, "{\"a\":\"x\",\"b\":1,\"c\":{\"b\":2}," META "}"));
+    assert_false(holds(s, "{\"b\":\"x\"," META "}"));
+    assert_false(holds(s, "{\"a\":1," META "}"));
+    assert_false(holds(s, "{\"c\":{\"a\":1}," META "}"));
+}
+
+static void no_file_is_read_outside(void **state)
+{
+    static const char *const paths[] = {
+        "../src/describe/describe.h", "a/../../VERSION", "/etc/passwd", "", "src", "nope"};
+    struct slice text;
+    struct err e = {0};
+    (void)state;
+    struct schema_loader folder = describe_folder(&arena, "docs");
+    assert_true(folder.load(folder.user, SLICE("STYLE.md"), &text, &e) && text.len > 100);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        assert_false(folder.load(folder.user, slice_from(paths[i]), &text, &e));
+    assert_int_equal(e.code, ERR_NOT_FOUND);
+}
+
 /* ---- types --------------------------------------------------------------------------------------
  * That they compile is shown end to end, with the languages' own tools. */
 
@@ -383,6 +413,21 @@ static void types_say_what_schemas_say(void **state)
             fail_msg("%s\nis not in\n%.*s", in_ts[i], SLICE_ARGS(ts));
         if (!has(py, in_py[i]))
             fail_msg("%s\nis not in\n%.*s", in_py[i], SLICE_ARGS(py));
+    }
+}
+
+/* A field of a class may not hide a type, nor get another name by itself. */
+static void odd_fields_are_no_fields_of_a_class(void **state)
+{
+    static const char *const names[] = {"__x", "str", "Any", "class", "a-b", "1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        n_files = 0;
+        file("s.json", arena_printf(&arena, "{\"properties\":{\"%s\":{}}}", names[i]).ptr);
+        const struct manifest *m =
+            manifest("app: a\ncollections: { boxes: { schema: s.json, owner: true } }\n");
+        if (!has(told(describe_types_py, m, "/"), "Box = TypedDict(\"Box\", {\n"))
+            fail_msg("%s is a field of a class", names[i]);
     }
 }
 
@@ -461,4 +506,5 @@ static void lines_of_json(void **state)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
 TESTS(T(only_what_a_collection_has), T(the_same_app_gives_the_same_bytes), T(names_do_not_meet),
       T(documents_fit_what_is_told), T(what_is_hidden_is_nowhere), T(components_are_schemas),
-      T(types_say_what_schemas_say), T(mistakes_have_a_place), T(lines_of_json))
+      T(places_do_not_meet), T(no_file_is_read_outside), T(types_say_what_schemas_say),
+      T(odd_fields_are_no_fields_of_a_class), T(mistakes_have_a_place), T(lines_of_json))
