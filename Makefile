@@ -18,7 +18,7 @@ TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang
 	shellcheck uwsgi-core uwsgi-plugin-python3 \
 	chromium chromium-driver python3-selenium brotli git openssl curl nginx-light caddy \
 	podman runc mmdebstrap docker-compose podman-compose python3-dotenv \
-	cloud-init prometheus systemd postgresql-15
+	cloud-init prometheus systemd postgresql-15 mypy node-typescript python3-jsonschema
 BENCH_PACKAGES := wrk nginx-light caddy postgresql-15
 
 # ---- flags ------------------------------------------------------------------------------------
@@ -90,7 +90,8 @@ debug release tsan:
 # ---- building -----------------------------------------------------------------------------------
 # What never runs while dais serves stays apart from what does, and small: every 64 KB of the program
 # that its start touches are resident, and mixed in by link time optimisation these would be in all of them.
-APART := $(patsubst src/%.c,$(OUT)/%.o,$(wildcard src/render/*.c src/fetch/*.c src/cli/*.c src/keys/*.c))
+APART := $(patsubst src/%.c,$(OUT)/%.o,$(wildcard src/render/*.c src/fetch/*.c src/cli/*.c src/keys/*.c \
+	src/describe/*.c))
 ifeq ($(MODE),release)
 $(APART): CFLAGS := $(filter-out -flto% -O2,$(CFLAGS)) -Os
 endif

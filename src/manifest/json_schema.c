@@ -280,13 +280,23 @@ static void value_keys(struct out *o, const struct field *f, enum kind kind)
     }
 }
 
-void manifest_json_schema(struct buf *to)
+static void write_whole(struct buf *to, const char *title, const struct shape *shape)
 {
     struct out o = {.to = to, .first = true};
     open(&o, '{');
     pair(&o, "$schema", "https://json-schema.org/draft/2020-12/schema");
-    pair(&o, "title", "dais.yaml");
-    object_keys(&o, &manifest_shape);
+    pair(&o, "title", title);
+    object_keys(&o, shape);
     shut(&o, '}');
     buf_add_char(to, '\n');
+}
+
+void manifest_json_schema(struct buf *to)
+{
+    write_whole(to, "dais.yaml", &manifest_shape);
+}
+
+void host_json_schema(struct buf *to)
+{
+    write_whole(to, "host.yaml", &host_shape);
 }

@@ -531,4 +531,5 @@ void manifest_help(struct buf *to, const char *key); /* NULL: all; else a key li
 bool manifest_has_key(const char *key);
 void manifest_markdown(struct buf *to);    /* the reference part of docs/MANIFEST.md */
 void manifest_json_schema(struct buf *to); /* JSON Schema 2020-12; the same bytes every time */
+void host_json_schema(struct buf *to);     /* the same of host.yaml */
 void settings_help(const struct settings *s, struct buf *to);

@@ -88,6 +88,7 @@ static struct resource *add_resource(struct compiler *c, struct slice uri, struc
 {
     struct resource *r = arena_new(c->a, struct resource);
     *r = (struct resource){.uri = uri, .file = file, .root = root, .next = c->resources};
+    r->top = root;
     c->resources = r;
     return r;
 }
@@ -492,6 +493,7 @@ static bool open_resource(struct compiler *c, const struct json *v, struct schem
     if (r && r->root != v)
         return fail(c, "another schema has this $id already");
     r = r ? r : add_resource(c, uri, c->at->file, v);
+    r->top = c->at->top;
     r->schema = s;
     c->at = r;
     return true;
@@ -666,6 +668,26 @@ static bool has_no_circle(struct compiler *c)
                          SLICE_ARGS(json_str(json_find(s->at, SLICE("$ref")))));
 }
 
+static int by_place(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)(*(const struct schema *const *)a)->at;
+    uintptr_t y = (uintptr_t)(*(const struct schema *const *)b)->at;
+    return (x > y) - (x < y);
+}
+
+static void gather_links(struct compiler *c)
+{
+    struct links *links = arena_new(c->a, struct links);
+    links->items = arena_alloc(c->a, (c->n_known + 1) * sizeof *links->items);
+    for (size_t i = 0; i < c->n_slots; i++) {
+        if (c->known[i] && c->known[i]->ref)
+            links->items[links->n++] = c->known[i];
+    }
+    qsort(links->items, links->n, sizeof *links->items, by_place);
+    for (struct resource *r = c->resources; r; r = r->next)
+        r->links = links;
+}
+
 static const struct schema *compile_all(struct compiler *c, struct slice path)
 {
     struct resource *outside = arena_new(c->a, struct resource);
@@ -684,6 +706,7 @@ static const struct schema *compile_all(struct compiler *c, struct slice path)
     gather_dynamic(c);
     if (!has_no_circle(c))
         return NULL;
+    gather_links(c);
     for (size_t i = 0; i < c->n_slots; i++) {
         if (c->known[i])
             c->known[i]->notes = c->has_unevaluated;
@@ -700,4 +723,23 @@ const struct schema *schema_compile(struct arena *a, struct slice path,
     const struct schema *s = compile_all(&c, path);
     buf_done(&c.path);
     return s;
+}
+
+/* ---- the way back -------------------------------------------------------------------------------
+ */
+
+const struct json *schema_json(const struct schema *s, struct schema_place *ret)
+{
+    *ret = (struct schema_place){s->resource->file, (size_t)(s->at - s->resource->top)};
+    return s->at;
+}
+
+const struct json *schema_follow(const struct schema *s, const struct json *from,
+                                 struct schema_place *ret)
+{
+    const struct links *links = s->resource->links;
+    const struct schema sought = {.at = from}, *key = &sought;
+    const struct schema **found =
+        links->n ? bsearch(&key, links->items, links->n, sizeof *links->items, by_place) : NULL;
+    return found ? schema_json((*found)->ref, ret) : NULL;
 }

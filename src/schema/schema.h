@@ -64,5 +64,18 @@ bool schema_properties(const struct schema *s, struct arena *a, struct slice **r
  * has nothing in it. */
 bool schema_has_path(const struct schema *s, const struct slice *steps, size_t n);
 
+/* ---- for whoever writes schemas anew ------------------------------------------------------------
+ * The JSON a compiled schema was read from; where a schema stands: the same place is the same file
+ * and node, whichever compilation met it. */
+struct schema_place {
+    struct slice file;
+    size_t node; /* 0: the whole file */
+};
+const struct json *schema_json(const struct schema *s, struct schema_place *ret);
+/* The schema that the $ref of the object `from`, a part of s or of what it refers to, leads to.
+ * NULL when it has none. */
+const struct json *schema_follow(const struct schema *s, const struct json *from,
+                                 struct schema_place *ret);
+
 /* Is the text what `format` says? True for a format that is not known. */
 bool format_check(struct slice format, struct slice text);

@@ -20,10 +20,18 @@ struct named_list { /* dependentRequired */
     size_t n;
 };
 
+/* Schemas with a $ref, sorted by where they stand. */
+struct links {
+    const struct schema **items;
+    size_t n;
+};
+
 /* One file, or a part of one with an $id of its own. */
 struct resource {
     struct slice uri; /* absolute; "app:///schemas/a.json" for files */
     const struct json *root;
+    const struct json *top; /* of the whole file */
+    const struct links *links;
     struct slice file; /* for messages */
     const struct schema *schema;
     struct named_schema *dynamic; /* its $dynamicAnchors */
