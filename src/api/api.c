@@ -12,6 +12,7 @@ struct api *api_new(const struct api_options *o)
     a->docs = o->docs;
     a->router = router_new();
     router_add(a->router, batch_routes, n_batch_routes);
+    router_add(a->router, description_routes, n_description_routes);
     router_add(a->router, transfer_routes, n_transfer_routes);
     router_add(a->router, document_routes, n_document_routes);
     return a;

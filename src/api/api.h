@@ -16,6 +16,10 @@ struct api_options {
 struct api *api_new(const struct api_options *o);
 void api_free(struct api *a); /* NULL is fine */
 
+/* The collections of a manifest, compiled; what is wrong with their schemas, rules and checks is
+ * added to the problems. NULL: there are none, or something is wrong. Not on a loop that serves. */
+struct docs *api_read(const struct manifest *m, struct problems *p);
+
 /* The row for a path below `api:`, with rq->site set; NULL: the path is not the API's. What is
  * below it and does not exist is: its row answers 404. */
 const struct route *api_find(struct api *a, struct req *rq);

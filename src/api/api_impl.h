@@ -17,8 +17,9 @@ struct api {
     struct router *router;
 };
 
-extern const struct route document_routes[], transfer_routes[], batch_routes[];
-extern const size_t n_document_routes, n_transfer_routes, n_batch_routes;
+extern const struct route document_routes[], transfer_routes[], batch_routes[],
+    description_routes[];
+extern const size_t n_document_routes, n_transfer_routes, n_batch_routes, n_description_routes;
 
 /* export.c, import.c: the handlers of transfer_routes */
 bool export_collection(struct req *rq, struct err *e);

@@ -273,10 +273,9 @@ static void compile_docs(struct host *h, struct problems *p)
 {
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
-        if (!app->manifest->collections.n)
-            continue;
-        app->docs = docs_new(app->manifest, p);
-        app->api = api_new(&(struct api_options){.manifest = app->manifest, .docs = app->docs});
+        app->docs = api_read(app->manifest, p);
+        if (app->docs)
+            app->api = api_new(&(struct api_options){.manifest = app->manifest, .docs = app->docs});
     }
 }
 

@@ -2,7 +2,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "cli/cli.h"
-#include "describe/describe.h"
+#include "api/api.h"
 #include "edge/edge.h"
 #include "manifest/manifest.h"
 
@@ -112,8 +112,7 @@ static int run(const struct args *args)
         struct secrets secrets;
         secrets_load(&settings, site->apps[i], &problems, &secrets);
         secrets_check(&settings, site->apps[i], &secrets, &problems);
-        const struct schema_loader schemas = describe_folder(&a, site->apps[i]->dir.ptr);
-        describe_check(&a, site->apps[i], &schemas, &problems);
+        docs_free(api_read(site->apps[i], &problems));
         prepare_check(site->apps[i], settings_data_dir(&settings, site), &problems);
     }
     problems_sort(&problems);
