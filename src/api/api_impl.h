@@ -15,6 +15,8 @@ struct api {
 
 extern const struct route document_routes[];
 extern const size_t n_document_routes;
+extern const struct route change_routes[], version_routes[];
+extern const size_t n_change_routes, n_version_routes;
 
 /* ---- being in the database ------------------------------------------------------------------- */
 
@@ -63,3 +65,12 @@ struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e)
 /* The last thing a handler does: plans, hands over, and the answer follows. An Idempotency-Key of a
  * POST is heeded. */
 bool api_write_go(struct api_write *aw, struct err *e);
+
+/* changes.c: POST on a collection; PUT, PATCH and DELETE on a document. */
+bool api_create(struct req *rq, const struct doc_coll *c, struct err *e);
+bool api_change(struct req *rq, const struct doc_coll *c, struct err *e);
+/* If-Match and If-None-Match: * of a change. */
+bool api_match(struct req *rq, struct doc_match *ret, struct err *e);
+/* {n} of the path. */
+bool api_version(struct req *rq, int64_t *ret, struct err *e);
+void api_free_buf(void *buf); /* for arena_defer */

@@ -157,8 +157,8 @@ static void add_terms(struct making *m, const struct doc_index *index, struct bu
         const struct doc_field *f = index->terms[i].field;
         buf_printf(to, "%s%s", f->column, index->terms[i].is_descending ? " DESC" : "");
         buf_add_str(to, i + 1 < index->n_terms || !index->is_unique ? ", " : "");
-        if (index->is_unique && f->kind == FIELD_KEY)
-            buf_printf(where, lite ? " AND %s > x'01'" : " AND %s > '\\x01'::bytea", f->column);
+        if (index->is_unique)
+            rows_unique_where(f, lite, where);
     }
     if (!index->is_unique)
         buf_add_str(to, "id");
@@ -233,6 +233,7 @@ static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
     buf_done(&names);
     buf_done(&marks);
     buf_done(&sets);
+    rows_make_sql(d, db, c);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
