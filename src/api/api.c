@@ -15,6 +15,8 @@ struct api *api_new(const struct api_options *o)
     router_add(a->router, description_routes, n_description_routes);
     router_add(a->router, transfer_routes, n_transfer_routes);
     router_add(a->router, document_routes, n_document_routes);
+    router_add(a->router, change_routes, n_change_routes);
+    router_add(a->router, version_routes, n_version_routes);
     return a;
 }
 
@@ -148,6 +150,11 @@ bool api_params_known(struct req *rq, const char *const *names, struct err *e)
 
 static const struct slice common_lines =
     SLICE_INIT("Cache-Control: private, no-cache\r\nX-Content-Type-Options: nosniff\r\n");
+
+void api_free_buf(void *buf)
+{
+    buf_done(buf);
+}
 
 bool api_reply_json(struct req *rq, int status, struct slice json)
 {

@@ -18,8 +18,9 @@ struct api {
 };
 
 extern const struct route document_routes[], transfer_routes[], batch_routes[],
-    description_routes[];
-extern const size_t n_document_routes, n_transfer_routes, n_batch_routes, n_description_routes;
+    description_routes[], change_routes[], version_routes[];
+extern const size_t n_document_routes, n_transfer_routes, n_batch_routes, n_description_routes,
+    n_change_routes, n_version_routes;
 
 /* export.c, import.c: the handlers of transfer_routes */
 bool export_collection(struct req *rq, struct err *e);
@@ -77,3 +78,12 @@ struct slice batch_details(const struct api_write *aw, const struct err *e);
 /* The last thing a handler does: plans, hands over, and the answer follows. An Idempotency-Key of a
  * POST is heeded. */
 bool api_write_go(struct api_write *aw, struct err *e);
+
+/* changes.c: POST on a collection; PUT, PATCH and DELETE on a document. */
+bool api_create(struct req *rq, const struct doc_coll *c, struct err *e);
+bool api_change(struct req *rq, const struct doc_coll *c, struct err *e);
+/* If-Match and If-None-Match: * of a change. */
+bool api_match(struct req *rq, struct doc_match *ret, struct err *e);
+/* {n} of the path. */
+bool api_version(struct req *rq, int64_t *ret, struct err *e);
+void api_free_buf(void *buf); /* for arena_defer */

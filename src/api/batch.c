@@ -85,7 +85,8 @@ static bool cut_path(const struct api_write *aw, size_t at, struct slice path, s
     return true;
 }
 
-static bool read_etag(const struct json *value, int64_t *ret, struct err *e)
+static bool read_etag(struct api_write *aw, const struct json *value, struct doc_match *ret,
+                      struct err *e)
 {
     struct slice s = json_str(value);
     uint64_t version;
@@ -93,8 +94,10 @@ static bool read_etag(const struct json *value, int64_t *ret, struct err *e)
         return true;
     if (s.len < 4 || !slice_starts(s, SLICE("\"v")) || !slice_ends(s, SLICE("\"")) ||
         !slice_to_u64(slice_first(slice_skip(s, 2), s.len - 3), &version) || version > INT64_MAX)
-        return err_set(e, ERR_MALFORMED, "`if_match` is an etag, such as \"\\\"v3\\\"\".");
-    *ret = (int64_t)version;
+        return err_set(e, ERR_MALFORMED, "`if_match` is an etag, such as \"v3\" with its quotes.");
+    int64_t *own = arena_new(aw->writing.arena, int64_t);
+    *own = (int64_t)version;
+    *ret = (struct doc_match){.is_given = true, .versions = own, .n = 1};
     return true;
 }
 
@@ -106,7 +109,7 @@ static bool read_params(struct api_write *aw, const struct call *call, struct do
         char *to = arena_alloc(aw->writing.arena, value.len + 1);
         if (!query_decode(value, to, &value, e))
             return false;
-        if (slice_is(name, "label")) {
+        if (slice_is(name, "label") && value.len <= DOC_LABEL_MAX) {
             ch->label = value;
         } else if (slice_is(name, "purge") && ch->op == DOC_DELETE) {
             if (slice_is(value, "true"))
@@ -220,7 +223,7 @@ static bool read_request(struct api_write *aw, size_t at, const struct json *req
                        SLICE_ARGS(slice_first(call.segments[0], 60)));
     return take_body(aw, at, json_find(request, SLICE("body")), ch, e) &&
            take_id(aw, &call, ch, e) && read_params(aw, &call, ch, e) &&
-           read_etag(json_find(request, SLICE("if_match")), &ch->if_match, e);
+           read_etag(aw, json_find(request, SLICE("if_match")), &ch->match, e);
 }
 
 /* ---- the answer ------------------------------------------------------------------------------ */
@@ -235,7 +238,10 @@ static void write_response(struct json_writer *w, const struct doc_change *ch)
     if (!is_gone) {
         snprintf(etag, sizeof etag, "\"v%lld\"", (long long)ch->doc.version);
         json_write_key(w, SLICE("body"));
-        json_write_raw(w, ch->doc.text);
+        if (ch->doc.text.len)
+            json_write_raw(w, ch->doc.text);
+        else /* not for whoever wrote it to read */
+            json_write_null(w);
         json_write_key(w, SLICE("etag"));
         json_write_cstr(w, etag);
     }

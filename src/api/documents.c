@@ -18,36 +18,6 @@ static bool get_document(struct req *rq, const struct doc_coll *c, struct err *e
     return fine ? api_reply_doc(rq, 200, &doc) : api_failed(rq, e);
 }
 
-/* ---- changing -------------------------------------------------------------------------------- */
-
-static bool reply_created(struct api_write *aw)
-{
-    struct req *rq = aw->rq;
-    const struct doc_change *ch = &aw->writing.changes[0];
-    const struct api *a = rq->site;
-    struct slice place = arena_printf(
-        rq->arena, "%.*s%.*s%.*s/%.*s", SLICE_ARGS(rq->mount), SLICE_ARGS(a->manifest->api.s),
-        SLICE_ARGS(doc_coll_conf(ch->coll)->name.s), SLICE_ARGS(ch->doc.id));
-    reply_header(rq, "Location", place);
-    return api_reply_doc(rq, 201, &ch->doc);
-}
-
-static bool create_document(struct req *rq, const struct doc_coll *c, struct err *e)
-{
-    if (rq->body.len > API_INLINE_MAX && !rq->is_on_lane)
-        return api_move_write(rq, e);
-    struct api_write *aw = api_write_new(rq, 1, e);
-    if (!aw)
-        return false;
-    const struct json *body = api_body(rq, e);
-    if (!body)
-        return false;
-    aw->reply = reply_created;
-    aw->writing.changes[0] = (struct doc_change){
-        .op = DOC_CREATE, .coll = c, .body = body, .id = json_str(json_find(body, SLICE("id")))};
-    return api_write_go(aw, e);
-}
-
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 static bool on_collection(struct req *rq, struct err *e)
@@ -56,13 +26,15 @@ static bool on_collection(struct req *rq, struct err *e)
     if (!c)
         return false;
     if (rq->method == METHOD_POST)
-        return create_document(rq, c, e);
+        return api_create(rq, c, e);
     return err_set(e, ERR_NOT_IMPLEMENTED, "Lists come next.");
 }
 
 static bool on_document(struct req *rq, struct err *e)
 {
     const struct doc_coll *c = api_coll(rq, e);
+    if (c && rq->method != METHOD_GET && rq->method != METHOD_HEAD)
+        return api_change(rq, c, e);
     return c && get_document(rq, c, e);
 }
 
@@ -72,6 +44,10 @@ const struct route document_routes[] = {
      .methods = ON_GET | ON_POST,
      .handle = on_collection,
      .max_body = API_BODY_MAX},
-    {.path = "/{c}/{id}", .name = "document", .methods = ON_GET, .handle = on_document},
+    {.path = "/{c}/{id}",
+     .name = "document",
+     .methods = ON_GET | ON_PUT | ON_PATCH | ON_DELETE,
+     .handle = on_document,
+     .max_body = API_BODY_MAX},
 };
 const size_t n_document_routes = sizeof document_routes / sizeof *document_routes;

@@ -1,6 +1,132 @@
 /* A request's changes: planned before the writer has them, applied by it one after the other. */
 #include "docs/docs_impl.h"
 
+/*        op           who may           applies         changes what is there */
+#define OPS(X)                                          \
+    X(DOC_CREATE, ACTION_CREATE, create_apply, false)   \
+    X(DOC_PUT, ACTION_WRITE, update_apply, true)        \
+    X(DOC_MERGE, ACTION_WRITE, update_apply, true)      \
+    X(DOC_PATCH, ACTION_WRITE, update_apply, true)      \
+    X(DOC_DELETE, ACTION_DELETE, remove_apply, false)   \
+    X(DOC_PURGE, ACTION_DELETE, remove_apply, false)    \
+    X(DOC_RESTORE, ACTION_DELETE, restore_apply, false) \
+    X(DOC_REVERT, ACTION_WRITE, update_apply, true)     \
+    X(DOC_READ, ACTION_READ, read_apply, false)
+static const struct {
+    enum action action;
+    bool (*apply)(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
+    bool is_edit;
+} ops[] = {
+#define X(op, action, apply, is_edit) [op] = {action, apply, is_edit},
+    OPS(X)
+#undef X
+};
+
+/* ---- what needs no row ----------------------------------------------------------------------- */
+
+static struct slice now_text(struct arena *a)
+{
+    char text[RFC3339_LEN + 1];
+    clock_rfc3339(clock_wall_ms(), text);
+    return arena_dup(a, (struct slice){text, RFC3339_LEN});
+}
+
+/* What a put needs to create is not asked for before it has to. */
+static bool find_rules(struct docs_writing *w, struct doc_change *ch, struct err *e)
+{
+    struct doc_plan *p = ch->plan;
+    const struct policy *policy = &ch->coll->policy;
+    enum action action = ops[ch->op].action;
+    struct subject who = *w->who;
+    who.context.body = ch->body;
+    bool may = authorize(&who, policy, action, w->arena, &p->rules[action], e);
+    if (ch->op == DOC_PUT)
+        may |= authorize(&who, policy, ACTION_CREATE, w->arena, &p->rules[ACTION_CREATE], NULL);
+    if (!authorize(&who, policy, ACTION_READ, w->arena, &p->rules[ACTION_READ], NULL))
+        p->rules[ACTION_READ] = NULL;
+    return may;
+}
+
+static bool is_appended_only(const struct doc_change *ch, struct err *e)
+{
+    if (!ch->coll->conf->append_only || !ops[ch->op].is_edit)
+        return true;
+    return err_set(e, ERR_METHOD, "Documents of %.*s are never changed: add another one.",
+                   SLICE_ARGS(ch->coll->name));
+}
+
+static bool is_object(struct docs_writing *w, struct doc_change *ch, struct err *e)
+{
+    struct violations v = {.a = w->arena};
+    if ((ch->op != DOC_CREATE && ch->op != DOC_PUT) || json_type(ch->body) == JSON_OBJECT)
+        return true;
+    violations_add(&v, SLICE(""), "type", "must be a JSON object");
+    return violations_none(&v, ERR_INVALID, ch, e);
+}
+
+bool change_plan(struct docs_writing *w, struct doc_change *ch, struct err *e)
+{
+    struct doc_plan *p = ch->plan = arena_new(w->arena, struct doc_plan);
+    p->now = now_text(w->arena);
+    if (!is_appended_only(ch, e) || !find_rules(w, ch, e) || !is_object(w, ch, e))
+        return false;
+    if (ch->op == DOC_CREATE || ch->op == DOC_PUT)
+        return create_plan(w, ch, e);
+    return ch->op != DOC_PATCH || patch_plan(w, ch, e);
+}
+
+/* ---- what each of them asks ------------------------------------------------------------------ */
+
+bool change_may(const struct doc_plan *p, enum action action, const struct json *doc)
+{
+    const struct query *rule = p->rules[action];
+    return rule && (rule->kind == QUERY_TRUE || authorize_row(rule, doc));
+}
+
+static bool tell_stale(struct doc_change *ch, const struct doc_row *row, struct arena *a,
+                       struct err *e)
+{
+    struct violations v = {.a = a};
+    if (!row) {
+        violations_add(&v, SLICE("/version"), "stale", "is none: there is no such document");
+    } else {
+        struct slice now = arena_printf(a, "is %lld now", (long long)row->meta.version);
+        violations_add(&v, SLICE("/version"), "stale", now.ptr);
+    }
+    ch->details = violations_json(&v, a);
+    if (!row)
+        return err_set(e, ERR_STALE, "There is no such document, and If-Match wants one.");
+    return err_set(e, ERR_STALE, "The document is at version %lld now: read it again.",
+                   (long long)row->meta.version);
+}
+
+bool change_matches(struct doc_change *ch, const struct doc_row *row, struct arena *a,
+                    struct err *e)
+{
+    const struct doc_match *m = &ch->match;
+    bool fits = !m->is_given || (row && m->is_any);
+    for (size_t i = 0; row && i < m->n; i++)
+        fits |= m->versions[i] == row->meta.version;
+    if (m->is_absent && row)
+        fits = false;
+    return fits || tell_stale(ch, row, a, e);
+}
+
+/* The read rule may be narrower than the others: then nothing of it is shown. */
+bool change_done(struct docs_writing *w, struct doc_change *ch, struct doc_draft *d, struct err *e)
+{
+    const struct query *rule = ch->plan->rules[ACTION_READ];
+    const struct json *whole = NULL;
+    ch->doc = doc_of_draft(d);
+    if (rule && rule->kind != QUERY_TRUE && !(whole = draft_whole(d, w->arena, e)))
+        return false;
+    if (!change_may(ch->plan, ACTION_READ, whole))
+        ch->doc.text = (struct slice){0};
+    return true;
+}
+
+/* ---- one after the other --------------------------------------------------------------------- */
+
 bool docs_writing_plan(struct docs_writing *w, struct err *e)
 {
     for (w->failed = 0; w->failed < w->n; w->failed++) {
@@ -12,8 +138,12 @@ bool docs_writing_plan(struct docs_writing *w, struct err *e)
 
 bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e)
 {
+    w->read_bytes = 0;
     for (w->failed = 0; w->failed < w->n; w->failed++) {
-        if (!change_apply(w, &w->changes[w->failed], c, e))
+        struct doc_change *ch = &w->changes[w->failed];
+        ch->details = (struct slice){0};
+        ch->is_created = false;
+        if (!ops[ch->op].apply(w, ch, c, e))
             return false;
     }
     return docs_is_present(w->docs, e);
@@ -21,9 +151,6 @@ bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e
 
 bool docs_writing_finish(struct docs_writing *w, struct db_conn *c, struct err *e)
 {
-    for (size_t i = 0; i < w->n; i++) {
-        if (!change_finish(w, &w->changes[i], c, e))
-            return false;
-    }
+    (void)w, (void)c, (void)e; /* the words of full text come here */
     return true;
 }

@@ -134,6 +134,20 @@ static void compile_policy(struct compiling *x, struct doc_coll *c)
         report(x, wrong->pos, e.msg);
 }
 
+static void compile_checks(struct compiling *x, struct doc_coll *c)
+{
+    const struct texts *conf = &c->conf->checks;
+    struct err e;
+    c->checks = arena_zalloc(&x->docs->arena, conf->n * sizeof *c->checks);
+    for (size_t i = 0; i < conf->n; i++) {
+        const struct doc_check *check = doc_check_parse(&x->docs->arena, conf->items[i].s, &e);
+        if (!check || (c->schema && !doc_check_fits(check, c->schema, &e)))
+            report(x, conf->items[i].pos, e.msg);
+        else
+            c->checks[c->n_checks++] = check;
+    }
+}
+
 static void compile_refs(struct docs *d, struct doc_coll *c)
 {
     c->refs = arena_zalloc(&d->arena, c->conf->refs.n * sizeof *c->refs);
@@ -167,6 +181,7 @@ struct docs *docs_new(const struct manifest *m, struct problems *p)
         c->name = c->conf->name.s;
         map_put(&d->by_name, c->name, c);
         compile_schema(&x, c);
+        compile_checks(&x, c);
         compile_policy(&x, c);
         compile_indexes(&x, c);
     }

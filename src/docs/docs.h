@@ -27,6 +27,7 @@
 #define DOC_SCAN_MAX   100000 /* rows that a list or count without an index may look at */
 #define DOCS_BATCH_MAX 100
 #define DOC_LABEL_MAX  200
+#define DOCS_READ_MAX  (32u << 20) /* of the documents that one writing reads */
 
 extern const struct db_migration docs_migrations[]; /* every database of an app needs */
 
@@ -124,6 +125,12 @@ struct docs_page {
 bool docs_page(const struct docs_reading *r, const struct doc_coll *c, struct slice filter,
                struct slice after, size_t limit, struct docs_page *ret, struct err *e);
 
+/* A request's arena is capped; what is in proportion to a document of so many bytes is let in, and
+ * more than that is refused with some left for messages. */
+void doc_arena_grow(struct arena *a, size_t n_bytes);
+bool doc_parse(struct arena *a, struct slice text, const struct json_limits *limits,
+               struct json_doc *ret, struct err *e);
+
 /* ---- changing -------------------------------------------------------------------------------- */
 
 /*        what            for logs */
@@ -143,19 +150,29 @@ enum doc_op {
 #undef X
 };
 
+/* What must be so before a change, as If-Match and If-None-Match say it. */
+struct doc_match {
+    bool is_given;           /* it is there, and has one of the versions */
+    bool is_any;             /* "*": whichever */
+    bool is_absent;          /* it is not there */
+    const int64_t *versions; /* one that cannot be is 0 */
+    size_t n;
+};
+
 struct doc_change {
     /* asked for; all of it lives in the arena of the writing */
     enum doc_op op;
     const struct doc_coll *coll;
-    struct slice id;         /* of DOC_CREATE: own or empty */
+    struct slice id;         /* of DOC_CREATE: empty, or one that goes before the body's */
     const struct json *body; /* of create, put, merge, patch */
-    int64_t if_match;        /* the version it must have; 0: any */
-    int64_t version;         /* of DOC_REVERT: which */
+    struct doc_match match;
+    int64_t version; /* of DOC_REVERT: which */
     struct slice label;
     /* made by docs_writing_plan() */
     struct doc_plan *plan;
     /* the outcome, once it was applied */
-    struct doc doc; /* of all but delete and purge */
+    struct doc doc; /* of all but delete and purge; its text is empty when whoever may change it may
+                       not read it */
     bool is_created;
     struct slice details; /* when it failed: the JSON array of problem+json's "errors" */
 };
@@ -166,7 +183,8 @@ struct docs_writing {
     const struct subject *who;
     struct doc_change *changes;
     size_t n;
-    size_t failed; /* which of them, when it failed */
+    size_t failed;     /* which of them, when it failed */
+    size_t read_bytes; /* by its DOC_READs, together */
 };
 
 /* Before the write, on the request's own thread: rules that need no row, schemas of what is

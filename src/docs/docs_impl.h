@@ -19,6 +19,7 @@
 #include "docs/docs.h"
 
 #include "base/map.h"
+#include "schema/checks.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -82,12 +83,15 @@ struct doc_coll {
     struct slice *known; /* top-level names that filters may use; with is_closed */
     size_t n_known;
     bool is_closed; /* the schema declares all there is */
+    const struct doc_check **checks;
+    size_t n_checks;
     /* false: rows' `shown` may hold what is hidden now: see doc_text_public() */
     _Atomic bool is_shown_ready;
     _Atomic bool is_filling; /* rows are being made anew: see docs_tend() */
     _Atomic int64_t pruned_ms;
     /* SQL made once the tables are open, in docs->arena */
     struct slice sql_get, sql_insert, sql_update, sql_lock, sql_fill;
+    const struct rows_sql *sql;
 };
 
 struct docs {
@@ -139,6 +143,8 @@ bool doc_text(struct buf *to, const struct doc_meta *meta, const struct json *ow
 /* The same text without the collection's hidden fields. */
 bool doc_text_shown(struct buf *to, const struct doc_coll *c, const struct json *doc,
                     struct err *e);
+/* 0: nothing at this path is hidden, 1: something inside it is, 2: it is hidden itself. */
+int doc_path_hides(const struct doc_coll *c, const struct slice *steps, size_t n_steps);
 bool doc_name_is_system(struct slice name);
 bool doc_id_is_good(struct slice id);
 
@@ -168,6 +174,8 @@ void doc_row_read(const struct db_stmt *s, struct arena *a, struct doc_row *ret)
 /* DB_ROW, DB_END (none) or DB_FAILED. is_locking: nobody else changes it before we commit. */
 enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct slice id,
                           bool is_locking, struct arena *a, struct doc_row *ret, struct err *e);
+/* A copy; long ones are apart from the arena, whose cap is for what is made of a request. */
+struct slice doc_row_text(struct arena *a, struct slice text);
 /* The document, parsed; NULL: the row is damaged. */
 const struct json *doc_row_json(const struct doc_row *row, struct arena *a, struct err *e);
 struct doc doc_of_row(const struct doc_row *row);
@@ -175,6 +183,9 @@ struct doc doc_of_row(const struct doc_row *row);
  * be one of the two. Whoever reads rows otherwise than by doc_row_find() asks this. */
 bool doc_text_public(const struct doc_coll *c, struct slice body, struct slice shown,
                      struct arena *a, struct slice *ret, struct err *e);
+/* Present, and for this subject to read; else ERR_NOT_FOUND. */
+bool docs_row(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
+              struct doc_row *ret, struct err *e);
 /* "There is no document ID in NAME." */
 bool doc_not_found(const struct doc_coll *c, struct slice id, struct err *e);
 
@@ -185,17 +196,136 @@ bool docs_make_tables(struct docs *d, struct db *db, struct err *e);
 /* At the end of a change: a reading with other columns has taken over meanwhile. */
 bool docs_is_present(const struct docs *d, struct err *e);
 
+/* ---- tree.c: the same document with and without dais's own fields -----------------------------
+ */
+
+/* Trees of their own that share values with what they are made of; nothing is parsed. NULL: too
+ * large, with e. */
+const struct json *doc_own(const struct json *doc, struct arena *a, struct err *e);
+const struct json *doc_whole(const struct doc_meta *meta, const struct json *own, struct arena *a,
+                             struct err *e);
+/* `to` and the hidden fields of `from` that it says nothing about: who cannot see them does not
+ * take them away. */
+const struct json *doc_keep_hidden(const struct doc_coll *c, const struct json *from,
+                                   const struct json *to, struct arena *a, struct err *e);
+/* The tree without what nobody may see. */
+const struct json *doc_shown(const struct doc_coll *c, const struct json *doc, struct arena *a,
+                             struct err *e);
+/* Writes with fn to a buf, parses the outcome; what is too deep or too large is ERR_INVALID. */
+typedef bool (*doc_writer)(void *user, struct buf *to, struct err *e);
+const struct json *doc_written(doc_writer fn, void *user, struct arena *a, struct err *e);
+
+/* ---- draft.c: a document as it is to be stored ------------------------------------------------
+ */
+
+struct doc_draft {
+    const struct doc_coll *coll;
+    struct doc_meta meta;
+    struct slice author, label;
+    const struct json *own;   /* the app's fields */
+    const struct json *whole; /* with dais's; NULL until draft_whole() */
+    struct buf body, shown;   /* freed with the arena */
+    struct slice *keys;       /* of coll->fields, in order */
+};
+struct doc_draft *draft_new(const struct doc_coll *c, struct arena *a);
+/* Texts and keys of meta and own; again after either changed. */
+bool draft_write(struct doc_draft *d, const struct json *own, struct arena *a, struct err *e);
+const struct json *draft_whole(struct doc_draft *d, struct arena *a, struct err *e);
+struct doc doc_of_draft(const struct doc_draft *d);
+/* What the schema and the checks say; false: all of it is in ch->details. */
+bool draft_check(const struct doc_coll *c, const struct json *own, struct doc_change *ch,
+                 struct arena *a, struct err *e);
+
+/* ---- rows_write.c: the only ones that change rows of a collection, its history, its references -
+ */
+
+struct rows_sql {
+    struct slice keep, prune, trash, remove, forget, target;
+    struct slice *unique; /* of coll->indexes, in order; empty where it is not unique */
+};
+void rows_make_sql(struct docs *d, struct db *db, struct doc_coll *c);
+/* " AND k1 > … AND k1 < …" where the field has a key: a row without one, of null, a list or an
+ * object holds nothing unique. In the index and in what asks it. */
+void rows_unique_where(const struct doc_field *f, bool is_sqlite, struct buf *to);
+
+/* *ret_is_new: false when the id or something unique is taken, and nothing was done. */
+bool rows_insert(struct db_conn *c, const struct doc_draft *d, bool *ret_is_new, struct err *e);
+/* The row as the draft says, present again if it was in the trash; the version before is kept as
+ * history where that is another. */
+bool rows_update(struct db_conn *c, const struct doc_draft *d, int64_t before, struct err *e);
+bool rows_trash(struct db_conn *c, const struct doc_coll *coll, struct slice id, struct slice now,
+                struct err *e);
+bool rows_remove(struct db_conn *c, const struct doc_coll *coll, struct slice id, struct err *e);
+/* Adds a violation for each unique field of the draft that another document has; of `before` (may
+ * be NULL) what did not change is passed over. */
+bool rows_unique(struct db_conn *c, const struct doc_draft *d, const struct json *before,
+                 struct violations *to, struct err *e);
+
+/* ---- refs.c, refs_gone.c: what documents refer to ----------------------------------------------
+ */
+
+/* Adds a violation for each reference to what is not there for this subject. Those that `before`
+ * (may be NULL) has, too, are passed over. */
+bool refs_check(struct docs_writing *w, struct db_conn *c, const struct doc_draft *d,
+                const struct json *before, struct violations *to, struct err *e);
+/* For a document that comes back: what it refers to must be there, whoever may read it; what would
+ * have been cleared meanwhile is taken out of *own. */
+bool refs_refresh(struct docs_writing *w, struct db_conn *c, const struct doc_draft *d,
+                  const struct json **own, struct violations *to, struct err *e);
+/* Keeps dais_refs what the document says; before NULL: it had none. */
+bool refs_store(struct docs_writing *w, struct db_conn *c, const struct doc_draft *d,
+                const struct json *before, struct err *e);
+bool refs_forget(struct db_conn *c, const struct doc_coll *from, struct slice id, struct err *e);
+/* A document goes, for good or not, and with it what its references' owners said should. */
+bool refs_gone(struct docs_writing *w, struct doc_change *ch, struct db_conn *c,
+               const struct doc_row *row, bool is_final, struct err *e);
+/* The own fields without references that are in `gone` (keys as refs_key makes them). */
+const struct json *refs_without(const struct doc_coll *c, const struct json *own,
+                                const struct map *gone, struct arena *a, struct err *e);
+struct slice refs_key(const struct doc_coll *c, struct slice id, struct arena *a);
+
 /* ---- change_*.c: one change ------------------------------------------------------------------ */
 
-/* What is worked out before the writer has it, and again on what it read. */
+/* What is worked out before the writer has it. */
 struct doc_plan {
-    const struct query *rows; /* what the rule leaves them */
-    struct doc_meta meta;
-    struct buf body, shown; /* of the new text; freed with the arena */
-    struct slice *keys;     /* of coll->fields, in order */
+    const struct query *rules[ACTION_COUNT]; /* NULL: nobody may, or it is not asked for */
+    struct slice now;
+    const struct json *own;  /* of a whole body: its fields without dais's */
+    struct doc_draft *draft; /* of a document that may be new */
+    bool is_checked;         /* own is what the schema wants, whatever was there before */
 };
 /* The JSON array of problem+json's "errors". */
 struct slice violations_json(const struct violations *v, struct arena *a);
+void violations_add(struct violations *v, struct slice pointer, const char *code,
+                    const char *message);
+/* False with them in ch->details and the first in e, if there are any. */
+bool violations_none(const struct violations *v, enum err_code code, struct doc_change *ch,
+                     struct err *e);
+
+/* May this document be seen, changed...? The tree is needed only by a rule that looks at it. */
+bool change_may(const struct doc_plan *p, enum action action, const struct json *doc);
+/* Is the version what the request says it must be? `row` NULL: there is none. */
+bool change_matches(struct doc_change *ch, const struct doc_row *row, struct arena *a,
+                    struct err *e);
+/* What the document's own fields are to be: of put and the patches. Pure. */
+const struct json *change_next(const struct doc_change *ch, const struct json *before,
+                               struct arena *a, struct err *e);
+
 bool change_plan(struct docs_writing *w, struct doc_change *ch, struct err *e);
-bool change_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
-bool change_finish(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
+bool create_plan(struct docs_writing *w, struct doc_change *ch, struct err *e);
+bool patch_plan(struct docs_writing *w, struct doc_change *ch, struct err *e);
+bool create_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
+bool read_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
+bool update_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
+bool remove_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
+bool restore_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
+/* Answers with the draft's document, if its reader may see it. */
+bool change_done(struct docs_writing *w, struct doc_change *ch, struct doc_draft *d, struct err *e);
+
+/* ---- versions.c -------------------------------------------------------------------------------
+ */
+
+/* The body of an earlier version. DB_END: it is not kept. */
+enum db_step version_find(struct db_conn *c, const struct doc_coll *coll, struct slice id,
+                          int64_t version, int64_t present, struct arena *a, struct slice *ret,
+                          struct err *e);

@@ -15,21 +15,41 @@ static bool is_visible(const struct docs_reading *r, const struct query *rows,
     return true;
 }
 
-bool docs_get(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
-              struct doc *ret, struct err *e)
+bool docs_row(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
+              struct doc_row *ret, struct err *e)
 {
     const struct query *rows;
-    struct doc_row row;
     bool is_there = false;
     if (!authorize(r->who, &c->policy, ACTION_READ, r->arena, &rows, e))
         return false;
-    enum db_step step = doc_row_find(r->conn, c, id, false, r->arena, &row, e);
+    enum db_step step = doc_row_find(r->conn, c, id, false, r->arena, ret, e);
     if (step == DB_FAILED)
         return false;
-    if (step == DB_ROW && !row.deleted.len && !is_visible(r, rows, &row, &is_there, e))
+    if (step == DB_ROW && !ret->deleted.len && !is_visible(r, rows, ret, &is_there, e))
         return false;
-    if (!is_there)
-        return doc_not_found(c, id, e);
+    return is_there || doc_not_found(c, id, e);
+}
+
+bool docs_get(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
+              struct doc *ret, struct err *e)
+{
+    struct doc_row row;
+    if (!docs_row(r, c, id, &row, e))
+        return false;
     *ret = doc_of_row(&row);
+    return true;
+}
+
+bool read_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e)
+{
+    const struct docs_reading r = {.docs = w->docs, .conn = c, .arena = w->arena, .who = w->who};
+    struct doc_row row;
+    if (w->read_bytes > DOCS_READ_MAX)
+        return err_set(e, ERR_BODY_TOO_LARGE, "The documents to be read are larger than %u MB.",
+                       DOCS_READ_MAX >> 20);
+    if (!docs_row(&r, ch->coll, ch->id, &row, e) || !change_matches(ch, &row, w->arena, e))
+        return false;
+    ch->doc = doc_of_row(&row);
+    w->read_bytes += ch->doc.text.len;
     return true;
 }

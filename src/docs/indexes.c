@@ -3,14 +3,8 @@
 
 void index_where(const struct doc_index *index, bool is_sqlite, struct buf *to)
 {
-    for (size_t i = 0; index->is_unique && i < index->n_terms; i++) {
-        const struct doc_field *f = index->terms[i].field;
-        if (f->kind == FIELD_KEY) /* x'01' is null's key, x'ff' that of lists and objects */
-            buf_printf(to,
-                       is_sqlite ? " AND %s > x'01' AND %s < x'ff'"
-                                 : " AND %s > '\\x01'::bytea AND %s < '\\xff'::bytea",
-                       f->column, f->column);
-    }
+    for (size_t i = 0; index->is_unique && i < index->n_terms; i++)
+        rows_unique_where(index->terms[i].field, is_sqlite, to);
 }
 
 static void add_terms(const struct doc_index *index, struct buf *to)

@@ -1,6 +1,21 @@
 /* Rows of a collection's table: found by id, copied to an arena. */
 #include "docs/docs_impl.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#define LONG (64u << 10)
+
+struct slice doc_row_text(struct arena *a, struct slice text)
+{
+    if (text.len <= LONG)
+        return arena_dup(a, text);
+    char *own = mem_alloc(text.len);
+    memcpy(own, text.ptr, text.len);
+    arena_defer(a, free, own);
+    return (struct slice){own, text.len};
+}
+
 void doc_row_read(const struct db_stmt *s, struct arena *a, struct doc_row *ret)
 {
     *ret = (struct doc_row){
@@ -12,14 +27,16 @@ void doc_row_read(const struct db_stmt *s, struct arena *a, struct doc_row *ret)
         .author = arena_dup(a, db_text(s, ROW_AUTHOR)),
         .label = arena_dup(a, db_text(s, ROW_LABEL)),
         .deleted = arena_dup(a, db_text(s, ROW_DELETED)),
-        .body = arena_dup(a, db_text(s, ROW_BODY)),
-        .shown = arena_dup(a, db_text(s, ROW_SHOWN)),
+        .body = doc_row_text(a, db_text(s, ROW_BODY)),
+        .shown = doc_row_text(a, db_text(s, ROW_SHOWN)),
     };
 }
 
 enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct slice id,
                           bool is_locking, struct arena *a, struct doc_row *ret, struct err *e)
 {
+    if (!doc_id_is_good(id)) /* nor may every byte be asked for in a text */
+        return DB_END;
     struct db_stmt *s = db_prepare_text(c, is_locking ? coll->sql_lock : coll->sql_get, e);
     if (!s)
         return DB_FAILED;
@@ -61,7 +78,10 @@ const struct json *doc_row_json(const struct doc_row *row, struct arena *a, stru
 {
     static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct json_doc doc;
-    if (!json_parse(&doc, a, row->body, &deep, e)) {
+    doc_arena_grow(a, row->body.len);
+    if (!doc_parse(a, row->body, &deep, &doc, e)) {
+        if (e->code == ERR_BODY_TOO_LARGE)
+            return NULL;
         err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");
         return NULL;
     }

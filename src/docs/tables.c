@@ -279,6 +279,8 @@ static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
     buf_done(&marks);
     buf_done(&sets);
     arena_done(a);
+    if (!c->sql)
+        rows_make_sql(d, db, c);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */

@@ -55,35 +55,35 @@ bool doc_text(struct buf *to, const struct doc_meta *meta, const struct json *ow
     return fits(to, e);
 }
 
-/* What is left of hidden paths inside `value`, once `key` was taken: "a.b" is "b" inside a. */
-struct hiding {
-    const struct texts *hidden;
-    struct slice steps[16];
-    size_t depth;
-};
-
-static bool starts_with(struct slice path, const struct hiding *h, struct slice *ret_rest)
+static bool starts_with(struct slice path, const struct slice *steps, size_t n_steps,
+                        struct slice *ret_rest)
 {
     struct slice step;
-    for (size_t i = 0; i < h->depth; i++) {
-        if (!slice_cut(&path, '.', &step) || !slice_eq(step, h->steps[i]))
+    for (size_t i = 0; i < n_steps; i++) {
+        if (!slice_cut(&path, '.', &step) || !slice_eq(step, steps[i]))
             return false;
     }
     *ret_rest = path;
     return true;
 }
 
-/* 0: nothing here is hidden, 1: something inside is, 2: it is hidden itself */
-static int how_hidden(const struct hiding *h)
+int doc_path_hides(const struct doc_coll *c, const struct slice *steps, size_t n_steps)
 {
+    const struct texts *hidden = &c->conf->hidden;
     int worst = 0;
     struct slice rest;
-    for (size_t i = 0; i < h->hidden->n; i++) {
-        if (starts_with(h->hidden->items[i].s, h, &rest) && worst < 2)
+    for (size_t i = 0; i < hidden->n; i++) {
+        if (starts_with(hidden->items[i].s, steps, n_steps, &rest) && worst < 2)
             worst = rest.len ? 1 : 2;
     }
     return worst;
 }
+
+struct hiding {
+    const struct doc_coll *coll;
+    struct slice steps[16];
+    size_t depth;
+};
 
 /* As deep as hidden paths are, which is 16 at most. */
 static void write_shown(struct json_writer *w, const struct json *object, struct hiding *h)
@@ -93,7 +93,7 @@ static void write_shown(struct json_writer *w, const struct json *object, struct
         bool is_in = h->depth < sizeof h->steps / sizeof *h->steps;
         if (is_in)
             h->steps[h->depth++] = it.key;
-        int hidden = is_in ? how_hidden(h) : 0;
+        int hidden = is_in ? doc_path_hides(h->coll, h->steps, h->depth) : 0;
         if (hidden < 2)
             json_write_key(w, it.key);
         if (hidden == 1 && json_type(it.value) == JSON_OBJECT)
@@ -108,7 +108,7 @@ static void write_shown(struct json_writer *w, const struct json *object, struct
 bool doc_text_shown(struct buf *to, const struct doc_coll *c, const struct json *doc, struct err *e)
 {
     struct json_writer w;
-    struct hiding h = {.hidden = &c->conf->hidden};
+    struct hiding h = {.coll = c};
     json_writer_init(&w, to, 0);
     write_shown(&w, doc, &h);
     return fits(to, e);

@@ -2,8 +2,7 @@
  * is read here and not by list_next. */
 #include "wire/wire.h"
 
-/* Takes one etag, W/ and quotes included, and the comma behind it off the list. */
-static bool etag_next(struct slice *list, struct slice *ret)
+bool etag_next(struct slice *list, struct slice *ret)
 {
     *list = slice_trim(*list);
     while (slice_starts(*list, SLICE(",")))

@@ -274,6 +274,9 @@ enum range_kind {
 enum range_kind range_parse(struct slice value, uint64_t size, struct byte_range to[RANGES_MAX],
                             uint32_t *ret_n);
 
+/* Takes the next etag, W/ and quotes included, off the list; false: there is none, or it is
+ * malformed. */
+bool etag_next(struct slice *list, struct slice *ret);
 /* Does the If-None-Match (weak) or If-Match (strong) list name this etag (quotes and W/ included)?
  * "*" matches any. A malformed list matches up to the fault. */
 bool etag_match_weak(struct slice list, struct slice etag);
