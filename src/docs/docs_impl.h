@@ -43,7 +43,8 @@ struct doc_field {
     struct slice *steps;
     size_t n_steps;
     enum field_kind kind;
-    char column[12]; /* "k3", or "owner"; a key's is known once the tables are open */
+    char column[12];       /* "k3", or "owner"; a key's is known once the tables are open */
+    _Atomic bool is_ready; /* false: rows are still without it, and no reader may count on it */
 };
 
 struct doc_index {

@@ -2,11 +2,11 @@
 #include "docs/docs_impl.h"
 
 static const struct doc_field system_fields[] = {
-    {.path = SLICE_INIT("id"), .kind = FIELD_ID, .column = "id"},
-    {.path = SLICE_INIT("version"), .kind = FIELD_VERSION, .column = "version"},
-    {.path = SLICE_INIT("owner"), .kind = FIELD_OWNER, .column = "owner"},
-    {.path = SLICE_INIT("created"), .kind = FIELD_CREATED, .column = "created"},
-    {.path = SLICE_INIT("updated"), .kind = FIELD_UPDATED, .column = "updated"},
+    {.path = SLICE_INIT("id"), .kind = FIELD_ID, .column = "id", .is_ready = true},
+    {.path = SLICE_INIT("version"), .kind = FIELD_VERSION, .column = "version", .is_ready = true},
+    {.path = SLICE_INIT("owner"), .kind = FIELD_OWNER, .column = "owner", .is_ready = true},
+    {.path = SLICE_INIT("created"), .kind = FIELD_CREATED, .column = "created", .is_ready = true},
+    {.path = SLICE_INIT("updated"), .kind = FIELD_UPDATED, .column = "updated", .is_ready = true},
 };
 #define N_SYSTEM (sizeof system_fields / sizeof *system_fields)
 

@@ -134,6 +134,7 @@ static bool make_field(struct making *m, struct doc_coll *c, struct doc_field *f
     if (is_new && !ask(conn, &next_field, c->name, (struct slice){0}, &number, e))
         return false;
     snprintf(f->column, sizeof f->column, "k%lld", (long long)number);
+    atomic_store(&f->is_ready, true);
     if (!is_new)
         return true;
     struct slice sql =
