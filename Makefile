@@ -153,6 +153,7 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $(filter %.o,$^) $(LDFLAGS) $(LIB) $(LDLIBS) -lcmocka -o $@
 $(OUT)/tests/db/test_torture: $(OUT)/tests/db/shaky.o
 $(DB_TESTS:%=$(OUT)/tests/%): $(OUT)/tests/db/db_test.o
+$(OUT)/tests/docs/test_same_lists $(OUT)/tests/docs/test_lists: $(OUT)/tests/docs/docs_test.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
 FUZZ_MAIN := $(if $(filter fuzzer,$(MODE)),-fsanitize=fuzzer,$(OUT)/fuzz/replay.o)
@@ -161,7 +162,7 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
 -include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
-	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d
+	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/docs/docs_test.d
 
 # ---- set-up -----------------------------------------------------------------------------------
 deps: ## install what building needs (a no-op when it is there)

@@ -11,6 +11,7 @@ struct api *api_new(const struct api_options *o)
     a->manifest = o->manifest;
     a->docs = o->docs;
     a->router = router_new();
+    router_add(a->router, list_routes, n_list_routes);
     router_add(a->router, document_routes, n_document_routes);
     return a;
 }
@@ -61,7 +62,8 @@ enum enter api_enter(struct req *rq, struct docs_reading *r, struct err *e)
 {
     const struct api *a = rq->site;
     struct subject *who = arena_new(rq->arena, struct subject);
-    *r = (struct docs_reading){.docs = a->docs, .arena = rq->arena, .who = who};
+    *r = (struct docs_reading){
+        .docs = a->docs, .arena = rq->arena, .who = who, .is_on_loop = !rq->is_on_lane};
     if (!subject_of(rq, who, e))
         return REFUSED;
     if (rq->is_on_lane)
@@ -129,6 +131,7 @@ bool api_param(struct req *rq, const char *name, struct slice *ret, struct err *
 bool api_params_known(struct req *rq, const char *const *names, struct err *e)
 {
     struct slice rest = rq->query, name, value;
+    uint64_t seen = 0;
     while (query_next(&rest, &name, &value)) {
         size_t i = 0;
         while (names[i] && !slice_is(name, names[i]))
@@ -136,6 +139,9 @@ bool api_params_known(struct req *rq, const char *const *names, struct err *e)
         if (!names[i])
             return err_set(e, ERR_MALFORMED, "There is no parameter %.*s here.",
                            SLICE_ARGS(slice_first(name, 60)));
+        if (seen & 1ull << i)
+            return err_set(e, ERR_MALFORMED, "The parameter %s is there twice.", names[i]);
+        seen |= 1ull << i;
     }
     return true;
 }

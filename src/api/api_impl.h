@@ -14,6 +14,10 @@ struct api {
 
 extern const struct route document_routes[];
 extern const size_t n_document_routes;
+extern const struct route list_routes[];
+extern const size_t n_list_routes;
+
+bool api_list(struct req *rq, const struct doc_coll *c, struct err *e);
 
 /* ---- being in the database ------------------------------------------------------------------- */
 

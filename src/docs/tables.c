@@ -1,7 +1,7 @@
 /* Makes the tables what the manifest says: a table per collection, a column per field that an index
  * has, the indexes. Which column is which field is in the catalogue, so that the order of things
  * in a manifest means nothing. */
-#include "docs/docs_impl.h"
+#include "docs/list_impl.h"
 
 #include <stdio.h>
 
@@ -157,8 +157,9 @@ static void add_terms(struct making *m, const struct doc_index *index, struct bu
         if (index->is_unique && f->kind == FIELD_KEY)
             buf_printf(where, lite ? " AND %s > x'01'" : " AND %s > '\\x01'::bytea", f->column);
     }
+    /* The id goes the way of the last term, as it does in a list sorted by them. */
     if (!index->is_unique)
-        buf_add_str(to, "id");
+        buf_add_str(to, index->terms[index->n_terms - 1].is_descending ? "id DESC" : "id");
 }
 
 static bool make_index(struct making *m, struct doc_coll *c, struct doc_index *index,
@@ -256,6 +257,7 @@ static bool run_making(void *arg, struct db_conn *conn, struct err *e)
     arena_init(&m->arena, 16u << 20);
     for (size_t i = 0; fine && i < m->docs->n_colls; i++)
         fine = make_coll(m, &m->docs->colls[i], conn, e);
+    fine = fine && cursor_key_make(m->docs, conn, e);
     arena_done(&m->arena);
     return fine;
 }
