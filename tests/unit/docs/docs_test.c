@@ -22,7 +22,9 @@ void rig_start(struct rig *r, const char *manifest)
     assert_non_null(mkdtemp(r->folder));
     snprintf(r->path, sizeof r->path, "%s/app.db", r->folder);
     const char *url = getenv("DAIS_TEST_DATABASE");
-    r->schema = arena_printf(&r->a, "docs_test_%d_%d", (int)getpid(), rand());
+    r->schema = arena_printf(&r->a, "docs_test_%d_%s", (int)getpid(), r->folder + 15);
+    for (size_t i = 0; i < r->schema.len; i++)
+        ((char *)(uintptr_t)r->schema.ptr)[i] |= 0x20; /* lower case, as names of schemas are */
     r->options = (struct db_options){.url = slice_from(url),
                                      .path = r->path,
                                      .schema = r->schema,

@@ -88,6 +88,8 @@ static const char *const scalars[] = {"true",
 static const char *const others[] = {"null",         "[]",        "{}",    "[1,\"a\"]", "[null]",
                                      "[\"b\",true]", "{\"x\":1}", "[[1]]", "[0.1]"};
 
+static const char *const users[] = {"", "ann", "bob", "Zoe"};
+
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
 /* Around where keys are cut: alike for 215 to 275 bytes. */
@@ -168,8 +170,13 @@ static void add_path(struct buf *to)
 static void add_test(struct buf *to)
 {
     static const char *const ops[] = {"=", "=", "!=", ">", ">=", "<", "<=", "~", "!~", "?="};
-    unsigned kind = pick(12);
-    if (kind == 0) {
+    unsigned kind = pick(14);
+    if (kind == 12) {
+        buf_printf(to, "%s %s ", pick(2) ? "a" : "s", ops[pick(7)]);
+        add_long(to);
+    } else if (kind == 13) {
+        buf_printf(to, "owner %s '%s'", ops[pick(7)], users[pick(COUNT(users))]);
+    } else if (kind == 0) {
         add_path(to);
         buf_add_str(to, pick(2) ? " is null" : " is not null");
     } else if (kind == 1) {
@@ -365,7 +372,6 @@ static size_t from_env(const char *name, size_t usual)
 
 static int fill(void **unused)
 {
-    static const char *const users[] = {"", "ann", "bob", "Zoe"};
     struct slice texts[N_BATCH];
     struct docs_query q = {.limit = 1000};
     (void)unused;
@@ -382,7 +388,7 @@ static int fill(void **unused)
             texts[k] = arena_dup(&rig.a, buf_slice(&b));
             buf_done(&b);
         }
-        rig_be(&rig, users[i / N_BATCH % 4]);
+        rig_be(&rig, users[i / N_BATCH % COUNT(users)]);
         if (!rig_add(&rig, "c", texts, n))
             fail_msg("%s", err.msg);
     }
