@@ -156,6 +156,7 @@ $(OUT)/tests/db/test_torture: $(OUT)/tests/db/shaky.o
 $(DB_TESTS:%=$(OUT)/tests/%): $(OUT)/tests/db/db_test.o
 $(OUT)/tests/db/test_postgres $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg.o
 $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg_proxy.o
+$(OUT)/tests/docs/test_same_lists $(OUT)/tests/docs/test_lists: $(OUT)/tests/docs/docs_test.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
 FUZZ_MAIN := $(if $(filter fuzzer,$(MODE)),-fsanitize=fuzzer,$(OUT)/fuzz/replay.o)
@@ -164,7 +165,7 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
 -include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
-	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/db/pg.d $(OUT)/tests/db/pg_proxy.d
+	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/db/pg.d $(OUT)/tests/db/pg_proxy.d $(OUT)/tests/docs/docs_test.d
 
 # ---- set-up -----------------------------------------------------------------------------------
 deps: ## install what building needs (a no-op when it is there)

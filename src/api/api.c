@@ -14,6 +14,7 @@ struct api *api_new(const struct api_options *o)
     router_add(a->router, batch_routes, n_batch_routes);
     router_add(a->router, description_routes, n_description_routes);
     router_add(a->router, transfer_routes, n_transfer_routes);
+    router_add(a->router, list_routes, n_list_routes);
     router_add(a->router, document_routes, n_document_routes);
     router_add(a->router, change_routes, n_change_routes);
     router_add(a->router, version_routes, n_version_routes);
@@ -67,7 +68,8 @@ enum enter api_enter(struct req *rq, struct docs_reading *r, struct err *e)
 {
     const struct api *a = rq->site;
     struct subject *who = arena_new(rq->arena, struct subject);
-    *r = (struct docs_reading){.docs = a->docs, .arena = rq->arena, .who = who};
+    *r = (struct docs_reading){
+        .docs = a->docs, .arena = rq->arena, .who = who, .is_on_loop = !rq->is_on_lane};
     if (!subject_of(rq, who, e))
         return REFUSED;
     if (rq->is_on_lane)
@@ -135,6 +137,7 @@ bool api_param(struct req *rq, const char *name, struct slice *ret, struct err *
 bool api_params_known(struct req *rq, const char *const *names, struct err *e)
 {
     struct slice rest = rq->query, name, value;
+    uint64_t seen = 0;
     while (query_next(&rest, &name, &value)) {
         size_t i = 0;
         while (names[i] && !slice_is(name, names[i]))
@@ -142,6 +145,9 @@ bool api_params_known(struct req *rq, const char *const *names, struct err *e)
         if (!names[i])
             return err_set(e, ERR_MALFORMED, "There is no parameter %.*s here.",
                            SLICE_ARGS(slice_first(name, 60)));
+        if (seen & 1ull << i)
+            return err_set(e, ERR_MALFORMED, "The parameter %s is there twice.", names[i]);
+        seen |= 1ull << i;
     }
     return true;
 }

@@ -8,12 +8,15 @@ static bool get_document(struct req *rq, const struct doc_coll *c, struct err *e
     static const char *const params[] = {"fields", "expand", NULL};
     struct docs_reading r;
     struct doc doc;
-    if (!api_params_known(rq, params, e))
+    struct slice fields = {0}, expand = {0};
+    if (!api_params_known(rq, params, e) || !api_param(rq, "fields", &fields, e) ||
+        !api_param(rq, "expand", &expand, e))
         return false;
     enum enter entered = api_enter(rq, &r, e);
     if (entered != ENTERED)
         return entered == MOVED;
-    bool fine = docs_get(&r, c, req_param(rq, "id"), &doc, e);
+    bool fine =
+        docs_get(&r, c, req_param(rq, "id"), &doc, e) && docs_shape(&r, c, fields, expand, &doc, e);
     api_leave(rq, &r);
     return fine ? api_reply_doc(rq, 200, &doc) : api_failed(rq, e);
 }
@@ -27,7 +30,7 @@ static bool on_collection(struct req *rq, struct err *e)
         return false;
     if (rq->method == METHOD_POST)
         return api_create(rq, c, e);
-    return err_set(e, ERR_NOT_IMPLEMENTED, "Lists come next.");
+    return api_list(rq, c, e);
 }
 
 static bool on_document(struct req *rq, struct err *e)

@@ -80,14 +80,14 @@ static bool add_lines(struct export *x, const struct docs_page *page, struct are
 
 static bool read_page(struct export *x, struct docs_reading *r)
 {
-    struct docs_page page;
+    struct docs_page page = {0};
     struct slice after = {x->after, x->after_len};
     if (!docs_page(r, x->coll, x->filter, after, PAGE_DOCS, &page, &x->err))
         return false;
     x->is_last = page.is_last;
-    must(page.last.len <= sizeof x->after);
-    memcpy(x->after, page.last.ptr, page.last.len);
-    x->after_len = page.last.len;
+    must(page.next.len <= sizeof x->after);
+    memcpy(x->after, page.next.ptr, page.next.len);
+    x->after_len = page.next.len;
     return add_lines(x, &page, r->arena);
 }
 

@@ -44,10 +44,10 @@ static void compile_schema(struct compiling *x, struct doc_coll *c)
     if (!c->conf->schema.s.len)
         return;
     c->schema = schema_compile(&x->docs->arena, c->conf->schema.s, &loader, &e);
-    if (!c->schema)
-        report(x, c->conf->schema.pos, e.msg);
-    else
+    if (c->schema)
         c->is_closed = schema_properties(c->schema, &x->docs->arena, &c->known, &c->n_known);
+    else if (e.code != ERR_NOT_FOUND) /* a file that is missing was told of with the manifest */
+        report(x, c->conf->schema.pos, e.msg);
 }
 
 /* ---- fields and indexes ---------------------------------------------------------------------- */

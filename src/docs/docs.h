@@ -24,7 +24,8 @@
 #define DOC_BYTES_MAX  (8u << 20) /* of one document as it is stored */
 #define DOC_LIMIT      30         /* of a list, when it does not say */
 #define DOC_LIMIT_MAX  1000
-#define DOC_SCAN_MAX   100000 /* rows that a list or count without an index may look at */
+#define DOC_PAGE_BYTES (16u << 20) /* after so many a page of an export ends */
+#define DOC_SCAN_MAX   100000      /* rows that a list or count without an index may look at */
 #define DOCS_BATCH_MAX 100
 #define DOC_LABEL_MAX  200
 #define DOCS_READ_MAX  (32u << 20) /* of the documents that one writing reads */
@@ -73,6 +74,7 @@ struct docs_reading {
     struct db_conn *conn; /* the loop's, or one of a lane's */
     struct arena *arena;  /* what is returned lives here */
     const struct subject *who;
+    bool is_on_loop; /* nothing may take long: ERR_OVER_BUDGET means again, on a lane */
 };
 
 /* A document as it is sent. */
@@ -93,11 +95,14 @@ struct docs_query {
     bool wants_total; /* count=exact */
     bool is_trash;    /* trash=only */
 };
-/* Adds {"items":[…],"next":…} to `to`. ERR_OVER_BUDGET on a loop's connection: again on a lane. */
+/* Adds {"items":[…],"next":…,"total":…} to `to`. On a loop only what is sure to be short is done;
+ * else ERR_OVER_BUDGET. A page may have fewer items than its limit when they are large: `next` says
+ * whether there are more. */
 bool docs_list(const struct docs_reading *r, const struct doc_coll *c, const struct docs_query *q,
                struct buf *to, struct err *e);
-/* May this list run on a loop? Only what is sure to be short. */
-bool docs_list_is_short(const struct doc_coll *c, const struct docs_query *q);
+/* The parameters `fields` and `expand` for one document: its text is exchanged. */
+bool docs_shape(const struct docs_reading *r, const struct doc_coll *c, struct slice fields,
+                struct slice expand, struct doc *doc, struct err *e);
 
 struct docs_aggregate {
     struct slice fn, group, filter; /* "count,sum(n)", "status,year" */
@@ -114,12 +119,13 @@ bool docs_version(const struct docs_reading *r, const struct doc_coll *c, struct
 bool docs_diff(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
                int64_t version, int64_t to_version, struct buf *to, struct err *e);
 
-/* Page by page, for exports: documents after `after` in the order of their ids, up to `limit`; of
- * few that the filter leaves, a page may be short or empty without being the last. */
+/* Page by page, for exports: documents after `after` in the order of their ids, up to `limit`, or
+ * fewer when they are large or few among many. In the arena, which needs room for DOC_PAGE_BYTES.
+ */
 struct docs_page {
     struct doc *items;
     size_t n;
-    struct slice last; /* the next page's `after`: rows may have been looked at in vain */
+    struct slice next; /* what `after` is for the next page; there may be no item in this one */
     bool is_last;
 };
 bool docs_page(const struct docs_reading *r, const struct doc_coll *c, struct slice filter,

@@ -36,7 +36,8 @@ enum field_kind {
     FIELD_VERSION,
     FIELD_OWNER,
     FIELD_CREATED,
-    FIELD_UPDATED
+    FIELD_UPDATED,
+    FIELD_DELETED /* nobody can name it: the trash is sorted by it */
 };
 
 struct doc_field {

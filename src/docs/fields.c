@@ -28,9 +28,7 @@ const struct json *doc_field_value(const struct doc_field *f, const struct json 
 {
     if (f->kind != FIELD_KEY)
         return json_find(doc, f->path);
-    for (size_t i = 0; i < f->n_steps; i++)
-        doc = json_find(doc, f->steps[i]);
-    return doc;
+    return query_walk(doc, f->steps, f->n_steps);
 }
 
 static bool is_path(const struct doc_field *f, const struct slice *steps, size_t n)

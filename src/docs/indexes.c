@@ -16,8 +16,9 @@ static void add_terms(const struct doc_index *index, struct buf *to)
                    index->terms[i].is_descending ? " DESC" : "");
         buf_add_str(to, i + 1 < index->n_terms || !index->is_unique ? ", " : "");
     }
+    /* The id goes the way of the last term, as it does in a list sorted by them. */
     if (!index->is_unique)
-        buf_add_str(to, "id");
+        buf_add_str(to, index->terms[index->n_terms - 1].is_descending ? "id DESC" : "id");
 }
 
 struct slice index_text(const struct doc_coll *c, const struct doc_index *index, int64_t number,

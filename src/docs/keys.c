@@ -13,7 +13,7 @@ void doc_key(struct buf *to, const struct json *value)
         return;
     }
     size_t n = to->len - start;
-    if (n <= KEY_MAX || to->full)
+    if (n < KEY_MAX || to->full) /* a whole one of KEY_MAX could be made up to equal a cut one */
         return;
     unsigned char digest[SHA256_LEN];
     sha256_of((struct slice){to->data + start, n}, digest);

@@ -205,6 +205,9 @@ static void bind_term(struct db_stmt *s, int at, const struct doc_draft *d,
     case FIELD_UPDATED:
         db_bind_text(s, at, d->meta.updated);
         break;
+    case FIELD_DELETED: /* nothing unique can name it */
+        must(false);
+        break;
     }
 }
 

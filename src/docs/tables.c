@@ -1,6 +1,7 @@
 /* Makes the tables what the manifest says: a table per collection, a column per field that an index
  * has, the indexes. Which column is which field is in the catalogue, so that the order of things
  * in a manifest means nothing. */
+#include "docs/list_impl.h"
 #include "docs/tables_impl.h"
 
 #include "journal/journal.h"
@@ -313,6 +314,7 @@ static bool run_making(void *arg, struct db_conn *conn, struct err *e)
     bool fine = wait_for_turn(m, conn, e);
     for (size_t i = 0; fine && i < m->docs->n_colls; i++)
         fine = make_coll(m, &m->docs->colls[i], conn, e);
+    fine = fine && cursor_key_make(m->docs, conn, e);
     arena_done(&m->arena);
     return fine;
 }

@@ -88,6 +88,8 @@ struct query_context {
     const struct json *now;  /* a string */
 };
 
+/* The value of a path below a root; NULL when there is none. An array's step is an index. */
+const struct json *query_walk(const struct json *root, const struct slice *steps, size_t n);
 bool query_matches(const struct query *q, const struct json *doc, const struct query_context *c);
 
 /* The same query with the context filled in and what no longer depends on a document decided: it

@@ -43,10 +43,10 @@ struct walk {
     struct json name; /* of {} */
 };
 
-void walk_init(struct walk *w, const struct path *path, size_t first, size_t end,
+void check_walk_init(struct walk *w, const struct path *path, size_t first, size_t end,
                const struct json *from);
-const struct json *walk_next(struct walk *w); /* NULL: there are no more */
-/* The pointer of what walk_next() gave last, below `from`. */
+const struct json *check_walk_next(struct walk *w); /* NULL: there are no more */
+/* The pointer of what check_walk_next() gave last, below `from`. */
 void walk_point(const struct walk *w, struct buf *pointer);
 /* The only value of a path of names; NULL when there is none. */
 const struct json *path_find(const struct path *path, const struct json *from);

@@ -104,8 +104,8 @@ static void gather_keys(struct run *r, const struct json *from, size_t shared, s
     const struct json *list;
     struct slice key;
     struct walk w;
-    walk_init(&w, &r->check->list, shared, r->check->list.n, from);
-    while ((list = walk_next(&w))) {
+    check_walk_init(&w, &r->check->list, shared, r->check->list.n, from);
+    while ((list = check_walk_next(&w))) {
         if (json_type(list) != JSON_ARRAY)
             continue;
         json_each (it, list) {
@@ -136,8 +136,8 @@ static void check_refs_below(struct run *r, const struct json *from, size_t shar
     struct walk w;
     map_init(&keys);
     gather_keys(r, from, shared, &keys);
-    walk_init(&w, &r->check->refs, shared, r->check->refs.n, from);
-    while ((v = walk_next(&w))) {
+    check_walk_init(&w, &r->check->refs, shared, r->check->refs.n, from);
+    while ((v = check_walk_next(&w))) {
         struct arena_mark mark = arena_mark(scratch(r));
         bool is_known =
             json_type(v) == JSON_NULL || (key_bytes(scratch(r), v, &key) && map_find(&keys, key));
@@ -158,8 +158,8 @@ static void check_refs(struct run *r, const struct json *doc)
     size_t shared = shared_steps(&r->check->refs, &r->check->list);
     const struct json *from;
     struct walk w;
-    walk_init(&w, &r->check->refs, 0, shared, doc);
-    while ((from = walk_next(&w))) {
+    check_walk_init(&w, &r->check->refs, 0, shared, doc);
+    while ((from = check_walk_next(&w))) {
         struct arena_mark mark = arena_mark(scratch(r));
         size_t depth = r->c->pointer.len;
         walk_point(&w, &r->c->pointer);
@@ -198,8 +198,8 @@ static uint32_t count_refs(struct run *r, const struct json *list)
     uint32_t n = 0;
     struct walk w;
     json_each (it, list) {
-        walk_init(&w, &r->check->refs, 0, r->check->refs.n, it.value);
-        while (walk_next(&w))
+        check_walk_init(&w, &r->check->refs, 0, r->check->refs.n, it.value);
+        while (check_walk_next(&w))
             n++;
     }
     return n;
@@ -211,8 +211,8 @@ static void add_edges(struct run *r, struct graph *g, const struct map *keys,
     const struct json *v;
     struct slice key;
     struct walk w;
-    walk_init(&w, &r->check->refs, 0, r->check->refs.n, item);
-    for (uint32_t nth = 0; (v = walk_next(&w)); nth++) {
+    check_walk_init(&w, &r->check->refs, 0, r->check->refs.n, item);
+    for (uint32_t nth = 0; (v = check_walk_next(&w)); nth++) {
         void *to = key_bytes(scratch(r), v, &key) ? map_find(keys, key) : NULL;
         if (to)
             g->edges[g->n_edges++] = (struct edge){(uint32_t)index_of(to), nth};
@@ -264,9 +264,9 @@ static void tell_circle(struct run *r, const struct graph *g, uint32_t from, str
     struct arena_mark mark = arena_mark(scratch(r));
     size_t depth = r->c->pointer.len;
     struct walk w;
-    walk_init(&w, &r->check->refs, 0, r->check->refs.n, g->nodes[from].item);
+    check_walk_init(&w, &r->check->refs, 0, r->check->refs.n, g->nodes[from].item);
     for (uint32_t i = 0; i <= edge.nth; i++)
-        must(walk_next(&w));
+        must(check_walk_next(&w));
     json_pointer_add_index(&r->c->pointer, from);
     walk_point(&w, &r->c->pointer);
     tell(r->c, "acyclic", "leads back to where it came from: %.*s",
@@ -323,8 +323,8 @@ static void check_lists(struct run *r, const struct json *doc)
 {
     const struct json *list;
     struct walk w;
-    walk_init(&w, &r->check->list, 0, r->check->list.n, doc);
-    while ((list = walk_next(&w))) {
+    check_walk_init(&w, &r->check->list, 0, r->check->list.n, doc);
+    while ((list = check_walk_next(&w))) {
         struct arena_mark mark = arena_mark(scratch(r));
         size_t depth = r->c->pointer.len;
         walk_point(&w, &r->c->pointer);

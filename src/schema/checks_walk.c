@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-void walk_init(struct walk *w, const struct path *path, size_t first, size_t end,
-               const struct json *from)
+void check_walk_init(struct walk *w, const struct path *path, size_t first, size_t end,
+                     const struct json *from)
 {
     w->path = path;
     w->from = from;
@@ -51,7 +51,7 @@ static const struct json *step_back(struct walk *w, size_t *i)
     return NULL;
 }
 
-const struct json *walk_next(struct walk *w)
+const struct json *check_walk_next(struct walk *w)
 {
     size_t i = w->has_begun ? w->end : w->first;
     const struct json *v = w->has_begun ? step_back(w, &i) : w->from;

@@ -1,0 +1,199 @@
+/* Cursors: the place of a list's last item, as text that only the same list takes back.
+ *
+ *   base64url( 16 bytes that vouch for the rest, then for each term of the sort its length in two
+ *   bytes and its key, then the id )
+ *
+ * Whoever has the cursor has seen the item, so nothing in it is secret; but it goes into a
+ * statement as a place, so nobody may make one up: SHA-256 with a key of the database over the
+ * list's name, sort, filter, search and place. */
+#include "base/base64.h"
+#include "base/random.h"
+#include "base/sha256.h"
+#include "docs/list_impl.h"
+
+#include <string.h>
+
+#define VOUCHED    16
+#define CURSOR_MAX 8192 /* of text */
+
+/* ---- the key --------------------------------------------------------------------------------- */
+
+static const struct sql keep_key = {
+    "INSERT INTO dais_meta (name, value) VALUES ('cursor_key', ?) ON CONFLICT DO NOTHING", NULL};
+static const struct sql read_key = {"SELECT value FROM dais_meta WHERE name = 'cursor_key'", NULL};
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool from_hex(struct slice text, unsigned char to[VOUCHED])
+{
+    if (text.len != 2 * VOUCHED)
+        return false;
+    for (size_t i = 0; i < VOUCHED; i++) {
+        int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        to[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+/* Another process may have been first: what is in the row counts. */
+bool cursor_key_make(struct docs *d, struct db_conn *c, struct err *e)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char fresh[VOUCHED];
+    char text[2 * VOUCHED];
+    random_bytes(fresh, sizeof fresh);
+    for (size_t i = 0; i < sizeof fresh; i++) {
+        text[2 * i] = digits[fresh[i] >> 4];
+        text[2 * i + 1] = digits[fresh[i] & 15];
+    }
+    struct db_stmt *s = db_prepare(c, &keep_key, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, (struct slice){text, sizeof text});
+    if (!db_run(s, NULL, e) || !(s = db_prepare(c, &read_key, e)))
+        return false;
+    enum db_step step = db_step(s, e);
+    bool is_good = step == DB_ROW && from_hex(db_text(s, 0), d->cursor_key);
+    db_reset(s);
+    return is_good || step == DB_FAILED ? is_good
+                                        : err_set(e, ERR_IO, "The key of cursors is damaged.");
+}
+
+/* ---- vouching -------------------------------------------------------------------------------- */
+
+static void add_part(struct sha256 *h, struct slice part)
+{
+    uint64_t len = part.len;
+    sha256_add(h, (struct slice){(const char *)&len, sizeof len});
+    sha256_add(h, part);
+}
+
+static struct slice bytes_of(const unsigned char *bytes, size_t n)
+{
+    return (struct slice){(const char *)bytes, n};
+}
+
+/* Twice, so that nobody can go on from what they have seen. */
+static void vouch(const struct doc_coll *c, const struct docs_query *q, struct slice payload,
+                  unsigned char to[SHA256_LEN])
+{
+    struct slice key = bytes_of(c->docs->cursor_key, sizeof c->docs->cursor_key);
+    unsigned char inner[SHA256_LEN];
+    struct sha256 h;
+    sha256_init(&h);
+    sha256_add(&h, key);
+    add_part(&h, c->name);
+    add_part(&h, q->sort);
+    add_part(&h, q->filter);
+    add_part(&h, q->search);
+    add_part(&h, q->is_trash ? SLICE("trash") : SLICE(""));
+    add_part(&h, payload);
+    sha256_end(&h, inner);
+    sha256_init(&h);
+    sha256_add(&h, key);
+    sha256_add(&h, bytes_of(inner, sizeof inner));
+    sha256_end(&h, to);
+}
+
+/* In the same time wherever they differ. */
+static bool is_same(const char *a, const unsigned char *b, size_t n)
+{
+    unsigned differ = 0;
+    for (size_t i = 0; i < n; i++)
+        differ |= (unsigned)((unsigned char)a[i] ^ b[i]);
+    return differ == 0;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+void cursor_add(struct buf *to, const struct doc_coll *c, const struct docs_query *q,
+                const struct order *o, const struct place *p)
+{
+    unsigned char digest[SHA256_LEN];
+    struct buf b;
+    buf_init(&b, CURSOR_MAX);
+    for (size_t i = 0; i < VOUCHED; i++)
+        buf_add_char(&b, 0);
+    for (size_t i = 0; i < o->n; i++) {
+        buf_add_char(&b, (char)(p->keys[i].len >> 8));
+        buf_add_char(&b, (char)p->keys[i].len);
+        buf_add(&b, p->keys[i]);
+    }
+    buf_add(&b, p->id);
+    must(!b.full);
+    vouch(c, q, slice_skip(buf_slice(&b), VOUCHED), digest);
+    memcpy(b.data, digest, VOUCHED);
+    base64_add(to, buf_slice(&b), BASE64_URL);
+    buf_done(&b);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static int base64_digit(char c)
+{
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '-'             ? 62
+           : c == '_'             ? 63
+                                  : -1;
+}
+
+/* What is over at the end must be nothing, so that a cursor has one spelling. */
+static bool decode(struct slice text, struct arena *a, struct slice *ret)
+{
+    char *to = arena_alloc(a, text.len);
+    unsigned bits = 0;
+    int n_bits = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        int digit = base64_digit(text.ptr[i]);
+        if (digit < 0)
+            return false;
+        bits = (bits << 6 | (unsigned)digit) & 0xffff;
+        n_bits += 6;
+        if (n_bits >= 8) {
+            n_bits -= 8;
+            to[n++] = (char)(bits >> n_bits);
+        }
+    }
+    *ret = (struct slice){to, n};
+    return n_bits < 6 && !(bits & ((1u << n_bits) - 1));
+}
+
+static bool split(struct place *to, struct slice rest, const struct order *o)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        if (rest.len < 2)
+            return false;
+        size_t n = (size_t)((unsigned char)rest.ptr[0] << 8 | (unsigned char)rest.ptr[1]);
+        rest = slice_skip(rest, 2);
+        if (rest.len < n)
+            return false;
+        to->keys[i] = slice_first(rest, n);
+        rest = slice_skip(rest, n);
+    }
+    to->id = rest;
+    return doc_id_is_good(rest);
+}
+
+bool cursor_read(struct place *to, struct arena *a, const struct doc_coll *c,
+                 const struct docs_query *q, const struct order *o, struct err *e)
+{
+    unsigned char digest[SHA256_LEN];
+    struct slice bytes;
+    if (q->after.len <= CURSOR_MAX && decode(q->after, a, &bytes) && bytes.len > VOUCHED) {
+        vouch(c, q, slice_skip(bytes, VOUCHED), digest);
+        if (is_same(bytes.ptr, digest, VOUCHED) && split(to, slice_skip(bytes, VOUCHED), o))
+            return true;
+    }
+    return err_set(
+        e, ERR_MALFORMED,
+        "after: this is not where this list goes on. Take `next` of the page before as it"
+        " is, with the same filter, sort and search; leave `after` out to begin anew.");
+}
