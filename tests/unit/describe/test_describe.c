@@ -458,7 +458,7 @@ static void mistakes_have_a_place(void **state)
         {"{}", "{ owner: true, checks: [\"unique_keys(b, 'key')\"] }", NULL},
         {"{}", "{ owner: true, checks: [\"nope(b)\"] }", "the check `nope(b)` is wrong: "},
         {"{\"properties\":{\"title\":true}}", "{ owner: true, refs: { x: cs } }", "`refs`"},
-        {"{\"properties\":{\"a\":{\"properties\":{\"bc\":true}}}}",
+        {"{\"properties\":{\"a\":{\"additionalProperties\":false,\"properties\":{\"bc\":true}}}}",
          "{ owner: true, indexes: [a.bd] }", "the field `bd`"},
         {"{\"properties\":{\"title\":true}}", "{ owner: true, hidden: [owner] }",
          "`owner` is in every document"},
