@@ -195,7 +195,7 @@ static void write_parameters(struct openapi *o, const struct collection *c, unsi
     json_write_key(o->w, SLICE("parameters"));
     json_write_array(o->w);
     for (unsigned i = 0; i < N_PARAMETERS; i++) {
-        if ((set & (1u << i)) && i == AT_EXPAND)
+        if (c && (set & (1u << i)) && i == AT_EXPAND)
             write_expand(o->w, c);
         else if (set & (1u << i))
             put_ref(o->w, "parameters", component(o->b->a, i));
