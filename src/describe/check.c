@@ -1,11 +1,12 @@
 /* What can be wrong between a manifest and its schemas, at the place in the manifest.
  *
- * A check of a collection is a row of `checks`; each adds its problems and none stops another.
- * Rules of documents beyond their schema (`checks:`) get a row here once they are read. */
+ * A check of a collection is a row of `checks`; each adds its problems and none stops another. */
 #include "base/nearest.h"
 #include "describe/describe_impl.h"
+#include "schema/checks.h"
 
-#define STEPS_MAX 200 /* schemas looked at for one name */
+#define SET_MAX         200 /* schemas looked at for the nearest name */
+#define FIELD_STEPS_MAX 16
 
 struct check {
     struct arena *a;
@@ -20,7 +21,7 @@ struct check {
 /* ---- names that a schema knows ------------------------------------------------------------------
  * All schemas that apply to one value: what a path of fields leads to. */
 struct set {
-    const struct json *items[STEPS_MAX];
+    const struct json *items[SET_MAX];
     size_t n;
 };
 
@@ -30,7 +31,7 @@ static void set_add(struct set *s, const struct json *v)
         if (s->items[i] == v)
             return;
     }
-    if (v && s->n < STEPS_MAX)
+    if (v && s->n < SET_MAX)
         s->items[s->n++] = v;
 }
 
@@ -56,20 +57,6 @@ static void set_spread(const struct check *k, struct set *s)
 static bool is_false(const struct json *v)
 {
     return json_type(v) == JSON_BOOL && !json_bool(v);
-}
-
-/* Nothing is said of its fields, or it has some that nobody can know. */
-static bool is_open(const struct set *s)
-{
-    bool names_some = false, has_patterns = false, is_closed = false;
-    for (size_t i = 0; i < s->n; i++) {
-        const struct json *v = s->items[i];
-        const struct json *more = json_find(v, SLICE("additionalProperties"));
-        names_some |= json_len(json_find(v, SLICE("properties"))) > 0;
-        has_patterns |= json_find(v, SLICE("patternProperties")) || json_type(more) == JSON_OBJECT;
-        is_closed |= is_false(more) || is_false(json_find(v, SLICE("unevaluatedProperties")));
-    }
-    return has_patterns || (!names_some && !is_closed);
 }
 
 static bool is_index(struct slice name)
@@ -122,30 +109,33 @@ static void unknown_field(struct check *k, const char *key, const struct text *f
                SLICE_ARGS(name), SLICE_ARGS(k->c->schema.s));
 }
 
+/* What a filter could not name, an index could not have. Tells of the first step that leads
+ * nowhere. */
 static void need_field(struct check *k, const char *key, const struct text *field)
 {
-    struct set now = {.n = 0};
+    struct slice steps[FIELD_STEPS_MAX], rest = field->s;
     struct schema_place place;
-    struct slice rest = field->s, name;
-    bool is_top = true;
+    struct set now = {.n = 0};
+    size_t n = 0, known = 0;
     if (!k->schema)
         return;
     if (rest.len && rest.ptr[0] == '-')
         rest = slice_skip(rest, 1);
+    while (n < FIELD_STEPS_MAX && slice_cut(&rest, '.', &steps[n]))
+        n++;
+    if (n == 0 || (n == 1 && is_own_field(steps[0])) || schema_has_path(k->schema, steps, n))
+        return;
+    while (schema_has_path(k->schema, steps, known + 1))
+        known++;
     set_add(&now, schema_json(k->schema, &place));
-    while (slice_cut(&rest, '.', &name)) {
+    set_spread(k, &now);
+    for (size_t i = 0; i < known; i++) {
         struct set next = {.n = 0};
-        set_spread(k, &now);
-        step(&now, name, &next);
-        if (is_top && is_own_field(name) && !rest.len)
-            return;
-        if (!next.n && !is_open(&now))
-            unknown_field(k, key, field, &now, is_top, name);
-        if (!next.n)
-            return;
+        step(&now, steps[i], &next);
+        set_spread(k, &next);
         now = next;
-        is_top = false;
     }
+    unknown_field(k, key, field, &now, known == 0, steps[known]);
 }
 
 static void need_fields(struct check *k, const char *key, const struct texts *fields)
@@ -222,8 +212,21 @@ static void check_rules(struct check *k)
                      SLICE_ARGS(k->c->name.s));
 }
 
+/* Rules beyond the schema; one that names a misspelt field would never fail. */
+static void check_checks(struct check *k)
+{
+    for (size_t i = 0; i < k->c->checks.n; i++) {
+        const struct text *text = &k->c->checks.items[i];
+        struct err e = {0};
+        const struct doc_check *check = doc_check_parse(k->a, text->s, &e);
+        if (!check || (k->schema && !doc_check_fits(check, k->schema, &e)))
+            report(k, text->pos, "the check `%.*s` is wrong: %s",
+                   (int)(text->s.len < 80 ? text->s.len : 80), text->s.ptr, e.msg);
+    }
+}
+
 static void (*const checks[])(struct check *k) = {check_object, check_own_fields, check_fields,
-                                                  check_hidden, check_rules};
+                                                  check_hidden, check_checks,     check_rules};
 
 /* ---- all of them --------------------------------------------------------------------------------
  */

@@ -29,7 +29,9 @@
     X(PURGE, "purge", "query", "{\"type\":\"boolean\",\"default\":false}",                         \
       "For good, not into the trash.")                                                             \
     X(FORMAT, "format", "query", "{\"enum\":[\"jsonl\",\"csv\"],\"default\":\"jsonl\"}",           \
-      "A JSON document per line, or CSV.")                                                         \
+      "A JSON document per line, or CSV with the columns `fields`.")                               \
+    X(MODE, "mode", "query", "{\"enum\":[\"create\",\"replace\"],\"default\":\"create\"}",         \
+      "Whether a document whose id is taken is refused, or replaces that one.")                    \
     X(FN, "fn", "query", TEXT, "What to compute: count,sum(n),avg(n),min(n),max(n).")              \
     X(GROUP, "group", "query", TEXT, "Fields whose values make a group, separated by commas.")     \
     X(TO, "to", "query", NUMBER, "The version to compare with.")                                   \
@@ -101,9 +103,9 @@ static const struct call calls[] = {
     {"/aggregate", "get", "aggregate", true, "Counts, sums and the like of groups.", 0,
      P(FN) | P(GROUP) | P(FILTER), TAKES_NONE, GIVES_GROUPS, "200", NULL, ALWAYS},
     {"/export", "get", "export", true, "All that a filter lets through, streamed.", 0,
-     P(FORMAT) | P(FILTER) | P(SORT) | P(FIELDS), TAKES_NONE, GIVES_LINES, "200", NULL, ALWAYS},
+     P(FORMAT) | P(FILTER) | P(FIELDS), TAKES_NONE, GIVES_LINES, "200", NULL, ALWAYS},
     {"/import", "post", "import", true, "Create many documents, streamed.", 0,
-     P(FORMAT) | P(IDEMPOTENCY_KEY), TAKES_LINES, GIVES_COUNT, "200", NULL,
+     P(MODE), TAKES_LINES, GIVES_COUNT, "200", NULL,
      ALWAYS " 409" BODY},
     {"/schema", "get", "getSchemaOf", false, "The JSON Schema of a document as read.", 0, 0,
      TAKES_NONE, GIVES_SCHEMA, "200", NULL, ALWAYS},
@@ -193,7 +195,7 @@ static void write_parameters(struct openapi *o, const struct collection *c, unsi
     json_write_key(o->w, SLICE("parameters"));
     json_write_array(o->w);
     for (unsigned i = 0; i < N_PARAMETERS; i++) {
-        if ((set & (1u << i)) && i == AT_EXPAND)
+        if (c && (set & (1u << i)) && i == AT_EXPAND)
             write_expand(o->w, c);
         else if (set & (1u << i))
             put_ref(o->w, "parameters", component(o->b->a, i));
@@ -213,10 +215,11 @@ static void write_content(struct json_writer *w, const char *type, struct slice 
     json_write_object_end(w);
 }
 
-static void write_lines(struct json_writer *w)
+static void write_lines(struct json_writer *w, bool with_csv)
 {
-    write_content(w, "application/x-ndjson", SLICE("{\"type\":\"string\"}"));
-    write_content(w, "text/csv", SLICE("{\"type\":\"string\"}"));
+    write_content(w, "application/jsonl", SLICE("{\"type\":\"string\"}"));
+    if (with_csv)
+        write_content(w, "text/csv", SLICE("{\"type\":\"string\"}"));
 }
 
 static void write_body(struct json_writer *w, const struct described *d, enum body body)
@@ -236,7 +239,7 @@ static void write_body(struct json_writer *w, const struct described *d, enum bo
         write_content(w, "application/json-patch+json", SLICE("JsonPatch"));
     }
     if (body == TAKES_LINES)
-        write_lines(w);
+        write_lines(w, false);
     json_write_object_end(w);
     json_write_object_end(w);
 }
@@ -255,7 +258,11 @@ static const struct {
                       "{\"type\":\"object\",\"required\":[\"items\"],\"properties\":{\"items\":{"
                       "\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}"},
     [GIVES_LINES] = {"The documents, one after the other.", NULL, NULL},
-    [GIVES_COUNT] = {"What was imported.", "application/json", "{\"type\":\"object\"}"},
+    [GIVES_COUNT] = {"What was imported, and which lines were refused.", "application/json",
+                     "{\"type\":\"object\",\"required\":[\"created\",\"replaced\",\"failed\","
+                     "\"errors\"],\"properties\":{\"created\":{\"type\":\"integer\"},\"replaced\":{"
+                     "\"type\":\"integer\"},\"failed\":{\"type\":\"integer\"},\"errors\":{\"type\":"
+                     "\"array\",\"items\":{\"type\":\"object\"}}}}"},
     [GIVES_SCHEMA] = {"JSON Schema 2020-12.", "application/schema+json", "{\"type\":\"object\"}"},
 };
 
@@ -293,7 +300,7 @@ static void write_success(struct openapi *o, const struct described *d, const st
         json_write_key(w, SLICE("content"));
         json_write_object(w);
         if (call->answer == GIVES_LINES)
-            write_lines(w);
+            write_lines(w, true);
         else
             write_content(w, answers[call->answer].type, part);
         json_write_object_end(w);

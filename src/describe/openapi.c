@@ -279,13 +279,13 @@ static void write_tags(struct json_writer *w, const struct manifest *m)
     json_write_array_end(w);
 }
 
-static void write_half(struct openapi *o, void (*write)(struct openapi *o), struct buf *to)
+static void write_half(struct bundle *b, void (*write)(struct openapi *o), struct buf *to)
 {
     struct json_writer w;
+    struct openapi o = {.b = b, .w = &w, .m = b->src->manifest};
     buf_init(to, TEXT_MAX);
     json_writer_init(&w, to, 0);
-    o->w = &w;
-    write(o);
+    write(&o);
     json_writer_done(&w);
 }
 
@@ -297,9 +297,8 @@ bool describe_openapi(struct arena *a, const struct describe_source *src, struct
     struct bundle *b = bundle_new(a, src, NULL, SLICE(SCHEMAS), e);
     if (!b)
         return false;
-    struct openapi o = {.b = b, .m = src->manifest};
-    write_half(&o, write_paths, &paths);
-    write_half(&o, write_components, &components);
+    write_half(b, write_paths, &paths);
+    write_half(b, write_components, &components);
     bool is_full = paths.full || components.full;
     if (!is_full) {
         json_writer_init(&w, to, 0);

@@ -139,7 +139,7 @@ static bool add_step(struct parser *p, struct path *to, enum step_kind kind, str
 
 static bool read_path(struct parser *p, struct path *to)
 {
-    struct slice name;
+    struct slice name = SLICE("");
     size_t at = p->next;
     to->steps = arena_alloc(p->a, (CHECK_STEPS_MAX + 1) * sizeof *to->steps);
     to->column = column_of(p, at);
