@@ -55,7 +55,9 @@ enum pg_trouble pg_fail(const PGresult *r, unsigned read_ms, struct err *e)
     const char *code = pq.PQresultErrorField(r, PG_DIAG_SQLSTATE);
     const char *text = pq.PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
     const char *severity = pq.PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
-    const struct row *row = find(code ? code : "08000"); /* libpq itself, not the server */
+    if (!code)
+        code = "08000"; /* libpq itself, not the server */
+    const struct row *row = find(code);
     enum pg_trouble trouble = row ? row->trouble : PG_FAILED;
     if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
         trouble = PG_LOST;
