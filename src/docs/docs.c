@@ -279,6 +279,11 @@ void docs_leave(struct docs *d)
     db_slot_leave(d->slot);
 }
 
+void docs_leave_quietly(struct docs *d)
+{
+    db_slot_leave_quietly(d->slot);
+}
+
 struct db *docs_db(const struct docs *d)
 {
     return atomic_load(&d->db);

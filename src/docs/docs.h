@@ -58,6 +58,7 @@ bool doc_coll_shows(const struct doc_coll *c, struct slice name);
 bool docs_enter(struct docs *d);
 bool docs_open(struct docs *d, struct err *e);
 void docs_leave(struct docs *d);
+void docs_leave_quietly(struct docs *d);  /* who only looked after it */
 struct db *docs_db(const struct docs *d); /* between enter and leave */
 
 /* Work on the tables that is done bit by bit while the app serves: new columns are filled, indexes

@@ -58,6 +58,7 @@ struct doc_index {
     bool is_by_owner;         /* the owner comes first: whoever lists, lists their own */
     _Atomic bool is_ready;    /* false: being built, and no list may count on it */
     _Atomic bool is_violated; /* unique, and documents of before are not: changes look themselves */
+    _Atomic bool wants_try;   /* is_violated: documents may have been mended */
     struct slice spec;        /* "owner,status,-updated": what the catalogue knows it by */
     struct pos pos;
 };
