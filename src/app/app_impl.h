@@ -109,8 +109,11 @@ void identity_open(struct host *h, struct app *app, struct identity_source *give
 void databases_check(struct host *h, struct problems *p);
 void database_attach(struct host *h, struct app *app, struct life *life);
 void databases_close(struct life *l); /* after the loops */
-bool databases_any(struct life *l);   /* any thread */
-void databases_tidy(struct life *l);  /* closes unused ones; blocks */
+/* For a command: reads beside a server. NULL with *ret_there false: there is none yet. */
+struct db *database_open_to_read(struct host *h, const struct app *app, bool *ret_there,
+                                 struct err *e);
+bool databases_any(struct life *l);  /* any thread */
+void databases_tidy(struct life *l); /* closes unused ones; blocks */
 bool databases_are_postgres(const struct host *h);
 /* Members of a JSON object; false: one does not answer. Blocks. */
 bool databases_check_ready(const struct host *h, struct buf *to);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define IDLE_MS  60000
 #define OPEN_MAX 64 /* at once */
@@ -57,23 +58,44 @@ static void make_folders(struct arena *a, struct slice file)
     }
 }
 
+static void set_options(struct host *h, const struct app *app, struct arena *a,
+                        struct db_options *ret)
+{
+    struct slice url = settings_get(&h->settings, SET_DATABASE_URL);
+    *ret = (struct db_options){.migrations = docs_migrations};
+    if (is_postgres(url)) {
+        ret->url = arena_dup(a, url);
+        ret->schema = arena_dup(a, app->manifest->slug.s);
+    } else {
+        ret->path = file_of(h, app, a).ptr;
+    }
+}
+
 static struct database *database_new(struct host *h, const struct app *app, struct life *life)
 {
     struct database *d = mem_new(struct database);
-    struct slice url = settings_get(&h->settings, SET_DATABASE_URL);
     arena_init(&d->arena, 1u << 20);
     d->slug = arena_dup(&d->arena, app->manifest->slug.s);
-    d->options = (struct db_options){.loops = life->loops, .migrations = docs_migrations};
-    if (is_postgres(url)) {
-        d->options.url = arena_dup(&d->arena, url);
-        d->options.schema = d->slug;
-    } else {
-        struct slice file = file_of(h, app, &d->arena);
-        make_folders(&d->arena, file);
-        d->options.path = file.ptr;
-    }
+    set_options(h, app, &d->arena, &d->options);
+    d->options.loops = life->loops;
+    if (d->options.path)
+        make_folders(&d->arena, slice_from(d->options.path));
     d->slot = db_slot_new(&d->options);
     return d;
+}
+
+struct db *database_open_to_read(struct host *h, const struct app *app, bool *ret_there,
+                                 struct err *e)
+{
+    struct db_options options;
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    set_options(h, app, &a, &options);
+    options.is_reader = true;
+    *ret_there = !options.path || access(options.path, F_OK) == 0;
+    struct db *db = *ret_there ? db_open(&options, e) : NULL;
+    arena_done(&a);
+    return db;
 }
 
 void database_attach(struct host *h, struct app *app, struct life *life)
