@@ -27,5 +27,9 @@ bool app_build(const struct app_options *options, bool only_missing, struct err 
  * can be served as it is, by anybody, from a read-only file system. */
 bool app_release(const struct app_options *options, struct err *e);
 
+/* Prints which stored documents the manifests do not take. The exit code: 0, 10 for some, or why
+ * they could not be read. */
+int app_check_stored(const struct app_options *options, bool is_json);
+
 /* Where the running server of these folders can be reached: its control socket's path. */
 bool app_control_path(const struct app_options *options, char *to, size_t n, struct err *e);

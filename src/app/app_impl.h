@@ -9,6 +9,8 @@
 #include "manifest/manifest.h"
 #include "web/web.h"
 
+#include <pthread.h>
+
 /* ---- a host: all apps of one reading of the manifests ------------------------------------------
  */
 
@@ -107,6 +109,20 @@ void identity_open(struct host *h, struct app *app, struct identity_source *give
 void databases_check(struct host *h, struct problems *p);
 void database_attach(struct host *h, struct app *app, struct life *life);
 void databases_close(struct life *l); /* after the loops */
+/* For a command: reads beside a server. NULL with *ret_there false: there is none yet. */
+struct db *database_open_to_read(struct host *h, const struct app *app, bool *ret_there,
+                                 struct err *e);
+bool databases_any(struct life *l);  /* any thread */
+void databases_tidy(struct life *l); /* closes unused ones; blocks */
+bool databases_are_postgres(const struct host *h);
+/* Members of a JSON object; false: one does not answer. Blocks. */
+bool databases_check_ready(const struct host *h, struct buf *to);
+void databases_metrics(struct life *l, struct buf *out); /* from a worker */
+
+/* keeper.c: loop 0, once a second: work on the tables of apps, closing databases that nobody uses.
+ */
+void keeper_start(struct life *l);
+void keeper_stop(struct life *l); /* after the lanes */
 
 /* tokens.c: a key for each app that asks for {jwt}; reads or makes the secret. */
 bool tokens_open(struct host *h, struct err *e);
@@ -137,7 +153,9 @@ struct life {
     int lock_fd;
     int64_t started_ms;
     struct list backends;  /* all that run: backend_rows */
-    struct list databases; /* all there ever were; the thread that opens a host */
+    struct list databases; /* all there ever were */
+    pthread_mutex_t databases_lock;
+    struct keeper *keeper;
     struct reload *reload; /* the one under way; loop 0 */
     struct list asks;      /* for one, which wait */
     unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */

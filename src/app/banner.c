@@ -92,6 +92,21 @@ static void print_backends(const struct host *h)
     }
 }
 
+static void print_database(const struct host *h)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < h->n_apps; i++)
+        n += h->apps[i].docs != NULL;
+    if (!n)
+        printf("  database         none: no app here keeps documents\n");
+    else if (databases_are_postgres(h))
+        printf("  database         Postgres, as DATABASE_URL says; a schema for each app\n");
+    else if (settings_get(&h->settings, SET_DATABASE_URL).len)
+        printf("  database         SQLite, the file that DATABASE_URL names\n");
+    else
+        printf("  database         SQLite, a file for each app; DATABASE_URL names a Postgres\n");
+}
+
 void banner_print(const struct life *l, const struct host *h)
 {
     struct arena a;
@@ -100,7 +115,7 @@ void banner_print(const struct life *l, const struct host *h)
     arena_done(&a);
     printf("\n  reachable from   %s\n", reach(l));
     printf("  data             %s\n", h->data_dir);
-    printf("  database         none: no app here keeps documents\n");
+    print_database(h);
     printf("  storage          none: no app here keeps files\n");
     print_backends(h);
     printf("  live reload      %s\n",

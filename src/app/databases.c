@@ -1,9 +1,14 @@
 /* Where each app's database is; the same one for every reading of its manifest. */
 #include "app/app_impl.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define IDLE_MS  60000
+#define OPEN_MAX 64 /* at once */
 
 struct database {
     struct list link;
@@ -53,35 +58,93 @@ static void make_folders(struct arena *a, struct slice file)
     }
 }
 
+static void set_options(struct host *h, const struct app *app, struct arena *a,
+                        struct db_options *ret)
+{
+    struct slice url = settings_get(&h->settings, SET_DATABASE_URL);
+    *ret = (struct db_options){.migrations = docs_migrations};
+    if (is_postgres(url)) {
+        ret->url = arena_dup(a, url);
+        ret->schema = arena_dup(a, app->manifest->slug.s);
+    } else {
+        ret->path = file_of(h, app, a).ptr;
+    }
+}
+
 static struct database *database_new(struct host *h, const struct app *app, struct life *life)
 {
     struct database *d = mem_new(struct database);
-    struct slice url = settings_get(&h->settings, SET_DATABASE_URL);
     arena_init(&d->arena, 1u << 20);
     d->slug = arena_dup(&d->arena, app->manifest->slug.s);
-    d->options = (struct db_options){.loops = life->loops, .migrations = docs_migrations};
-    if (is_postgres(url)) {
-        d->options.url = arena_dup(&d->arena, url);
-        d->options.schema = d->slug;
-    } else {
-        struct slice file = file_of(h, app, &d->arena);
-        make_folders(&d->arena, file);
-        d->options.path = file.ptr;
-    }
+    set_options(h, app, &d->arena, &d->options);
+    d->options.loops = life->loops;
+    if (d->options.path)
+        make_folders(&d->arena, slice_from(d->options.path));
     d->slot = db_slot_new(&d->options);
-    list_add(&life->databases, &d->link);
     return d;
+}
+
+struct db *database_open_to_read(struct host *h, const struct app *app, bool *ret_there,
+                                 struct err *e)
+{
+    struct db_options options;
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    set_options(h, app, &a, &options);
+    options.is_reader = true;
+    *ret_there = !options.path || access(options.path, F_OK) == 0;
+    struct db *db = *ret_there ? db_open(&options, e) : NULL;
+    arena_done(&a);
+    return db;
 }
 
 void database_attach(struct host *h, struct app *app, struct life *life)
 {
     struct database *found = NULL;
+    pthread_mutex_lock(&life->databases_lock);
     list_each (link, &life->databases) {
         struct database *d = container_of(link, struct database, link);
         if (slice_eq(d->slug, app->manifest->slug.s))
             found = d;
     }
-    docs_attach(app->docs, (found ? found : database_new(h, app, life))->slot);
+    if (!found) {
+        found = database_new(h, app, life);
+        list_add(&life->databases, &found->link);
+    }
+    pthread_mutex_unlock(&life->databases_lock);
+    docs_attach(app->docs, found->slot);
+}
+
+/* They are never removed while the server lives, so a copy of the list holds. */
+static struct db_slot **slots_of(struct life *l, size_t *ret_n)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&l->databases_lock);
+    list_each (link, &l->databases)
+        n++;
+    struct db_slot **slots = mem_alloc((n + 1) * sizeof *slots);
+    n = 0;
+    list_each (link, &l->databases)
+        slots[n++] = container_of(link, struct database, link)->slot;
+    pthread_mutex_unlock(&l->databases_lock);
+    *ret_n = n;
+    return slots;
+}
+
+bool databases_any(struct life *l)
+{
+    pthread_mutex_lock(&l->databases_lock);
+    bool any = !list_is_empty(&l->databases);
+    pthread_mutex_unlock(&l->databases_lock);
+    return any;
+}
+
+void databases_tidy(struct life *l)
+{
+    size_t n;
+    struct db_slot **slots = slots_of(l, &n);
+    db_slots_tidy(slots, n, IDLE_MS, OPEN_MAX);
+    free(slots);
 }
 
 void databases_close(struct life *l)
@@ -92,4 +155,99 @@ void databases_close(struct life *l)
         arena_done(&d->arena);
         free(d);
     }
+}
+
+/* ---- what is told of them -------------------------------------------------------------------- */
+
+bool databases_are_postgres(const struct host *h)
+{
+    return is_postgres(settings_get(&h->settings, SET_DATABASE_URL));
+}
+
+/* One that nobody uses is not opened for this, unless it is a server elsewhere: whether that is
+ * there is what a balancer asks before it sends the first request. */
+static const char *check(const struct host *h, struct docs *d)
+{
+    struct err e;
+    if (!docs_enter(d)) {
+        if (!databases_are_postgres(h))
+            return "idle";
+        if (!docs_open(d, &e))
+            return "failing";
+    }
+    bool fine = db_ping(docs_db(d), &e);
+    docs_leave_quietly(d);
+    return fine ? "ready" : "failing";
+}
+
+bool databases_check_ready(const struct host *h, struct buf *to)
+{
+    bool is_ready = true;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        if (!h->apps[i].docs)
+            continue;
+        const char *state = check(h, h->apps[i].docs);
+        is_ready &= state[0] != 'f';
+        buf_printf(to, "%s\"database:%.*s\":\"%s\"", to->len ? "," : "",
+                   SLICE_ARGS(h->apps[i].manifest->slug.s), state);
+    }
+    return is_ready;
+}
+
+/* ---- figures --------------------------------------------------------------------------------- */
+
+/*         name                                     type       help */
+#define FIGURE_MAP(X)                                                                             \
+    X("dais_database_open", "gauge", "Is it open? It closes when nobody asks.", is_open)          \
+    X("dais_database_writes_total", "counter", "Changes answered since it was opened.", writes)   \
+    X("dais_database_failed_total", "counter", "Of them, refused or failed.", failed)             \
+    X("dais_database_commits_total", "counter", "Waits for the disk that changes shared.",        \
+      commits)                                                                                    \
+    X("dais_database_commit_microseconds_total", "counter", "Time that commits took.", commit_us) \
+    X("dais_database_redone_total", "counter", "Changes run again alone.", redone)                \
+    X("dais_database_checkpoints_total", "counter", "Copies of the log into the file.",           \
+      checkpoints)                                                                                \
+    X("dais_database_log_bytes", "gauge", "Size of the log.", wal_bytes)                          \
+    X("dais_database_waiting", "gauge", "Changes that wait for the writer.", waiting)             \
+    X("dais_database_readers", "gauge", "Connections that read.", readers)
+struct figures {
+#define X(name, type, help, member) uint64_t member;
+    FIGURE_MAP(X)
+#undef X
+};
+
+static struct figures figures_of(const struct database *d)
+{
+    struct db_stats s = {0};
+    struct db *db = db_slot_enter(d->slot);
+    if (db) {
+        db_stats(db, &s);
+        db_slot_leave_quietly(d->slot);
+    }
+    return (struct figures){db != NULL, s.writes,      s.failed,    s.commits, s.commit_ns / 1000,
+                            s.redone,   s.checkpoints, s.wal_bytes, s.waiting, s.readers};
+}
+
+void databases_metrics(struct life *l, struct buf *out)
+{
+    static const struct {
+        const char *name, *type, *help;
+        size_t at;
+    } rows[] = {
+#define X(name, type, help, member) {name, type, help, offsetof(struct figures, member)},
+        FIGURE_MAP(X)
+#undef X
+    };
+    pthread_mutex_lock(&l->databases_lock);
+    for (size_t i = 0; !list_is_empty(&l->databases) && i < sizeof rows / sizeof *rows; i++) {
+        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", rows[i].name, rows[i].help, rows[i].name,
+                   rows[i].type);
+        list_each (link, &l->databases) {
+            const struct database *d = container_of(link, struct database, link);
+            struct figures f = figures_of(d);
+            buf_printf(out, "%s{app=\"%.*s\"} %llu\n", rows[i].name, SLICE_ARGS(d->slug),
+                       *(unsigned long long *)((char *)&f + rows[i].at));
+        }
+    }
+    pthread_mutex_unlock(&l->databases_lock);
 }

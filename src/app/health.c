@@ -58,15 +58,27 @@ static bool check_backends(const struct host *h, struct buf *to)
     return ready;
 }
 
+static bool has_databases(const struct host *h)
+{
+    bool has = false;
+    for (size_t i = 0; i < h->n_apps; i++)
+        has |= h->apps[i].docs != NULL;
+    return has;
+}
+
 static bool readyz(struct req *rq, struct err *e)
 {
+    const struct host *h = container_of(rq->service, struct host, service);
     struct buf text;
     if (!must_be_local(rq, e))
         return false;
     if (atomic_load(&life_of(rq)->is_draining))
         return err_set(e, ERR_UNAVAILABLE, "The server is stopping.");
+    if (has_databases(h) && !rq->is_on_lane)
+        return req_move(rq, RUN_SLOW);
     buf_init(&text, 64u << 10);
-    bool ready = check_backends(container_of(rq->service, struct host, service), &text);
+    bool ready = check_backends(h, &text);
+    ready &= databases_check_ready(h, &text);
     struct slice body =
         arena_printf(rq->arena, "{\"ready\":%s,\"checks\":{%.*s}}", ready ? "true" : "false",
                      (int)text.len, text.len ? text.data : "");

@@ -248,6 +248,7 @@ static void serve(struct life *l)
             listener_start(l->listeners[n], loops_get(l->loops, i));
     }
     host_start(l->host);
+    keeper_start(l);
     banner_print(l, l->host);
     systemd_tell("READY=1", READY_S);
     loops_run(l->loops);
@@ -265,6 +266,7 @@ static void close_all(struct life *l)
     }
     if (l->loops)
         lanes_stop(l->loops);
+    keeper_stop(l);
     databases_close(l);
     life_reload_end(l);
     if (l->server)
@@ -312,6 +314,7 @@ int app_serve(const struct app_options *options)
     list_init(&l.backends);
     list_init(&l.asks);
     list_init(&l.databases);
+    pthread_mutex_init(&l.databases_lock, NULL);
     l.n_passed = n_passed;
     systemd_meet();
     if (options->dev && !app_build(options, true, &e)) {

@@ -121,6 +121,7 @@ void metrics_text(struct life *l, struct arena *a, struct buf *out)
     one(out, "dais_sent_bytes_total", "counter", "Bytes written to clients.", s.bytes_sent);
     lane_rows(out, l->loops);
     backends_metrics(l, out);
+    databases_metrics(l, out);
     turns(out, l->loops);
     one(out, "dais_reloads_total", "counter", "Reloads that took effect.",
         atomic_load(&l->reloads));

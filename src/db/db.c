@@ -53,6 +53,7 @@ static struct db *db_new(const struct db_options *o)
 {
     struct db *db = mem_new(struct db);
     db->loops = o->loops;
+    db->is_reader = o->is_reader;
     db->busy_ms = o->busy_ms ? o->busy_ms : BUSY_MS;
     db->read_ms = o->read_ms ? o->read_ms : READ_MS;
     db->cache_kb = o->cache_kb ? o->cache_kb : CACHE_KB;

@@ -67,6 +67,11 @@ void db_slot_leave(struct db_slot *s)
     atomic_fetch_sub(&s->users, 1);
 }
 
+void db_slot_leave_quietly(struct db_slot *s)
+{
+    atomic_fetch_sub(&s->users, 1);
+}
+
 uint64_t db_slot_times(const struct db_slot *s)
 {
     return atomic_load(&s->times);
@@ -93,6 +98,37 @@ bool db_slot_is_open(const struct db_slot *s)
 int64_t db_slot_idle_ms(const struct db_slot *s)
 {
     return atomic_load(&s->users) == 0 ? clock_mono_ms() - atomic_load(&s->left_ms) : -1;
+}
+
+static struct db_slot *longest_unused(struct db_slot *const *slots, size_t n, size_t *ret_open)
+{
+    struct db_slot *found = NULL;
+    int64_t longest = -1;
+    *ret_open = 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t idle = db_slot_idle_ms(slots[i]);
+        *ret_open += db_slot_is_open(slots[i]);
+        if (idle > longest) {
+            longest = idle;
+            found = slots[i];
+        }
+    }
+    return found;
+}
+
+void db_slots_tidy(struct db_slot *const *slots, size_t n, int64_t idle_ms, size_t max_open)
+{
+    size_t open;
+    for (size_t i = 0; i < n; i++) {
+        if (db_slot_idle_ms(slots[i]) >= idle_ms)
+            db_slot_close_idle(slots[i], idle_ms);
+    }
+    for (size_t tries = 0; tries < n; tries++) { /* one may be taken just now */
+        struct db_slot *s = longest_unused(slots, n, &open);
+        if (open <= max_open || !s)
+            return;
+        db_slot_close_idle(s, 0);
+    }
 }
 
 uint64_t db_slot_join(struct db_slot *s)

@@ -17,6 +17,8 @@ struct db *db_slot_enter(struct db_slot *s);
 /* Opens it if need be, and enters. Blocks: on a lane, or before the loops run. */
 struct db *db_slot_open(struct db_slot *s, struct err *e);
 void db_slot_leave(struct db_slot *s);
+/* The same for who only looked: it is no use that keeps the database open. */
+void db_slot_leave_quietly(struct db_slot *s);
 /* Raised each time it is opened: what was prepared in an earlier one may have to be looked at. */
 uint64_t db_slot_times(const struct db_slot *s);
 /* Closes it if nobody is in it and nobody was for idle_ms. Blocks, as db_slot_open. */
@@ -24,6 +26,10 @@ void db_slot_close_idle(struct db_slot *s, int64_t idle_ms);
 /* For how long nobody was in it; -1: it is closed, or somebody is. */
 int64_t db_slot_idle_ms(const struct db_slot *s);
 bool db_slot_is_open(const struct db_slot *s);
+
+/* Closes those that are unused for idle_ms, and of more than max_open those that were unused the
+ * longest. Blocks. */
+void db_slots_tidy(struct db_slot *const *slots, size_t n, int64_t idle_ms, size_t max_open);
 
 /* Readings: those who use the database one after the other, each with its own idea of what a row
  * holds. The number of a new one. */

@@ -256,6 +256,7 @@ static bool make_tables(struct docs *d, struct db *db, struct err *e)
     if (!docs_make_tables(d, db, e))
         return false;
     atomic_store(&d->db, db);
+    docs_load_seeds(d, db);
     atomic_store(&d->tend_ms, clock_mono_ms());
     atomic_store(&d->open_for, db_slot_times(d->slot));
     return true;
@@ -277,6 +278,11 @@ bool docs_open(struct docs *d, struct err *e)
 void docs_leave(struct docs *d)
 {
     db_slot_leave(d->slot);
+}
+
+void docs_leave_quietly(struct docs *d)
+{
+    db_slot_leave_quietly(d->slot);
 }
 
 struct db *docs_db(const struct docs *d)

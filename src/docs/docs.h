@@ -59,7 +59,29 @@ bool doc_coll_shows(const struct doc_coll *c, struct slice name);
 bool docs_enter(struct docs *d);
 bool docs_open(struct docs *d, struct err *e);
 void docs_leave(struct docs *d);
+void docs_leave_quietly(struct docs *d);  /* who only looked after it */
 struct db *docs_db(const struct docs *d); /* between enter and leave */
+
+/* Seeds of the app's folder that could not be loaded, as problems. Not on a loop that serves. */
+void docs_check_seeds(struct docs *d, struct problems *p);
+
+#define DOCS_FINDINGS_MAX 100 /* documents of a collection that are told with their ids */
+struct docs_finding {
+    struct slice collection, id, pointer, message;
+};
+struct docs_verdict {
+    struct slice collection;
+    uint64_t documents, broken; /* the trash is not looked at */
+};
+struct docs_hearer {
+    void (*finding)(void *user, const struct docs_finding *f);
+    void (*verdict)(void *user, const struct docs_verdict *v); /* of each collection */
+    void (*left)(void *user, struct slice name);               /* documents without a collection */
+    void *user;
+};
+/* Which stored documents does the manifest not take: schema, checks, unique, references? Reads
+ * only, also beside a server. False: it could not be read. Blocks. */
+bool docs_verify(struct docs *d, struct db *db, const struct docs_hearer *to, struct err *e);
 
 /* Work on the tables that is done bit by bit while the app serves: new columns are filled, indexes
  * built, the trash emptied. Blocks for one bit of it; on a lane, in the database. */

@@ -59,6 +59,7 @@ struct doc_index {
     bool is_by_owner;         /* the owner comes first: whoever lists, lists their own */
     _Atomic bool is_ready;    /* false: being built, and no list may count on it */
     _Atomic bool is_violated; /* unique, and documents of before are not: changes look themselves */
+    _Atomic bool wants_try;   /* is_violated: documents may have been mended */
     struct slice spec;        /* "owner,status,-updated": what the catalogue knows it by */
     struct pos pos;
 };
@@ -194,6 +195,8 @@ bool doc_not_found(const struct doc_coll *c, struct slice id, struct err *e);
 
 /* Tables, columns and indexes of every collection; fills in columns, readiness and SQL. Blocks. */
 bool docs_make_tables(struct docs *d, struct db *db, struct err *e);
+/* Loads what was not loaded yet; the log says what is wrong with it, and the app serves without. */
+void docs_load_seeds(struct docs *d, struct db *db);
 /* At the end of a change: a reading with other columns has taken over meanwhile. */
 bool docs_is_present(const struct docs *d, struct err *e);
 

@@ -97,6 +97,33 @@ static bool build(struct docs *d, struct building *b, struct arena *a, struct er
     return create(d, b, false, a, e) && set_state(d, b, STATE_VIOLATED, e);
 }
 
+/* Are there still some with the same key? Reads the index that is there in its place. */
+static bool find_double(struct docs *d, const struct building *b, struct db_conn *conn,
+                        struct arena *a, bool *ret, struct err *e)
+{
+    struct buf terms, where;
+    buf_init(&terms, 4096);
+    buf_init(&where, 4096);
+    for (size_t i = 0; i < b->index->n_terms; i++)
+        buf_printf(&terms, "%s%s", i ? ", " : "", b->index->terms[i].field->column);
+    for (size_t i = 0; i < b->index->n_terms; i++)
+        buf_printf(&where, " AND %s IS NOT NULL", b->index->terms[i].field->column);
+    index_where(b->index, db_is_sqlite(docs_db(d)), &where);
+    struct slice text = arena_printf(
+        a,
+        "SELECT 1 FROM c_%.*s WHERE deleted IS NULL%.*s GROUP BY %.*s HAVING count(*) > 1 LIMIT 1",
+        SLICE_ARGS(b->coll->name), SLICE_ARGS(buf_slice(&where)), SLICE_ARGS(buf_slice(&terms)));
+    buf_done(&terms);
+    buf_done(&where);
+    struct db_stmt *s = db_prepare_text(conn, text, e);
+    if (!s)
+        return false;
+    enum db_step step = db_step(s, e);
+    *ret = step == DB_ROW;
+    db_reset(s);
+    return step != DB_FAILED;
+}
+
 bool index_build(struct docs *d, struct doc_coll *c, struct doc_index *index, struct err *e)
 {
     struct building b = {.coll = c, .index = index};
@@ -104,14 +131,17 @@ bool index_build(struct docs *d, struct doc_coll *c, struct doc_index *index, st
     struct db_conn *conn = db_conn_take(docs_db(d), e);
     if (!conn)
         return false;
-    bool fine = look(conn, &b, e); /* another server may have built it meanwhile */
-    db_conn_give(conn);
+    bool is_double = false, fine = look(conn, &b, e); /* another server may have built it */
     arena_init(&a, 1u << 20);
-    if (fine && b.number && b.state == STATE_BUILDING)
+    if (fine && b.state == STATE_VIOLATED)
+        fine = find_double(d, &b, conn, &a, &is_double, e);
+    db_conn_give(conn);
+    if (fine && b.number && b.state != STATE_READY && !is_double)
         fine = build(d, &b, &a, e);
     arena_done(&a);
     if (!fine)
         return false;
+    atomic_store(&index->wants_try, false);
     atomic_store(&index->is_violated, b.state == STATE_VIOLATED);
     atomic_store(&index->is_ready, b.state == STATE_READY);
     return true;

@@ -147,6 +147,7 @@ static bool make_index(struct making *m, struct doc_coll *c, struct doc_index *i
             return false;
     }
     atomic_store(&index->is_violated, state == STATE_VIOLATED);
+    atomic_store(&index->wants_try, state == STATE_VIOLATED);
     atomic_store(&index->is_ready, state == STATE_READY);
     return true;
 }

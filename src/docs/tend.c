@@ -12,7 +12,8 @@ static bool can_be_built(const struct doc_index *index)
         if (!atomic_load(&index->terms[i].field->is_ready))
             return false;
     }
-    return !atomic_load(&index->is_ready) && !atomic_load(&index->is_violated);
+    return !atomic_load(&index->is_ready) &&
+           (!atomic_load(&index->is_violated) || atomic_load(&index->wants_try));
 }
 
 static enum tended tend_rows(struct docs *d, struct doc_coll *c, struct err *e)
@@ -32,6 +33,12 @@ static enum tended tend_indexes(struct docs *d, struct doc_coll *c, struct err *
     return TENDED_NOTHING;
 }
 
+static void try_violated_again(struct doc_coll *c)
+{
+    for (size_t i = 0; i < c->n_indexes; i++)
+        atomic_store(&c->indexes[i].wants_try, atomic_load(&c->indexes[i].is_violated));
+}
+
 /* Once after each opening, then daily. */
 static enum tended tend_trash(struct docs *d, struct doc_coll *c, struct err *e)
 {
@@ -41,8 +48,11 @@ static enum tended tend_trash(struct docs *d, struct doc_coll *c, struct err *e)
         return TENDED_NOTHING;
     if (!prune_some(d, c, clock_wall_ms(), &is_done, e))
         return TENDED_BADLY;
-    if (is_done)
+    if (is_done) {
+        if (last)
+            try_violated_again(c);
         atomic_store(&c->pruned_ms, now);
+    }
     return TENDED_SOME;
 }
 
