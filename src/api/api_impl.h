@@ -30,8 +30,6 @@ bool api_failed(struct req *rq, struct err *e);
 
 /* The collection that the path names. NULL: ERR_NOT_FOUND. */
 const struct doc_coll *api_coll(const struct req *rq, struct err *e);
-/* The body as JSON. NULL with e. */
-const struct json *api_body(struct req *rq, struct err *e);
 /* One parameter of the query; absent leaves *ret. False: it is there twice, or badly escaped. */
 bool api_param(struct req *rq, const char *name, struct slice *ret, struct err *e);
 /* No parameter but these (ending in NULL), so that a typing error is not an unfiltered list. */

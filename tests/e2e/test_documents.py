@@ -39,7 +39,7 @@ def fixture_db(request, tmp_path_factory):
 
 @pytest.fixture(name="title")
 def fixture_title(request):
-    return request.node.name[:40]
+    return f"{abs(hash(request.node.name))} {request.node.name}"[:39]
 
 
 def own(document):
