@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define N_SYSTEM      5
-#define ARENA_TIMES   10         /* of a document's bytes: its trees */
+#define ARENA_TIMES   24         /* of a document's bytes: its trees */
 #define ARENA_RESERVE (1u << 20) /* for what is small */
 
 void doc_arena_grow(struct arena *a, size_t n_bytes)

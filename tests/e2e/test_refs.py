@@ -11,7 +11,10 @@ auth: {{ signup: open }}
 collections:
   sources: {{ owner: true, rules: {{ read: "owner = @user.id || public = true" }} }}
   charts: {{ refs: {{ source: sources, more.sources: sources }}, {ANYBODY} }}
-  books: {{ versions: 9, {ANYBODY}, refs: {{ by: {{ to: authors, on_delete: clear }}, in.lists: {{ to: authors, on_delete: clear }} }} }}
+  books:
+    versions: 9
+    {ANYBODY}
+    refs: {{ by: {{ to: authors, on_delete: clear }}, in.lists: {{ to: authors, on_delete: clear }} }}
   needs: {{ schema: needs.json, {ANYBODY}, refs: {{ by: {{ to: authors, on_delete: clear }} }} }}
   authors: {{ {ANYBODY} }}
   nodes: {{ trash: 1d, {ANYBODY}, refs: {{ up: {{ to: nodes, on_delete: cascade }} }} }}
@@ -43,14 +46,16 @@ def test_only_to_what_is_there(db):
     source = new(db, "sources")
     chart = new(db, "charts", source=source, more={"sources": [source, source]})
     for bad, pointer in (({"source": ABSENT}, "/source"), ({"source": 1}, "/source"), ({"source": {}}, "/source"),
-                         ({"source": [source, ABSENT]}, "/source/1"), ({"source": "'"}, "/source"), ({"source": ""}, "/source"),
+                         ({"source": [source, ABSENT]}, "/source/1"), ({"source": "'"}, "/source"),
+                         ({"source": ""}, "/source"),
                          ({"more": {"sources": ABSENT}}, "/more/sources"), ({"source": [[source]]}, "/source/0"),
                          ({"source": chart}, "/source"), ({"source": "\u0000" * 20}, "/source")):
         assert problem(call(db, "POST", "/api/charts", bad), 422) == [(pointer, "reference")], bad
         assert problem(call(db, "PUT", f"/api/charts/{chart}", bad), 422) == [(pointer, "reference")], bad
     for fine in ({"source": None}, {}, {"source": []}, {"more": 1}):
         assert call(db, "POST", "/api/charts", fine).status == 201, fine
-    assert len(problem(call(db, "POST", "/api/charts", {"source": ABSENT, "more": {"sources": [ABSENT] * 3}}), 422)) == 4
+    many = {"source": ABSENT, "more": {"sources": [ABSENT] * 3}}
+    assert len(problem(call(db, "POST", "/api/charts", many), 422)) == 4
 
 
 def test_somebody_elses_is_not_there(db):

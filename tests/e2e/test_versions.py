@@ -5,7 +5,8 @@ import pytest
 
 from documents import DATABASES, call, made, problem, store
 
-NOTE = json.dumps({"type": "object", "required": ["title"], "properties": {"title": {"type": "string", "maxLength": 20}}})
+NOTE = json.dumps({"type": "object", "required": ["title"],
+                   "properties": {"title": {"type": "string", "maxLength": 20}}})
 STRICT = NOTE.replace("20", "5")
 MANIFEST = """
 auth: { signup: open }
@@ -108,7 +109,8 @@ def test_what_was_hidden_is_hidden_and_comes_back(db):
 def test_the_difference(db):
     path = note(db, 3)
     assert call(db, "GET", path + "/versions/1/diff").json() == [{"op": "replace", "path": "/title", "value": "v3"}]
-    assert call(db, "GET", path + "/versions/3/diff?to=2").json() == [{"op": "replace", "path": "/title", "value": "v2"}]
+    back = call(db, "GET", path + "/versions/3/diff?to=2").json()
+    assert back == [{"op": "replace", "path": "/title", "value": "v2"}]
     for bad, status in (("9/diff", 404), ("1/diff?to=9", 404), ("1/diff?to=0", 400), ("1/diff?to=x", 400)):
         assert call(db, "GET", f"{path}/versions/{bad}").status == status, bad
 
