@@ -11,6 +11,7 @@ struct api *api_new(const struct api_options *o)
     a->manifest = o->manifest;
     a->docs = o->docs;
     a->router = router_new();
+    router_add(a->router, batch_routes, n_batch_routes);
     router_add(a->router, document_routes, n_document_routes);
     router_add(a->router, change_routes, n_change_routes);
     router_add(a->router, version_routes, n_version_routes);

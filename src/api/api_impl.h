@@ -15,8 +15,8 @@ struct api {
 
 extern const struct route document_routes[];
 extern const size_t n_document_routes;
-extern const struct route change_routes[], version_routes[];
-extern const size_t n_change_routes, n_version_routes;
+extern const struct route change_routes[], version_routes[], batch_routes[];
+extern const size_t n_change_routes, n_version_routes, n_batch_routes;
 
 /* ---- being in the database ------------------------------------------------------------------- */
 
@@ -56,6 +56,7 @@ struct api_write {
     struct once *once;
     struct once_answer known; /* what the first one was answered */
     bool is_known, has_failed;
+    bool is_batch;      /* what is wrong is told with its place */
     struct err failure; /* known before the writer had it, or by it: to be kept */
 };
 /* At first, before anything is taken from the request: slices of its head are gone after it. */
@@ -67,8 +68,14 @@ bool api_write_go(struct api_write *aw, struct err *e);
 /* changes.c: POST on a collection; PUT, PATCH and DELETE on a document. */
 bool api_create(struct req *rq, const struct doc_coll *c, struct err *e);
 bool api_change(struct req *rq, const struct doc_coll *c, struct err *e);
-/* If-Match and If-None-Match: * of a change. */
-bool api_match(struct req *rq, struct doc_match *ret, struct err *e);
-/* {n} of the path. */
-bool api_version(struct req *rq, int64_t *ret, struct err *e);
+/* The parameters that a change of its kind may have: label, or purge. */
+bool api_change_params(struct req *rq, struct doc_change *ch, struct err *e);
+/* What If-Match says. */
+bool api_match_tags(struct arena *a, struct slice list, struct doc_match *m, struct err *e);
+bool api_is_json(struct req *rq, struct err *e); /* its Content-Type, or none */
+const struct json *api_body(struct req *rq, struct err *e);
+bool api_version(struct slice text, int64_t *ret, struct err *e);
 void api_free_buf(void *buf); /* for arena_defer */
+/* batch.c: where in the batch it was, before each pointer; of what has no details, one. */
+struct slice api_batch_details(struct arena *a, size_t at, struct slice details,
+                               const struct err *e);

@@ -110,11 +110,13 @@ static bool run_failure(struct db_write *write, struct db_conn *c, struct err *e
 /* ---- back on the loop ------------------------------------------------------------------------ */
 
 /* What is wrong with one of several is told with its place in the batch. */
-static void tell_details(struct api_write *aw)
+static void tell_details(struct api_write *aw, const struct err *e)
 {
     const struct docs_writing *w = &aw->writing;
-    if (w->failed < w->n)
-        aw->rq->details = w->changes[w->failed].details;
+    if (w->failed >= w->n)
+        return;
+    struct slice details = w->changes[w->failed].details;
+    aw->rq->details = aw->is_batch ? api_batch_details(w->arena, w->failed, details, e) : details;
 }
 
 static void on_kept(struct db_write *write, const struct err *e)
@@ -142,7 +144,7 @@ static void on_written(struct db_write *write, const struct err *e)
     struct err failure;
     if (e) {
         failure = *e; /* the write it is in is used again */
-        tell_details(aw);
+        tell_details(aw, e);
         if (aw->once && is_kept(e) && keep_failure(aw, &failure))
             return;
     }
@@ -214,7 +216,7 @@ bool api_write_go(struct api_write *aw, struct err *e)
         return is_moved;
     bool is_planned = docs_writing_plan(&aw->writing, e);
     if (!is_planned)
-        tell_details(aw);
+        tell_details(aw, e);
     if (is_planned || (aw->once && is_kept(e))) {
         req_wait(rq);
         if (is_planned ? db_write(docs_db(aw->writing.docs), &aw->write) : keep_failure(aw, e))

@@ -26,6 +26,7 @@
 #define DOC_LIMIT_MAX  1000
 #define DOC_SCAN_MAX   100000 /* rows that a list or count without an index may look at */
 #define DOCS_BATCH_MAX 100
+#define DOCS_SHOWN_MAX (32u << 20) /* of all documents that a batch answers with */
 #define DOC_LABEL_MAX  200
 
 extern const struct db_migration docs_migrations[]; /* every database of an app needs */
@@ -124,15 +125,16 @@ bool doc_parse(struct arena *a, struct slice text, const struct json_limits *lim
 /* ---- changing -------------------------------------------------------------------------------- */
 
 /*        what            for logs */
-#define DOC_OP_MAP(X)           \
-    X(DOC_CREATE, "create")     \
-    X(DOC_PUT, "put")           \
-    X(DOC_MERGE, "merge patch") \
-    X(DOC_PATCH, "json patch")  \
-    X(DOC_DELETE, "delete")     \
-    X(DOC_PURGE, "purge")       \
-    X(DOC_RESTORE, "restore")   \
-    X(DOC_REVERT, "restore version")
+#define DOC_OP_MAP(X)                \
+    X(DOC_CREATE, "create")          \
+    X(DOC_PUT, "put")                \
+    X(DOC_MERGE, "merge patch")      \
+    X(DOC_PATCH, "json patch")       \
+    X(DOC_DELETE, "delete")          \
+    X(DOC_PURGE, "purge")            \
+    X(DOC_RESTORE, "restore")        \
+    X(DOC_REVERT, "restore version") \
+    X(DOC_READ, "read") /* among changes: as they left it */
 enum doc_op {
 #define X(id, name) id,
     DOC_OP_MAP(X)

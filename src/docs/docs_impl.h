@@ -305,6 +305,7 @@ bool create_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn 
 bool update_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
 bool remove_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
 bool restore_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
+bool read_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
 /* Answers with the draft's document, if its reader may see it. */
 bool change_done(struct docs_writing *w, struct doc_change *ch, struct doc_draft *d, struct err *e);
 
