@@ -111,19 +111,6 @@ const struct doc_coll *api_coll(const struct req *rq, struct err *e)
     return c;
 }
 
-const struct json *api_body(struct req *rq, struct err *e)
-{
-    struct json_doc doc;
-    struct slice type = h1_get(rq->h1, HEADER_CONTENT_TYPE);
-    if (type.len && !slice_starts_nocase(type, SLICE("application/json")) &&
-        !slice_starts_nocase(type, SLICE("application/merge-patch+json")) &&
-        !slice_starts_nocase(type, SLICE("application/json-patch+json"))) {
-        err_set(e, ERR_MEDIA_TYPE, "Send JSON, with Content-Type: application/json.");
-        return NULL;
-    }
-    return json_parse(&doc, rq->arena, rq->body, NULL, e) ? json_root(&doc) : NULL;
-}
-
 bool api_param(struct req *rq, const char *name, struct slice *ret, struct err *e)
 {
     struct slice value;

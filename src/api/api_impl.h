@@ -40,8 +40,6 @@ bool api_failed(struct req *rq, struct err *e);
 
 /* The collection that the path names. NULL: ERR_NOT_FOUND. */
 const struct doc_coll *api_coll(const struct req *rq, struct err *e);
-/* The body as JSON. NULL with e. */
-const struct json *api_body(struct req *rq, struct err *e);
 /* One parameter of the query; absent leaves *ret. False: it is there twice, or badly escaped. */
 bool api_param(struct req *rq, const char *name, struct slice *ret, struct err *e);
 /* No parameter but these (ending in NULL), so that a typing error is not an unfiltered list. */
@@ -67,16 +65,14 @@ struct api_write {
     /* With an Idempotency-Key, else NULL */
     struct once *once;
     struct once_answer known; /* what the first one was answered */
-    bool is_batch;
     bool is_known, has_failed;
+    bool is_batch;      /* what is wrong is told with its place */
     struct err failure; /* known before the writer had it, or by it: to be kept */
 };
 /* The body is too large to be read on a loop: the handler runs again on a lane. */
 bool api_move_write(struct req *rq, struct err *e);
 /* At first, before anything is taken from the request: slices of its head are gone after it. */
 struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e);
-/* A batch's details: what is wrong, with the place of the request it is wrong in. */
-struct slice batch_details(const struct api_write *aw, const struct err *e);
 /* The last thing a handler does: plans, hands over, and the answer follows. An Idempotency-Key of a
  * POST is heeded. */
 bool api_write_go(struct api_write *aw, struct err *e);
@@ -84,8 +80,14 @@ bool api_write_go(struct api_write *aw, struct err *e);
 /* changes.c: POST on a collection; PUT, PATCH and DELETE on a document. */
 bool api_create(struct req *rq, const struct doc_coll *c, struct err *e);
 bool api_change(struct req *rq, const struct doc_coll *c, struct err *e);
-/* If-Match and If-None-Match: * of a change. */
-bool api_match(struct req *rq, struct doc_match *ret, struct err *e);
-/* {n} of the path. */
-bool api_version(struct req *rq, int64_t *ret, struct err *e);
+/* The parameters that a change of its kind may have: label, or purge. */
+bool api_change_params(struct req *rq, struct doc_change *ch, struct err *e);
+/* What If-Match says. */
+bool api_match_tags(struct arena *a, struct slice list, struct doc_match *m, struct err *e);
+bool api_is_json(struct req *rq, struct err *e); /* its Content-Type, or none */
+const struct json *api_body(struct req *rq, struct err *e);
+bool api_version(struct slice text, int64_t *ret, struct err *e);
 void api_free_buf(void *buf); /* for arena_defer */
+/* batch.c: where in the batch it was, before each pointer; of what has no details, one. */
+struct slice api_batch_details(struct arena *a, size_t at, struct slice details,
+                               const struct err *e);

@@ -22,6 +22,28 @@ static bool read_label(struct req *rq, struct slice *ret, struct err *e)
            err_set(e, ERR_MALFORMED, "A label has at most %d characters.", DOC_LABEL_MAX);
 }
 
+static bool read_purge(struct req *rq, struct doc_change *ch, struct err *e)
+{
+    struct slice purge = {0};
+    if (!api_param(rq, "purge", &purge, e))
+        return false;
+    if (slice_is(purge, "true"))
+        ch->op = DOC_PURGE;
+    return !purge.ptr || slice_is(purge, "true") || slice_is(purge, "false") ||
+           err_set(e, ERR_MALFORMED, "purge is true or false.");
+}
+
+bool api_change_params(struct req *rq, struct doc_change *ch, struct err *e)
+{
+    static const char *const label[] = {"label", NULL}, *const purge[] = {"purge", NULL},
+                             *const none[] = {NULL};
+    if (ch->op == DOC_DELETE)
+        return api_params_known(rq, purge, e) && read_purge(rq, ch, e);
+    if (ch->op == DOC_RESTORE || ch->op == DOC_READ)
+        return api_params_known(rq, none, e);
+    return api_params_known(rq, label, e) && read_label(rq, &ch->label, e);
+}
+
 /* "v3" gives 3; any other tag is of no version of ours. */
 static int64_t version_of(struct slice tag)
 {
@@ -38,29 +60,28 @@ static bool tell_match(struct err *e)
 }
 
 /* Weak tags compare with nothing here. */
-static bool read_tags(struct req *rq, struct slice list, struct doc_match *m, struct err *e)
+bool api_match_tags(struct arena *a, struct slice list, struct doc_match *m, struct err *e)
 {
-    int64_t *versions = arena_alloc(rq->arena, (list.len / 2 + 1) * sizeof *versions);
+    int64_t *versions = arena_alloc(a, (list.len / 2 + 1) * sizeof *versions);
     struct slice tag;
+    list = slice_trim(list);
+    m->is_given = true;
+    m->is_any = slice_is(list, "*");
     m->versions = versions;
-    while (list.len) {
+    while (list.len && !m->is_any) {
         if (!etag_next(&list, &tag))
             return tell_match(e);
         versions[m->n++] = version_of(tag);
     }
-    return m->n > 0 || tell_match(e);
+    return m->is_any || m->n > 0 || tell_match(e);
 }
 
-bool api_match(struct req *rq, struct doc_match *ret, struct err *e)
+static bool read_match(struct req *rq, struct doc_match *ret, struct err *e)
 {
     struct slice wanted = h1_get(rq->h1, HEADER_IF_MATCH),
                  not = h1_get(rq->h1, HEADER_IF_NONE_MATCH);
     *ret = (struct doc_match){.is_absent = slice_is(slice_trim(not ), "*")};
-    if (!wanted.ptr)
-        return true;
-    ret->is_given = true;
-    ret->is_any = slice_is(slice_trim(wanted), "*");
-    return ret->is_any || read_tags(rq, slice_trim(wanted), ret, e);
+    return !wanted.ptr || api_match_tags(rq->arena, wanted, ret, e);
 }
 
 static bool is_type(struct slice type, const char *name)
@@ -69,22 +90,29 @@ static bool is_type(struct slice type, const char *name)
     return slice_cut(&type, ';', &head) && slice_eq_nocase(slice_trim(head), slice_from(name));
 }
 
-static bool read_body(struct req *rq, struct doc_change *ch, struct err *e)
+const struct json *api_body(struct req *rq, struct err *e)
 {
     struct json_doc doc;
     doc_arena_grow(rq->arena, rq->body.len);
-    if (!doc_parse(rq->arena, rq->body, NULL, &doc, e))
-        return false;
-    ch->body = json_root(&doc);
-    return true;
+    return doc_parse(rq->arena, rq->body, NULL, &doc, e) ? json_root(&doc) : NULL;
+}
+
+static bool read_body(struct req *rq, struct doc_change *ch, struct err *e)
+{
+    ch->body = api_body(rq, e);
+    return ch->body != NULL;
+}
+
+bool api_is_json(struct req *rq, struct err *e)
+{
+    struct slice type = h1_get(rq->h1, HEADER_CONTENT_TYPE);
+    return !type.len || is_type(type, "application/json") ||
+           err_set(e, ERR_MEDIA_TYPE, "Send JSON, with Content-Type: application/json.");
 }
 
 static bool read_json(struct req *rq, struct doc_change *ch, struct err *e)
 {
-    struct slice type = h1_get(rq->h1, HEADER_CONTENT_TYPE);
-    if (type.len && !is_type(type, "application/json"))
-        return err_set(e, ERR_MEDIA_TYPE, "Send JSON, with Content-Type: application/json.");
-    return read_body(rq, ch, e);
+    return api_is_json(rq, e) && read_body(rq, ch, e);
 }
 
 #define MERGE_TYPE "application/merge-patch+json"
@@ -148,14 +176,14 @@ static bool go(struct req *rq, const struct doc_coll *c, struct doc_change ch, c
                struct err *e)
 {
     if (rq->body.len > API_INLINE_MAX && !rq->is_on_lane)
-        return req_move(rq, RUN_WRITE);
+        return api_move_write(rq, e);
     struct api_write *aw = api_write_new(rq, 1, e);
     if (!aw)
         return false;
     ch.coll = c;
     if (ch.op != DOC_CREATE)
         ch.id = req_param(rq, "id");
-    if (!api_match(rq, &ch.match, e) || !read_label(rq, &ch.label, e) ||
+    if (!api_change_params(rq, &ch, e) || !read_match(rq, &ch.match, e) ||
         (read && !read(rq, &ch, e)))
         return false;
     aw->reply = reply_changed;
@@ -167,32 +195,15 @@ static bool go(struct req *rq, const struct doc_coll *c, struct doc_change ch, c
     return false;
 }
 
-static const char *const label_only[] = {"label", NULL};
-
 bool api_create(struct req *rq, const struct doc_coll *c, struct err *e)
 {
-    return api_params_known(rq, label_only, e) &&
-           go(rq, c, (struct doc_change){.op = DOC_CREATE}, read_json, e);
-}
-
-static bool delete_document(struct req *rq, const struct doc_coll *c, struct err *e)
-{
-    static const char *const params[] = {"purge", NULL};
-    struct slice purge = {0};
-    if (!api_params_known(rq, params, e) || !api_param(rq, "purge", &purge, e))
-        return false;
-    if (purge.ptr && !slice_is(purge, "true") && !slice_is(purge, "false"))
-        return err_set(e, ERR_MALFORMED, "purge is true or false.");
-    enum doc_op op = slice_is(purge, "true") ? DOC_PURGE : DOC_DELETE;
-    return go(rq, c, (struct doc_change){.op = op}, NULL, e);
+    return go(rq, c, (struct doc_change){.op = DOC_CREATE}, read_json, e);
 }
 
 bool api_change(struct req *rq, const struct doc_coll *c, struct err *e)
 {
     if (rq->method == METHOD_DELETE)
-        return delete_document(rq, c, e);
-    if (!api_params_known(rq, label_only, e))
-        return false;
+        return go(rq, c, (struct doc_change){.op = DOC_DELETE}, NULL, e);
     if (rq->method == METHOD_PUT)
         return go(rq, c, (struct doc_change){.op = DOC_PUT}, read_json, e);
     return go(rq, c, (struct doc_change){.op = DOC_MERGE}, read_patch, e);
@@ -200,17 +211,15 @@ bool api_change(struct req *rq, const struct doc_coll *c, struct err *e)
 
 static bool on_restore(struct req *rq, struct err *e)
 {
-    static const char *const none[] = {NULL};
     const struct doc_coll *c = api_coll(rq, e);
-    return c && api_params_known(rq, none, e) &&
-           go(rq, c, (struct doc_change){.op = DOC_RESTORE}, NULL, e);
+    return c && go(rq, c, (struct doc_change){.op = DOC_RESTORE}, NULL, e);
 }
 
 static bool on_revert(struct req *rq, struct err *e)
 {
     const struct doc_coll *c = api_coll(rq, e);
     int64_t version;
-    return c && api_params_known(rq, label_only, e) && api_version(rq, &version, e) &&
+    return c && api_version(req_param(rq, "n"), &version, e) &&
            go(rq, c, (struct doc_change){.op = DOC_REVERT, .version = version}, NULL, e);
 }
 

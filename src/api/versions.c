@@ -1,18 +1,13 @@
 /* Earlier versions of a document: their list, one of them, the difference of two. */
 #include "api/api_impl.h"
 
-static bool read_version(struct slice text, int64_t *ret, struct err *e)
+bool api_version(struct slice text, int64_t *ret, struct err *e)
 {
     uint64_t n;
     if (!slice_to_u64(text, &n) || n == 0 || n > INT64_MAX)
         return err_set(e, ERR_MALFORMED, "A version is a number such as 3.");
     *ret = (int64_t)n;
     return true;
-}
-
-bool api_version(struct req *rq, int64_t *ret, struct err *e)
-{
-    return read_version(req_param(rq, "n"), ret, e);
 }
 
 static bool read_limit(struct req *rq, uint32_t *ret, struct err *e)
@@ -67,7 +62,7 @@ static bool on_version(struct req *rq, struct err *e)
     struct docs_reading r;
     struct doc doc;
     int64_t version;
-    if (!c || !api_params_known(rq, none, e) || !api_version(rq, &version, e))
+    if (!c || !api_params_known(rq, none, e) || !api_version(req_param(rq, "n"), &version, e))
         return false;
     enum enter entered = api_enter(rq, &r, e);
     if (entered != ENTERED)
@@ -85,8 +80,8 @@ static bool on_diff(struct req *rq, struct err *e)
     struct slice to = {0};
     int64_t version, to_version = 0;
     struct buf b;
-    if (!c || !api_params_known(rq, params, e) || !api_version(rq, &version, e) ||
-        !api_param(rq, "to", &to, e) || (to.ptr && !read_version(to, &to_version, e)))
+    if (!c || !api_params_known(rq, params, e) || !api_version(req_param(rq, "n"), &version, e) ||
+        !api_param(rq, "to", &to, e) || (to.ptr && !api_version(to, &to_version, e)))
         return false;
     enum enter entered = api_enter(rq, &r, e);
     if (entered != ENTERED)

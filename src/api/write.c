@@ -109,11 +109,14 @@ static bool run_failure(struct db_write *write, struct db_conn *c, struct err *e
 
 /* ---- back on the loop ------------------------------------------------------------------------ */
 
+/* What is wrong with one of several is told with its place in the batch. */
 static void tell_details(struct api_write *aw, const struct err *e)
 {
     const struct docs_writing *w = &aw->writing;
-    if (w->failed < w->n)
-        aw->rq->details = aw->is_batch ? batch_details(aw, e) : w->changes[w->failed].details;
+    if (w->failed >= w->n)
+        return;
+    struct slice details = w->changes[w->failed].details;
+    aw->rq->details = aw->is_batch ? api_batch_details(w->arena, w->failed, details, e) : details;
 }
 
 static void on_kept(struct db_write *write, const struct err *e)
@@ -141,7 +144,7 @@ static void on_written(struct db_write *write, const struct err *e)
     struct err failure;
     if (e) {
         failure = *e; /* the write it is in is used again */
-        tell_details(aw, &failure);
+        tell_details(aw, e);
         if (aw->once && is_kept(e) && keep_failure(aw, &failure))
             return;
     }

@@ -1,6 +1,9 @@
 /* A request's changes: planned before the writer has them, applied by it one after the other. */
 #include "docs/docs_impl.h"
 
+#define ROOM_BYTES     (128u << 10)
+#define ROOM_PER_VALUE 4
+
 /*        op           who may           applies         changes what is there */
 #define OPS(X)                                          \
     X(DOC_CREATE, ACTION_CREATE, create_apply, false)   \
@@ -125,12 +128,27 @@ bool change_done(struct docs_writing *w, struct doc_change *ch, struct doc_draft
     return true;
 }
 
+bool read_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e)
+{
+    const struct docs_reading r = {.docs = w->docs, .conn = c, .arena = w->arena, .who = w->who};
+    return docs_get(&r, ch->coll, ch->id, &ch->doc, e);
+}
+
 /* ---- one after the other --------------------------------------------------------------------- */
+
+/* Each of a batch has as much room as if it were alone. */
+static void make_room(struct docs_writing *w, const struct doc_change *ch)
+{
+    size_t n_values = json_type(ch->body) >= JSON_ARRAY ? ch->body->span : 1;
+    doc_arena_grow(w->arena, ROOM_BYTES + n_values * ROOM_PER_VALUE);
+}
 
 bool docs_writing_plan(struct docs_writing *w, struct err *e)
 {
     for (w->failed = 0; w->failed < w->n; w->failed++) {
-        if (!change_plan(w, &w->changes[w->failed], e))
+        struct doc_change *ch = &w->changes[w->failed];
+        make_room(w, ch);
+        if (!change_plan(w, ch, e))
             return false;
     }
     return true;
@@ -138,13 +156,19 @@ bool docs_writing_plan(struct docs_writing *w, struct err *e)
 
 bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e)
 {
-    w->read_bytes = 0;
+    size_t shown = 0;
     for (w->failed = 0; w->failed < w->n; w->failed++) {
         struct doc_change *ch = &w->changes[w->failed];
         ch->details = (struct slice){0};
         ch->is_created = false;
+        make_room(w, ch);
         if (!ops[ch->op].apply(w, ch, c, e))
             return false;
+        shown += ch->doc.text.len;
+        if (shown > DOCS_SHOWN_MAX)
+            return err_set(e, ERR_BODY_TOO_LARGE,
+                           "The answers would be larger than %u MB: fewer at a time.",
+                           DOCS_SHOWN_MAX >> 20);
     }
     return docs_is_present(w->docs, e);
 }

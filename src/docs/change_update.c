@@ -123,14 +123,30 @@ static const struct json *earlier(struct updating *u, struct err *e)
     return doc_parse(w->arena, text, &deep, &doc, e) ? doc_own(json_root(&doc), w->arena, e) : NULL;
 }
 
-/* The same bytes: nothing is written, the version stays. */
+/* What was hidden from whoever sent the rest is put back behind it: order says nothing then. */
+static bool is_alike(const struct json *before, const struct json *own)
+{
+    struct buf b;
+    buf_init(&b, DOC_BYTES_MAX);
+    patch_diff(before, own, &b);
+    bool alike = slice_is(buf_slice(&b), "[]");
+    buf_done(&b);
+    return alike;
+}
+
+/* The same text: nothing is written, the version stays. */
 static bool is_same(struct updating *u, const struct json *own, bool *ret, struct err *e)
 {
+    struct arena *a = u->w->arena;
     struct doc_draft *d = u->draft;
-    if (!draft_write(d, own, u->w->arena, e))
+    if (!draft_write(d, own, a, e))
         return false;
     *ret = slice_eq(buf_slice(&d->body), u->row.body);
-    return true;
+    if (*ret || !u->ch->coll->conf->hidden.n)
+        return true;
+    const struct json *was = doc_own(u->before, a, e);
+    *ret = was && is_alike(was, own);
+    return was != NULL;
 }
 
 static bool may_become(struct updating *u, struct err *e)

@@ -27,8 +27,8 @@
 #define DOC_PAGE_BYTES (16u << 20) /* after so many a page of an export ends */
 #define DOC_SCAN_MAX   100000      /* rows that a list or count without an index may look at */
 #define DOCS_BATCH_MAX 100
+#define DOCS_SHOWN_MAX (32u << 20) /* of all documents that a batch answers with */
 #define DOC_LABEL_MAX  200
-#define DOCS_READ_MAX  (32u << 20) /* of the documents that one writing reads */
 
 extern const struct db_migration docs_migrations[]; /* every database of an app needs */
 
@@ -171,7 +171,7 @@ bool doc_parse(struct arena *a, struct slice text, const struct json_limits *lim
     X(DOC_PURGE, "purge")            \
     X(DOC_RESTORE, "restore")        \
     X(DOC_REVERT, "restore version") \
-    X(DOC_READ, "read") /* one among changes, which sees those before it */
+    X(DOC_READ, "read") /* among changes: as they left it */
 enum doc_op {
 #define X(id, name) id,
     DOC_OP_MAP(X)
@@ -211,8 +211,7 @@ struct docs_writing {
     const struct subject *who;
     struct doc_change *changes;
     size_t n;
-    size_t failed;     /* which of them, when it failed */
-    size_t read_bytes; /* by its DOC_READs, together */
+    size_t failed; /* which of them, when it failed */
 };
 
 /* Before the write, on the request's own thread: rules that need no row, schemas of what is

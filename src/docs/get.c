@@ -39,17 +39,3 @@ bool docs_get(const struct docs_reading *r, const struct doc_coll *c, struct sli
     *ret = doc_of_row(&row);
     return true;
 }
-
-bool read_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e)
-{
-    const struct docs_reading r = {.docs = w->docs, .conn = c, .arena = w->arena, .who = w->who};
-    struct doc_row row;
-    if (w->read_bytes > DOCS_READ_MAX)
-        return err_set(e, ERR_BODY_TOO_LARGE, "The documents to be read are larger than %u MB.",
-                       DOCS_READ_MAX >> 20);
-    if (!docs_row(&r, ch->coll, ch->id, &row, e) || !change_matches(ch, &row, w->arena, e))
-        return false;
-    ch->doc = doc_of_row(&row);
-    w->read_bytes += ch->doc.text.len;
-    return true;
-}

@@ -62,7 +62,12 @@ static void collect_one(struct references *t, const struct doc_ref *ref, const s
 static void collect(struct references *t, const struct doc_coll *c, const struct json *own,
                     struct violations *to)
 {
-    *t = (struct references){.items = arena_alloc(to->a, REFS_MAX * sizeof *t->items)};
+    size_t most = 0;
+    for (size_t i = 0; i < c->n_refs; i++)
+        most += 1 + json_len(doc_field_value(&c->refs[i].field, own));
+    if (most > REFS_MAX)
+        most = REFS_MAX;
+    *t = (struct references){.items = arena_alloc(to->a, most * sizeof *t->items)};
     for (size_t i = 0; i < c->n_refs; i++)
         collect_one(t, &c->refs[i], own, to);
 }

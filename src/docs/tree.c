@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define N_SYSTEM      5
-#define ARENA_TIMES   10         /* of a document's bytes: its trees */
+#define ARENA_TIMES   24         /* of a document's bytes: its trees */
 #define ARENA_RESERVE (1u << 20) /* for what is small */
 
 void doc_arena_grow(struct arena *a, size_t n_bytes)
@@ -116,6 +116,7 @@ const struct json *doc_written(doc_writer fn, void *user, struct arena *a, struc
         err_set(e, ERR_BODY_TOO_LARGE, "A document may have at most %u MB.", DOC_BYTES_MAX >> 20);
         return NULL;
     }
+    doc_arena_grow(a, text->len);
     if (doc_parse(a, buf_slice(text), NULL, &doc, &parsing))
         return json_root(&doc);
     err_set(e, parsing.code == ERR_JSON ? ERR_INVALID : parsing.code,

@@ -44,7 +44,7 @@ struct walk {
 };
 
 void check_walk_init(struct walk *w, const struct path *path, size_t first, size_t end,
-               const struct json *from);
+                     const struct json *from);
 const struct json *check_walk_next(struct walk *w); /* NULL: there are no more */
 /* The pointer of what check_walk_next() gave last, below `from`. */
 void walk_point(const struct walk *w, struct buf *pointer);
