@@ -49,7 +49,7 @@ static void run_retired(struct loop *l)
 static void on_before_sleep(uv_prepare_t *handle)
 {
     struct loop *l = container_of(handle, struct loop, before_sleep);
-    list_each_safe (link, &l->ticks) {
+    list_each (link, &l->ticks) { /* what one of them adds is run, too: it may have work already */
         struct tick *t = container_of(link, struct tick, link);
         t->fn(t, l);
     }

@@ -66,7 +66,8 @@ struct tick {
     struct list link;
     void (*fn)(struct tick *t, struct loop *l);
 };
-void loop_add_tick(struct loop *l, struct tick *t); /* run every turn, in the order added */
+/* Run every turn, in the order added, this turn's too. Not to be taken away by a tick. */
+void loop_add_tick(struct loop *l, struct tick *t);
 void loop_retire(struct loop *l, void (*fn)(void *), void *arg); /* called after the ticks */
 
 /* ---- descriptors -------------------------------------------------------------------------------

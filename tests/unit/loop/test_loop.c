@@ -220,6 +220,52 @@ static void ticks_in_order_then_what_is_retired(void **state)
     loops_free(loops);
 }
 
+static struct tick outer, inner;
+static struct post again;
+static unsigned outer_runs, inner_since; /* in which turn it ran first */
+
+static void on_inner(struct tick *t, struct loop *l)
+{
+    (void)t, (void)l;
+    if (!inner_since)
+        inner_since = outer_runs;
+}
+
+static void on_again(struct post *p, struct loop *l)
+{
+    (void)p, (void)l;
+}
+
+static void on_outer(struct tick *t, struct loop *l)
+{
+    (void)t;
+    outer_runs++;
+    if (!list_is_linked(&inner.link))
+        loop_add_tick(l, &inner);
+    if (outer_runs > 2)
+        loops_stop(loops);
+    else
+        loop_post(l, &again);
+}
+
+static void ticks_that_come_with_a_tick_run_at_once(void **state)
+{
+    (void)state;
+    loops = loops_new(1);
+    struct loop *l = loops_get(loops, 0);
+    outer = (struct tick){.fn = on_outer};
+    again = (struct post){.fn = on_again};
+    inner = (struct tick){.fn = on_inner};
+    list_init(&inner.link);
+    outer_runs = inner_since = 0;
+    loop_add_tick(l, &outer);
+    loops_run(loops);
+    assert_int_equal(inner_since, 1);
+    list_remove(&outer.link);
+    list_remove(&inner.link);
+    loops_free(loops);
+}
+
 /* ---- a real timer ------------------------------------------------------------------------- */
 
 struct alarm {
@@ -261,4 +307,5 @@ TESTS(cmocka_unit_test(no_post_is_lost_or_overtaken),
       cmocka_unit_test(posts_under_way_end_before_the_loops_do),
       cmocka_unit_test(stopped_before_it_ran), cmocka_unit_test(visits_see_every_loop_once),
       cmocka_unit_test(ticks_in_order_then_what_is_retired),
+      cmocka_unit_test(ticks_that_come_with_a_tick_run_at_once),
       cmocka_unit_test(timers_by_the_real_clock))
