@@ -25,7 +25,7 @@ from turns import Bare, Figures, Load, run_rounds
 
 BINARY, TOOLS = "build/release/dais", "build/release/bench/docs_"
 PARTS = "reads writes postgres million"
-CONNECTIONS = 64
+CONNECTIONS, BATCHES = 64, 8
 RIVALS = ("pocketbase",)
 TITLE = "Documents: against the same server's fixed answers, bare SQLite and bare libpq"
 
@@ -148,8 +148,8 @@ def run_writes(bench):
     bench.rounds(
         bench.load("create", server), bench.bare("create-bare", "create", bare, CONNECTIONS),
         bench.load("search", server), bench.load("patch", server),
-        bench.load("batch", server, connections=8, units=100),
-        bench.bare("batch-bare", "create", bare, 100))
+        bench.load("batch", server, connections=BATCHES, units=100),
+        bench.bare("batch-bare", "create", bare, 100 * BATCHES))
     server.close()
     bare.unlink()
 
@@ -198,7 +198,7 @@ def machine_facts(bench, command, took):
         f"Linux {os.uname().release.split('-')[0]}; loopback, the cores shared with the client.",
         f"- Version: {report.output_of(options.binary, 'version')}.",
         f"- Method: documents of 1 KB, checked by a schema, two indexes, {options.stored:,} stored, "
-        f"{CONNECTIONS} keep-alive connections (batches: 8); {options.rounds} rounds of "
+        f"{CONNECTIONS} keep-alive connections (batches: {BATCHES}); {options.rounds} rounds of "
         f"{options.ms} ms, in which everybody takes a turn in a changing order. Figures are "
         "medians, a ratio is the median of the rounds' own ratios. Every create waits for the "
         "disk, on both sides. The run took "

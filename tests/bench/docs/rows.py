@@ -30,7 +30,7 @@ ROWS = (
     Row("writes", "search", "durable create with full-text search", "create-bare",
         "bare group commit of 64", least_rate=12000),
     Row("writes", "patch", "patch", "create", "create above", least=0.5),
-    Row("writes", "batch", "batch of 100", "batch-bare", "bare commits of 100", least_rate=25000,
+    Row("writes", "batch", "batch of 100, 8 at a time", "batch-bare", "bare commits of 800", least_rate=25000,
         unit="documents"),
     Row("postgres", "pg-get", "Postgres: get by id", "pg-get-bare", "bare libpq loop", least=0.25),
     Row("postgres", "pg-create", "Postgres: durable create", "pg-create-bare", "bare libpq loop", least=0.5),
