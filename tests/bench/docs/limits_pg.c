@@ -125,13 +125,13 @@ static void *work(void *arg)
 int main(int argc, char **argv)
 {
     static struct worker all[THREADS_MAX];
-    if (argc != 6 || atol(argv[4]) < 1 || atol(argv[4]) > THREADS_MAX) {
+    if (argc != 6 || strtol(argv[4], NULL, 10) < 1 || strtol(argv[4], NULL, 10) > THREADS_MAX) {
         fprintf(stderr, "usage: limits_pg get|create URL SCHEMA CONNECTIONS MS\n");
         return 2;
     }
     is_create = strcmp(argv[1], "create") == 0;
     schema = argv[3];
-    long n = atol(argv[4]);
+    long n = strtol(argv[4], NULL, 10);
     uint64_t count = 0;
     for (long i = 0; i < n; i++) {
         all[i] = (struct worker){.conn = dial(argv[2]),
@@ -142,7 +142,7 @@ int main(int argc, char **argv)
         make_statement(all[i].conn);
     }
     int64_t began = now_ns();
-    until = began + atol(argv[5]) * 1000000;
+    until = began + strtol(argv[5], NULL, 10) * 1000000;
     for (long i = 0; i < n; i++)
         pthread_create(&all[i].thread, NULL, work, &all[i]);
     for (long i = 0; i < n; i++) {
