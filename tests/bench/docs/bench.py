@@ -26,6 +26,7 @@ from turns import Bare, Figures, Load, run_rounds
 BINARY, TOOLS = "build/release/dais", "build/release/bench/docs_"
 PARTS = "reads writes postgres million"
 CONNECTIONS, BATCHES = 64, 8
+CACHES_MB = 8   # what SQLite may keep for its readers, however large the table
 RIVALS = ("pocketbase",)
 TITLE = "Documents: against the same server's fixed answers, bare SQLite and bare libpq"
 
@@ -167,8 +168,8 @@ def run_million(bench):
     bench.rounds(*(bench.load(key, server) for key, server in (
         ("get-100k", small), ("get-1m", large), ("list-100k", small), ("list-1m", large))))
     anon = [server.memory_kb("RssAnon") / 1024 for server in (small, large)]
-    bench.bars.append(("memory with 1,000,000 stored", "<= 1.25 x that with 100,000",
-                       f"{anon[1]:.1f} MB and {anon[0]:.1f} MB", anon[1] <= 1.25 * anon[0]))
+    bench.bars.append(("memory with 1,000,000 stored", f"<= {CACHES_MB} MB more than with 100,000",
+                       f"{anon[1]:.1f} MB and {anon[0]:.1f} MB", anon[1] <= anon[0] + CACHES_MB))
     export_figures(bench, large)
     small.close()
     large.close()
