@@ -155,9 +155,21 @@ bool api_reply_json(struct req *rq, int status, struct slice json)
     return reply_bytes(rq, status, "application/json", json);
 }
 
+/* "v3", in quotes */
+static struct slice tag_of(struct arena *a, int64_t version)
+{
+    char *end = (char *)arena_alloc(a, 24) + 24, *at = end;
+    *--at = '"';
+    for (uint64_t rest = (uint64_t)version; rest || at == end - 1; rest /= 10)
+        *--at = (char)('0' + rest % 10);
+    *--at = 'v';
+    *--at = '"';
+    return (struct slice){at, (size_t)(end - at)};
+}
+
 bool api_reply_doc(struct req *rq, int status, const struct doc *doc)
 {
-    struct slice tag = arena_printf(rq->arena, "\"v%lld\"", (long long)doc->version);
+    struct slice tag = tag_of(rq->arena, doc->version);
     struct slice known = h1_get(rq->h1, HEADER_IF_NONE_MATCH);
     reply_header(rq, "ETag", tag);
     if (status == 200 && known.len && etag_match_weak(known, tag)) {

@@ -99,15 +99,25 @@ int64_t clock_parse_http_date(const char *s, uint64_t len)
     return memcmp(again, s, HTTP_DATE_LEN) == 0 && wall_s >= 0 ? wall_s : -1;
 }
 
+/* A thread asks for the same second many times: only the milliseconds are written anew. */
 void clock_rfc3339(int64_t wall_ms, char to[RFC3339_LEN + 1])
 {
+    static _Thread_local int64_t known_s = INT64_MIN;
+    static _Thread_local char known[80];
     int ms = (int)(wall_ms % 1000);
     if (ms < 0) /* before 1970: the second is the one that began earlier */
         ms += 1000;
-    struct tm tm = calendar(wall_ms / 1000 - (wall_ms % 1000 < 0));
-    char text[80];
-    snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (tm.tm_year + 1900) % 10000,
-             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ms);
-    memcpy(to, text, RFC3339_LEN);
+    int64_t wall_s = wall_ms / 1000 - (wall_ms % 1000 < 0);
+    if (wall_s != known_s) {
+        struct tm tm = calendar(wall_s);
+        snprintf(known, sizeof known, "%04d-%02d-%02dT%02d:%02d:%02d.000Z",
+                 (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+                 tm.tm_sec);
+        known_s = wall_s;
+    }
+    memcpy(to, known, RFC3339_LEN);
+    to[RFC3339_LEN - 4] = (char)('0' + ms / 100);
+    to[RFC3339_LEN - 3] = (char)('0' + ms / 10 % 10);
+    to[RFC3339_LEN - 2] = (char)('0' + ms % 10);
     to[RFC3339_LEN] = '\0';
 }

@@ -92,7 +92,7 @@ struct doc_coll {
     _Atomic bool is_filling; /* rows are being made anew: see docs_tend() */
     _Atomic int64_t pruned_ms;
     /* SQL made once the tables are open, in docs->arena */
-    struct slice sql_get, sql_insert, sql_update, sql_lock, sql_fill;
+    struct slice sql_get, sql_insert, sql_update, sql_touch, sql_lock, sql_fill;
     const struct rows_sql *sql;
 };
 

@@ -120,10 +120,35 @@ static bool keep_history(struct db_conn *c, const struct doc_draft *d, struct er
     return present <= keeps || run(c, d->coll->sql->prune, d->meta.id, present - keeps, e);
 }
 
+/* Most changes leave alone what indexes are made of. A column that is set, to the same value even,
+ * has all of its indexes written anew, each a page somewhere else. What the row has is asked of the
+ * row: a key that is not filled in yet is no equal one. */
+static bool touch(struct db_conn *c, const struct doc_draft *d, int64_t *ret_n, struct err *e)
+{
+    struct db_stmt *s = db_prepare_text(c, d->coll->sql_touch, e);
+    if (!s)
+        return false;
+    db_bind_i64(s, 1, d->meta.version);
+    db_bind_text(s, 2, d->meta.updated);
+    bind_text(s, 3, d->author);
+    bind_text(s, 4, d->label);
+    db_bind_text(s, 5, buf_slice(&d->body));
+    bind_text(s, 6, buf_slice(&d->shown));
+    db_bind_text(s, 7, d->meta.id);
+    bind_text(s, 8, d->meta.owner);
+    db_bind_text(s, 9, d->meta.created);
+    for (size_t i = 0; i < d->coll->n_fields; i++)
+        db_bind_blob(s, 10 + (int)i, d->keys[i]);
+    return db_run(s, ret_n, e);
+}
+
 bool rows_update(struct db_conn *c, const struct doc_draft *d, int64_t before, struct err *e)
 {
+    int64_t n = 0;
     if (d->meta.version != before && !keep_history(c, d, e))
         return false;
+    if (!touch(c, d, &n, e) || n > 0)
+        return n > 0;
     struct db_stmt *s = db_prepare_text(c, d->coll->sql_update, e);
     if (!s)
         return false;

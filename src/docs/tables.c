@@ -231,12 +231,13 @@ static bool make_rows(struct making *m, struct doc_coll *c, bool has_rows, struc
 /* ---- statements ------------------------------------------------------------------------------ */
 
 static void add_columns(const struct doc_coll *c, struct buf *names, struct buf *marks,
-                        struct buf *sets)
+                        struct buf *sets, struct buf *same)
 {
     for (size_t i = 0; i < c->n_fields; i++) {
         buf_printf(names, ", %s", c->fields[i].column);
         buf_add_str(marks, ", ?");
         buf_printf(sets, ", %s = ?", c->fields[i].column);
+        buf_printf(same, " AND %s = ?", c->fields[i].column);
     }
 }
 
@@ -252,12 +253,13 @@ static void keep(struct docs *d, struct slice *to, struct slice text)
 static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
 {
     struct arena arena, *a = &arena;
-    struct buf names, marks, sets;
+    struct buf names, marks, sets, same;
     arena_init(a, 1u << 20);
     buf_init(&names, 1u << 16);
     buf_init(&marks, 1u << 16);
     buf_init(&sets, 1u << 16);
-    add_columns(c, &names, &marks, &sets);
+    buf_init(&same, 1u << 16);
+    add_columns(c, &names, &marks, &sets, &same);
     struct slice get =
         arena_printf(a, "SELECT " ROW_COLUMNS " FROM c_%.*s WHERE id = ?", SLICE_ARGS(c->name));
     keep(d, &c->sql_get, get);
@@ -274,12 +276,19 @@ static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
                       "UPDATE c_%.*s SET version = ?, owner = ?, created = ?, updated = ?,"
                       " author = ?, label = ?, deleted = ?, body = ?, shown = ?%.*s WHERE id = ?",
                       SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&sets))));
+    keep(d, &c->sql_touch,
+         arena_printf(a,
+                      "UPDATE c_%.*s SET version = ?, updated = ?, author = ?, label = ?, body = ?,"
+                      " shown = ? WHERE id = ? AND deleted IS NULL"
+                      " AND owner IS NOT DISTINCT FROM ? AND created = ?%.*s",
+                      SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&same))));
     keep(d, &c->sql_fill,
          arena_printf(a, "UPDATE c_%.*s SET shown = ?%.*s WHERE id = ? AND version = ?",
                       SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&sets))));
     buf_done(&names);
     buf_done(&marks);
     buf_done(&sets);
+    buf_done(&same);
     arena_done(a);
     if (!c->sql)
         rows_make_sql(d, db, c);
