@@ -6,7 +6,7 @@ import pytest
 from documents import DATABASES, call, made, problem, store
 
 NOTE = json.dumps({"type": "object", "required": ["title"],
-                   "properties": {"title": {"type": "string", "maxLength": 20}}})
+                   "properties": {"title": {"type": "string", "maxLength": 20}, "secret": {}, "key": {}, "public": {}}})
 STRICT = NOTE.replace("20", "5")
 MANIFEST = """
 auth: { signup: open }
