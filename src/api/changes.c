@@ -218,7 +218,7 @@ static bool on_restore(struct req *rq, struct err *e)
 static bool on_revert(struct req *rq, struct err *e)
 {
     const struct doc_coll *c = api_coll(rq, e);
-    int64_t version;
+    int64_t version = 0;
     return c && api_version(req_param(rq, "n"), &version, e) &&
            go(rq, c, (struct doc_change){.op = DOC_REVERT, .version = version}, NULL, e);
 }

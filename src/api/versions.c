@@ -41,7 +41,7 @@ static bool on_versions(struct req *rq, struct err *e)
     const struct doc_coll *c = api_coll(rq, e);
     struct docs_reading r;
     struct slice after = {0};
-    uint32_t limit;
+    uint32_t limit = DOC_LIMIT;
     struct buf b;
     if (!c || !api_params_known(rq, params, e) || !api_param(rq, "after", &after, e) ||
         !read_limit(rq, &limit, e))
@@ -61,7 +61,7 @@ static bool on_version(struct req *rq, struct err *e)
     const struct doc_coll *c = api_coll(rq, e);
     struct docs_reading r;
     struct doc doc;
-    int64_t version;
+    int64_t version = 0;
     if (!c || !api_params_known(rq, none, e) || !api_version(req_param(rq, "n"), &version, e))
         return false;
     enum enter entered = api_enter(rq, &r, e);
@@ -78,7 +78,7 @@ static bool on_diff(struct req *rq, struct err *e)
     const struct doc_coll *c = api_coll(rq, e);
     struct docs_reading r;
     struct slice to = {0};
-    int64_t version, to_version = 0;
+    int64_t version = 0, to_version = 0;
     struct buf b;
     if (!c || !api_params_known(rq, params, e) || !api_version(req_param(rq, "n"), &version, e) ||
         !api_param(rq, "to", &to, e) || (to.ptr && !api_version(to, &to_version, e)))

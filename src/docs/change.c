@@ -131,7 +131,11 @@ bool change_done(struct docs_writing *w, struct doc_change *ch, struct doc_draft
 bool read_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e)
 {
     const struct docs_reading r = {.docs = w->docs, .conn = c, .arena = w->arena, .who = w->who};
-    return docs_get(&r, ch->coll, ch->id, &ch->doc, e);
+    struct doc_row row;
+    if (!docs_row(&r, ch->coll, ch->id, &row, e) || !change_matches(ch, &row, w->arena, e))
+        return false;
+    ch->doc = doc_of_row(&row);
+    return true;
 }
 
 /* ---- one after the other --------------------------------------------------------------------- */

@@ -190,7 +190,7 @@ bool docs_versions(const struct docs_reading *r, const struct doc_coll *c, struc
 {
     struct listing l = {.left = limit ? limit : DOC_LIMIT};
     struct doc_row row;
-    int64_t before;
+    int64_t before = 0;
     char cursor[24];
     if (!read_after(after, &before, e) || !docs_row(r, c, id, &row, e))
         return false;

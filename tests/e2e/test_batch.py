@@ -50,6 +50,7 @@ def test_all_of_it(db):
     (("POST", "/api/parts", {"note": "absent-0123456789"}), 422, "/body/note"),
     (("PATCH", "/api/notes/absent-0123456789", {}), 404, ""),
     (("PATCH", "/api/notes/$0.id", {"a": 1}, '"v9"'), 412, "/body/version"),
+    (("GET", "/api/notes/$0.id", None, '"v2"'), 412, "/body/version"),
     (("POST", "/api/shut", {}), 403, ""),
     (("POST", "/api/notes", {"id": "short"}), 422, "/body/id"),
     (("POST", "/api/notes", [1]), 422, "/body"),

@@ -6,7 +6,7 @@ import pytest
 from documents import DATABASES, call, made, problem, store
 
 NOTE = json.dumps({"type": "object", "required": ["title"],
-                   "properties": {"title": {"type": "string", "maxLength": 20}}})
+                   "properties": {"title": {"type": "string", "maxLength": 20}, "secret": {}, "key": {}, "public": {}}})
 STRICT = NOTE.replace("20", "5")
 MANIFEST = """
 auth: { signup: open }
@@ -158,6 +158,15 @@ def test_a_taken_key_holds_a_version_back(db):
     assert call(db, "PATCH", path, {"key": None}).status == 200
     made(db, "/api/notes", {"title": "other", "key": "held"})
     assert problem(call(db, "POST", path + "/versions/1/restore"), 409) == [("/key", "unique")]
+
+
+def test_where_fewer_are_to_be_kept_fewer_are_there(tmp_path):
+    manifest = MANIFEST.replace("SCHEMA", "note.json")
+    with store("sqlite", tmp_path, manifest, {"note.json": NOTE}) as db:
+        path = note(db, 5)
+    with store("sqlite", tmp_path, manifest.replace("versions: 5", "versions: 2"), {"note.json": NOTE}) as db:
+        assert versions(db, path) == [5, 4] and call(db, "GET", path + "/versions/3").status == 404
+        assert call(db, "PATCH", path, {"title": "v6"}).status == 200 and versions(db, path) == [6, 5]
 
 
 def test_todays_schema_counts(tmp_path):
