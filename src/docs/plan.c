@@ -19,7 +19,7 @@ static const struct query *both(struct arena *a, const struct query *left,
 static bool allowed(struct plan *p, struct err *e)
 {
     const struct subject *who = p->r->who;
-    const struct query *rows;
+    const struct query *rows = NULL;
     if (!authorize(who, &p->coll->policy, ACTION_READ, p->a, &rows, e))
         return false;
     p->rest = condition_add(&p->where, p->coll, rows);
