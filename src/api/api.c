@@ -53,9 +53,19 @@ const struct route *api_find(struct api *a, struct req *rq)
 
 /* ---- being in the database ------------------------------------------------------------------- */
 
+bool api_open(struct docs *d, struct err *e)
+{
+    struct err why = {0};
+    if (docs_open(d, &why))
+        return true;
+    log_line(LOG_ERROR, "the database cannot be opened", F_CSTR("reason", why.msg));
+    return err_set(e, ERR_UNAVAILABLE,
+                   "The database cannot be opened just now; the server's log says why.");
+}
+
 static enum enter enter_on_lane(struct docs_reading *r, struct err *e)
 {
-    if (!docs_open(r->docs, e))
+    if (!api_open(r->docs, e))
         return REFUSED;
     r->conn = db_conn_take(docs_db(r->docs), e);
     if (r->conn)

@@ -35,6 +35,8 @@ enum enter { ENTERED, MOVED, REFUSED };
  * again on a lane. ENTERED: api_leave() before the handler returns. */
 enum enter api_enter(struct req *rq, struct docs_reading *r, struct err *e);
 void api_leave(struct req *rq, struct docs_reading *r);
+/* docs_open(), whose reasons (paths, addresses) are for the log and not for clients. */
+bool api_open(struct docs *d, struct err *e);
 /* What a read that failed means: on a loop, one that took too many steps moves to a lane. */
 bool api_failed(struct req *rq, struct err *e);
 

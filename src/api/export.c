@@ -199,7 +199,7 @@ bool export_collection(struct req *rq, struct err *e)
         return err_set(e, ERR_MALFORMED, "`fields` names the columns of format=csv.");
     if (!rq->is_on_lane)
         return req_move(rq, RUN_READ);
-    if (!docs_open(a->docs, e))
+    if (!api_open(a->docs, e))
         return false;
     struct export *x = export_new(rq, &who, c, filter);
     if ((!is_csv || csv_begin(&x->csv, c, fields, &x->arena, &x->page, &x->err)) && fetch(x))

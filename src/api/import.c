@@ -286,7 +286,7 @@ static void on_close(struct waiter *w)
 static void run_open(struct work *w)
 {
     struct import *x = container_of(w, struct import, work);
-    if (!docs_open(x->docs, &x->err))
+    if (!api_open(x->docs, &x->err))
         must(x->err.code);
 }
 

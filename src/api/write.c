@@ -208,7 +208,7 @@ static bool enter(struct api_write *aw, bool *ret_moved, struct err *e)
     if (docs_enter(aw->writing.docs))
         return true;
     if (rq->is_on_lane)
-        return docs_open(aw->writing.docs, e);
+        return api_open(aw->writing.docs, e);
     *ret_moved = true;
     return req_move(rq, RUN_WRITE);
 }

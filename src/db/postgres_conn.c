@@ -35,6 +35,21 @@ static void on_notice(void *arg, const char *text)
     (void)text; /* libpq would print it */
 }
 
+/* Whoever opens it gets the reason. Later on requests get it, whose clients are told no addresses:
+ * then the log does, once a second. */
+static void tell_unreached(struct db *db, struct slice why, struct err *e)
+{
+    static _Atomic int64_t told_s;
+    int64_t now_s = clock_mono_ms() / 1000;
+    if (!db->is_started) {
+        err_set(e, ERR_UNAVAILABLE, "the database is not reached: %.*s", SLICE_ARGS(why));
+        return;
+    }
+    if (atomic_exchange(&told_s, now_s) != now_s)
+        log_line(LOG_WARN, "the database is not reached", F_STR("reason", why));
+    err_set(e, ERR_UNAVAILABLE, "the database is not reached; try again soon");
+}
+
 static bool open_handle(struct pg_conn *c, struct err *e)
 {
     const char *url = c->base.db->path;
@@ -61,7 +76,7 @@ static bool open_handle(struct pg_conn *c, struct err *e)
     pg_clean(c->handle ? pq.PQerrorMessage(c->handle) : "no memory", slice_from(url), &text);
     if (!text.len)
         buf_add_str(&text, "it closed the connection");
-    err_set(e, ERR_UNAVAILABLE, "the database is not reached: %.*s", SLICE_ARGS(buf_slice(&text)));
+    tell_unreached(c->base.db, buf_slice(&text), e);
     buf_done(&text);
     return false;
 }

@@ -10,6 +10,14 @@
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; " \
     "form-action 'none'; frame-ancestors 'self'"
 
+/* What went wrong inside is for the log, which has it with the request's id. */
+static const char *shown(const struct err *e)
+{
+    if (e->code == ERR_INTERNAL || e->code == ERR_IO)
+        return "Something went wrong on this server. Its log says what, by this request_id.";
+    return e->msg;
+}
+
 static struct slice problem_json(struct req *rq, const struct err *e, int status)
 {
     struct buf b;
@@ -17,7 +25,7 @@ static struct slice problem_json(struct req *rq, const struct err *e, int status
     buf_printf(
         &b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":",
         err_title(e->code), status, err_slug(e->code));
-    json_escape(&b, slice_from(e->msg), 0);
+    json_escape(&b, slice_from(shown(e)), 0);
     buf_printf(&b, ",\"request_id\":\"%s\"", rq->id);
     if (rq->details.len) {
         buf_add(&b, SLICE(",\"errors\":"));
@@ -72,7 +80,7 @@ static struct slice problem_page(struct req *rq, const struct err *e, int status
     const struct template_value values[] = {
         {"status", slice_from(digits)},
         {"title", slice_from(err_title(e->code))},
-        {"what", slice_from(e->msg)},
+        {"what", slice_from(shown(e))},
         {"next", slice_from(next_step(status))},
         {"home", arena_printf(rq->arena, "%.*s/", SLICE_ARGS(rq->mount))},
         {"request_id", slice_from(rq->id)},
