@@ -143,6 +143,7 @@ static const struct place *start(const struct listing *l)
 static bool list_in_order(struct listing *l, struct err *e)
 {
     struct walk w;
+    struct slice text;
     enum db_step step;
     walk_init(&w, &l->plan, &l->plan.order, start(l), false, l->limit + 1);
     while ((step = walk_next(&w, e)) == DB_ROW) {
@@ -150,7 +151,7 @@ static bool list_in_order(struct listing *l, struct err *e)
             l->has_more = true;
             break;
         }
-        if (!add_item(l, walk_text(&w), e)) {
+        if (!walk_text(&w, &text, e) || !add_item(l, text, e)) {
             step = DB_FAILED;
             break;
         }
