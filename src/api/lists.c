@@ -1,7 +1,8 @@
 /* Lists of documents and what is counted over them. */
 #include "api/api_impl.h"
 
-#define ANSWER_MAX (64u << 20)
+#define ANSWER_MAX   (64u << 20)
+#define ANSWER_USUAL (40u << 10) /* room for it, so that it is not copied as it grows */
 
 static void free_buf(void *arg)
 {
@@ -12,6 +13,7 @@ static struct buf *answer_new(struct req *rq)
 {
     struct buf *b = arena_new(rq->arena, struct buf);
     buf_init(b, ANSWER_MAX);
+    (void)!buf_reserve(b, ANSWER_USUAL);
     arena_defer(rq->arena, free_buf, b);
     return b;
 }

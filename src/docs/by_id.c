@@ -3,14 +3,22 @@
 
 static const size_t sizes[] = {1, 8, 64};
 
+static bool tell(struct db_stmt *s, const struct by_id *b, struct arena *a, struct err *e)
+{
+    struct slice body = db_text(s, 1), shown;
+    arena_reset(a);
+    return doc_text_public(b->coll, body, db_text(s, 2), a, &shown, e) &&
+           b->fn(b->user, db_text(s, 0), shown, body, e);
+}
+
 static bool read_rows(struct db_stmt *s, const struct by_id *b, struct err *e)
 {
+    struct arena a;
     enum db_step step;
-    while ((step = db_step(s, e)) == DB_ROW) {
-        struct slice body = db_text(s, 1), shown = db_text(s, 2);
-        if (!b->fn(b->user, db_text(s, 0), shown.len ? shown : body, body, e))
-            return false;
-    }
+    arena_init(&a, DOC_ARENA);
+    while ((step = db_step(s, e)) == DB_ROW && tell(s, b, &a, e))
+        ;
+    arena_done(&a);
     return step == DB_END;
 }
 

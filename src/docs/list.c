@@ -36,9 +36,10 @@ static bool too_large(struct err *e)
                    "The answer is too large; ask for fewer documents with `limit`.");
 }
 
+static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
+
 static bool parse(struct listing *l, struct slice text, struct json_doc *ret, struct err *e)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     return json_parse(ret, &l->own, text, &deep, e);
 }
 
@@ -107,7 +108,7 @@ static bool want_all(struct listing *l, struct expansion *x, struct err *e)
         struct arena docs;
         struct json_doc doc;
         arena_init(&docs, DOC_ARENA);
-        bool fine = json_parse(&doc, &docs, l->texts[i], NULL, e);
+        bool fine = json_parse(&doc, &docs, l->texts[i], &deep, e);
         if (fine)
             expansion_want(x, json_root(&doc));
         arena_done(&docs);
@@ -143,6 +144,7 @@ static const struct place *start(const struct listing *l)
 static bool list_in_order(struct listing *l, struct err *e)
 {
     struct walk w;
+    struct slice text;
     enum db_step step;
     walk_init(&w, &l->plan, &l->plan.order, start(l), false, l->limit + 1);
     while ((step = walk_next(&w, e)) == DB_ROW) {
@@ -150,7 +152,7 @@ static bool list_in_order(struct listing *l, struct err *e)
             l->has_more = true;
             break;
         }
-        if (!add_item(l, walk_text(&w), e)) {
+        if (!walk_text(&w, &text, e) || !add_item(l, text, e)) {
             step = DB_FAILED;
             break;
         }

@@ -172,7 +172,8 @@ void walk_done(struct walk *w);
 /* DB_ROW: the next row that the plan leaves. ERR_OVER_BUDGET beyond DOC_SCAN_MAX. */
 enum db_step walk_next(struct walk *w, struct err *e);
 struct slice walk_id(const struct walk *w);
-struct slice walk_text(const struct walk *w); /* as it is sent */
+/* As it is sent; until the next row. */
+bool walk_text(struct walk *w, struct slice *ret, struct err *e);
 /* Of the present row, copied. */
 void walk_place(const struct walk *w, struct arena *a, struct place *ret);
 /* Rows of the plan, in SQL where nothing is left to ask. */

@@ -15,11 +15,12 @@ static bool keep(struct arena *a, struct slice text, struct slice *ret, struct e
     return true;
 }
 
-static bool add(struct docs_page *to, const struct walk *w, struct arena *a, struct err *e)
+static bool add(struct docs_page *to, struct walk *w, struct arena *a, struct err *e)
 {
+    struct slice text;
     struct doc *doc = &to->items[to->n];
     *doc = (struct doc){.id = arena_dup(a, walk_id(w))};
-    if (!keep(a, walk_text(w), &doc->text, e))
+    if (!walk_text(w, &text, e) || !keep(a, text, &doc->text, e))
         return false;
     to->next = doc->id;
     to->n++;

@@ -38,11 +38,8 @@ void walk_done(struct walk *w)
 
 static void add_columns(const struct walk *w, struct buf *sql)
 {
-    bool has_hidden = w->plan->coll->conf->hidden.n > 0;
-    buf_add_str(sql, "SELECT id, ");
-    buf_add_str(sql, w->is_plain && has_hidden ? "coalesce(shown, body), NULL"
-                     : has_hidden              ? "body, shown"
-                                               : "body, NULL");
+    buf_add_str(sql,
+                w->plan->coll->conf->hidden.n ? "SELECT id, body, shown" : "SELECT id, body, NULL");
     for (size_t i = 0; i < w->order.n; i++)
         buf_printf(sql, ", %s", order_sql(w->order.terms[i].field));
 }
@@ -155,10 +152,12 @@ struct slice walk_id(const struct walk *w)
     return db_text(w->stmt, COLUMN_ID);
 }
 
-struct slice walk_text(const struct walk *w)
+bool walk_text(struct walk *w, struct slice *ret, struct err *e)
 {
-    struct slice shown = db_text(w->stmt, COLUMN_SHOWN);
-    return shown.len ? shown : db_text(w->stmt, COLUMN_BODY);
+    if (w->is_plain)
+        arena_reset(&w->docs);
+    return doc_text_public(w->plan->coll, db_text(w->stmt, COLUMN_BODY),
+                           db_text(w->stmt, COLUMN_SHOWN), &w->docs, ret, e);
 }
 
 void walk_place(const struct walk *w, struct arena *a, struct place *ret)

@@ -354,6 +354,7 @@ static void test_same(void **unused)
         add_sort(&sort);
         if (filter.len <= QUERY_BYTES_MAX)
             check(buf_slice(&filter), buf_slice(&sort));
+        rig_rest(&rig); /* a reading may only last so long */
         arena_rewind(&rig.a, mark);
     }
     buf_done(&filter);
