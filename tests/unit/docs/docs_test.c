@@ -24,7 +24,9 @@ void rig_start(struct rig *r, const char *manifest)
     const char *url = getenv("DAIS_TEST_DATABASE");
     r->schema = arena_printf(&r->a, "docs_test_%d_%s", (int)getpid(), r->folder + 15);
     for (size_t i = 0; i < r->schema.len; i++)
-        ((char *)(uintptr_t)r->schema.ptr)[i] |= 0x20; /* lower case, as names of schemas are */
+        if (r->schema.ptr[i] >= 'A' &&
+            r->schema.ptr[i] <= 'Z') /* names of schemas are lower case */
+            ((char *)(uintptr_t)r->schema.ptr)[i] |= 0x20;
     r->options = (struct db_options){.url = slice_from(url),
                                      .path = r->path,
                                      .schema = r->schema,
