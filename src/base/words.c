@@ -131,7 +131,7 @@ void words_init(struct words *w, struct slice text)
     w->left = text;
 }
 
-bool words_next(struct words *w, struct slice *ret_word)
+bool words_cut(struct words *w, struct slice *ret_word)
 {
     size_t len = 0;
     bool is_alone = false, is_cut = false;
@@ -163,7 +163,7 @@ void words_add(struct buf *to, struct slice text)
     struct slice word;
     const char *between = to->len ? " " SEPARATOR " " : "";
     words_init(&w, text);
-    while (!to->full && words_next(&w, &word)) {
+    while (!to->full && words_cut(&w, &word)) {
         buf_add_str(to, between);
         buf_add(to, word);
         between = " ";
@@ -177,7 +177,7 @@ void words_add_vector(struct buf *to, struct words_vector *v, struct slice text)
     words_init(&w, text);
     if (v->position)
         v->position++;
-    while (!to->full && words_next(&w, &word)) {
+    while (!to->full && words_cut(&w, &word)) {
         bool has_position = v->position < POSITION_MAX;
         v->bytes += word.len + (has_position ? POSITION_BYTES : 0);
         if (v->bytes > VECTOR_BYTES)
@@ -188,6 +188,8 @@ void words_add_vector(struct buf *to, struct words_vector *v, struct slice text)
         if (has_position) {
             buf_add_char(to, ':');
             buf_add_u64(to, ++v->position);
+            if (v->weight)
+                buf_add_char(to, v->weight);
         }
     }
 }

@@ -27,8 +27,8 @@ struct words {
     char word[WORDS_BYTES_MAX];
 };
 
-void words_init(struct words *w, struct slice text);      /* the text is borrowed */
-bool words_next(struct words *w, struct slice *ret_word); /* in w, until the next call */
+void words_init(struct words *w, struct slice text);     /* the text is borrowed */
+bool words_cut(struct words *w, struct slice *ret_word); /* in w, until the next call */
 
 /* For FTS5 with `tokenize = 'ascii'`, which splits this at its spaces and nowhere else: the words
  * of a text with a space between them. When `to` is not empty a separator comes first, which no
@@ -42,6 +42,7 @@ void words_add(struct buf *to, struct slice text);
  * them; a word has at most 256 positions (Postgres drops the others, which matters where each
  * character is a word); beyond about 1 MB words are left out. */
 struct words_vector {
+    char weight; /* A to D, of the words from now on; 0: none, which is D */
     uint32_t position;
     size_t bytes;
 };

@@ -1,5 +1,5 @@
 /* A request's changes: planned before the writer has them, applied by it one after the other. */
-#include "docs/docs_impl.h"
+#include "docs/search_impl.h"
 
 #define ROOM_BYTES     (128u << 10)
 #define ROOM_PER_VALUE 4
@@ -161,6 +161,7 @@ bool docs_writing_plan(struct docs_writing *w, struct err *e)
 bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e)
 {
     size_t shown = 0;
+    search_begin(w);
     for (w->failed = 0; w->failed < w->n; w->failed++) {
         struct doc_change *ch = &w->changes[w->failed];
         ch->details = (struct slice){0};
@@ -179,6 +180,5 @@ bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e
 
 bool docs_writing_finish(struct docs_writing *w, struct db_conn *c, struct err *e)
 {
-    (void)w, (void)c, (void)e; /* the words of full text come here */
-    return true;
+    return search_finish(w, c, e);
 }

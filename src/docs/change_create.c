@@ -1,5 +1,5 @@
 /* Creating a document: everything but the row is worked out before the writer has it. */
-#include "docs/docs_impl.h"
+#include "docs/search_impl.h"
 
 /* ---- before ---------------------------------------------------------------------------------- */
 
@@ -90,5 +90,6 @@ bool create_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn 
     if (!is_new)
         return tell_conflict(w, ch, c, d, e);
     ch->is_created = true;
-    return refs_store(w, c, d, NULL, e) && change_done(w, ch, d, e);
+    return refs_store(w, c, d, NULL, e) &&
+           search_put(w, ch->coll, c, d->meta.id, NULL, d->own, e) && change_done(w, ch, d, e);
 }

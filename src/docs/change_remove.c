@@ -1,5 +1,5 @@
 /* Documents go to the trash, for good, and come back. */
-#include "docs/docs_impl.h"
+#include "docs/search_impl.h"
 
 static bool find(struct docs_writing *w, struct doc_change *ch, struct db_conn *c,
                  struct doc_row *row, const struct json **ret_doc, struct err *e)
@@ -72,5 +72,6 @@ bool restore_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn
         return change_done(w, ch, r.draft, e);
     return rows_unique(c, r.draft, NULL, &taken, e) && violations_none(&taken, ERR_EXISTS, ch, e) &&
            rows_update(c, r.draft, r.row.meta.version, e) && refs_store(w, c, r.draft, NULL, e) &&
+           search_put(w, ch->coll, c, r.row.meta.id, NULL, r.draft->own, e) &&
            change_done(w, ch, r.draft, e);
 }

@@ -1,5 +1,5 @@
 /* Changing a document that is there: its row is read, what it becomes is decided, it is written. */
-#include "docs/docs_impl.h"
+#include "docs/search_impl.h"
 
 #include "schema/patch.h"
 
@@ -170,7 +170,9 @@ static bool store(struct updating *u, struct err *e)
         !violations_none(&taken, ERR_EXISTS, u->ch, e))
         return false;
     return rows_update(u->conn, d, u->row.meta.version, e) &&
-           refs_store(w, u->conn, d, u->before, e) && change_done(w, u->ch, d, e);
+           refs_store(w, u->conn, d, u->before, e) &&
+           search_put(w, d->coll, u->conn, d->meta.id, u->before, d->own, e) &&
+           change_done(w, u->ch, d, e);
 }
 
 static struct slice later_of(struct slice a, struct slice b)

@@ -1,5 +1,5 @@
 /* An app's collections, compiled from its manifest: schemas, policies, fields and indexes. */
-#include "docs/docs_impl.h"
+#include "docs/search_impl.h"
 
 #include "base/file.h"
 
@@ -148,6 +148,14 @@ static void compile_checks(struct compiling *x, struct doc_coll *c)
     }
 }
 
+static void compile_search(struct compiling *x, struct doc_coll *c)
+{
+    const struct text *wrong = NULL;
+    struct err e;
+    if (!search_compile(c, &x->docs->arena, &wrong, &e))
+        report(x, wrong->pos, e.msg);
+}
+
 static void compile_refs(struct docs *d, struct doc_coll *c)
 {
     c->refs = arena_zalloc(&d->arena, c->conf->refs.n * sizeof *c->refs);
@@ -184,6 +192,7 @@ struct docs *docs_new(const struct manifest *m, struct problems *p)
         compile_checks(&x, c);
         compile_policy(&x, c);
         compile_indexes(&x, c);
+        compile_search(&x, c);
     }
     for (size_t i = 0; i < d->n_colls; i++)
         compile_refs(d, &d->colls[i]);

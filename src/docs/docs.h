@@ -211,7 +211,8 @@ struct docs_writing {
     const struct subject *who;
     struct doc_change *changes;
     size_t n;
-    size_t failed; /* which of them, when it failed */
+    size_t failed;               /* which of them, when it failed */
+    struct search_notes *search; /* of this run, for its finish */
 };
 
 /* Before the write, on the request's own thread: rules that need no row, schemas of what is

@@ -84,7 +84,8 @@ struct doc_coll {
     size_t n_refs;
     struct slice *known; /* top-level names that filters may use; with is_closed */
     size_t n_known;
-    bool is_closed; /* the schema declares all there is */
+    bool is_closed;        /* the schema declares all there is */
+    struct search *search; /* NULL: its documents are not searched */
     const struct doc_check **checks;
     size_t n_checks;
     /* false: rows' `shown` may hold what is hidden now: see doc_text_public() */
@@ -230,6 +231,7 @@ struct doc_draft {
     const struct json *whole; /* with dais's; NULL until draft_whole() */
     struct buf body, shown;   /* freed with the arena */
     struct slice *keys;       /* of coll->fields, in order */
+    struct slice words;       /* of search_row_words() */
 };
 struct doc_draft *draft_new(const struct doc_coll *c, struct arena *a);
 /* Texts and keys of meta and own; again after either changed. */

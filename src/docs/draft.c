@@ -1,5 +1,5 @@
 /* A document as it is to be stored: its texts, its keys, and whether its schema lets it in. */
-#include "docs/docs_impl.h"
+#include "docs/search_impl.h"
 
 static void free_buf(void *arg)
 {
@@ -46,6 +46,7 @@ bool draft_write(struct doc_draft *d, const struct json *own, struct arena *a, s
     if (!doc_text(&d->body, &d->meta, own, e))
         return false;
     make_keys(d, a);
+    d->words = search_row_words(d->coll, own, a);
     if (!d->coll->conf->hidden.n)
         return true;
     return draft_whole(d, a, e) && doc_text_shown(&d->shown, d->coll, d->whole, e);

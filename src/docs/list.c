@@ -8,6 +8,7 @@
  * The bytes of a document are copied from the row to the answer; they are parsed only where
  * something is asked of them. */
 #include "docs/heap_impl.h"
+#include "docs/search_impl.h"
 
 #include <string.h>
 
@@ -25,6 +26,8 @@ struct listing {
     size_t n, bytes;     /* items, and their text */
     struct slice *texts; /* of items that are expanded at the end */
     struct place from, last;
+    struct search_asked search;
+    bool is_ranked; /* a search without a sort: the best come first */
     bool has_more;
 };
 
@@ -239,11 +242,33 @@ static bool list_sorted(struct listing *l, struct err *e)
     return fine;
 }
 
+/* ---- found ----------------------------------------------------------------------------------- */
+
+static bool list_ranked(struct listing *l, struct err *e)
+{
+    struct search_walk w;
+    enum db_step step;
+    search_walk_init(&w, &l->plan, &l->search, l->q->after.len ? search_position(l->from.id) : 0);
+    while ((step = search_walk_next(&w, e)) == DB_ROW) {
+        l->has_more = is_page_full(l);
+        if (l->has_more)
+            break;
+        if (!add_item(l, w.text, e)) {
+            step = DB_FAILED;
+            break;
+        }
+        l->last.id = search_place(w.position, &l->own);
+    }
+    search_walk_done(&w);
+    return step != DB_FAILED;
+}
+
 /* ---- the answer ------------------------------------------------------------------------------ */
 
 static bool is_for_loops(const struct listing *l)
 {
-    return !l->q->wants_total && !l->shape.n_refs && plan_is_short(&l->plan, l->limit);
+    return !l->q->search.len && !l->q->wants_total && !l->shape.n_refs &&
+           plan_is_short(&l->plan, l->limit);
 }
 
 static bool write_end(struct listing *l, struct err *e)
@@ -258,6 +283,8 @@ static bool write_end(struct listing *l, struct err *e)
         buf_add_str(l->to, "null");
     }
     if (l->q->wants_total) {
+        if (l->is_ranked)
+            search_condition(&l->search, &l->plan);
         if (!plan_count(&l->plan, &total, e))
             return false;
         buf_printf(l->to, ",\"total\":%llu", (unsigned long long)total);
@@ -271,8 +298,22 @@ static bool write_page(struct listing *l, struct err *e)
     buf_add_str(l->to, "{\"items\":[");
     if (l->shape.n_refs)
         l->texts = arena_alloc(&l->own, l->limit * sizeof *l->texts);
-    return (l->plan.order.has_columns ? list_in_order(l, e) : list_sorted(l, e)) &&
-           expand_all(l, e) && write_end(l, e);
+    bool fine = l->is_ranked                ? list_ranked(l, e)
+                : l->plan.order.has_columns ? list_in_order(l, e)
+                                            : list_sorted(l, e);
+    return fine && expand_all(l, e) && write_end(l, e);
+}
+
+static bool read_search(struct listing *l, struct err *e)
+{
+    if (!l->q->search.len)
+        return true;
+    l->is_ranked = !l->q->sort.len;
+    if (!search_read(&l->search, l->r, l->coll, l->q, e))
+        return false;
+    if (!l->is_ranked)
+        search_condition(&l->search, &l->plan);
+    return true;
 }
 
 static bool read_query(struct listing *l, struct err *e)
@@ -281,10 +322,9 @@ static bool read_query(struct listing *l, struct err *e)
     struct asked asked = {.filter = q->filter, .sort = q->sort, .is_trash = q->is_trash};
     if (l->limit > DOC_LIMIT_MAX)
         return err_set(e, ERR_MALFORMED, "limit: a list has 1 to %d documents.", DOC_LIMIT_MAX);
-    if (q->search.len)
-        return err_set(e, ERR_NOT_IMPLEMENTED, "search: full text is not there yet; use `filter`.");
-    return plan_make(&l->plan, l->r, l->coll, &asked, e) &&
-           shape_parse(&l->shape, l->coll, l->r->arena, q->fields, q->expand, e) &&
+    if (!plan_make(&l->plan, l->r, l->coll, &asked, e) || !read_search(l, e))
+        return false;
+    return shape_parse(&l->shape, l->coll, l->r->arena, q->fields, q->expand, e) &&
            (!q->after.len || cursor_read(&l->from, l->r->arena, l->coll, q, &l->plan.order, e));
 }
 

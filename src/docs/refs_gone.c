@@ -4,7 +4,7 @@
  * them and wants it kept (restrict) refuses it all; then the others are cleared, and what goes,
  * goes. What a manifest says here happens whoever may change those documents: it is the app that
  * says so. */
-#include "docs/docs_impl.h"
+#include "docs/search_impl.h"
 
 #include <stdio.h>
 
@@ -165,7 +165,9 @@ static bool write_cleared(struct going *g, const struct doc_row *row, const stru
     if (taken.n)
         return tell_held(g, from, ref, ", where something unique would be there twice without it",
                          e);
-    return rows_update(g->conn, d, row->meta.version, e) && refs_store(g->w, g->conn, d, before, e);
+    return rows_update(g->conn, d, row->meta.version, e) &&
+           refs_store(g->w, g->conn, d, before, e) &&
+           search_put(g->w, from, g->conn, d->meta.id, before, own, e);
 }
 
 static bool clear(struct going *g, const struct gone *to, const struct doc_coll *from,
@@ -196,7 +198,8 @@ static bool clear(struct going *g, const struct gone *to, const struct doc_coll 
 static bool goes(struct going *g, const struct gone *it, struct err *e)
 {
     const struct collection *conf = it->coll->conf;
-    if (!refs_forget(g->conn, it->coll, it->id, e))
+    if (!refs_forget(g->conn, it->coll, it->id, e) ||
+        !search_take(g->w, it->coll, g->conn, it->id, e))
         return false;
     if (g->is_final || !conf->trash_ms)
         return rows_remove(g->conn, it->coll, it->id, e);

@@ -1,5 +1,5 @@
 /* Rows of a collection are written here and nowhere else: its table and its history. */
-#include "docs/docs_impl.h"
+#include "docs/search_impl.h"
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
@@ -79,7 +79,7 @@ static int bind_draft(struct db_stmt *s, int at, const struct doc_draft *d)
     bind_text(s, at++, buf_slice(&d->shown));
     for (size_t i = 0; i < d->coll->n_fields; i++)
         db_bind_blob(s, at++, d->keys[i]);
-    return at;
+    return search_bind(d->coll, s, at, d->words, d->meta.version);
 }
 
 bool rows_insert(struct db_conn *c, const struct doc_draft *d, bool *ret_is_new, struct err *e)
@@ -134,11 +134,12 @@ static bool touch(struct db_conn *c, const struct doc_draft *d, int64_t *ret_n, 
     bind_text(s, 4, d->label);
     db_bind_text(s, 5, buf_slice(&d->body));
     bind_text(s, 6, buf_slice(&d->shown));
-    db_bind_text(s, 7, d->meta.id);
-    bind_text(s, 8, d->meta.owner);
-    db_bind_text(s, 9, d->meta.created);
+    int at = search_bind(d->coll, s, 7, d->words, d->meta.version);
+    db_bind_text(s, at++, d->meta.id);
+    bind_text(s, at++, d->meta.owner);
+    db_bind_text(s, at++, d->meta.created);
     for (size_t i = 0; i < d->coll->n_fields; i++)
-        db_bind_blob(s, 10 + (int)i, d->keys[i]);
+        db_bind_blob(s, at++, d->keys[i]);
     return db_run(s, ret_n, e);
 }
 

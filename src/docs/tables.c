@@ -1,7 +1,7 @@
 /* Makes the tables what the manifest says: a table per collection, a column per field that an index
  * has, the indexes. Which column is which field is in the catalogue, so that the order of things
  * in a manifest means nothing. */
-#include "docs/list_impl.h"
+#include "docs/search_impl.h"
 #include "docs/tables_impl.h"
 
 #include "journal/journal.h"
@@ -260,6 +260,10 @@ static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
     buf_init(&sets, 1u << 16);
     buf_init(&same, 1u << 16);
     add_columns(c, &names, &marks, &sets, &same);
+    keep(d, &c->sql_fill,
+         arena_printf(a, "UPDATE c_%.*s SET shown = ?%.*s WHERE id = ? AND version = ?",
+                      SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&sets))));
+    search_add_columns(c, db_is_sqlite(db), &names, &marks, &sets);
     struct slice get =
         arena_printf(a, "SELECT " ROW_COLUMNS " FROM c_%.*s WHERE id = ?", SLICE_ARGS(c->name));
     keep(d, &c->sql_get, get);
@@ -279,12 +283,10 @@ static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
     keep(d, &c->sql_touch,
          arena_printf(a,
                       "UPDATE c_%.*s SET version = ?, updated = ?, author = ?, label = ?, body = ?,"
-                      " shown = ? WHERE id = ? AND deleted IS NULL"
+                      " shown = ?%s WHERE id = ? AND deleted IS NULL"
                       " AND owner IS NOT DISTINCT FROM ? AND created = ?%.*s",
-                      SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&same))));
-    keep(d, &c->sql_fill,
-         arena_printf(a, "UPDATE c_%.*s SET shown = ?%.*s WHERE id = ? AND version = ?",
-                      SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&sets))));
+                      SLICE_ARGS(c->name), search_sets(c, db_is_sqlite(db)),
+                      SLICE_ARGS(buf_slice(&same))));
     buf_done(&names);
     buf_done(&marks);
     buf_done(&sets);
@@ -306,7 +308,7 @@ static bool make_coll(struct making *m, struct doc_coll *c, struct db_conn *conn
         if (!make_index(m, c, &c->indexes[i], has_rows, conn, e))
             return false;
     }
-    return true;
+    return search_make(c, conn, db_is_sqlite(m->db), &m->arena, e);
 }
 
 /* Two servers on one Postgres: one makes them, the other finds them made. A lock on a table, since

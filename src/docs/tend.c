@@ -1,4 +1,5 @@
 /* What is to be done on an app's tables while it serves, one bit at a time. */
+#include "docs/search_impl.h"
 #include "docs/tables_impl.h"
 
 #define RETRY_MS 5000
@@ -56,10 +57,18 @@ static enum tended tend_trash(struct docs *d, struct doc_coll *c, struct err *e)
     return TENDED_SOME;
 }
 
+static enum tended tend_search(struct docs *d, struct doc_coll *c, struct err *e)
+{
+    bool some;
+    if (!search_build(d, c, &some, e))
+        return TENDED_BADLY;
+    return some ? TENDED_SOME : TENDED_NOTHING;
+}
+
 bool docs_tend(struct docs *d)
 {
-    static enum tended (*const bits[])(struct docs *, struct doc_coll *,
-                                       struct err *) = {tend_rows, tend_indexes, tend_trash};
+    static enum tended (*const bits[])(struct docs *, struct doc_coll *, struct err *) = {
+        tend_rows, tend_indexes, tend_search, tend_trash};
     enum tended how = TENDED_NOTHING;
     struct err e;
     for (size_t i = 0; how == TENDED_NOTHING && i < d->n_colls; i++) {

@@ -11,7 +11,7 @@ static void check_words(struct slice text, bool is_valid)
     struct words w;
     struct slice word;
     words_init(&w, text);
-    while (words_next(&w, &word)) {
+    while (words_cut(&w, &word)) {
         must(word.len && word.len <= WORDS_BYTES_MAX);
         must(utf8_is_valid(word) || !is_valid);
         for (size_t i = 0; i < word.len; i++)

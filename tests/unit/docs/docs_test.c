@@ -23,6 +23,10 @@ void rig_start(struct rig *r, const char *manifest)
     snprintf(r->path, sizeof r->path, "%s/app.db", r->folder);
     const char *url = getenv("DAIS_TEST_DATABASE");
     r->schema = arena_printf(&r->a, "docs_test_%d_%s", (int)getpid(), r->folder + 15);
+    for (size_t i = 0; i < r->schema.len; i++)
+        if (r->schema.ptr[i] >= 'A' &&
+            r->schema.ptr[i] <= 'Z') /* names of schemas are lower case */
+            ((char *)(uintptr_t)r->schema.ptr)[i] |= 0x20;
     r->options = (struct db_options){.url = slice_from(url),
                                      .path = r->path,
                                      .schema = r->schema,
@@ -32,8 +36,6 @@ void rig_start(struct rig *r, const char *manifest)
     docs_attach(r->docs, r->slot);
     if (!docs_open(r->docs, &err))
         fail_msg("%s", err.msg);
-    while (docs_tend(r->docs))
-        ;
     rig_be(r, "");
 }
 
