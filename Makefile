@@ -58,7 +58,7 @@ MAIN  := $(OUT)/cli/main.o
 DAIS  := $(OUT)/dais
 LIB   := $(OUT)/libdais.a
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c)
-DB_TESTS  := $(patsubst %,db/test_%,statements loops batches locked threads checkpoints migrations)
+DB_TESTS  := $(patsubst %,db/test_%,statements loops batches locked threads checkpoints migrations slot)
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(OUT)/tests/%)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(OUT)/fuzz/%)

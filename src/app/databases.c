@@ -94,6 +94,7 @@ struct db *database_open_to_read(struct host *h, const struct app *app, bool *re
     options.is_reader = true;
     *ret_there = !options.path || access(options.path, F_OK) == 0;
     struct db *db = *ret_there ? db_open(&options, e) : NULL;
+    *ret_there = db || (*ret_there && e->code != ERR_NOT_FOUND);
     arena_done(&a);
     return db;
 }

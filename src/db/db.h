@@ -59,7 +59,7 @@ struct db_options {
     unsigned busy_ms;                      /* how long another process may hold it; default 5,000 */
     unsigned read_ms;  /* how long a lane may read in one piece, or one statement; default 2,000 */
     unsigned cache_kb; /* SQLite: what a writer keeps in memory; default 8,192 */
-    bool is_reader;    /* a command beside a server: nothing is migrated */
+    bool is_reader;    /* a command beside a server: nothing is migrated; ERR_NOT_FOUND: empty */
     unsigned writers;  /* Postgres: connections that write; default 4 */
 };
 

@@ -120,6 +120,8 @@ static bool is_whole(struct db_conn *c, const struct db_migration *migrations, s
     unsigned done = 0;
     if (!read_count(c, &has_ours, &ours, e) || (ours && !compare_done(c, migrations, &done, e)))
         return false;
+    if (!ours)
+        return err_set(e, ERR_NOT_FOUND, "the database holds nothing yet");
     return !migrations[done].name ||
            err_set(
                e, ERR_USAGE,

@@ -85,7 +85,8 @@ bool create_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn 
     bool is_new = false;
     if (!allowed(w, ch, d, e) || !change_matches(ch, NULL, w->arena, e) ||
         !refs_check(w, c, d, NULL, &v, e) || !violations_none(&v, ERR_INVALID, ch, e) ||
-        !rows_insert(c, d, &is_new, e))
+        (rows_must_look(ch->coll) && !rows_unique(c, d, NULL, &v, e)) ||
+        !violations_none(&v, ERR_EXISTS, ch, e) || !rows_insert(c, d, &is_new, e))
         return false;
     if (!is_new)
         return tell_conflict(w, ch, c, d, e);

@@ -266,6 +266,8 @@ bool rows_remove(struct db_conn *c, const struct doc_coll *coll, struct slice id
  * be NULL) what did not change is passed over. */
 bool rows_unique(struct db_conn *c, const struct doc_draft *d, const struct json *before,
                  struct violations *to, struct err *e);
+/* Is there a unique that the database does not keep, since documents of before break it? */
+bool rows_must_look(const struct doc_coll *c);
 
 /* ---- refs.c, refs_gone.c: what documents refer to ----------------------------------------------
  */

@@ -10,7 +10,9 @@
 struct filled { /* what a row is to hold */
     struct slice id, shown;
     int64_t version;
+    bool is_trashed;
     struct slice *keys;
+    const struct json *doc;
 };
 
 struct filling {
@@ -76,13 +78,16 @@ static void add_row(struct filling *f, const struct db_stmt *s)
     struct json_doc doc;
     struct buf b;
     struct err e;
-    *row = (struct filled){.id = arena_dup(a, db_text(s, 0)), .version = db_i64(s, 1)};
+    *row = (struct filled){.id = arena_dup(a, db_text(s, 0)),
+                           .version = db_i64(s, 1),
+                           .is_trashed = !db_is_null(s, 3)};
     if (!json_parse(&doc, a, arena_dup(a, db_text(s, 2)), &deep, &e) ||
         !add_keys(f, row, json_root(&doc))) {
         log_line(LOG_ERROR, "a stored document cannot be read", F_STR("collection", f->coll->name),
                  F_STR("id", row->id));
         return;
     }
+    row->doc = json_root(&doc);
     buf_init(&b, DOC_BYTES_MAX);
     if (f->coll->conf->hidden.n && doc_text_shown(&b, f->coll, json_root(&doc), &e))
         row->shown = arena_dup(a, buf_slice(&b));
@@ -93,7 +98,8 @@ static void add_row(struct filling *f, const struct db_stmt *s)
 static bool read_rows(struct filling *f, struct db_conn *c, struct err *e)
 {
     struct slice text = arena_printf(
-        &f->arena, "SELECT id, version, body FROM c_%.*s WHERE id > ? AND id <= ? ORDER BY id",
+        &f->arena,
+        "SELECT id, version, body, deleted FROM c_%.*s WHERE id > ? AND id <= ? ORDER BY id",
         SLICE_ARGS(f->coll->name));
     struct db_stmt *s = db_prepare_text(c, text, e);
     enum db_step step;
@@ -141,6 +147,16 @@ static bool trim(struct filling *f, struct db_conn *c, const struct filled *row,
     return db_run(s, NULL, e);
 }
 
+/* Also what it refers to: the collection may not have had these references before. */
+static bool write_refs(struct filling *f, struct db_conn *c, const struct filled *row,
+                       struct err *e)
+{
+    struct docs_writing w = {.docs = f->docs, .arena = &f->arena};
+    struct doc_draft draft = {.coll = f->coll, .meta.id = row->id, .own = row->doc};
+    return !f->coll->n_refs || (refs_forget(c, f->coll, row->id, e) &&
+                                (row->is_trashed || refs_store(&w, c, &draft, NULL, e)));
+}
+
 /* A row that is another version by now was written by who knows better. */
 static bool write_row(struct filling *f, struct db_conn *c, const struct filled *row, struct err *e)
 {
@@ -156,7 +172,9 @@ static bool write_row(struct filling *f, struct db_conn *c, const struct filled 
         db_bind_blob(s, n++, row->keys[i]);
     db_bind_text(s, n++, row->id);
     db_bind_i64(s, n, row->version);
-    return db_run(s, NULL, e) && trim(f, c, row, e);
+    int64_t changed;
+    return db_run(s, &changed, e) &&
+           (changed == 0 || (write_refs(f, c, row, e) && trim(f, c, row, e)));
 }
 
 static bool end_of_all(struct filling *f, struct db_conn *c, struct err *e)

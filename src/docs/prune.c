@@ -29,38 +29,15 @@ static bool read_ids(struct pruning *p, struct db_conn *c, struct err *e)
     return p->n == PRUNE_ROWS || step != DB_FAILED;
 }
 
-static bool run_for(struct db_conn *c, struct slice text, struct slice id, struct err *e)
-{
-    struct db_stmt *s = db_prepare_text(c, text, e);
-    if (!s)
-        return false;
-    db_bind_text(s, 1, id);
-    return db_run(s, NULL, e);
-}
-
-/* What is in the trash refers to nothing and nothing refers to it, but for what it cleared. */
-static bool remove_row(struct pruning *p, struct db_conn *c, struct slice id, struct err *e)
-{
-    struct slice name = p->coll->name;
-    struct arena *a = &p->arena;
-    return run_for(c, arena_printf(a, "DELETE FROM h_%.*s WHERE id = ?", SLICE_ARGS(name)), id,
-                   e) &&
-           run_for(c, arena_printf(a, "DELETE FROM c_%.*s WHERE id = ?", SLICE_ARGS(name)), id,
-                   e) &&
-           run_for(c,
-                   arena_printf(a, "DELETE FROM dais_refs WHERE from_name = '%.*s' AND from_id = ?",
-                                SLICE_ARGS(name)),
-                   id, e);
-}
-
-/* Looked at first: it may have been restored meanwhile. */
+/* Looked at first: it may have been restored meanwhile. What is in the trash refers to nothing, and
+ * nothing refers to it. */
 static bool remove_one(struct pruning *p, struct db_conn *c, struct slice id, struct err *e)
 {
     struct doc_row row;
     enum db_step step = doc_row_find(c, p->coll, id, true, &p->arena, &row, e);
     bool is_due =
         step == DB_ROW && row.deleted.len && slice_cmp(row.deleted, slice_from(p->before)) < 0;
-    return is_due ? remove_row(p, c, id, e) : step != DB_FAILED;
+    return is_due ? rows_remove(c, p->coll, id, e) : step != DB_FAILED;
 }
 
 static bool run_pruning(void *arg, struct db_conn *c, struct err *e)

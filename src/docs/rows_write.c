@@ -278,6 +278,9 @@ bool rows_unique(struct db_conn *c, const struct doc_draft *d, const struct json
     for (size_t i = 0; i < d->coll->n_indexes; i++) {
         const struct doc_index *index = &d->coll->indexes[i];
         bool taken = false;
+        /* While it is built there is nothing to look in; the building finds what came meanwhile. */
+        if (!atomic_load(&index->is_ready) && !atomic_load(&index->is_violated))
+            continue;
         if (!index->is_unique || !is_new_key(d, index, before))
             continue;
         if (!is_taken(c, d, index, &taken, e))
@@ -286,4 +289,13 @@ bool rows_unique(struct db_conn *c, const struct doc_draft *d, const struct json
             tell_taken(index, to);
     }
     return true;
+}
+
+bool rows_must_look(const struct doc_coll *c)
+{
+    for (size_t i = 0; i < c->n_indexes; i++) {
+        if (atomic_load(&c->indexes[i].is_violated))
+            return true;
+    }
+    return false;
 }

@@ -241,13 +241,14 @@ static void add_columns(const struct doc_coll *c, struct buf *names, struct buf 
     }
 }
 
-/* In the docs' arena, once: a connection knows a statement by its text. */
 /* In the docs' arena, which must not grow with each opening: a statement changes only when the
  * database is another one. */
-static void keep(struct docs *d, struct slice *to, struct slice text)
+static bool keep(struct docs *d, struct slice *to, struct slice text)
 {
-    if (!slice_eq(*to, text))
-        *to = arena_dup(&d->arena, text);
+    if (slice_eq(*to, text))
+        return false;
+    *to = arena_dup(&d->arena, text);
+    return true;
 }
 
 static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
@@ -260,9 +261,10 @@ static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
     buf_init(&sets, 1u << 16);
     buf_init(&same, 1u << 16);
     add_columns(c, &names, &marks, &sets, &same);
-    keep(d, &c->sql_fill,
-         arena_printf(a, "UPDATE c_%.*s SET shown = ?%.*s WHERE id = ? AND version = ?",
-                      SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&sets))));
+    bool is_new =
+        keep(d, &c->sql_fill,
+             arena_printf(a, "UPDATE c_%.*s SET shown = ?%.*s WHERE id = ? AND version = ?",
+                          SLICE_ARGS(c->name), SLICE_ARGS(buf_slice(&sets))));
     search_add_columns(c, db_is_sqlite(db), &names, &marks, &sets);
     struct slice get =
         arena_printf(a, "SELECT " ROW_COLUMNS " FROM c_%.*s WHERE id = ?", SLICE_ARGS(c->name));
@@ -292,7 +294,7 @@ static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
     buf_done(&sets);
     buf_done(&same);
     arena_done(a);
-    if (!c->sql)
+    if (!c->sql || is_new)
         rows_make_sql(d, db, c);
 }
 

@@ -294,12 +294,8 @@ static bool verify_coll(struct verifying *v, struct err *e)
     arena_init(&v->arena, PAGE_ARENA);
     prepare(v);
     fine = has_table(v, v->coll->name, &is_made, e);
-    for (size_t i = 0; fine && i < v->coll->n_refs;
-         i++) { /* one that is not made yet has nothing */
-        bool is_target_made;
-        fine = has_table(v, v->coll->refs[i].to->name, &is_target_made, e);
-        is_made &= is_target_made;
-    }
+    for (size_t i = 0; fine && i < v->coll->n_refs; i++)
+        fine = has_table(v, v->coll->refs[i].to->name, &v->has_target[i], e);
     while (fine && is_made && !is_last) {
         fine = verify_page(v, &is_last, e);
         arena_reset(&v->arena);

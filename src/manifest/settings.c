@@ -492,7 +492,7 @@ struct slice settings_expand(const struct settings *s, struct slice text, struct
 /* Of parts that later versions bring: checked, so that nobody finds a mistake in them only then. */
 static bool is_later(size_t id)
 {
-    return id >= SET_DATABASE_URL && id <= SET_MAIL_FROM;
+    return id > SET_DATABASE_URL && id <= SET_MAIL_FROM;
 }
 
 void settings_help(const struct settings *s, struct buf *to)

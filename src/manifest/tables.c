@@ -143,7 +143,7 @@ static const struct field rules_fields[] = {
 static const struct shape rules_shape = {SHAPE(rules, "rules", rules_fields)};
 
 static const struct field ref_fields[] = {
-    {"to", TEXT(ref, to), .format = FMT_NAME, .flags = REQUIRED,
+    {"to", TEXT(ref, to), .format = FMT_COLLECTION, .flags = REQUIRED,
      .doc = "The collection the field's value is an id of."},
     {"on_delete", TEXT(ref, on_delete), .format = FMT_WORD, .words = "restrict clear cascade",
      .def = "restrict", .doc = "What happens when the document it refers to is deleted."},
@@ -479,9 +479,9 @@ static const struct field manifest_fields[] = {
      .doc = "Host names it answers at; without any it has a path of the host."},
     {"web", OBJECT(manifest, web, web_shape),
      .doc = "The site: static files and how to serve them."},
-    {"api", TEXT(manifest, api), .format = FMT_PREFIX, .flags = LATER, .def = "/api/",
+    {"api", TEXT(manifest, api), .format = FMT_PREFIX, .def = "/api/",
      .doc = "The path of dais's own API; /dais/ when a backend route covers /api/."},
-    {"collections", MAP(manifest, collections, FMT_NAME, collection_shape), .flags = LATER,
+    {"collections", MAP(manifest, collections, FMT_COLLECTION, collection_shape),
      .doc = "Kinds of documents the app stores."},
     {"files", MAP(manifest, files, FMT_NAME, bucket_shape), .flags = LATER,
      .doc = "Buckets of files people upload."},

@@ -29,6 +29,9 @@ enum kind {
     X(FMT_NAME,                                                                                    \
       "a name of lower-case letters, digits, `_` and `-`, at most 40, starting with a letter",     \
       "^[a-z][a-z0-9_-]{0,39}$")                                                                   \
+    X(FMT_COLLECTION,                                                                              \
+      "a name of lower-case letters, digits and `_`, at most 40, starting with a letter",          \
+      "^[a-z][a-z0-9_]{0,39}$")                                                                    \
     X(FMT_PATH, "a path inside the app folder, such as web/dist", "^[^/]")                         \
     X(FMT_FOLDER, "a path, which may lead outside the app folder", "^.")                           \
     X(FMT_URLPATH, "a path of the site, such as /docs/a", "^/")                                    \

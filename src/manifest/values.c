@@ -246,6 +246,12 @@ static bool name_ok(struct slice s)
     return name_of(s, LOWER, LOWER DIGITS "_-", 40);
 }
 
+/* Tables are named after them. */
+static bool collection_ok(struct slice s)
+{
+    return name_ok(s) && only(s, LOWER DIGITS "_");
+}
+
 static bool folder_ok(struct slice s)
 {
     return s.len && s.len < 1024 && !has_control(s);
@@ -337,6 +343,7 @@ bool format_ok(enum format format, struct slice s)
         [FMT_WORD] = none_ok,
         [FMT_SLUG] = slug_ok,
         [FMT_NAME] = name_ok,
+        [FMT_COLLECTION] = collection_ok,
         [FMT_PATH] = path_ok,
         [FMT_FOLDER] = folder_ok,
         [FMT_URLPATH] = urlpath_ok,

@@ -70,11 +70,12 @@ static const struct { const char *text, *said; } bad[] = {
     {"app: a\nweb: { env: { path: /e.js, values: { A: $SECRET } } }\n", "dais.yaml:2:41: `$SECRET` would be shown to every visitor; only names that start with PUBLIC_ can be used in `web.env`\n"},
     {"app: a\nweb: { rewrite: [ { files: \"*.js\", from: \"\", to: \"\" } ] }\n", "dais.yaml:2:42: `from` is empty; it must be text\n"},
     /* collections and files */
-    {"app: a\ncollections: { jobs: {} }\n", "dais.yaml:2:1: warning: `collections` is checked but not served yet by this version\ndais.yaml:2:16: `jobs` is a name of the API itself; choose another for the collection\n"},
-    {"app: a\ncollections: { c: { refs: { x: d } } }\n", "dais.yaml:2:1: warning: `collections` is checked but not served yet by this version\ndais.yaml:2:32: there is no collection `d`; add it to `collections`\n"},
-    {"app: a\ncollections: { c: { owner: yes } }\n", "dais.yaml:2:1: warning: `collections` is checked but not served yet by this version\ndais.yaml:2:28: `owner` is `yes`; it must be true or false\n"},
-    {"app: a\ncollections: { c: { owner: \"true\" } }\n", "dais.yaml:2:1: warning: `collections` is checked but not served yet by this version\ndais.yaml:2:28: `owner` is `true` in quotes; it must be true or false, without quotes\n"},
-    {"app: a\ncollections: { c: { versions: -1, trash: 3 weeks } }\n", "dais.yaml:2:1: warning: `collections` is checked but not served yet by this version\ndais.yaml:2:31: `versions` is `-1`; it must be a whole number from 0 to 10000\ndais.yaml:2:42: `trash` is `3 weeks`; it must be a duration, such as 30s, 10m or 30d\n"},
+    {"app: a\ncollections: { jobs: {} }\n", "dais.yaml:2:16: `jobs` is a name of the API itself; choose another for the collection\n"},
+    {"app: a\ncollections: { my-notes: {} }\n", "dais.yaml:2:16: `my-notes` cannot be a key of `collections`; it must be a name of lower-case letters, digits and `_`, at most 40, starting with a letter\n"},
+    {"app: a\ncollections: { c: { refs: { x: d } } }\n", "dais.yaml:2:32: there is no collection `d`; add it to `collections`\n"},
+    {"app: a\ncollections: { c: { owner: yes } }\n", "dais.yaml:2:28: `owner` is `yes`; it must be true or false\n"},
+    {"app: a\ncollections: { c: { owner: \"true\" } }\n", "dais.yaml:2:28: `owner` is `true` in quotes; it must be true or false, without quotes\n"},
+    {"app: a\ncollections: { c: { versions: -1, trash: 3 weeks } }\n", "dais.yaml:2:31: `versions` is `-1`; it must be a whole number from 0 to 10000\ndais.yaml:2:42: `trash` is `3 weeks`; it must be a duration, such as 30s, 10m or 30d\n"},
     {"app: a\nfiles: { f: { max: lots, types: csv } }\n", "dais.yaml:2:1: warning: `files` is checked but not served yet by this version\ndais.yaml:2:20: `max` is `lots`; it must be a size, such as 500KB, 100MB or 1GB\ndais.yaml:2:33: `types` is `csv`; it must be a media type, such as text/csv or image/*\n"},
     /* jobs and publishing */
     {"app: a\njobs: { j: { on: [u.created], run: j, schedule: \"61 * * * *\" } }\n", "dais.yaml:2:1: warning: `jobs` is checked but not served yet by this version\ndais.yaml:2:19: there is no collection or bucket `u`; add it to `collections` or `files`\ndais.yaml:2:49: `schedule` is `61 * * * *`; it must be five cron fields in UTC, such as \"0 3 * * *\"\n"},
@@ -84,7 +85,7 @@ static const struct { const char *text, *said; } bad[] = {
     /* backend and api */
     {"app: a\nbackend: { run: x, url: \"http://127.0.0.1:1\", routes: [/api/] }\n", "dais.yaml:2:25: `backend` has both `run` (line 2) and `url`; keep `run` if dais starts it, `url` if something else does\n"},
     {"app: a\nbackend: { routes: [/api/] }\n", "dais.yaml:2:1: `backend` needs `run`, the command that starts it, or `url`, where it already runs\n"},
-    {"app: a\napi: /api/\nbackend:\n  run: x\n  routes: [ /health, /api/v1 ]\n", "dais.yaml:2:1: warning: `api` is checked but not served yet by this version\ndais.yaml:5:22: the backend route `/api/v1` and `api: /api/` (line 2) overlap; give `api` a path of its own, such as /dais/\n"},
+    {"app: a\napi: /api/\nbackend:\n  run: x\n  routes: [ /health, /api/v1 ]\n", "dais.yaml:5:22: the backend route `/api/v1` and `api: /api/` (line 2) overlap; give `api` a path of its own, such as /dais/\n"},
     {"app: a\nbackend: { run: x, routes: [/api/, /dais/] }\n", "dais.yaml:2:36: the backend route `/dais/` overlaps the API of dais at /dais/; set `api:` to another path\n"},
     {"app: a\nbackend: { run: x, routes: [/api/], env: { A: $NOPE } }\n", "dais.yaml:2:47: `$NOPE` is neither a setting of dais nor one of the app's `secrets`; add it there, or write `$$` for a dollar sign\n"},
     {"app: a\nbackend: { run: x, routes: [/api/], secrets: [KEY] }\n", "dais.yaml:2:47: `KEY` is not in the app's `secrets`; add it there\n"},
