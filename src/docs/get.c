@@ -32,7 +32,7 @@ static bool is_visible(const struct docs_reading *r, const struct query *rows,
 bool docs_row(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
               struct doc_row *ret, struct err *e)
 {
-    const struct query *rows;
+    const struct query *rows = NULL;
     bool is_there = false;
     if (!authorize(r->who, &c->policy, ACTION_READ, r->arena, &rows, e))
         return false;
@@ -63,7 +63,7 @@ static bool read_doc(const struct docs_reading *r, const struct query *rows,
 bool docs_get(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
               struct doc *ret, struct err *e)
 {
-    const struct query *rows;
+    const struct query *rows = NULL;
     bool is_there = false, fine = true;
     if (!authorize(r->who, &c->policy, ACTION_READ, r->arena, &rows, e))
         return false;
