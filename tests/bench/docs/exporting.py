@@ -18,8 +18,10 @@ def read_export(server, say):
         status = int(piece.split(b" ", 2)[1])
         if status != 200:
             return status, None, None, None
+        last = b""
         while piece:
-            lines += piece.count(b"}\n")
+            lines += (last + piece).count(b"}\n")
+            last = piece[-1:]
             total += len(piece)
             if time.monotonic() - looked > 0.02:
                 looked = time.monotonic()
