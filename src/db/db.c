@@ -88,8 +88,10 @@ struct db *db_open(const struct db_options *o, struct err *e)
     bool fine = c && db_migrate(c, o->migrations ? o->migrations : none, e);
     if (c && !fine)
         db_conn_close(c);
-    if (fine && db->driver->start(db, c, e))
+    if (fine && db->driver->start(db, c, e)) {
+        db->has_opened = true;
         return db;
+    }
     db_free(db);
     return NULL;
 }

@@ -90,7 +90,8 @@ struct db {
     char *path;   /* Postgres: the address, with its password; in no message */
     char *schema; /* Postgres */
     unsigned busy_ms, read_ms, cache_kb, writers;
-    bool is_started, is_reader;
+    bool is_reader;
+    _Atomic bool has_opened; /* db_open() has given it away */
     _Atomic bool is_shared;
     _Atomic bool is_sick;     /* the last commit, or taking the lock for it, failed */
     _Atomic uint64_t commits; /* raised after each COMMIT, before anybody is told */

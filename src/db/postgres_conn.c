@@ -41,7 +41,7 @@ static void tell_unreached(struct db *db, struct slice why, struct err *e)
 {
     static _Atomic int64_t told_s;
     int64_t now_s = clock_mono_ms() / 1000;
-    if (!db->is_started) {
+    if (!db->has_opened) {
         err_set(e, ERR_UNAVAILABLE, "the database is not reached: %.*s", SLICE_ARGS(why));
         return;
     }
