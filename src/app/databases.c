@@ -166,12 +166,13 @@ bool databases_are_postgres(const struct host *h)
 }
 
 /* One that nobody uses is not opened for this, unless it is a server elsewhere: whether that is
- * there is what a balancer asks before it sends the first request. */
+ * there is what a balancer asks before it sends the first request. One that could not be opened is
+ * tried again. */
 static const char *check(const struct host *h, struct docs *d)
 {
     struct err e;
     if (!docs_enter(d)) {
-        if (!databases_are_postgres(h))
+        if (!databases_are_postgres(h) && !docs_has_failed(d))
             return "idle";
         if (!docs_open(d, &e))
             return "failing";

@@ -16,6 +16,7 @@ struct db_slot {
     _Atomic uint64_t times;
     _Atomic uint64_t readings, present; /* how many joined; which one's rows there are */
     struct db *db;                      /* while it is not SHUT */
+    _Atomic bool has_failed; /* the last time it was to be opened */
 };
 
 struct db_slot *db_slot_new(const struct db_options *o)
@@ -51,6 +52,7 @@ struct db *db_slot_open(struct db_slot *s, struct err *e)
     pthread_mutex_lock(&s->lock);
     if (!s->db) {
         s->db = db_open(s->options, e);
+        atomic_store(&s->has_failed, !s->db);
         if (s->db) {
             s->times++;
             atomic_fetch_sub(&s->users, SHUT);
@@ -88,6 +90,11 @@ void db_slot_close_idle(struct db_slot *s, int64_t idle_ms)
         s->db = NULL;
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+bool db_slot_has_failed(const struct db_slot *s)
+{
+    return atomic_load(&s->has_failed);
 }
 
 bool db_slot_is_open(const struct db_slot *s)

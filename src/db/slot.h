@@ -26,6 +26,7 @@ void db_slot_close_idle(struct db_slot *s, int64_t idle_ms);
 /* For how long nobody was in it; -1: it is closed, or somebody is. */
 int64_t db_slot_idle_ms(const struct db_slot *s);
 bool db_slot_is_open(const struct db_slot *s);
+bool db_slot_has_failed(const struct db_slot *s); /* the last time it was to be opened */
 
 /* Closes those that are unused for idle_ms, and of more than max_open those that were unused the
  * longest. Blocks. */

@@ -284,6 +284,11 @@ bool docs_open(struct docs *d, struct err *e)
     return fine;
 }
 
+bool docs_has_failed(const struct docs *d)
+{
+    return db_slot_has_failed(d->slot);
+}
+
 void docs_leave(struct docs *d)
 {
     db_slot_leave(d->slot);

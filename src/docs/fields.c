@@ -80,11 +80,7 @@ bool doc_coll_knows(const struct doc_coll *c, const struct slice *steps, size_t 
         return false;
     if (doc_name_is_system(steps[0]))
         return n_steps == 1;
-    for (size_t i = 0; i < c->n_known; i++) {
-        if (slice_eq(c->known[i], steps[0]))
-            return true;
-    }
-    return !c->schema;
+    return !c->schema || schema_has_path(c->schema, steps, n_steps);
 }
 
 bool doc_coll_shows(const struct doc_coll *c, struct slice name)

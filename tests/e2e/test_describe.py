@@ -153,7 +153,7 @@ export async function main() {
   const chapters: string[] = (chart.chapters ?? []).flatMap((c) => c.parts ?? []).map((c) => c.key);
   if (chart.shape?.type === "circle") { const r: number = chart.shape.r; console.log(r); }
   const size: [number, number] | undefined = chart.size;
-  const page = await list("odd-names");
+  const page = await list("odd_names");
   const odd: OddName = page.items[0], klass: string = odd.class, n: number = odd["a-b"];
   put({ title, status: "it's \\"quoted\\"", internal_note: "", settings: { secret: "", width: 1 } });
   put({ ...chart, internal_note: "again" , settings: { secret: "" }});
@@ -210,7 +210,7 @@ chart: api.Chart = {
 tree: api.TreeContent = {"root": ["a", None, ["b"]], "child": {"root": None}}
 odd: api.OddNameInput = {"class": "x", "a-b": 1, "quo\\"te\\\\": "", "constructor": "*/"}
 page: api.ChartPage = {"items": [chart], "next": None}
-name: api.CollectionName = "odd-names"
+name: api.CollectionName = "odd_names"
 note: str = page["items"][0]["title"] + odd["class"]
 kind: api.ProblemsInput = {"kind": "a", "seen": True, "a": 1, "b": 1.0}
 for value in list(vars(api).values()):
