@@ -53,7 +53,7 @@ static bool find_end(struct filling *f, struct db_conn *c, struct err *e)
     return step != DB_FAILED;
 }
 
-static bool add_keys(struct filling *f, struct filled *row, const struct json *doc)
+static void add_keys(struct filling *f, struct filled *row, const struct json *doc)
 {
     const struct doc_coll *c = f->coll;
     struct buf b;
@@ -64,35 +64,33 @@ static bool add_keys(struct filling *f, struct filled *row, const struct json *d
         doc_key(&b, doc_field_value(&c->fields[i], doc));
         row->keys[i] = arena_dup(&f->arena, buf_slice(&b));
     }
-    bool fits = !b.full;
     buf_done(&b);
-    return fits;
 }
 
-/* A damaged document is passed over: `dais verify` tells of it, and lists go on without. */
+/* Nothing of a damaged document is found or shown: `dais verify` tells of it. */
 static void add_row(struct filling *f, const struct db_stmt *s)
 {
     static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct arena *a = &f->arena;
-    struct filled *row = &f->rows[f->n];
+    struct filled *row = &f->rows[f->n++];
     struct json_doc doc;
     struct buf b;
     struct err e;
     *row = (struct filled){.id = arena_dup(a, db_text(s, 0)),
                            .version = db_i64(s, 1),
                            .is_trashed = !db_is_null(s, 3)};
-    if (!json_parse(&doc, a, arena_dup(a, db_text(s, 2)), &deep, &e) ||
-        !add_keys(f, row, json_root(&doc))) {
+    if (json_parse(&doc, a, arena_dup(a, db_text(s, 2)), &deep, &e))
+        row->doc = json_root(&doc);
+    else
         log_line(LOG_ERROR, "a stored document cannot be read", F_STR("collection", f->coll->name),
                  F_STR("id", row->id));
+    add_keys(f, row, row->doc);
+    if (!f->coll->conf->hidden.n)
         return;
-    }
-    row->doc = json_root(&doc);
     buf_init(&b, DOC_BYTES_MAX);
-    if (f->coll->conf->hidden.n && doc_text_shown(&b, f->coll, json_root(&doc), &e))
-        row->shown = arena_dup(a, buf_slice(&b));
+    bool fine = row->doc && doc_text_shown(&b, f->coll, row->doc, &e);
+    row->shown = fine ? arena_dup(a, buf_slice(&b)) : SLICE("{}");
     buf_done(&b);
-    f->n++;
 }
 
 static bool read_rows(struct filling *f, struct db_conn *c, struct err *e)

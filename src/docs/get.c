@@ -45,18 +45,22 @@ bool docs_row(const struct docs_reading *r, const struct doc_coll *c, struct sli
 }
 
 /* The busiest read: of the row only what is looked at is read, and only what is sent is copied. */
-static bool read_doc(const struct docs_reading *r, const struct query *rows,
-                     const struct db_stmt *s, struct doc *ret, bool *ret_is_there, struct err *e)
+static bool read_doc(const struct docs_reading *r, const struct doc_coll *c,
+                     const struct query *rows, const struct db_stmt *s, struct doc *ret,
+                     bool *ret_is_there, struct err *e)
 {
     const struct doc_row row = {.meta.owner = db_text(s, ROW_OWNER),
                                 .body = db_text(s, ROW_BODY),
                                 .shown = db_text(s, ROW_SHOWN)};
     if (!is_visible(r, rows, &row, ret_is_there, e))
         return false;
-    if (*ret_is_there) {
-        ret->text = doc_row_text(r->arena, row.shown.len ? row.shown : row.body);
-        ret->version = db_i64(s, ROW_VERSION);
-    }
+    if (!*ret_is_there)
+        return true;
+    struct slice text;
+    if (!doc_text_public(c, row.body, row.shown, r->arena, &text, e))
+        return false;
+    ret->text = doc_row_text(r->arena, text);
+    ret->version = db_i64(s, ROW_VERSION);
     return true;
 }
 
@@ -76,7 +80,7 @@ bool docs_get(const struct docs_reading *r, const struct doc_coll *c, struct sli
     enum db_step step = db_step(s, e);
     *ret = (struct doc){.id = id};
     if (step == DB_ROW && db_is_null(s, ROW_DELETED))
-        fine = read_doc(r, rows, s, ret, &is_there, e);
+        fine = read_doc(r, c, rows, s, ret, &is_there, e);
     db_reset(s);
     if (step == DB_FAILED || !fine)
         return false;

@@ -50,19 +50,24 @@ enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct
     return step;
 }
 
+#define RENDER_ARENA (256u << 20) /* a parsed document takes some times its text */
+
 static bool render(const struct doc_coll *c, struct slice body, struct arena *a, struct slice *ret,
                    struct err *e)
 {
     static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
+    struct arena own;
     struct json_doc doc;
     struct buf b;
-    if (!json_parse(&doc, a, body, &deep, e))
-        return err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");
+    arena_init(&own, RENDER_ARENA);
     buf_init(&b, DOC_BYTES_MAX);
-    bool fine = doc_text_shown(&b, c, json_root(&doc), e);
+    bool fine = json_parse(&doc, &own, body, &deep, e) ||
+                err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");
+    fine = fine && doc_text_shown(&b, c, json_root(&doc), e);
     if (fine)
-        *ret = arena_dup(a, buf_slice(&b));
+        *ret = doc_row_text(a, buf_slice(&b));
     buf_done(&b);
+    arena_done(&own);
     return fine;
 }
 

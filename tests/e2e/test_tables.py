@@ -21,7 +21,8 @@ class Lite:
         self.folder, self.env = folder, {}
 
     def query(self, sql):
-        with contextlib.closing(sqlite3.connect(self.folder / "data/apps" / self.folder.name / "app.db", timeout=20)) as db:
+        file = self.folder / "data/apps" / self.folder.name / "app.db"
+        with contextlib.closing(sqlite3.connect(file, timeout=20)) as db:
             rows = [["" if value is None else str(value) for value in row] for row in db.execute(sql)]
             db.commit()
             return rows
@@ -80,7 +81,8 @@ def put_rows(db, n, make=lambda i: {"status": f"s{i % 3}", "title": f"t{i}", "se
     for low in range(start, start + n, 250):
         rows = []
         for i in range(low, min(low + 250, start + n)):
-            body = json.dumps({"id": doc_id(i), "version": 1, "owner": None, "created": WHEN, "updated": WHEN, **make(i)})
+            body = json.dumps({"id": doc_id(i), "version": 1, "owner": None, "created": WHEN, "updated": WHEN,
+                               **make(i)})
             rows.append(f"('{doc_id(i)}', 1, '{WHEN}', '{WHEN}', '{body}')")
         db.query(f"INSERT INTO c_notes (id, version, created, updated, body) VALUES {', '.join(rows)}")
 
@@ -201,6 +203,12 @@ def test_what_is_hidden_now_is_never_seen(db):
     with served(folder, data) as server:
         while not is_settled(data):
             assert "secret" not in call(server, "GET", "/api/notes/" + doc_id(2499)).json()
+            for query in ("?sort=-id&limit=3", "?filter=title='t2499'", "?fields=secret,title&sort=-id&limit=3"):
+                answer = call(server, "GET", "/api/notes" + query)
+                assert answer.status != 200 or b"secret" not in answer.body, answer.body
+            listed = call(server, "GET", "/api/notes?sort=-id&limit=3")
+            assert listed.status == 200 and len(listed.json()["items"]) == 3, listed.body
+            assert b"secret" not in call(server, "GET", "/api/notes/export?format=jsonl").body
         assert "secret" not in call(server, "GET", "/api/notes/" + doc_id(2499)).json()
     manifest(folder, "hidden: [ title ]")
     with served(folder, data) as server:
@@ -277,8 +285,8 @@ SEEDED = '  tags: { rules: { read: public, create: public } }\n'
 def test_seeds_are_loaded_once(db):
     folder, data = db
     manifest(folder, "unique: [ title ], refs: { tag: tags }", SEEDED)
-    seed(folder, "notes.jsonl", json.dumps({"id": doc_id(1), "title": "one", "owner": "anna", "tag": doc_id(9)}) + "\n\n"
-         + json.dumps({"title": "two"}) + "\n")
+    one = {"id": doc_id(1), "title": "one", "owner": "anna", "tag": doc_id(9)}
+    seed(folder, "notes.jsonl", json.dumps(one) + "\n\n" + json.dumps({"title": "two"}) + "\n")
     seed(folder, "tags.json", json.dumps([{"id": doc_id(9), "name": "x"}]))
     for _ in range(2):
         with served(folder, data) as server:
@@ -323,7 +331,8 @@ def test_stored_documents_are_compared_with_the_manifest(db, run_dais):
     assert run_dais("check", folder, "--stored", env=data.env).returncode == 0
     with served(folder, data) as server:
         assert call(server, "GET", "/api/notes/" + doc_id(0)).status == 404
-        put_rows(data, 120, lambda i: {"title": "x" * (i % 2 * 10), "tag": doc_id(1), "steps": [{"key": 1}, {"key": 1}]})
+        twice = [{"key": 1}, {"key": 1}]
+        put_rows(data, 120, lambda i: {"title": "x" * (i % 2 * 10), "tag": doc_id(1), "steps": twice})
         (folder / "n.json").write_text(json.dumps({"properties": {"title": {"maxLength": 5}, "tag": {}, "steps": {}}}))
         manifest(folder, "schema: n.json, refs: { tag: tags }, checks: [ \"unique_keys(steps, 'key')\" ]", SEEDED)
         told = run_dais("check", folder, "--stored", "--json", env=data.env)
