@@ -16,7 +16,7 @@ struct db_slot {
     _Atomic uint64_t times;
     _Atomic uint64_t readings, present; /* how many joined; which one's rows there are */
     struct db *db;                      /* while it is not SHUT */
-    _Atomic bool has_failed; /* the last time it was to be opened */
+    _Atomic bool has_failed;            /* the last time it was to be opened */
 };
 
 struct db_slot *db_slot_new(const struct db_options *o)

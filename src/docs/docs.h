@@ -59,8 +59,8 @@ bool doc_coll_shows(const struct doc_coll *c, struct slice name);
 bool docs_enter(struct docs *d);
 bool docs_open(struct docs *d, struct err *e);
 void docs_leave(struct docs *d);
-void docs_leave_quietly(struct docs *d);  /* who only looked after it */
-struct db *docs_db(const struct docs *d); /* between enter and leave */
+void docs_leave_quietly(struct docs *d);    /* who only looked after it */
+struct db *docs_db(const struct docs *d);   /* between enter and leave */
 bool docs_has_failed(const struct docs *d); /* the database could not be opened the last time */
 
 /* Seeds of the app's folder that could not be loaded, as problems. Not on a loop that serves. */
