@@ -161,8 +161,8 @@ static void names_do_not_meet(void **state)
                    "\"#/$defs/problem\"}},\"$defs\":{\"Chart\":{},\"problem\":{}}}");
     const struct manifest *m =
         manifest("app: a\ncollections:\n  chart: { owner: true }\n  charts: { schema: s.json, "
-                 "owner: true }\n  chart-inputs: { owner: true }\n  problems: { owner: true }\n"
-                 "  my-x: { owner: true }\n  my_x: { owner: true }\n");
+                 "owner: true }\n  chart_inputs: { owner: true }\n  problems: { owner: true }\n"
+                 "  my__x: { owner: true }\n  my_x: { owner: true }\n");
     const struct json *o = json(told(describe_openapi, m, "/"));
     const struct json *schemas = at(o, "/components/schemas");
     static const char *const names[] = {"Chart",   "Charts",   "ChartInput", "ChartInputs",
