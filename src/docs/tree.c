@@ -142,6 +142,26 @@ const struct json *doc_shown(const struct doc_coll *c, const struct json *doc, s
     return c->conf->hidden.n ? doc_written(write_shown, &s, a, e) : doc;
 }
 
+/* As deep as hidden paths are, which is 16 at most. */
+static bool has_hidden(const struct doc_coll *c, const struct json *doc, struct slice *steps,
+                       size_t depth)
+{
+    json_each (it, doc) {
+        steps[depth] = it.key;
+        int hides = doc_path_hides(c, steps, depth + 1);
+        if (hides == 2 || (hides == 1 && depth + 1 < 16 && json_type(it.value) == JSON_OBJECT &&
+                           has_hidden(c, it.value, steps, depth + 1)))
+            return true;
+    }
+    return false;
+}
+
+bool doc_has_hidden(const struct doc_coll *c, const struct json *doc)
+{
+    struct slice steps[16];
+    return c->conf->hidden.n && json_type(doc) == JSON_OBJECT && has_hidden(c, doc, steps, 0);
+}
+
 /* As deep as hidden paths are, which is 16 at most: the others are never looked into. */
 static void write_kept(struct json_writer *w, const struct showing *s, const struct json *from,
                        const struct json *to, struct slice *steps, size_t depth)
