@@ -23,6 +23,7 @@ collections:
   notes: {{ owner: true, versions: 5, indexes: [ n ], unique: [ [ owner, title ] ], search: [ title ],
             refs: {{ note: {{ to: notes, on_delete: clear }}, part: secrets }} }}
   secrets: {{ {ANYBODY}, versions: 5, hidden: [ pin, deep.pin ], search: [ title ], indexes: [ title ] }}
+  listed: {{ {ANYBODY}, versions: 3, hidden: [ items.code, deep.a.b ] }}
   shut: {{ rules: {{ read: public }} }}
   nothing: {{ versions: 1 }}
   shelf: {{ versions: 3, rules: {{ read: "state = 'open' || owner = @user.id", create: "state != 'done'",
@@ -584,3 +585,21 @@ def test_48_clients_that_leave_in_the_middle(db):
             conn.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Test-User: ann\r\n\r\n".encode())
             conn.close()
     assert made(db, "/api/plain", {"after": "them"})["version"] == 1
+
+
+def test_14_hidden_fields_of_list_items(db):
+    items = [{"code": PIN, "x": 1}, {"code": PIN, "x": 2, "more": [[{"code": PIN}]]}, 3, [{"code": PIN}]]
+    stored = made(db, "/api/listed", {"items": items, "deep": [{"a": [{"b": PIN, "c": 1}]}]})
+    path = f"/api/listed/{stored['id']}"
+    assert stored["items"] == [{"x": 1}, {"x": 2, "more": [[{"code": PIN}]]}, 3, [{}]]
+    assert stored["deep"] == [{"a": [{"c": 1}]}]
+    for name in ("items.code", "items.0.code", "items.1.code", "items.3.0.code", "deep.a.b", "deep.0.a.0.b", "deep.0.a.b"):
+        for params in ({"filter": f"{name} = '{PIN}'"}, {"sort": name}, {"fields": name}):
+            problem(ask(db, "/api/listed", **params), 400, "malformed")
+    again = call(db, "PUT", path, stored)  # what was hidden from us is kept
+    assert again.status == 200 and again.json()["version"] == 1
+    for op in ({"op": "test", "path": "/items/0/code", "value": PIN}, {"op": "copy", "from": "/items/0/code", "path": "/x"}):
+        assert call(db, "PATCH", path, [op], Content_Type="application/json-patch+json").status == 422
+    patched = call(db, "PATCH", path, [{"op": "copy", "from": "/items/0", "path": "/x"}],
+                   Content_Type="application/json-patch+json")
+    assert patched.status == 200 and patched.json()["x"] == {"x": 1}
