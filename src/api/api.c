@@ -10,6 +10,8 @@ struct api *api_new(const struct api_options *o)
     struct api *a = mem_new(struct api);
     a->manifest = o->manifest;
     a->docs = o->docs;
+    a->count = o->count;
+    a->user = o->user;
     a->router = router_new();
     router_add(a->router, batch_routes, n_batch_routes);
     router_add(a->router, description_routes, n_description_routes);

@@ -12,6 +12,11 @@ struct api;
 struct api_options {
     const struct manifest *manifest;
     struct docs *docs; /* NULL: the app has no collections */
+    /* Counts a request of a batch as if it had come alone; false: that is too often. May be NULL.
+     * On the request's thread, which knows who asks. */
+    bool (*count)(void *user, struct req *rq, struct slice method, struct slice path,
+                  struct err *e);
+    void *user;
 };
 struct api *api_new(const struct api_options *o);
 void api_free(struct api *a); /* NULL is fine */

@@ -14,6 +14,9 @@
 struct api {
     const struct manifest *manifest;
     struct docs *docs;
+    bool (*count)(void *user, struct req *rq, struct slice method, struct slice path,
+                  struct err *e);
+    void *user;
     struct router *router;
 };
 

@@ -93,6 +93,14 @@ static const struct json *resolved_body(const struct item *it, const struct json
 
 /* ---- one request of it ----------------------------------------------------------------------- */
 
+static bool is_not_too_often(const struct item *it, const struct call *call, struct err *e)
+{
+    const struct api *a = it->rq->site;
+    struct slice path = json_str(json_find(it->said, SLICE("path"))), head = path;
+    slice_cut(&path, '?', &head);
+    return !a->count || a->count(a->user, it->rq, slice_from(call->method), head, e);
+}
+
 static bool split_path(struct item *it, struct slice *ret_query, struct err *e)
 {
     const struct api *a = it->rq->site;
@@ -190,7 +198,8 @@ static bool read_item(struct item *it, struct err *e)
     struct doc_change *ch = &it->changes[it->at];
     struct req asks = *it->rq; /* with a query of its own */
     const struct call *call;
-    if (!are_known(it->said, e) || !split_path(it, &asks.query, e) || !(call = find_call(it, e)))
+    if (!are_known(it->said, e) || !split_path(it, &asks.query, e) || !(call = find_call(it, e)) ||
+        !is_not_too_often(it, call, e))
         return false;
     ch->op = call->op;
     ch->coll = a->docs ? docs_find(a->docs, it->segments[0]) : NULL;

@@ -1,6 +1,8 @@
 /* Documents as CSV: what spreadsheets read, without changing a value on its way. */
 #include "api/csv_impl.h"
 
+#define COLUMNS_MAX 1000 /* that are named */
+
 struct csv {
     struct slice *columns;
     size_t n;
@@ -31,6 +33,16 @@ static void end_line(struct buf *to)
 
 /* ---- columns --------------------------------------------------------------------------------- */
 
+static bool has_column(const struct csv *csv, struct slice name)
+{
+    for (size_t i = 0; i < csv->n; i++) {
+        if (slice_eq(csv->columns[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* None of them twice: a large one as often as it fits into an address is a very large answer. */
 static bool take_named(struct csv *csv, const struct doc_coll *c, struct slice fields,
                        struct arena *a, struct err *e)
 {
@@ -40,6 +52,11 @@ static bool take_named(struct csv *csv, const struct doc_coll *c, struct slice f
         if (!doc_coll_shows(c, name))
             return err_set(e, ERR_MALFORMED, "There is no field %.*s.",
                            SLICE_ARGS(slice_first(name, 60)));
+        if (has_column(csv, name))
+            return err_set(e, ERR_MALFORMED, "The field %.*s is there twice.",
+                           SLICE_ARGS(slice_first(name, 60)));
+        if (csv->n == COLUMNS_MAX)
+            return err_set(e, ERR_MALFORMED, "At most %d fields can be named.", COLUMNS_MAX);
         csv->columns[csv->n++] = arena_dup(a, name);
     }
     return true;

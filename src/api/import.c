@@ -113,6 +113,7 @@ static void refuse(struct import *x, uint64_t line, const struct err *e, struct 
 static bool plan(struct import *x, struct doc_change *ch, struct slice text, struct err *e)
 {
     struct json_doc doc;
+    *ch = (struct doc_change){0}; /* one that was refused in this place has left its details */
     if (!json_parse(&doc, &x->arena, arena_dup(&x->arena, text), NULL, e))
         return false;
     *ch = (struct doc_change){.op = DOC_CREATE, .coll = x->coll, .body = json_root(&doc)};

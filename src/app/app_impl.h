@@ -132,6 +132,9 @@ void limits_open(struct host *h, struct app *app, const struct host *old);
 void limits_done(struct app *app);
 /* For service.find: sets rq->refusal when it is too often, and the RateLimit headers. */
 void limits_check(const struct app *app, struct req *rq);
+/* For api_options.count; user is the app. After limits_check of the whole. */
+bool limits_count(void *user, struct req *rq, struct slice method, struct slice path,
+                  struct err *e);
 
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 

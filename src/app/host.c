@@ -275,7 +275,8 @@ static void compile_docs(struct host *h, struct problems *p)
         struct app *app = &h->apps[i];
         app->docs = api_read(app->manifest, p);
         if (app->docs)
-            app->api = api_new(&(struct api_options){.manifest = app->manifest, .docs = app->docs});
+            app->api = api_new(&(struct api_options){
+                .manifest = app->manifest, .docs = app->docs, .count = limits_count, .user = app});
     }
 }
 

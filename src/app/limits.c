@@ -154,6 +154,22 @@ static struct slice address_key(const struct ip *client, struct ip *room)
     return (struct slice){(const char *)room->bytes, sizeof room->bytes};
 }
 
+static bool take(const struct limit_rule *rule, const struct req *rq, const struct identity *who,
+                 struct limit_state *st)
+{
+    struct ip room;
+    bool is_account = who && who->is_signed_in;
+    return limit_take(is_account ? rule->counter->by_account : rule->counter->by_address,
+                      is_account ? who->id : address_key(&rq->client, &room), clock_mono_ns(), st);
+}
+
+static bool tell_too_many(struct req *rq, const struct limit_state *st, struct err *e)
+{
+    reply_always(rq, arena_printf(rq->arena, "Retry-After: %lld\r\n", (long long)st->retry_s));
+    return err_set(e, ERR_TOO_MANY, "That was too often; try again in %lld s.",
+                   (long long)st->retry_s);
+}
+
 static void refuse(struct req *rq, const struct err *e)
 {
     struct err *kept = arena_new(rq->arena, struct err);
@@ -171,8 +187,7 @@ static void tell(struct req *rq, bool is_fine, const struct limit_state *st)
                                   (long long)st->reset_s));
     if (is_fine)
         return;
-    reply_always(rq, arena_printf(rq->arena, "Retry-After: %lld\r\n", (long long)st->retry_s));
-    err_set(&e, ERR_TOO_MANY, "That was too often; try again in %lld s.", (long long)st->retry_s);
+    tell_too_many(rq, st, &e);
     refuse(rq, &e);
 }
 
@@ -180,7 +195,6 @@ static void tell(struct req *rq, bool is_fine, const struct limit_state *st)
 void limits_check(const struct app *app, struct req *rq)
 {
     struct err e;
-    struct ip room;
     struct limit_state st;
     const struct limit_rule *rule = app->n_limits ? rule_for(app, rq) : NULL;
     if (!rule)
@@ -190,9 +204,20 @@ void limits_check(const struct app *app, struct req *rq)
         return;
     if (!who)
         refuse(rq, &e);
-    bool is_account = who && who->is_signed_in;
-    tell(rq,
-         limit_take(is_account ? rule->counter->by_account : rule->counter->by_address,
-                    is_account ? who->id : address_key(&rq->client, &room), clock_mono_ns(), &st),
-         &st);
+    bool is_fine = take(rule, rq, who, &st);
+    tell(rq, is_fine, &st);
+}
+
+/* Its path is no more than what it says: nothing of it is decoded where it is looked up either. */
+bool limits_count(void *user, struct req *rq, struct slice method, struct slice path, struct err *e)
+{
+    const struct app *app = user;
+    struct limit_state st;
+    const struct limit_rule *rule = app->n_limits ? closest(app, method, path) : NULL;
+    if (!rule || !rule->counter)
+        return true;
+    const struct identity *who = req_identity(rq, e);
+    if (!who || who->is_local)
+        return who != NULL;
+    return take(rule, rq, who, &st) || tell_too_many(rq, &st, e);
 }

@@ -37,6 +37,7 @@ const struct json *change_next(const struct doc_change *ch, const struct json *b
         return NULL;
     if (ch->op == DOC_MERGE || ch->op == DOC_PATCH)
         next = only_object(doc_written(write_patched, &p, a, e), a, e);
+    ch->plan->names_hidden = doc_has_hidden(ch->coll, ch->op == DOC_MERGE ? ch->body : next);
     if (next && (ch->op == DOC_PUT || ch->op == DOC_PATCH))
         next = doc_keep_hidden(ch->coll, before, next, a, e);
     return next;
@@ -134,13 +135,16 @@ static bool is_alike(const struct json *before, const struct json *own)
     return alike;
 }
 
-/* The same text: nothing is written, the version stays. */
+/* The same text: nothing is written, the version stays. Not where a hidden field was written: that
+ * it is the same would tell what it is, as often as one likes in batches that are undone. */
 static bool is_same(struct updating *u, const struct json *own, bool *ret, struct err *e)
 {
     struct arena *a = u->w->arena;
     struct doc_draft *d = u->draft;
     if (!draft_write(d, own, a, e))
         return false;
+    if (u->ch->plan->names_hidden)
+        return true;
     *ret = slice_eq(buf_slice(&d->body), u->row.body);
     if (*ret || !u->ch->coll->conf->hidden.n)
         return true;

@@ -213,6 +213,8 @@ const struct json *doc_whole(const struct doc_meta *meta, const struct json *own
  * take them away. */
 const struct json *doc_keep_hidden(const struct doc_coll *c, const struct json *from,
                                    const struct json *to, struct arena *a, struct err *e);
+/* Has it a hidden field? */
+bool doc_has_hidden(const struct doc_coll *c, const struct json *doc);
 /* The tree without what nobody may see. */
 const struct json *doc_shown(const struct doc_coll *c, const struct json *doc, struct arena *a,
                              struct err *e);
@@ -301,6 +303,7 @@ struct doc_plan {
     const struct json *own;  /* of a whole body: its fields without dais's */
     struct doc_draft *draft; /* of a document that may be new */
     bool is_checked;         /* own is what the schema wants, whatever was there before */
+    bool names_hidden;       /* a hidden field is written, with whatever value */
 };
 /* The JSON array of problem+json's "errors". */
 struct slice violations_json(const struct violations *v, struct arena *a);

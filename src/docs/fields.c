@@ -54,11 +54,15 @@ const struct doc_field *doc_coll_field(const struct doc_coll *c, const struct sl
     return NULL;
 }
 
-/* Is `path`, such as "a.b", where the steps lead, or something that holds it? */
+/* Is `path`, such as "a.b", where the steps lead, or something that holds it? Of a list it is the
+ * b of each item. */
 static bool path_holds(struct slice path, const struct slice *steps, size_t n_steps)
 {
     struct slice step;
+    uint64_t place;
     for (size_t i = 0; slice_cut(&path, '.', &step); i++) {
+        while (i > 0 && i < n_steps && !slice_eq(step, steps[i]) && slice_to_u64(steps[i], &place))
+            i++;
         if (i == n_steps || !slice_eq(step, steps[i]))
             return false;
     }

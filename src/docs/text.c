@@ -85,6 +85,25 @@ struct hiding {
     size_t depth;
 };
 
+static void write_shown(struct json_writer *w, const struct json *object, struct hiding *h);
+
+/* Of a list, each item: as deep as a document is. */
+static void write_inside(struct json_writer *w, const struct json *value, struct hiding *h)
+{
+    if (json_type(value) == JSON_OBJECT) {
+        write_shown(w, value, h);
+        return;
+    }
+    if (json_type(value) != JSON_ARRAY) {
+        json_write_value(w, value);
+        return;
+    }
+    json_write_array(w);
+    json_each (it, value)
+        write_inside(w, it.value, h);
+    json_write_array_end(w);
+}
+
 /* As deep as hidden paths are, which is 16 at most. */
 static void write_shown(struct json_writer *w, const struct json *object, struct hiding *h)
 {
@@ -96,8 +115,8 @@ static void write_shown(struct json_writer *w, const struct json *object, struct
         int hidden = is_in ? doc_path_hides(h->coll, h->steps, h->depth) : 0;
         if (hidden < 2)
             json_write_key(w, it.key);
-        if (hidden == 1 && json_type(it.value) == JSON_OBJECT)
-            write_shown(w, it.value, h);
+        if (hidden == 1)
+            write_inside(w, it.value, h);
         else if (hidden < 2)
             json_write_value(w, it.value);
         h->depth -= is_in;

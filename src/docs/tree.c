@@ -142,6 +142,60 @@ const struct json *doc_shown(const struct doc_coll *c, const struct json *doc, s
     return c->conf->hidden.n ? doc_written(write_shown, &s, a, e) : doc;
 }
 
+/* In objects as deep as hidden paths are, which is 16 at most; in lists as deep as they are. */
+static bool has_hidden(const struct doc_coll *c, const struct json *doc, struct slice *steps,
+                       size_t depth)
+{
+    json_each (it, doc) {
+        if (json_type(doc) == JSON_ARRAY) {
+            if (json_type(it.value) >= JSON_ARRAY && has_hidden(c, it.value, steps, depth))
+                return true;
+            continue;
+        }
+        steps[depth] = it.key;
+        int hides = doc_path_hides(c, steps, depth + 1);
+        if (hides == 2 && json_type(it.value) != JSON_NULL) /* a merge patch takes it away */
+            return true;
+        if (hides == 1 && depth + 1 < 16 && json_type(it.value) >= JSON_ARRAY &&
+            has_hidden(c, it.value, steps, depth + 1))
+            return true;
+    }
+    return false;
+}
+
+bool doc_has_hidden(const struct doc_coll *c, const struct json *doc)
+{
+    struct slice steps[16];
+    return c->conf->hidden.n && json_type(doc) == JSON_OBJECT && has_hidden(c, doc, steps, 0);
+}
+
+static void write_kept(struct json_writer *w, const struct showing *s, const struct json *from,
+                       const struct json *to, struct slice *steps, size_t depth);
+
+/* Lists are kept item by item, if they are as long as they were: else nobody knows which is which.
+ */
+static void write_kept_inside(struct json_writer *w, const struct showing *s,
+                              const struct json *from, const struct json *to, struct slice *steps,
+                              size_t depth)
+{
+    if (json_type(from) == JSON_OBJECT && json_type(to) == JSON_OBJECT) {
+        write_kept(w, s, from, to, steps, depth);
+        return;
+    }
+    if (json_type(from) != JSON_ARRAY || json_type(to) != JSON_ARRAY ||
+        json_len(from) != json_len(to)) {
+        json_write_value(w, to);
+        return;
+    }
+    const struct json *old = from + 1;
+    json_write_array(w);
+    json_each (it, to) {
+        write_kept_inside(w, s, old, it.value, steps, depth);
+        old += json_type(old) >= JSON_ARRAY ? old->span : 1;
+    }
+    json_write_array_end(w);
+}
+
 /* As deep as hidden paths are, which is 16 at most: the others are never looked into. */
 static void write_kept(struct json_writer *w, const struct showing *s, const struct json *from,
                        const struct json *to, struct slice *steps, size_t depth)
@@ -151,9 +205,8 @@ static void write_kept(struct json_writer *w, const struct showing *s, const str
         const struct json *old = json_find(from, it.key);
         json_write_key(w, it.key);
         steps[depth] = it.key;
-        if (depth + 1 < 16 && old && json_type(it.value) == JSON_OBJECT &&
-            json_type(old) == JSON_OBJECT && doc_path_hides(s->coll, steps, depth + 1) == 1)
-            write_kept(w, s, old, it.value, steps, depth + 1);
+        if (depth + 1 < 16 && old && doc_path_hides(s->coll, steps, depth + 1) == 1)
+            write_kept_inside(w, s, old, it.value, steps, depth + 1);
         else
             json_write_value(w, it.value);
     }
