@@ -139,7 +139,7 @@ enum db_step walk_next(struct walk *w, struct err *e)
             return DB_FAILED;
         if (query_matches(w->plan->rest, w->doc, &nothing))
             return DB_ROW;
-        if (w->n_looked_at == w->pause_at) {
+        if (w->pause_at && w->n_looked_at >= w->pause_at) {
             keep_place(w);
             w->is_paused = true;
             return DB_END;
