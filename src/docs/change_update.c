@@ -93,12 +93,11 @@ static bool allowed(struct updating *u, struct err *e)
     return doc_not_found(u->ch->coll, u->ch->id, e);
 }
 
-/* A put on what is in the trash would make a second one of it. */
+/* A put on what is in the trash would make a second one of it. Who could only read it is not told
+ * where it went. */
 static bool tell_trashed(struct updating *u, struct err *e)
 {
-    const struct doc_plan *p = u->ch->plan;
-    if (u->ch->op != DOC_PUT ||
-        !(change_may(p, ACTION_WRITE, u->before) || change_may(p, ACTION_READ, u->before)))
+    if (u->ch->op != DOC_PUT || !change_may(u->ch->plan, ACTION_WRITE, u->before))
         return doc_not_found(u->ch->coll, u->ch->id, e);
     return err_set(e, ERR_EXISTS,
                    "The document is in the trash: restore it first, or delete it for good with"

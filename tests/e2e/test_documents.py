@@ -315,6 +315,14 @@ def test_to_the_trash_and_back(db, title):
     assert call(db, "POST", path + "/restore").json() == document
 
 
+def test_the_trash_is_not_told_of_to_readers(db):
+    path = f"/api/shared/{made(db, '/api/shared', {'status': 'closed'})['id']}"
+    assert call(db, "GET", path, user="bob").status == 200
+    assert call(db, "PUT", path, {}, user="bob").status == 404
+    assert call(db, "DELETE", path).status == 204
+    assert call(db, "PUT", path, {}, user="bob").status == 404
+
+
 def test_back_only_if_its_key_is_free(db, title):
     document = made(db, "/api/notes", {"title": title})
     path = f"/api/notes/{document['id']}"
