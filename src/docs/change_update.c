@@ -109,7 +109,6 @@ static const struct json *earlier(struct updating *u, struct err *e)
     struct docs_writing *w = u->w;
     struct json_doc doc;
     struct slice text;
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     enum db_step step = version_find(u->conn, u->ch->coll, u->ch->id, u->ch->version,
                                      u->row.meta.version, w->arena, &text, e);
     if (step == DB_END)
@@ -119,7 +118,9 @@ static const struct json *earlier(struct updating *u, struct err *e)
     if (u->ch->version == u->row.meta.version)
         text = u->row.body;
     doc_arena_grow(w->arena, text.len);
-    return doc_parse(w->arena, text, &deep, &doc, e) ? doc_own(json_root(&doc), w->arena, e) : NULL;
+    return doc_parse(w->arena, text, &doc_stored_limits, &doc, e)
+               ? doc_own(json_root(&doc), w->arena, e)
+               : NULL;
 }
 
 /* What was hidden from whoever sent the rest is put back behind it: order says nothing then. */

@@ -69,7 +69,6 @@ static void add_keys(struct filling *f, struct filled *row, const struct json *d
 /* Nothing of a damaged document is found or shown: `dais verify` tells of it. */
 static void add_row(struct filling *f, const struct db_stmt *s)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct arena *a = &f->arena;
     struct filled *row = &f->rows[f->n++];
     struct json_doc doc;
@@ -77,7 +76,7 @@ static void add_row(struct filling *f, const struct db_stmt *s)
     struct err e;
     *row = (struct filled){.id = arena_dup(a, db_text(s, 0)), .version = db_i64(s, 1)};
     doc_arena_grow(a, db_text(s, 2).len);
-    if (json_parse(&doc, a, arena_dup(a, db_text(s, 2)), &deep, &e))
+    if (json_parse(&doc, a, arena_dup(a, db_text(s, 2)), &doc_stored_limits, &e))
         row->doc = json_root(&doc);
     else
         log_line(LOG_ERROR, "a stored document cannot be read", F_STR("collection", f->coll->name),

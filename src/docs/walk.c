@@ -77,10 +77,9 @@ static bool start(struct walk *w, struct err *e)
 
 static bool parse(struct walk *w, struct err *e)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct json_doc doc;
     arena_reset(&w->docs);
-    if (!json_parse(&doc, &w->docs, db_text(w->stmt, COLUMN_BODY), &deep, e))
+    if (!json_parse(&doc, &w->docs, db_text(w->stmt, COLUMN_BODY), &doc_stored_limits, e))
         return err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");
     w->doc = json_root(&doc);
     return true;
