@@ -126,11 +126,10 @@ static void add_value(struct buf *to, const struct json *value, struct buf *scra
 bool csv_add(const struct csv *csv, struct slice doc, struct arena *scratch, struct buf *to,
              struct err *e)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct arena_mark mark = arena_mark(scratch);
     struct json_doc tree;
     struct buf b;
-    if (!json_parse(&tree, scratch, doc, &deep, e))
+    if (!json_parse(&tree, scratch, doc, &doc_stored_limits, e))
         return false;
     buf_init(&b, DOC_BYTES_MAX);
     for (size_t i = 0; i < csv->n; i++) {

@@ -39,6 +39,17 @@ struct returning {
     struct doc_draft *draft;
 };
 
+/* Without what is to be cleared it must be what its collection takes. */
+static void check_cleared(struct returning *r, const struct json *own, struct violations *to)
+{
+    const struct doc_coll *c = r->ch->coll;
+    struct doc_change unseen = {.coll = c};
+    if (c->conf->append_only || !draft_check(c, own, &unseen, r->w->arena, NULL))
+        violations_add(to, SLICE(""), "reference",
+                       "refers to a document that is gone, and may not be without it: bring that"
+                       " back first");
+}
+
 /* As it was, but for references to what went meanwhile and was to be cleared. */
 static bool make_draft(struct returning *r, const struct json *doc, struct err *e)
 {
@@ -50,8 +61,11 @@ static bool make_draft(struct returning *r, const struct json *doc, struct err *
     d->author = r->row.author;
     d->label = r->row.label;
     d->own = was;
-    if (!was || (r->row.deleted.len && !refs_refresh(r->w, r->conn, d, &own, &v, e)) ||
-        !violations_none(&v, ERR_EXISTS, r->ch, e))
+    if (!was || (r->row.deleted.len && !refs_refresh(r->w, r->conn, d, &own, &v, e)))
+        return false;
+    if (own != was)
+        check_cleared(r, own, &v);
+    if (!violations_none(&v, ERR_EXISTS, r->ch, e))
         return false;
     if (own != was) {
         d->meta.version++;

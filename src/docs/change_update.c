@@ -94,12 +94,11 @@ static bool allowed(struct updating *u, struct err *e)
     return doc_not_found(u->ch->coll, u->ch->id, e);
 }
 
-/* A put on what is in the trash would make a second one of it. */
+/* A put on what is in the trash would make a second one of it. Who could only read it is not told
+ * where it went. */
 static bool tell_trashed(struct updating *u, struct err *e)
 {
-    const struct doc_plan *p = u->ch->plan;
-    if (u->ch->op != DOC_PUT ||
-        !(change_may(p, ACTION_WRITE, u->before) || change_may(p, ACTION_READ, u->before)))
+    if (u->ch->op != DOC_PUT || !change_may(u->ch->plan, ACTION_WRITE, u->before))
         return doc_not_found(u->ch->coll, u->ch->id, e);
     return err_set(e, ERR_EXISTS,
                    "The document is in the trash: restore it first, or delete it for good with"
@@ -111,7 +110,6 @@ static const struct json *earlier(struct updating *u, struct err *e)
     struct docs_writing *w = u->w;
     struct json_doc doc;
     struct slice text;
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     enum db_step step = version_find(u->conn, u->ch->coll, u->ch->id, u->ch->version,
                                      u->row.meta.version, w->arena, &text, e);
     if (step == DB_END)
@@ -121,7 +119,9 @@ static const struct json *earlier(struct updating *u, struct err *e)
     if (u->ch->version == u->row.meta.version)
         text = u->row.body;
     doc_arena_grow(w->arena, text.len);
-    return doc_parse(w->arena, text, &deep, &doc, e) ? doc_own(json_root(&doc), w->arena, e) : NULL;
+    return doc_parse(w->arena, text, &doc_stored_limits, &doc, e)
+               ? doc_own(json_root(&doc), w->arena, e)
+               : NULL;
 }
 
 /* What was hidden from whoever sent the rest is put back behind it: order says nothing then. */

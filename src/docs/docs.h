@@ -154,6 +154,8 @@ struct docs_page {
 bool docs_page(const struct docs_reading *r, const struct doc_coll *c, struct slice filter,
                struct slice after, size_t limit, struct docs_page *ret, struct err *e);
 
+/* What is stored has more values than the largest body: dais's own fields. */
+extern const struct json_limits doc_stored_limits;
 /* A request's arena is capped; what is in proportion to a document of so many bytes is let in, and
  * more than that is refused with some left for messages. */
 void doc_arena_grow(struct arena *a, size_t n_bytes);

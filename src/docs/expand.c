@@ -83,13 +83,12 @@ void expansion_want(struct expansion *x, const struct json *doc)
 
 static bool is_visible(struct expansion *x, struct slice body, bool *ret, struct err *e)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct json_doc doc;
     *ret = true;
     if (x->now->rows->kind == QUERY_TRUE)
         return true;
     arena_reset(&x->docs);
-    if (!json_parse(&doc, &x->docs, body, &deep, e))
+    if (!json_parse(&doc, &x->docs, body, &doc_stored_limits, e))
         return err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");
     *ret = authorize_row(x->now->rows, json_root(&doc));
     return true;

@@ -10,7 +10,6 @@
 struct filled { /* what a row is to hold */
     struct slice id, shown;
     int64_t version;
-    bool is_trashed;
     struct slice *keys;
     const struct json *doc;
 };
@@ -70,16 +69,14 @@ static void add_keys(struct filling *f, struct filled *row, const struct json *d
 /* Nothing of a damaged document is found or shown: `dais verify` tells of it. */
 static void add_row(struct filling *f, const struct db_stmt *s)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct arena *a = &f->arena;
     struct filled *row = &f->rows[f->n++];
     struct json_doc doc;
     struct buf b;
     struct err e;
-    *row = (struct filled){.id = arena_dup(a, db_text(s, 0)),
-                           .version = db_i64(s, 1),
-                           .is_trashed = !db_is_null(s, 3)};
-    if (json_parse(&doc, a, arena_dup(a, db_text(s, 2)), &deep, &e))
+    *row = (struct filled){.id = arena_dup(a, db_text(s, 0)), .version = db_i64(s, 1)};
+    doc_arena_grow(a, db_text(s, 2).len);
+    if (json_parse(&doc, a, arena_dup(a, db_text(s, 2)), &doc_stored_limits, &e))
         row->doc = json_root(&doc);
     else
         log_line(LOG_ERROR, "a stored document cannot be read", F_STR("collection", f->coll->name),
@@ -96,8 +93,7 @@ static void add_row(struct filling *f, const struct db_stmt *s)
 static bool read_rows(struct filling *f, struct db_conn *c, struct err *e)
 {
     struct slice text = arena_printf(
-        &f->arena,
-        "SELECT id, version, body, deleted FROM c_%.*s WHERE id > ? AND id <= ? ORDER BY id",
+        &f->arena, "SELECT id, version, body FROM c_%.*s WHERE id > ? AND id <= ? ORDER BY id",
         SLICE_ARGS(f->coll->name));
     struct db_stmt *s = db_prepare_text(c, text, e);
     enum db_step step;
@@ -145,14 +141,34 @@ static bool trim(struct filling *f, struct db_conn *c, const struct filled *row,
     return db_run(s, NULL, e);
 }
 
+/* Asked in the write: it may have gone to the trash or come back since, in the same version. */
+static bool is_present(struct filling *f, struct db_conn *c, struct slice id, bool *ret,
+                       struct err *e)
+{
+    struct slice text =
+        arena_printf(&f->arena, "SELECT 1 FROM c_%.*s WHERE id = ? AND deleted IS NULL",
+                     SLICE_ARGS(f->coll->name));
+    struct db_stmt *s = db_prepare_text(c, text, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, id);
+    enum db_step step = db_step(s, e);
+    *ret = step == DB_ROW;
+    db_reset(s);
+    return step != DB_FAILED;
+}
+
 /* Also what it refers to: the collection may not have had these references before. */
 static bool write_refs(struct filling *f, struct db_conn *c, const struct filled *row,
                        struct err *e)
 {
     struct docs_writing w = {.docs = f->docs, .arena = &f->arena};
     struct doc_draft draft = {.coll = f->coll, .meta.id = row->id, .own = row->doc};
-    return !f->coll->n_refs || (refs_forget(c, f->coll, row->id, e) &&
-                                (row->is_trashed || refs_store(&w, c, &draft, NULL, e)));
+    bool is_there;
+    if (!f->coll->n_refs)
+        return true;
+    return is_present(f, c, row->id, &is_there, e) && refs_forget(c, f->coll, row->id, e) &&
+           (!is_there || refs_store(&w, c, &draft, NULL, e));
 }
 
 /* A row that is another version by now was written by who knows better. */

@@ -39,11 +39,9 @@ static bool too_large(struct err *e)
                    "The answer is too large; ask for fewer documents with `limit`.");
 }
 
-static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
-
 static bool parse(struct listing *l, struct slice text, struct json_doc *ret, struct err *e)
 {
-    return json_parse(ret, &l->own, text, &deep, e);
+    return json_parse(ret, &l->own, text, &doc_stored_limits, e);
 }
 
 static void comma(struct listing *l)
@@ -111,7 +109,7 @@ static bool want_all(struct listing *l, struct expansion *x, struct err *e)
         struct arena docs;
         struct json_doc doc;
         arena_init(&docs, DOC_ARENA);
-        bool fine = json_parse(&doc, &docs, l->texts[i], &deep, e);
+        bool fine = json_parse(&doc, &docs, l->texts[i], &doc_stored_limits, e);
         if (fine)
             expansion_want(x, json_root(&doc));
         arena_done(&docs);

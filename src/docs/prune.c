@@ -34,9 +34,11 @@ static bool read_ids(struct pruning *p, struct db_conn *c, struct err *e)
 static bool remove_one(struct pruning *p, struct db_conn *c, struct slice id, struct err *e)
 {
     struct doc_row row;
+    struct arena_mark mark = arena_mark(&p->arena);
     enum db_step step = doc_row_find(c, p->coll, id, true, &p->arena, &row, e);
     bool is_due =
         step == DB_ROW && row.deleted.len && slice_cmp(row.deleted, slice_from(p->before)) < 0;
+    arena_rewind(&p->arena, mark);
     return is_due ? rows_remove(c, p->coll, id, e) : step != DB_FAILED;
 }
 

@@ -28,14 +28,18 @@ static void tell(const struct doc_ref *ref, struct slice pointer, struct violati
     violations_add(to, pointer, "reference", message.ptr);
 }
 
+/* A list may have a million of them: what is not kept takes no room. */
 static void add(struct references *t, const struct doc_ref *ref, const struct json *value,
                 struct buf *pointer, struct violations *to)
 {
-    struct slice at = arena_dup(to->a, buf_slice(pointer));
-    if (json_type(value) != JSON_STRING || !doc_id_is_good(json_str(value)) || t->n == REFS_MAX)
-        tell(ref, at, to);
+    bool is_good = doc_id_is_good(json_str(value)) && t->n < REFS_MAX;
+    if (is_good)
+        t->items[t->n++] = (struct reference){
+            .ref = ref, .id = json_str(value), .pointer = arena_dup(to->a, buf_slice(pointer))};
+    else if (to->n < SCHEMA_VIOLATIONS_MAX)
+        tell(ref, buf_slice(pointer), to);
     else
-        t->items[t->n++] = (struct reference){.ref = ref, .id = json_str(value), .pointer = at};
+        to->n_more++;
 }
 
 static void collect_one(struct references *t, const struct doc_ref *ref, const struct json *own,
@@ -223,7 +227,9 @@ bool refs_store(struct docs_writing *w, struct db_conn *c, const struct doc_draf
         return true;
     collect(&now, d->coll, d->own, &ignored);
     collect(&then, d->coll, before, &ignored);
-    if (are_same(&now, &then))
+    /* While rows are made anew, those of `before` may not be kept yet, and the version that we make
+     * of the row has it passed over. */
+    if (are_same(&now, &then) && !atomic_load(&d->coll->is_filling))
         return true;
     if (before && !refs_forget(c, d->coll, d->meta.id, e))
         return false;

@@ -37,9 +37,11 @@ static bool is_in(const struct map *m, const struct doc_coll *c, struct slice id
 
 /* ---- who refers to a document ---------------------------------------------------------------- */
 
+/* One more than can go and be cleared already, so that there is one that was not. */
+#define FOUND_MAX (2 * GONE_MAX + 1)
 static const struct sql find_refs = {
     "SELECT from_id FROM dais_refs WHERE to_name = ? AND to_id = ? AND from_name = ? AND field = ?"
-    " ORDER BY from_id LIMIT 1001",
+    " ORDER BY from_id LIMIT ?",
     NULL};
 
 static bool find_from(struct going *g, const struct gone *to, const struct doc_coll *from,
@@ -54,6 +56,7 @@ static bool find_from(struct going *g, const struct gone *to, const struct doc_c
     db_bind_text(s, 2, to->id);
     db_bind_text(s, 3, from->name);
     db_bind_text(s, 4, ref->field.path);
+    db_bind_i64(s, 5, FOUND_MAX);
     while ((step = db_step(s, e)) == DB_ROW) {
         buf_add(&g->found, db_text(s, 0));
         buf_add_char(&g->found, '\n');
@@ -183,10 +186,10 @@ static bool clear(struct going *g, const struct gone *to, const struct doc_coll 
                        "More than %d documents refer to it: take it out of some first.", GONE_MAX);
     map_put(&g->cleared, refs_key(from, id, a), g);
     doc_arena_grow(a, 0);
+    struct arena_mark mark = arena_mark(a);
     enum db_step step = doc_row_find(g->conn, from, id, true, a, &row, e);
     if (step != DB_ROW || row.deleted.len)
         return step != DB_FAILED;
-    struct arena_mark mark = arena_mark(a);
     bool fine = write_cleared(g, &row, from, ref, e);
     if (fine)
         arena_rewind(a, mark);
@@ -248,7 +251,7 @@ bool refs_gone(struct docs_writing *w, struct doc_change *ch, struct db_conn *c,
         return goes(&g, &alone, e);
     doc_arena_grow(w->arena, GONE_MAX * sizeof *g.items);
     g.items = arena_alloc(w->arena, GONE_MAX * sizeof *g.items);
-    buf_init(&g.found, (GONE_MAX + 2) * (DOC_ID_MAX + 1));
+    buf_init(&g.found, FOUND_MAX * (DOC_ID_MAX + 1));
     map_init(&g.known);
     map_init(&g.cleared);
     add(&g, ch->coll, row->meta.id, 0);

@@ -55,13 +55,12 @@ enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct
 static bool render(const struct doc_coll *c, struct slice body, struct arena *a, struct slice *ret,
                    struct err *e)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct arena own;
     struct json_doc doc;
     struct buf b;
     arena_init(&own, RENDER_ARENA);
     buf_init(&b, DOC_BYTES_MAX);
-    bool fine = json_parse(&doc, &own, body, &deep, e) ||
+    bool fine = json_parse(&doc, &own, body, &doc_stored_limits, e) ||
                 err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");
     fine = fine && doc_text_shown(&b, c, json_root(&doc), e);
     if (fine)
@@ -81,10 +80,9 @@ bool doc_text_public(const struct doc_coll *c, struct slice body, struct slice s
 
 const struct json *doc_row_json(const struct doc_row *row, struct arena *a, struct err *e)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct json_doc doc;
     doc_arena_grow(a, row->body.len);
-    if (!doc_parse(a, row->body, &deep, &doc, e)) {
+    if (!doc_parse(a, row->body, &doc_stored_limits, &doc, e)) {
         if (e->code == ERR_BODY_TOO_LARGE)
             return NULL;
         err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");

@@ -131,12 +131,17 @@ static const struct json *parse(const struct db_stmt *rows, int column, struct a
 static bool add_sqlite(const struct search *s, struct db_conn *c, int64_t n, const struct json *doc,
                        struct arena *a, struct err *e)
 {
+    struct slice words[SEARCH_FIELDS];
+    for (size_t i = 0; i < s->n; i++) {
+        if (!search_words(s, i, doc, a, &words[i], e))
+            return false;
+    }
     struct db_stmt *stmt = db_prepare_text(c, s->sql_add, e);
     if (!stmt)
         return false;
     db_bind_i64(stmt, 1, n);
     for (size_t i = 0; i < s->n; i++)
-        db_bind_text(stmt, 2 + (int)i, search_words(s, i, doc, a));
+        db_bind_text(stmt, 2 + (int)i, words[i]);
     return db_run(stmt, NULL, e);
 }
 

@@ -2,6 +2,8 @@
 #include "base/words.h"
 #include "docs/search_impl.h"
 
+#include <string.h>
+
 #define WORDS_MAX (4 * DOC_BYTES_MAX)
 #define DEEP_MAX  32 /* lists in lists */
 
@@ -123,16 +125,21 @@ static void gather(const struct gathering *g, const struct json *v, const struct
     }
 }
 
-struct slice search_words(const struct search *s, size_t field, const struct json *doc,
-                          struct arena *a)
+bool search_words(const struct search *s, size_t field, const struct json *doc, struct arena *a,
+                  struct slice *ret, struct err *e)
 {
     struct buf b;
     const struct gathering g = {.to = &b};
     buf_init(&b, WORDS_MAX);
     gather(&g, doc, s->fields[field].steps, s->fields[field].n_steps, 0);
-    struct slice words = arena_dup(a, buf_slice(&b));
+    char *words = arena_try_alloc(a, b.len);
+    if (words && b.len)
+        memcpy(words, b.data, b.len);
+    *ret = (struct slice){words, b.len};
     buf_done(&b);
-    return words;
+    return words || err_set(e, ERR_OVER_BUDGET,
+                            "The texts of these documents are too long to change all at once:"
+                            " change fewer at a time.");
 }
 
 struct slice search_vector(const struct search *s, const struct json *doc, struct arena *a)

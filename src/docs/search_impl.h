@@ -47,9 +47,10 @@ bool search_compile(struct doc_coll *c, struct arena *a, const struct text **ret
                     struct err *e);
 /* Of a state's spec. */
 struct search *search_of_spec(const struct doc_coll *c, struct arena *a, struct slice spec);
-/* The words of the field's strings, those in lists too, as FTS5 is given them; in the arena. */
-struct slice search_words(const struct search *s, size_t field, const struct json *doc,
-                          struct arena *a);
+/* The words of the field's strings, those in lists too, as FTS5 is given them; in the arena. False
+ * (ERR_OVER_BUDGET): there is no room. */
+bool search_words(const struct search *s, size_t field, const struct json *doc, struct arena *a,
+                  struct slice *ret, struct err *e);
 /* Of all fields, as a tsvector. */
 struct slice search_vector(const struct search *s, const struct json *doc, struct arena *a);
 

@@ -8,9 +8,11 @@
 #include "docs/search_impl.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#define NOTES_BYTES (1u << 30)
-#define TAKE_ARENA  (320u << 20) /* a parsed document takes some times its text */
+#define NOTES_BYTES   (1u << 30)   /* of the words of all that one writing changes */
+#define NOTES_RESERVE (1u << 20)   /* for what is small */
+#define TAKE_ARENA    (320u << 20) /* a parsed document takes some times its text */
 
 struct known { /* a collection of this writing */
     struct known *next;
@@ -41,7 +43,7 @@ void search_begin(struct docs_writing *w)
 {
     if (!w->search) {
         w->search = mem_new(struct search_notes);
-        arena_init(&w->search->arena, NOTES_BYTES);
+        arena_init(&w->search->arena, NOTES_BYTES + NOTES_RESERVE);
         arena_defer(w->arena, free_notes, w->search);
     }
     arena_reset(&w->search->arena);
@@ -90,15 +92,23 @@ static struct known *known_of(struct docs_writing *w, const struct doc_coll *col
     return k;
 }
 
-static const struct slice *all_words(const struct search *s, const struct json *doc,
-                                     struct arena *a)
+/* NULL in *ret: no document, no words. A batch or a cascade may have any number of long texts,
+ * which is refused and never ends the process. */
+static bool all_words(const struct search *s, const struct json *doc, struct arena *a,
+                      const struct slice **ret, struct err *e)
 {
-    if (!doc)
-        return NULL;
-    struct slice *words = arena_alloc(a, s->n * sizeof *words);
-    for (size_t i = 0; i < s->n; i++)
-        words[i] = search_words(s, i, doc, a);
-    return words;
+    struct slice words[SEARCH_FIELDS];
+    bool fine = true;
+    *ret = NULL;
+    a->cap_bytes = NOTES_BYTES;
+    for (size_t i = 0; fine && doc && i < s->n; i++)
+        fine = search_words(s, i, doc, a, &words[i], e);
+    a->cap_bytes = NOTES_BYTES + NOTES_RESERVE;
+    if (!fine)
+        return false;
+    if (doc)
+        *ret = memcpy(arena_alloc(a, s->n * sizeof *words), words, s->n * sizeof *words);
+    return true;
 }
 
 static bool is_same(const struct note *note)
@@ -133,22 +143,13 @@ static bool is_left_to_builder(const struct search_state *state, int64_t n)
            n > (int64_t)position;
 }
 
-static bool note(struct docs_writing *w, const struct known *k, struct note *new, struct db_conn *c,
-                 struct slice id, struct err *e)
+static void keep(struct search_notes *notes, struct note *new)
 {
-    struct search_notes *notes = w->search;
-    if (is_same(new))
-        return true;
-    if (!find_n(k->search, c, id, &new->n, e))
-        return false;
-    if (is_left_to_builder(&k->state, new->n))
-        return true;
     if (notes->last)
         notes->last->next = new;
     else
         notes->first = new;
     notes->last = new;
-    return true;
 }
 
 bool search_put(struct docs_writing *w, const struct doc_coll *coll, struct db_conn *c,
@@ -159,11 +160,21 @@ bool search_put(struct docs_writing *w, const struct doc_coll *coll, struct db_c
     struct known *k = known_of(w, coll, c, e);
     if (!k || !k->search)
         return k != NULL;
-    struct note *new = arena_new(&w->search->arena, struct note);
+    struct arena *a = &w->search->arena;
+    struct arena_mark mark = arena_mark(a);
+    struct note *new = arena_new(a, struct note);
     new->search = k->search;
-    new->before = all_words(k->search, before, &w->search->arena);
-    new->after = all_words(k->search, after, &w->search->arena);
-    return note(w, k, new, c, id, e);
+    if (!all_words(k->search, before, a, &new->before, e) ||
+        !all_words(k->search, after, a, &new->after, e))
+        return false;
+    bool is_noted = !is_same(new);
+    if (is_noted && !find_n(k->search, c, id, &new->n, e))
+        return false;
+    if (is_noted && !is_left_to_builder(&k->state, new->n))
+        keep(w->search, new);
+    else
+        arena_rewind(a, mark);
+    return true;
 }
 
 bool search_take(struct docs_writing *w, const struct doc_coll *coll, struct db_conn *c,

@@ -134,7 +134,6 @@ static bool write_one(struct expansion *x, const struct shape *s, const struct j
 bool docs_shape(const struct docs_reading *r, const struct doc_coll *c, struct slice fields,
                 struct slice expand, struct doc *doc, struct err *e)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct shape s;
     struct json_doc parsed;
     struct arena own;
@@ -146,7 +145,7 @@ bool docs_shape(const struct docs_reading *r, const struct doc_coll *c, struct s
     struct buf *to = arena_new(r->arena, struct buf);
     buf_init(to, 2 * LIST_BYTES);
     arena_defer(r->arena, free_buf, to);
-    bool fine = json_parse(&parsed, &own, doc->text, &deep, e) &&
+    bool fine = json_parse(&parsed, &own, doc->text, &doc_stored_limits, e) &&
                 write_one(expansion_new(r, &s, &own), &s, json_root(&parsed), to, e);
     arena_done(&own);
     if (fine)

@@ -1,6 +1,9 @@
 /* The text of a document: dais's own fields first, then the app's, as it is stored and sent. */
 #include "docs/docs_impl.h"
 
+const struct json_limits doc_stored_limits = {.max_depth = JSON_DEPTH_MAX,
+                                              .max_nodes = JSON_NODES_DEFAULT + 1000};
+
 bool doc_id_is_good(struct slice id)
 {
     if (id.len < DOC_ID_MIN || id.len > DOC_ID_MAX)

@@ -56,7 +56,6 @@ static struct slice pointer_of(struct arena *a, const struct doc_field *f)
 
 static const struct json *own_fields(struct verifying *v, const struct json *doc)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct json_writer w;
     struct json_doc own;
     struct buf b;
@@ -71,7 +70,8 @@ static const struct json *own_fields(struct verifying *v, const struct json *doc
         json_write_value(&w, it.value);
     }
     json_write_object_end(&w);
-    bool fine = json_parse(&own, &v->arena, arena_dup(&v->arena, buf_slice(&b)), &deep, &e);
+    bool fine =
+        json_parse(&own, &v->arena, arena_dup(&v->arena, buf_slice(&b)), &doc_stored_limits, &e);
     buf_done(&b);
     return fine ? json_root(&own) : NULL;
 }
@@ -218,13 +218,12 @@ static bool read_page(struct verifying *v, struct db_conn *c, struct verified_ro
 static bool verify_row(struct verifying *v, struct db_conn *c, const struct verified_row *row,
                        struct err *e)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct json_doc doc;
     struct err wrong;
     v->id = row->id;
     v->is_broken = false;
     v->verdict.documents++;
-    if (!json_parse(&doc, &v->arena, row->body, &deep, &wrong)) {
+    if (!json_parse(&doc, &v->arena, row->body, &doc_stored_limits, &wrong)) {
         tell(v, SLICE(""), SLICE("is damaged: it is no JSON"));
         return true;
     }
@@ -240,8 +239,11 @@ static bool verify_page(struct verifying *v, bool *ret_last, struct err *e)
     size_t n = 0;
     struct db_conn *c = db_conn_take(v->db, e);
     bool fine = c && read_page(v, c, rows, &n, e);
-    for (size_t i = 0; fine && i < n; i++)
+    for (size_t i = 0; fine && i < n; i++) {
+        struct arena_mark mark = arena_mark(&v->arena); /* fifty may be the largest there are */
         fine = verify_row(v, c, &rows[i], e);
+        arena_rewind(&v->arena, mark);
+    }
     if (c)
         db_conn_give(c);
     *ret_last = n < PAGE_ROWS;

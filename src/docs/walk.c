@@ -77,10 +77,9 @@ static bool start(struct walk *w, struct err *e)
 
 static bool parse(struct walk *w, struct err *e)
 {
-    static const struct json_limits deep = {.max_depth = JSON_DEPTH_MAX};
     struct json_doc doc;
     arena_reset(&w->docs);
-    if (!json_parse(&doc, &w->docs, db_text(w->stmt, COLUMN_BODY), &deep, e))
+    if (!json_parse(&doc, &w->docs, db_text(w->stmt, COLUMN_BODY), &doc_stored_limits, e))
         return err_set(e, ERR_IO, "A stored document is damaged; `dais verify` says which.");
     w->doc = json_root(&doc);
     return true;
@@ -139,7 +138,7 @@ enum db_step walk_next(struct walk *w, struct err *e)
             return DB_FAILED;
         if (query_matches(w->plan->rest, w->doc, &nothing))
             return DB_ROW;
-        if (w->n_looked_at == w->pause_at) {
+        if (w->pause_at && w->n_looked_at >= w->pause_at) {
             keep_place(w);
             w->is_paused = true;
             return DB_END;

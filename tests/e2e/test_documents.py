@@ -298,6 +298,16 @@ def test_append_only(db):
     assert call(db, "DELETE", path).status == 204
 
 
+def test_the_largest_that_is_taken_can_be_read(db):
+    body = b'{"a":[' + b",".join([b"0"] * 999_997) + b"]}"  # a million keys and values, as many as a body may have
+    path = f"/api/plain/{made(db, '/api/plain', body)['id']}"
+    for query in ("?filter=b%20is%20null&fields=id", "/aggregate?fn=count,max(b)"):
+        assert call(db, "GET", "/api/plain" + query).status == 200, query
+    assert call(db, "GET", path + "?fields=id").status == 200
+    assert b'"' in call(db, "GET", "/api/plain/export?format=csv&filter=a%20is%20not%20null").body
+    assert call(db, "DELETE", path + "?purge=true").status == 204
+
+
 # ---- trash -----------------------------------------------------------------------------------------
 def test_to_the_trash_and_back(db, title):
     document = made(db, "/api/notes", {"title": title})
@@ -313,6 +323,14 @@ def test_to_the_trash_and_back(db, title):
     back = call(db, "POST", path + "/restore")
     assert back.status == 200 and back.json() == document and back.get("etag") == '"v1"'
     assert call(db, "POST", path + "/restore").json() == document
+
+
+def test_the_trash_is_not_told_of_to_readers(db):
+    path = f"/api/shared/{made(db, '/api/shared', {'status': 'closed'})['id']}"
+    assert call(db, "GET", path, user="bob").status == 200
+    assert call(db, "PUT", path, {}, user="bob").status == 404
+    assert call(db, "DELETE", path).status == 204
+    assert call(db, "PUT", path, {}, user="bob").status == 404
 
 
 def test_back_only_if_its_key_is_free(db, title):

@@ -122,6 +122,16 @@ def test_what_must_be_there_is_not_cleared(db):
     assert not gone(db, "authors", author)
 
 
+def test_what_must_be_there_comes_back_first(db):
+    author = new(db, "authors")
+    need = new(db, "needs", by=author)
+    assert delete(db, "needs", need).status == delete(db, "authors", author).status == 204
+    back = f"/api/needs/{need}/restore"
+    assert problem(call(db, "POST", back), 409) == [("", "reference")]
+    assert call(db, "POST", f"/api/authors/{author}/restore").status == 200
+    assert call(db, "POST", back).json()["by"] == author
+
+
 def test_cascade(db):
     root = new(db, "nodes")
     child, leaf = new(db, "nodes", up=root), new(db, "leaves", node=root)
