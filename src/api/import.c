@@ -113,10 +113,11 @@ static void refuse(struct import *x, uint64_t line, const struct err *e, struct 
 static bool plan(struct import *x, struct doc_change *ch, struct slice text, struct err *e)
 {
     struct json_doc doc;
-    *ch = (struct doc_change){0}; /* one that was refused in this place has left its details */
+    /* one that was refused in this place has left its details */
+    *ch = (struct doc_change){.op = DOC_CREATE, .coll = x->coll};
     if (!json_parse(&doc, &x->arena, arena_dup(&x->arena, text), NULL, e))
         return false;
-    *ch = (struct doc_change){.op = DOC_CREATE, .coll = x->coll, .body = json_root(&doc)};
+    ch->body = json_root(&doc);
     const struct json *id = json_find(ch->body, SLICE("id"));
     if (id && json_type(id) != JSON_STRING)
         return err_set(e, ERR_INVALID, "The id must be text.");
@@ -132,6 +133,7 @@ static void take_line(struct import *x, struct slice text)
 {
     struct err e;
     struct doc_change *ch = &x->changes[x->n];
+    const struct arena_mark before = arena_mark(&x->arena);
     x->lines++;
     text = slice_trim(text);
     if (x->is_line_too_long) {
@@ -139,6 +141,7 @@ static void take_line(struct import *x, struct slice text)
         refuse(x, x->lines, &e, SLICE(""));
     } else if (text.len && !plan(x, ch, text, &e)) {
         refuse(x, x->lines, &e, ch->details);
+        arena_rewind(&x->arena, before); /* a group of refused lines alone is never written */
     } else if (text.len) {
         x->line_of[x->n++] = x->lines;
         x->bytes += text.len;

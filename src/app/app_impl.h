@@ -108,7 +108,8 @@ void identity_open(struct host *h, struct app *app, struct identity_source *give
  * when these are read; nothing is opened before it is needed. */
 void databases_check(struct host *h, struct problems *p);
 void database_attach(struct host *h, struct app *app, struct life *life);
-void databases_close(struct life *l); /* after the loops */
+void databases_end(struct life *l);  /* after the lanes: what waits is answered */
+void databases_free(struct life *l); /* when nobody is left who was in one */
 /* For a command: reads beside a server. NULL with *ret_there false: there is none yet. */
 struct db *database_open_to_read(struct host *h, const struct app *app, bool *ret_there,
                                  struct err *e);

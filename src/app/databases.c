@@ -148,7 +148,13 @@ void databases_tidy(struct life *l)
     free(slots);
 }
 
-void databases_close(struct life *l)
+void databases_end(struct life *l)
+{
+    list_each (link, &l->databases)
+        db_slot_end(container_of(link, struct database, link)->slot);
+}
+
+void databases_free(struct life *l)
 {
     for (struct list *link; (link = list_pop(&l->databases));) {
         struct database *d = container_of(link, struct database, link);

@@ -267,12 +267,13 @@ static void close_all(struct life *l)
     if (l->loops)
         lanes_stop(l->loops);
     keeper_stop(l);
-    databases_close(l);
+    databases_end(l); /* while those are there whom it still answers */
     life_reload_end(l);
     if (l->server)
         server_free(l->server);
     if (l->host)
         service_unref(&l->host->service);
+    databases_free(l);
     if (l->loops)
         loops_free(l->loops);
     if (l->spawner)

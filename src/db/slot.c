@@ -17,6 +17,7 @@ struct db_slot {
     _Atomic uint64_t readings, present; /* how many joined; which one's rows there are */
     struct db *db;                      /* while it is not SHUT */
     _Atomic bool has_failed;            /* the last time it was to be opened */
+    bool has_ended;                     /* with the lock */
 };
 
 struct db_slot *db_slot_new(const struct db_options *o)
@@ -39,6 +40,18 @@ void db_slot_free(struct db_slot *s)
     free(s);
 }
 
+void db_slot_end(struct db_slot *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->has_ended = true;
+    if (s->db) {
+        atomic_fetch_add(&s->users, SHUT);
+        db_close(s->db);
+        s->db = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 struct db *db_slot_enter(struct db_slot *s)
 {
     if (atomic_fetch_add(&s->users, 1) < SHUT)
@@ -50,7 +63,9 @@ struct db *db_slot_enter(struct db_slot *s)
 struct db *db_slot_open(struct db_slot *s, struct err *e)
 {
     pthread_mutex_lock(&s->lock);
-    if (!s->db) {
+    if (s->has_ended) {
+        err_set(e, ERR_UNAVAILABLE, "the server is stopping");
+    } else if (!s->db) {
         s->db = db_open(s->options, e);
         atomic_store(&s->has_failed, !s->db);
         if (s->db) {

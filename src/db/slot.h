@@ -10,6 +10,9 @@ struct db_slot;
 
 /* What `o` points to must outlive the slot; nothing is opened yet. */
 struct db_slot *db_slot_new(const struct db_options *o);
+/* Closes for good, whoever is in it: what waits for a writer is answered, what comes later refused.
+ * No thread may use the database meanwhile; those who are in it only leave. */
+void db_slot_end(struct db_slot *s);
 void db_slot_free(struct db_slot *s); /* closes; nobody may be in it */
 
 /* Enters; NULL: it is not open, and nobody entered. */

@@ -87,9 +87,9 @@ def splits(rng, data, pieces):
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)])]
 
 
-def resident_kb(pid):
+def resident_kb(pid, field="VmRSS"):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) for line in file if line.startswith(field))
 
 
 def cpu_ticks(pid):

@@ -1,0 +1,118 @@
+# What happens to documents' requests at their edges: a client that leaves, a server that stops, a database that is silent.
+import json
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from conftest import Conn, wait_for
+from documents import call, made, store
+from postgres import Postgres
+from serving import resident_kb, serving, write_app
+
+NOTES = ("collections:\n  notes:\n    schema: s.json\n"
+         "    rules: { read: public, create: public, write: public }\n")
+SCHEMA = {"s.json": json.dumps({"type": "object", "properties": {"n": {"type": "integer"}}})}
+
+
+@pytest.fixture(name="db", scope="module")
+def fixture_db(tmp_path_factory):
+    with store("sqlite", tmp_path_factory.mktemp("life"), NOTES, SCHEMA) as server:
+        yield server
+
+
+def lines(server, body):
+    answer = call(server, "POST", "/api/notes/import", body, Content_Type="application/jsonl")
+    assert answer.status == 200, answer.body
+    return answer.json()
+
+
+def test_a_bad_line_is_told_with_its_own_errors(db):
+    told = lines(db, b'{"n":"x"}\n{not json\n{"n":1}\n')
+    assert (told["created"], told["failed"]) == (1, 2)
+    assert told["errors"][0]["errors"][0]["pointer"] == "/n"
+    assert "errors" not in told["errors"][1], told
+
+
+def test_lines_that_are_all_wrong_take_no_memory(db):
+    """They are read one after the other, however many: what a client sends is not what we hold."""
+    before, line = resident_kb(db.proc.pid), b'{"n":"' + b"x" * 60000 + b'"}\n'
+    told = lines(db, line * 10000)
+    assert (told["created"], told["failed"], len(told["errors"])) == (0, 10000, 100)
+    assert resident_kb(db.proc.pid, "VmHWM") - before < 400 << 10
+
+
+# ---- a server that stops ------------------------------------------------------------------------
+def begin_import(server):
+    """A body that is not over."""
+    conn = Conn(server)
+    conn.send("POST /api/notes/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n{\"n\":1}\n")
+    return conn
+
+
+def begin_export(server):
+    """An answer that nobody takes."""
+    for _ in range(4):
+        lines(server, b"".join(b'{"n":%d,"text":"%s"}\n' % (n, b"x" * 9000) for n in range(1000)))
+    conn = Conn(server)
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    conn.request("/api/notes/export")
+    conn._exactly(1000, time.monotonic() + 10, "an export")  # pylint: disable=protected-access
+    return conn
+
+
+@pytest.mark.parametrize("begin", [begin_import, begin_export])
+def test_the_second_signal_ends_what_is_under_way(tmp_path, begin):
+    with store("sqlite", tmp_path, NOTES, SCHEMA) as server:
+        with begin(server):
+            wait_for(lambda: database_is_open(server), "it is in the database")
+            server.proc.send_signal(signal.SIGTERM)
+            wait_for(lambda: "stopping" in server.stderr, "the drain")
+            server.stop()
+
+
+def database_is_open(server):
+    return b'dais_database_open{app="app"} 1' in server.fetch("/metrics").body
+
+
+def test_stopping_while_postgres_has_a_change_of_somebody_who_left(tmp_path):
+    with Postgres() as postgres:
+        app = write_app(tmp_path / "app", SCHEMA, NOTES)
+        with serving(app, env={"DATABASE_URL": postgres.url}) as server:
+            made(server, "/api/notes", {"n": 1})
+            postgres.freeze()
+            try:
+                with Conn(server) as conn:
+                    conn.request("/api/notes", "POST", {"Content-Type": "application/json"}, b'{"n":2}')
+                    wait_for(lambda: is_taken(server), "the writer has it")
+                    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                server.proc.send_signal(signal.SIGTERM)
+                wait_for(lambda: "stopping" in server.stderr or server.proc.poll(), "the drain")
+                threading.Timer(1, postgres.thaw).start()  # it ends without its answer, or waits for it
+                server.stop(deadline=40)
+            finally:
+                postgres.thaw()
+        assert postgres.query("SELECT count(*) FROM app.c_notes") == [["2"]]
+
+
+def is_taken(server):
+    return b'dais_database_waiting{app="app"} 0' in server.fetch("/metrics").body
+
+
+def test_of_requests_with_one_key_one_is_done(tmp_path):
+    """Also where an attempt that had its answer is undone, and another one was quicker."""
+    n_keys, n_clients, seen = 40, 8, {}
+    with store("postgres", tmp_path, NOTES, SCHEMA) as server:
+        def work():
+            for i in range(n_keys):
+                answer = call(server, "POST", "/api/notes", {"n": i}, Idempotency_Key=f"k{i}")
+                seen.setdefault(i, []).append((answer.status, answer.body))
+        clients = [threading.Thread(target=work) for _ in range(n_clients)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        assert [len(set(told)) for told in seen.values() if len(told) == n_clients] == [1] * n_keys, seen
+        assert {told[0][0] for told in seen.values()} == {201}
+        assert call(server, "GET", "/api/notes?limit=1&count=exact").json()["total"] == n_keys
