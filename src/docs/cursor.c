@@ -4,16 +4,16 @@
  *   bytes and its key, then the id )
  *
  * Whoever has the cursor has seen the item, so nothing in it is secret; but it goes into a
- * statement as a place, so nobody may make one up: SHA-256 with a key of the database over the
+ * statement as a place, so nobody may make one up: SipHash with a key of the database over the
  * list's name, sort, filter, search and place. */
 #include "base/base64.h"
 #include "base/random.h"
-#include "base/sha256.h"
+#include "base/sip.h"
 #include "docs/list_impl.h"
 
 #include <string.h>
 
-#define VOUCHED    16
+#define VOUCHED    SIP_LEN
 #define CURSOR_MAX 8192 /* of text */
 
 /* ---- the key --------------------------------------------------------------------------------- */
@@ -66,38 +66,28 @@ bool cursor_key_make(struct docs *d, struct db_conn *c, struct err *e)
 
 /* ---- vouching -------------------------------------------------------------------------------- */
 
-static void add_part(struct sha256 *h, struct slice part)
+static void add_part(struct buf *to, struct slice part)
 {
     uint64_t len = part.len;
-    sha256_add(h, (struct slice){(const char *)&len, sizeof len});
-    sha256_add(h, part);
+    buf_add(to, (struct slice){(const char *)&len, sizeof len});
+    buf_add(to, part);
 }
 
-static struct slice bytes_of(const unsigned char *bytes, size_t n)
-{
-    return (struct slice){(const char *)bytes, n};
-}
-
-/* Twice, so that nobody can go on from what they have seen. */
 static void vouch(const struct doc_coll *c, const struct docs_query *q, struct slice payload,
-                  unsigned char to[SHA256_LEN])
+                  unsigned char to[VOUCHED])
 {
-    struct slice key = bytes_of(c->docs->cursor_key, sizeof c->docs->cursor_key);
-    unsigned char inner[SHA256_LEN];
-    struct sha256 h;
-    sha256_init(&h);
-    sha256_add(&h, key);
-    add_part(&h, c->name);
-    add_part(&h, q->sort);
-    add_part(&h, q->filter);
-    add_part(&h, q->search);
-    add_part(&h, q->is_trash ? SLICE("trash") : SLICE(""));
-    add_part(&h, payload);
-    sha256_end(&h, inner);
-    sha256_init(&h);
-    sha256_add(&h, key);
-    sha256_add(&h, bytes_of(inner, sizeof inner));
-    sha256_end(&h, to);
+    const struct slice parts[] = {
+        c->name, q->sort, q->filter, q->search, q->is_trash ? SLICE("trash") : SLICE(""), payload};
+    const size_t n = sizeof parts / sizeof *parts;
+    size_t bytes = 0;
+    struct buf told;
+    for (size_t i = 0; i < n; i++)
+        bytes += sizeof(uint64_t) + parts[i].len;
+    buf_init(&told, bytes);
+    for (size_t i = 0; i < n; i++)
+        add_part(&told, parts[i]);
+    sip_of(c->docs->cursor_key, buf_slice(&told), to);
+    buf_done(&told);
 }
 
 /* In the same time wherever they differ. */
@@ -114,7 +104,7 @@ static bool is_same(const char *a, const unsigned char *b, size_t n)
 void cursor_add(struct buf *to, const struct doc_coll *c, const struct docs_query *q,
                 const struct order *o, const struct place *p)
 {
-    unsigned char digest[SHA256_LEN];
+    unsigned char digest[VOUCHED];
     struct buf b;
     buf_init(&b, CURSOR_MAX);
     for (size_t i = 0; i < VOUCHED; i++)
@@ -185,7 +175,7 @@ static bool split(struct place *to, struct slice rest, const struct order *o)
 bool cursor_read(struct place *to, struct arena *a, const struct doc_coll *c,
                  const struct docs_query *q, const struct order *o, struct err *e)
 {
-    unsigned char digest[SHA256_LEN];
+    unsigned char digest[VOUCHED];
     struct slice bytes;
     if (q->after.len <= CURSOR_MAX && decode(q->after, a, &bytes) && bytes.len > VOUCHED) {
         vouch(c, q, slice_skip(bytes, VOUCHED), digest);
