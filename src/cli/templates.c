@@ -3,6 +3,9 @@
 
 const struct template templates[] = {
     {"static", "A page, its style and a page for paths that do not exist.", {"common", "static"}},
+    {"notes",
+     "Notes that are kept, searched and versioned: a collection, its schema and a page.",
+     {"common", "notes"}},
     {"fastapi",
      "A guest book with a FastAPI backend, SQLite and a WebSocket.",
      {"common", "guest-book", "fastapi"}},

@@ -239,9 +239,11 @@ void search_add_columns(const struct doc_coll *c, bool is_sqlite, struct buf *na
     buf_add_str(sets, search_sets(c, is_sqlite));
 }
 
+/* Without a database, as when `dais check` plans seeds, there are no rows. */
 static bool is_in_rows(const struct doc_coll *c)
 {
-    return c->search && !db_is_sqlite(docs_db(c->docs));
+    const struct db *db = docs_db(c->docs);
+    return c->search && db && !db_is_sqlite(db);
 }
 
 struct slice search_row_words(const struct doc_coll *c, const struct json *doc, struct arena *a)

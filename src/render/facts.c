@@ -172,16 +172,24 @@ static bool wants_crypto(const struct manifest *m)
     return slice_search(m->backend.identity.value.s, SLICE("{jwt}")) >= 0;
 }
 
+/* It opens libpq where DATABASE_URL is a Postgres, which is known only where the app runs. */
+static bool wants_postgres(const struct manifest *m)
+{
+    return m->collections.n > 0;
+}
+
 /* Those of the backend, of all jobs and of dais, each once, sorted. */
 static void packages(const struct facts *f)
 {
     const struct manifest *m = f->m;
-    size_t n = m->backend.packages.n + wants_crypto(m), k = 0;
+    size_t n = m->backend.packages.n + wants_crypto(m) + wants_postgres(m), k = 0;
     for (size_t i = 0; i < m->jobs.n; i++)
         n += m->jobs.items[i].packages.n;
     struct slice *all = arena_zalloc(f->a, (n + 1) * sizeof *all);
     if (wants_crypto(m))
         all[k++] = SLICE("libssl3");
+    if (wants_postgres(m))
+        all[k++] = SLICE("libpq5");
     for (size_t i = 0; i < m->backend.packages.n; i++)
         all[k++] = m->backend.packages.items[i].s;
     for (size_t i = 0; i < m->jobs.n; i++)

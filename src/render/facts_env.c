@@ -1,21 +1,25 @@
 /* The facts about variables: what dais reads from the environment, in groups for .env files. */
 #include "render/rows_impl.h"
 
-enum group { GROUP_DAIS, GROUP_DATABASE, GROUP_STORAGE, GROUP_MAIL, GROUP_COUNT };
+enum group { GROUP_DAIS, GROUP_DATABASE, GROUP_CACHE, GROUP_STORAGE, GROUP_MAIL, GROUP_COUNT };
 
 static const struct {
     const char *key, *title;
+    bool is_later; /* checked, but not used yet */
 } groups[GROUP_COUNT] = {
-    [GROUP_DAIS] = {"dais", "dais itself"},
-    [GROUP_DATABASE] = {"database", "The database"},
-    [GROUP_STORAGE] = {"storage", "Where files are kept"},
-    [GROUP_MAIL] = {"mail", "Mail"},
+    [GROUP_DAIS] = {"dais", "dais itself", false},
+    [GROUP_DATABASE] = {"database", "The database", false},
+    [GROUP_CACHE] = {"cache", "A cache", true},
+    [GROUP_STORAGE] = {"storage", "Where files are kept", true},
+    [GROUP_MAIL] = {"mail", "Mail", true},
 };
 
 static enum group group_of(enum setting_id id)
 {
-    if (id == SET_DATABASE_URL || id == SET_REDIS_URL)
+    if (id == SET_DATABASE_URL)
         return GROUP_DATABASE;
+    if (id == SET_REDIS_URL)
+        return GROUP_CACHE;
     if (id >= SET_STORAGE_BACKEND && id <= SET_AWS_SESSION_TOKEN)
         return GROUP_STORAGE;
     if (id == SET_SMTP_URL || id == SET_MAIL_FROM)
@@ -59,7 +63,7 @@ void facts_settings(const struct facts *f)
         json_write_object(f->w);
         facts_str(f, "key", slice_from(groups[g].key));
         facts_str(f, "title", slice_from(groups[g].title));
-        facts_bool(f, "is_later", g != GROUP_DAIS); /* checked, but not used yet */
+        facts_bool(f, "is_later", groups[g].is_later);
         facts_begin_list(f, "variables");
         for (int id = 0; id < SETTING_COUNT; id++) {
             if (group_of((enum setting_id)id) == (enum group)g)

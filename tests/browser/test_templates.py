@@ -7,6 +7,7 @@ import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 
 from conftest import DAIS, clean_page, start, stop
 
@@ -140,3 +141,127 @@ def test_the_page_says_when_the_server_is_gone(page, book):
     assert page.count(".note") == 1
     page.screens(f"new-{book.template}-gone")
     page.problems()  # all of them are the server's absence
+
+
+# ---- notes ---------------------------------------------------------------------------------------
+ESCAPE, CONTROL, ENTER = "\ue00c", "\ue009", "\ue007"
+
+
+@pytest.fixture
+def notes(driver, tmp_path):
+    """The page of the template notes, its server's process in `.process`."""
+    process, url = start(new(tmp_path / "shopping-list", "notes"), tmp_path / "data")
+    try:
+        for page in clean_page(driver, url):
+            page.process = process
+            page.open("/")
+            page.wait("document.querySelectorAll('#notes [data-id]').length === 1")
+            yield page
+    finally:
+        stop(process)
+
+
+def save_by_keys(page) -> None:
+    ActionChains(page.driver).key_down(CONTROL).send_keys(ENTER).key_up(CONTROL).perform()
+
+
+def write_note(page, title: str, text: str) -> None:
+    page.click("#new")
+    page.wait("document.querySelector('#editor').open")
+    type_into(page, "title", title)
+    type_into(page, "text", text)
+    save_by_keys(page)
+    page.wait("!document.querySelector('#editor').open")
+
+
+def titles(page) -> list:
+    return page.js("return [...document.querySelectorAll('#notes strong')].map((e) => e.textContent)")
+
+
+def search_notes(page, words: str, count: int) -> None:
+    page.keys(*(["/"] if page.focused() != "q" else []))
+    page.js("document.querySelector('#q').value = ''")
+    type_into(page, "q", words)
+    page.wait(f"document.querySelectorAll('#notes [data-id]').length === {count}")
+
+
+def test_notes_are_written_found_and_kept(notes):
+    assert notes.text("h1") == "Shopping List" and titles(notes) == ["Welcome"]
+    write_note(notes, "Milk", "Two litres <b>or</b> three")
+    write_note(notes, "A-very-long-title-" + "without-a-space-" * 6, "Straße " * 60)
+    notes.driver.refresh()
+    notes.wait("document.querySelectorAll('#notes [data-id]').length === 3")
+    assert titles(notes)[1:] == ["Milk", "Welcome"] and "<b>or</b>" in notes.text("#notes")
+    notes.screens("new-notes")
+    search_notes(notes, "lit", 1)
+    assert titles(notes) == ["Milk"] and notes.text("#found") == "1 found"
+    notes.js("document.querySelector('#q').select()")
+    search_notes(notes, "zebra", 0)
+    notes.wait("!document.querySelector('#none').hidden")
+    notes.screens("new-notes-none")
+    notes.keys(ESCAPE)
+    notes.wait("document.querySelectorAll('#notes [data-id]').length === 3")
+
+
+def test_a_note_is_changed_by_keyboard_alone(notes):
+    notes.keys("n")
+    notes.wait("document.querySelector('#editor').open && document.activeElement.id === 'title'")
+    save_by_keys(notes)
+    assert notes.text("#title-problem") and notes.focused()
+    notes.screens("new-notes-wrong")
+    notes.keys("Bread")
+    assert notes.text("#title-problem") == ""
+    save_by_keys(notes)
+    notes.wait("!document.querySelector('#editor').open && document.activeElement.innerText.startsWith('Bread')")
+    notes.keys(ENTER)
+    notes.wait("document.querySelector('#editor').open && document.activeElement.id === 'text'")
+    notes.keys("Rye")
+    notes.driver.refresh()
+    notes.wait("document.querySelectorAll('#notes [data-id]').length === 2")
+    notes.click("#notes [data-id]")
+    notes.wait("document.querySelector('#text').value === 'Rye'")  # the draft outlived the page
+    notes.screens("new-notes-edit")
+    notes.keys(ESCAPE)
+    notes.wait("!document.querySelector('#editor').open")
+    assert "Rye" not in notes.text("#notes")
+
+
+def test_a_note_is_deleted_and_comes_back(notes):
+    notes.click("#notes [data-id]")
+    notes.click("#delete")
+    notes.wait("!document.querySelector('#empty').hidden && !document.querySelector('#toast').hidden")
+    notes.screens("new-notes-empty")
+    notes.click("#undo")
+    notes.wait("document.querySelectorAll('#notes [data-id]').length === 1")
+    assert titles(notes) == ["Welcome"] and notes.count("#toast") == 0
+
+
+def test_a_note_that_changed_meanwhile_is_not_overwritten_unseen(notes):
+    notes.click("#notes [data-id]")
+    path = notes.js("return 'api/notes/' + document.querySelector('#notes [data-id]').dataset.id")
+    request = urllib.request.Request(f"{notes.origin}/{path}", b'{"text": "by another"}', {
+        "Content-Type": "application/json"}, method="PATCH")
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert answer.status == 200
+    notes.expected.add(f"{notes.origin}/{path}")
+    notes.js("document.querySelector('#text').value = 'mine'")
+    notes.click("#save")
+    notes.wait("document.querySelector('#form-problem').textContent.includes('by another')")
+    notes.screens("new-notes-changed")
+    notes.click("#save")
+    notes.wait("!document.querySelector('#editor').open")
+    assert "mine" in notes.text("#notes")
+
+
+def test_the_notes_page_says_when_the_server_is_gone(notes):
+    notes.click("#new")
+    stop(notes.process)
+    type_into(notes, "title", "Kept")
+    notes.click("#save")
+    notes.wait("!document.querySelector('#form-problem').hidden")
+    assert "still here" in notes.text("#form-problem")
+    notes.keys(ESCAPE)
+    notes.js("document.querySelector('#again').click()")
+    notes.wait("!document.querySelector('#broken').hidden")
+    notes.screens("new-notes-gone")
+    notes.problems()  # all of them are the server's absence

@@ -11,7 +11,7 @@ from conftest import Conn, wait_for
 
 SYSTEM = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}  # Debian's own Python and Node
 LATER = re.compile(r".*is checked but not served yet by this version$")
-TEMPLATES = ("static", "fastapi", "express")
+TEMPLATES = ("static", "notes", "fastapi", "express")
 MODELS = ("story-gen", "langhero", "story-analytics", "papeterie")
 
 

@@ -46,7 +46,7 @@ def write_app(folder, **keys):
 def odd_app(tmp_path, value, slug="odd", **keys):
     target = {"kind": "gcp", "env": {"ODD": value.replace("$", "$$"), "DAIS_LOG": "debug", "PORT": "1"}}
     return write_app(tmp_path / "app", app=slug, title=value, auth={"signup": "open"},
-                     secrets=["NEEDED", "MAYBE?", "FAMILY_*"],
+                     secrets=["NEEDED", "MAYBE?", "FAMILY_*"], files={"photos": {"max": "1MB"}},
                      deploy={"there": target, "other": target | {"kind": "azure"}}, **keys)
 
 
@@ -280,6 +280,15 @@ def test_a_plan_runs_nothing(tmp_path):
     notes = [json.loads(line) for line in (cloud.state / "notes").read_text(encoding="utf-8").splitlines()]
     account, = (args for _, args, _, _ in notes if args[:3] == ["iam", "service-accounts", "create"])
     assert account[account.index("--display-name") + 1] == "it's $(id)"
+
+
+def test_documents_in_cloud_sql_do_not_vanish(tmp_path):
+    app = write_app(tmp_path / "app", app="odd", collections={"notes": {}}, deploy={"there": {"kind": "gcp"}})
+    cloud = Cloud(tmp_path, app)
+    cloud.run("setup")
+    cloud.run("deploy")
+    assert "may-vanish" not in cloud.ops.joinpath("gcp.sh").read_text()
+    assert "libpq5" in (cloud.ops.parent / "docker/app.Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("step, fail", [
