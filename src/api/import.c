@@ -93,7 +93,7 @@ static void refuse(struct import *x, uint64_t line, const struct err *e, struct 
         x->err = *e;
         if (x->created + x->replaced)
             err_prefix(&x->err, "after %llu documents",
-                       (unsigned long long)(x->created + x->replaced));
+                       (unsigned long long)x->created + (unsigned long long)x->replaced);
         return;
     }
     if (x->failed++ >= ERRORS_TOLD)

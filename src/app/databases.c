@@ -156,8 +156,9 @@ void databases_end(struct life *l)
 
 void databases_free(struct life *l)
 {
-    for (struct list *link; (link = list_pop(&l->databases));) {
-        struct database *d = container_of(link, struct database, link);
+    while (!list_is_empty(&l->databases)) {
+        struct database *d = container_of(l->databases.next, struct database, link);
+        list_remove(&d->link);
         db_slot_free(d->slot);
         arena_done(&d->arena);
         free(d);

@@ -41,7 +41,7 @@ void hmac_sha256(struct slice key, struct slice text, unsigned char to[SHA256_LE
 /* Block i is the HMAC of block i - 1, the info and i. */
 void hkdf_sha256(struct slice key, struct slice salt, struct slice info, void *to, size_t n)
 {
-    unsigned char prk[SHA256_LEN], text[SHA256_LEN + INFO_MAX + 1], last[SHA256_LEN];
+    unsigned char prk[SHA256_LEN], text[SHA256_LEN + INFO_MAX + 1], last[SHA256_LEN] = {0};
     size_t done = 0, head = 0;
     must(n <= 255 * SHA256_LEN && info.len <= INFO_MAX);
     hmac_sha256(salt, key, prk);

@@ -497,11 +497,12 @@ static void write_problem(struct py *t)
     buf_init(&json, 1u << 20);
     json_writer_init(&w, &json, 0);
     problem_schema(&w);
-    struct part part = {.name = SLICE("Problem"), .json = arena_dup(t->b->a, buf_slice(&json))};
+    struct part *part = arena_new(t->b->a, struct part);
+    *part = (struct part){.name = SLICE("Problem"), .json = arena_dup(t->b->a, buf_slice(&json))};
     buf_done(&json);
-    map_put(&t->b->by_name, part.name, &part);
-    write_part(t, &part);
-    map_remove(&t->b->by_name, part.name);
+    map_put(&t->b->by_name, part->name, part);
+    write_part(t, part);
+    map_remove(&t->b->by_name, part->name);
 }
 
 static const char head[] =

@@ -69,7 +69,7 @@ static void write_remark(struct ts *t, const struct json *v, unsigned depth)
     }
     if (!is_one)
         indent(t, depth);
-    buf_add_str(t->to, is_one ? " */\n" : " */\n");
+    buf_add_str(t->to, " */\n");
 }
 
 static bool is_identifier(struct slice s)
@@ -413,11 +413,12 @@ static void write_problem(struct ts *t)
     buf_init(&json, 1u << 20);
     json_writer_init(&w, &json, 0);
     problem_schema(&w);
-    struct part part = {.name = SLICE("Problem"), .json = arena_dup(t->b->a, buf_slice(&json))};
+    struct part *part = arena_new(t->b->a, struct part);
+    *part = (struct part){.name = SLICE("Problem"), .json = arena_dup(t->b->a, buf_slice(&json))};
     buf_done(&json);
-    map_put(&t->b->by_name, part.name, &part);
-    write_part(t, &part);
-    map_remove(&t->b->by_name, part.name);
+    map_put(&t->b->by_name, part->name, part);
+    write_part(t, part);
+    map_remove(&t->b->by_name, part->name);
 }
 
 bool describe_types_ts(struct arena *a, const struct describe_source *src, struct buf *to,

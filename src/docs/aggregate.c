@@ -244,7 +244,7 @@ static bool count_in(struct aggregate *x, const struct figure *f, struct tally *
 
 static bool add_doc(struct aggregate *x, const struct json *doc, struct err *e)
 {
-    struct slice keys[GROUP_MAX];
+    struct slice keys[GROUP_MAX] = {0};
     make_key(x, doc, keys);
     struct group *g = map_find(&x->groups, buf_slice(&x->key));
     if (!g && !(g = group_new(x, doc, keys, e)))

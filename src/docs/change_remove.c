@@ -79,7 +79,7 @@ bool restore_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn
 {
     struct returning r = {.w = w, .ch = ch, .conn = c};
     struct violations taken = {.a = w->arena};
-    const struct json *doc;
+    const struct json *doc = NULL;
     if (!find(w, ch, c, &r.row, &doc, e) || !make_draft(&r, doc, e))
         return false;
     if (!r.row.deleted.len) /* it is back already */

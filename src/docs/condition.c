@@ -96,7 +96,7 @@ static bool key_test(struct condition *c, const struct doc_field *f, enum query_
         return true;
     }
     struct slice key = key_of(c, value);
-    int type = key.ptr[0];
+    int type = (unsigned char)key.ptr[0];
     bool has_low = op == QUERY_NE || op == QUERY_LT || op == QUERY_LE;
     bool has_high = op == QUERY_NE || op == QUERY_GT || op == QUERY_GE;
     if (op != QUERY_EQ && op != QUERY_NE && !doc_key_is_whole(key))

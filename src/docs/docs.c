@@ -19,6 +19,17 @@ static void report(struct compiling *x, struct pos pos, const char *what)
     problems_add(x->problems, PROBLEM_ERROR, x->docs->manifest->file, pos, "%s", what);
 }
 
+static bool is_told(const struct compiling *x, struct pos pos)
+{
+    for (size_t i = 0; i < x->problems->n; i++) {
+        const struct problem *p = &x->problems->items[i];
+        if (p->kind == PROBLEM_ERROR && p->pos.line == pos.line && p->pos.col == pos.col &&
+            slice_eq(p->file, x->docs->manifest->file))
+            return true;
+    }
+    return false;
+}
+
 /* ---- schemas --------------------------------------------------------------------------------- */
 
 static bool load_schema(void *user, struct slice path, struct slice *ret_text, struct err *e)
@@ -46,7 +57,7 @@ static void compile_schema(struct compiling *x, struct doc_coll *c)
     c->schema = schema_compile(&x->docs->arena, c->conf->schema.s, &loader, &e);
     if (c->schema)
         c->is_closed = schema_properties(c->schema, &x->docs->arena, &c->known, &c->n_known);
-    else if (e.code != ERR_NOT_FOUND) /* a file that is missing was told of with the manifest */
+    else if (!is_told(x, c->conf->schema.pos)) /* a file that is missing is, with the manifest */
         report(x, c->conf->schema.pos, e.msg);
 }
 

@@ -21,7 +21,7 @@ void heap_done(struct heap *h)
 static void fill(struct heap_item *to, const struct order *o, const struct json *doc,
                  struct slice id)
 {
-    size_t ends[SORT_TERMS], from = 0;
+    size_t ends[SORT_TERMS] = {0}, from = 0;
     if (!to->bytes.max)
         buf_init(&to->bytes, 2 * DOC_BYTES_MAX);
     buf_clear(&to->bytes);
