@@ -156,13 +156,13 @@ void databases_end(struct life *l)
 
 void databases_free(struct life *l)
 {
-    while (!list_is_empty(&l->databases)) {
-        struct database *d = container_of(l->databases.next, struct database, link);
-        list_remove(&d->link);
+    list_each_safe (link, &l->databases) {
+        struct database *d = container_of(link, struct database, link);
         db_slot_free(d->slot);
         arena_done(&d->arena);
         free(d);
     }
+    list_init(&l->databases);
 }
 
 /* ---- what is told of them -------------------------------------------------------------------- */
