@@ -159,6 +159,7 @@ struct walk {
     bool is_paused;       /* `place` is where it goes on */
     uint32_t chunk, left; /* rows of one statement, and what is left of them */
     size_t n_looked_at;
+    int64_t until_ms; /* on a lane: no statement begins after it */
     struct db_stmt *stmt;
     struct arena docs;      /* of the row's json */
     struct arena places[2]; /* where this statement began and where the next one will */

@@ -2,7 +2,8 @@
  * statement beginning behind the last row of the one before. */
 #include "docs/list_impl.h"
 
-#define CHUNK 128 /* rows of a statement where the database sends all of them at once */
+#define CHUNK   128  /* rows of a statement where the database sends all of them at once */
+#define WALK_MS 2000 /* SQLite ends a read on a lane by itself; Postgres each statement only */
 
 enum { COLUMN_ID, COLUMN_BODY, COLUMN_SHOWN, COLUMN_TERMS };
 
@@ -16,6 +17,7 @@ void walk_init(struct walk *w, const struct plan *p, const struct order *o,
     w->chunk = has_rest ? DOC_SCAN_MAX + 1 : wanted;
     if (!lite && w->chunk > CHUNK)
         w->chunk = CHUNK;
+    w->until_ms = p->r->is_on_loop ? INT64_MAX : clock_mono_ms() + WALK_MS;
     w->has_place = from != NULL;
     if (from)
         w->place = *from;
@@ -101,9 +103,17 @@ static enum db_step fail(const struct plan *p, struct err *e)
     return DB_FAILED;
 }
 
+static enum db_step tell_late(const struct plan *p, struct err *e)
+{
+    plan_too_long(p, e);
+    return DB_FAILED;
+}
+
 static enum db_step step(struct walk *w, struct err *e)
 {
     for (;;) {
+        if (!w->stmt && w->n_looked_at && clock_mono_ms() > w->until_ms)
+            return tell_late(w->plan, e);
         if (!w->stmt && !start(w, e))
             return DB_FAILED;
         enum db_step step = db_step(w->stmt, e);
