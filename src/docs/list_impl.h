@@ -158,6 +158,9 @@ struct walk {
     size_t pause_at;      /* rows looked at, after which it pauses (DB_END); 0: never */
     bool is_paused;       /* `place` is where it goes on */
     uint32_t chunk, left; /* rows of one statement, and what is left of them */
+    uint32_t wanted;      /* rows */
+    bool is_chunked;
+    size_t bytes; /* of this chunk's documents */
     size_t n_looked_at;
     int64_t until_ms; /* on a lane: no statement begins after it */
     struct db_stmt *stmt;

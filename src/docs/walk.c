@@ -2,8 +2,10 @@
  * statement beginning behind the last row of the one before. */
 #include "docs/list_impl.h"
 
-#define CHUNK   128  /* rows of a statement where the database sends all of them at once */
-#define WALK_MS 2000 /* SQLite ends a read on a lane by itself; Postgres each statement only */
+#define CHUNK       128 /* rows of a statement where the database sends all of them at once */
+#define FIRST_CHUNK 8   /* nobody knows yet how large they are */
+#define CHUNK_BYTES (4u << 20) /* of what they should have together */
+#define WALK_MS     2000 /* SQLite ends a read on a lane by itself; Postgres each statement only */
 
 enum { COLUMN_ID, COLUMN_BODY, COLUMN_SHOWN, COLUMN_TERMS };
 
@@ -14,9 +16,10 @@ void walk_init(struct walk *w, const struct plan *p, const struct order *o,
     bool has_rest = p->rest->kind != QUERY_TRUE;
     *w = (struct walk){.plan = p, .order = *o, .is_parsed = is_parsed || has_rest};
     w->is_plain = !w->is_parsed;
-    w->chunk = has_rest ? DOC_SCAN_MAX + 1 : wanted;
-    if (!lite && w->chunk > CHUNK)
-        w->chunk = CHUNK;
+    w->wanted = w->chunk = has_rest ? DOC_SCAN_MAX + 1 : wanted;
+    w->is_chunked = !lite;
+    if (!lite && w->chunk > FIRST_CHUNK)
+        w->chunk = FIRST_CHUNK;
     w->until_ms = p->r->is_on_loop ? INT64_MAX : clock_mono_ms() + WALK_MS;
     w->has_place = from != NULL;
     if (from)
@@ -87,6 +90,20 @@ static bool parse(struct walk *w, struct err *e)
     return true;
 }
 
+/* As many rows as are some megabytes, going by those of the chunk before. */
+static void choose_chunk(struct walk *w)
+{
+    uint32_t n = w->chunk > CHUNK / 4 ? CHUNK : 4 * w->chunk;
+    if (!w->is_chunked)
+        return;
+    if (w->bytes > CHUNK_BYTES)
+        n = (uint32_t)((uint64_t)w->chunk * CHUNK_BYTES / w->bytes);
+    if (w->wanted > w->n_looked_at && w->wanted - w->n_looked_at < n)
+        n = (uint32_t)(w->wanted - w->n_looked_at);
+    w->chunk = n > 0 ? n : 1;
+    w->bytes = 0;
+}
+
 /* The chunk's last row: the next chunk begins behind it. The place before is still bound. */
 static void keep_place(struct walk *w)
 {
@@ -120,6 +137,7 @@ static enum db_step step(struct walk *w, struct err *e)
         if (step == DB_ROW) {
             w->left--;
             w->n_looked_at++;
+            w->bytes += db_text(w->stmt, COLUMN_BODY).len;
             if (w->left == 0)
                 keep_place(w);
             return DB_ROW;
@@ -130,6 +148,7 @@ static enum db_step step(struct walk *w, struct err *e)
             return fail(w->plan, e);
         if (w->left > 0)
             return DB_END;
+        choose_chunk(w);
     }
 }
 

@@ -23,6 +23,8 @@ collections:
   notes: {{ owner: true, versions: 5, indexes: [ n ], unique: [ [ owner, title ] ], search: [ title ],
             refs: {{ note: {{ to: notes, on_delete: clear }}, part: secrets }} }}
   secrets: {{ {ANYBODY}, versions: 5, hidden: [ pin, deep.pin ], search: [ title ], indexes: [ title ] }}
+  large: {{ {ANYBODY} }}
+  long: {{ {ANYBODY} }}
   listed: {{ {ANYBODY}, versions: 3, hidden: [ items.code, deep.a.b ] }}
   shut: {{ rules: {{ read: public }} }}
   nothing: {{ versions: 1 }}
@@ -603,3 +605,22 @@ def test_14_hidden_fields_of_list_items(db):
     patched = call(db, "PATCH", path, [{"op": "copy", "from": "/items/0", "path": "/x"}],
                    Content_Type="application/json-patch+json")
     assert patched.status == 200 and patched.json()["x"] == {"x": 1}
+
+
+def test_48_a_page_of_large_documents_is_short(db):
+    line = big_body("text", (8 << 20) - 4096)
+    told = call(db, "POST", "/api/large/import", b"\n".join([line] * 60), Content_Type="application/jsonl", deadline=120)
+    assert told.json()["created"] == 60, told.body[:500]
+    for params in ({"limit": 1000}, {"sort": "-updated"}):
+        page = call(db, "GET", "/api/large?" + urlencode(params), deadline=30)
+        assert page.status == 200 and 2 <= len(page.json()["items"]) <= 4 and page.json()["next"], page.body[:300]
+
+
+def test_48_who_reads_for_long_is_stopped(db):
+    lines = b"".join(b'{"leave":%d}\n' % n for n in range(40000))
+    assert call(db, "POST", "/api/long/import", lines, Content_Type="application/jsonl", deadline=60).json()["failed"] == 0
+    for rest in ("?sort=leave&limit=1000", "/aggregate?group=leave", "?count=exact&filter=leave%3E5"):
+        start = time.monotonic()
+        answer = call(db, "GET", "/api/long" + rest, deadline=30)
+        assert answer.status in (200, 422) and time.monotonic() - start < 6, (rest, answer.body[:200])
+        assert answer.status == 200 or problem(answer, 422, "over_budget") == []
