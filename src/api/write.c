@@ -4,7 +4,10 @@
  *   run_write     nobody had this key: applies, keeps the answer in the same transaction
  *                 somebody had: that answer again, and nothing is changed
  *   run_failure   a refusal that another try would get, too, is kept in a write of its own: it
- *                 changed nothing, so there is nothing it could be apart from */
+ *                 changed nothing, so there is nothing it could be apart from
+ *
+ * What cannot even be read, a body that is no JSON or a batch with an unknown call, is refused
+ * before anybody looks at who asks, and not kept: a stranger could fill the database with it. */
 #include "api/api_impl.h"
 
 /* ---- answers that are kept ------------------------------------------------------------------- */

@@ -158,16 +158,54 @@ bool docs_writing_plan(struct docs_writing *w, struct err *e)
     return true;
 }
 
+static struct slice copy(struct arena *a, const struct buf *b)
+{
+    return b->len ? doc_row_text(a, buf_slice(b)) : (struct slice){0};
+}
+
+/* Of what one of many took, only what is answered stays: a hundred of the largest documents must
+ * not be there at once. What is created is no larger than the request. */
+static void give_back(struct docs_writing *w, struct doc_change *ch, struct arena_mark mark)
+{
+    struct buf text, details;
+    if (w->n == 1 || ch->op == DOC_CREATE)
+        return;
+    buf_init(&text, 2 * DOC_BYTES_MAX);
+    buf_init(&details, DOC_BYTES_MAX);
+    buf_add(&text, ch->doc.text);
+    buf_add(&details, ch->details);
+    if (ch->plan->draft)
+        ch->plan->draft->whole = NULL; /* made since */
+    arena_rewind(w->arena, mark);
+    ch->doc.id = ch->id;
+    ch->doc.text = copy(w->arena, &text);
+    ch->details = copy(w->arena, &details);
+    buf_done(&text);
+    buf_done(&details);
+}
+
+static bool apply_one(struct docs_writing *w, struct doc_change *ch, struct db_conn *c,
+                      struct err *e)
+{
+    ch->doc = (struct doc){0};
+    ch->details = (struct slice){0};
+    ch->is_created = false;
+    make_room(w, ch);
+    struct arena_mark mark = arena_mark(w->arena);
+    bool fine = ops[ch->op].apply(w, ch, c, e);
+    give_back(w, ch, mark);
+    if (!fine)
+        search_begin(w); /* nothing of it happens; its words may be many */
+    return fine;
+}
+
 bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e)
 {
     size_t shown = 0;
     search_begin(w);
     for (w->failed = 0; w->failed < w->n; w->failed++) {
-        struct doc_change *ch = &w->changes[w->failed];
-        ch->details = (struct slice){0};
-        ch->is_created = false;
-        make_room(w, ch);
-        if (!ops[ch->op].apply(w, ch, c, e))
+        const struct doc_change *ch = &w->changes[w->failed];
+        if (!apply_one(w, &w->changes[w->failed], c, e))
             return false;
         shown += ch->doc.text.len;
         if (shown > DOCS_SHOWN_MAX)

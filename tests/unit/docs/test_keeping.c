@@ -3,6 +3,8 @@
 #include "docs/list_impl.h"
 #include "docs_test.h"
 
+#include <stdio.h>
+
 static struct rig rig;
 
 static const char manifest[] = "app: t\n"
@@ -102,11 +104,68 @@ static void references_of_before_are_kept_by_changes_too(void **unused)
     assert_int_equal(err.code, ERR_EXISTS);
 }
 
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+#define MANY   20
+#define VALUES 20000
+
+/* A batch of changes to documents that are much larger than it. */
+static size_t room_of_batch(enum doc_op op, bool *ret_fine)
+{
+    static char ids[MANY][20];
+    struct doc_change changes[MANY];
+    struct docs_writing w = {
+        .docs = rig.docs, .arena = &rig.a, .who = &rig.who, .changes = changes, .n = MANY};
+    struct json_doc body;
+    assert_true(json_parse(&body, &rig.a, SLICE("{\"n\":1}"), NULL, &err));
+    for (int i = 0; i < MANY; i++) {
+        snprintf(ids[i], sizeof ids[i], "large%010d", i);
+        changes[i] = (struct doc_change){
+            .op = op, .coll = coll_of("books"), .id = slice_from(ids[i]), .body = json_root(&body)};
+    }
+    rig_rest(&rig);
+    assert_true(docs_writing_plan(&w, &err));
+    size_t before = rig.a.used_bytes;
+    *ret_fine = db_write_now(docs_db(rig.docs), apply, &w, &err);
+    for (int i = 0; *ret_fine && i < MANY; i++)
+        assert_true(slice_is(changes[i].doc.id, ids[i]));
+    if (op == DOC_PUT)
+        assert_true(slice_ends(changes[MANY - 1].doc.text, SLICE("\"n\":1}")));
+    return rig.a.used_bytes - before;
+}
+
+static void a_batch_holds_one_document_at_a_time(void **unused)
+{
+    static const enum doc_op ops[] = {DOC_PUT, DOC_DELETE};
+    struct buf large;
+    bool fine;
+    (void)unused;
+    for (int i = 0; i < MANY; i++) {
+        buf_init(&large, 1u << 20);
+        buf_printf(&large, "{\"id\":\"large%010d\",\"l\":[0", i);
+        for (int n = 0; n < VALUES; n++)
+            buf_add_str(&large, ",0");
+        buf_add_str(&large, "]}");
+        struct slice text = arena_dup(&rig.a, buf_slice(&large));
+        if (!rig_add(&rig, "books", &text, 1))
+            fail_msg("%s", err.msg);
+        buf_done(&large);
+    }
+    for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
+        assert_true(room_of_batch(ops[k], &fine) < VALUES * sizeof(struct json));
+        assert_true(fine);
+    }
+    assert_true(room_of_batch(DOC_DELETE, &fine) < VALUES * sizeof(struct json));
+    assert_false(fine);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_walk_pauses_behind_what_it_found),
         cmocka_unit_test(references_of_before_are_kept_by_changes_too),
+        cmocka_unit_test(a_batch_holds_one_document_at_a_time),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
