@@ -38,6 +38,7 @@ static struct slice head_of(struct req *rq)
 static void reply_known(struct api_write *aw)
 {
     struct req *rq = aw->rq;
+    reply_forget(rq); /* of a run that was undone, before somebody else was quicker */
     reply_header(rq, "Idempotency-Replayed", SLICE("true"));
     reply_prebuilt(rq, aw->known.head);
     if (aw->known.status == 204)

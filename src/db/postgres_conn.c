@@ -179,7 +179,7 @@ bool pg_connect(struct pg_conn *c, struct err *e)
     struct pg_db *own = c->base.db->own;
     bool is_turn;
     struct err failure;
-    if (!pg_gate_enter(&own->gate, &is_turn, e))
+    if (!pg_gate_enter(&own->gate, c->base.kind == CONN_LANE, &is_turn, e))
         return false;
     bool fine = connect_now(c, &failure);
     pg_gate_leave(&own->gate, is_turn, fine ? NULL : &failure);

@@ -7,6 +7,7 @@
 
 #define PAUSE_MIN_MS 10
 #define PAUSE_MAX_MS 120
+#define TOLD_MS      1000 /* at most so long a failure that took long is told again */
 
 void pg_gate_init(struct pg_gate *g)
 {
@@ -27,7 +28,7 @@ static void sleep_until(int64_t ms)
         ;
 }
 
-bool pg_gate_enter(struct pg_gate *g, bool *ret_is_turn, struct err *e)
+bool pg_gate_enter(struct pg_gate *g, bool is_reader, bool *ret_is_turn, struct err *e)
 {
     *ret_is_turn = false;
     pthread_mutex_lock(&g->lock);
@@ -42,12 +43,26 @@ bool pg_gate_enter(struct pg_gate *g, bool *ret_is_turn, struct err *e)
         pthread_mutex_unlock(&g->lock);
         return false;
     }
-    *ret_is_turn = g->is_trying = g->fails > 0;
-    int64_t next_ms = g->next_ms;
+    int64_t next_ms = g->next_ms, now_ms = clock_mono_ms();
+    bool is_told = is_reader && g->fails && now_ms < g->told_until_ms;
+    if (is_told && e)
+        *e = g->err;
+    *ret_is_turn = g->is_trying = g->fails > 0 && !is_told;
+    if (*ret_is_turn)
+        g->began_ms = now_ms > next_ms ? now_ms : next_ms;
     pthread_mutex_unlock(&g->lock);
     if (*ret_is_turn)
         sleep_until(next_ms);
-    return true;
+    return !is_told;
+}
+
+/* With the lock. Of a server that is silent each attempt takes long: who wants to read after it is
+ * told the same for a while, or the lanes would make one attempt after the other while their queues
+ * grow. A writer refuses all that wait at once. */
+static void tell_again(struct pg_gate *g)
+{
+    int64_t now_ms = clock_mono_ms(), took_ms = now_ms - g->began_ms;
+    g->told_until_ms = now_ms + (took_ms < TOLD_MS ? took_ms : TOLD_MS);
 }
 
 /* With the lock. Half of it is chance, so that many servers do not come together. */
@@ -66,6 +81,8 @@ void pg_gate_leave(struct pg_gate *g, bool is_turn, const struct err *e)
     if (e) {
         if (!g->fails)
             log_line(LOG_WARN, "a database connection failed", F_CSTR("reason", e->msg));
+        if (is_turn)
+            tell_again(g);
         count_failure(g);
         g->err = *e;
     } else {

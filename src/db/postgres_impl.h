@@ -96,13 +96,14 @@ struct pg_gate {
     pthread_cond_t tried;
     unsigned fails;
     uint64_t rounds;
-    int64_t next_ms;
+    int64_t next_ms, began_ms;
+    _Atomic int64_t told_until_ms; /* who reads is told what the last attempt was */
     bool is_trying;
     struct err err;
 };
 void pg_gate_init(struct pg_gate *g);
 void pg_gate_done(struct pg_gate *g);
-bool pg_gate_enter(struct pg_gate *g, bool *ret_is_turn,
+bool pg_gate_enter(struct pg_gate *g, bool is_reader, bool *ret_is_turn,
                    struct err *e); /* blocks; false: it is down */
 void pg_gate_leave(struct pg_gate *g, bool is_turn, const struct err *e); /* e NULL: connected */
 

@@ -64,6 +64,7 @@ static enum pg_trouble transact(struct pg_conn *c, struct db_write *w, bool *ret
     *ret_is_sure = trouble != PG_LOST;
     if (trouble != PG_FINE)
         return trouble;
+    atomic_store(&((struct pg_db *)db->own)->gate.told_until_ms, 0); /* it is there */
     db->commit_ns += (uint64_t)(clock_mono_ns() - began);
     db->n_commits++;
     if (c->has_changed) {

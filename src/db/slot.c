@@ -6,7 +6,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define SHUT (1 << 30) /* on top of the count: nobody may come in */
+#define SHUT    (1 << 30) /* on top of the count: nobody may come in */
+#define TOLD_MS 1000      /* at most so long a failure is told again */
 
 struct db_slot {
     const struct db_options *options;
@@ -17,7 +18,9 @@ struct db_slot {
     _Atomic uint64_t readings, present; /* how many joined; which one's rows there are */
     struct db *db;                      /* while it is not SHUT */
     _Atomic bool has_failed;            /* the last time it was to be opened */
-    bool has_ended;                     /* with the lock */
+    bool has_ended;                     /* with the lock, as what follows */
+    struct err failure;
+    int64_t told_until_ms;
 };
 
 struct db_slot *db_slot_new(const struct db_options *o)
@@ -60,20 +63,32 @@ struct db *db_slot_enter(struct db_slot *s)
     return NULL;
 }
 
+/* With the lock. What took long to fail is told again for as long: of many who come one after the
+ * other, each would wait for it, and all others behind them. */
+static void open_now(struct db_slot *s)
+{
+    int64_t began_ms = clock_mono_ms(), took_ms;
+    s->db = db_open(s->options, &s->failure);
+    atomic_store(&s->has_failed, !s->db);
+    if (s->db) {
+        s->times++;
+        atomic_fetch_sub(&s->users, SHUT);
+        return;
+    }
+    took_ms = clock_mono_ms() - began_ms;
+    s->told_until_ms = began_ms + took_ms + (took_ms < TOLD_MS ? took_ms : TOLD_MS);
+}
+
 struct db *db_slot_open(struct db_slot *s, struct err *e)
 {
     pthread_mutex_lock(&s->lock);
-    if (s->has_ended) {
-        err_set(e, ERR_UNAVAILABLE, "the server is stopping");
-    } else if (!s->db) {
-        s->db = db_open(s->options, e);
-        atomic_store(&s->has_failed, !s->db);
-        if (s->db) {
-            s->times++;
-            atomic_fetch_sub(&s->users, SHUT);
-        }
-    }
+    if (!s->db && !s->has_ended && clock_mono_ms() >= s->told_until_ms)
+        open_now(s);
     struct db *db = s->db ? db_slot_enter(s) : NULL;
+    if (!db && s->has_ended)
+        err_set(e, ERR_UNAVAILABLE, "the server is stopping");
+    else if (!db)
+        *e = s->failure;
     pthread_mutex_unlock(&s->lock);
     return db;
 }

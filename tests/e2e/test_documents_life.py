@@ -116,3 +116,24 @@ def test_of_requests_with_one_key_one_is_done(tmp_path):
         assert [len(set(told)) for told in seen.values() if len(told) == n_clients] == [1] * n_keys, seen
         assert {told[0][0] for told in seen.values()} == {201}
         assert call(server, "GET", "/api/notes?limit=1&count=exact").json()["total"] == n_keys
+
+
+def test_a_database_that_says_nothing_holds_up_nobody(tmp_path):
+    """It takes connections and is silent: each attempt lasts, and forty who wait are not forty attempts."""
+    with socket.create_server(("127.0.0.1", 0), backlog=500) as silent:
+        app = write_app(tmp_path / "app", {"web/index.html": "hello", **SCHEMA}, "web: { root: web }\n" + NOTES)
+        url = f"postgres://ann:secret@127.0.0.1:{silent.getsockname()[1]}/db"
+        with serving(app, env={"DATABASE_URL": url}) as server:
+            began, waiting = time.monotonic(), [Conn(server, 30) for _ in range(40)]
+            for i, conn in enumerate(waiting):
+                if i % 2:
+                    conn.request("/api/notes")
+                else:
+                    conn.request("/api/notes", "POST", {"Content-Type": "application/json"}, b"{}")
+            for i, conn in enumerate(waiting):
+                answer = conn.read("POST" if i % 2 == 0 else "GET")
+                assert answer.status == 503 and answer.get("retry-after"), answer
+                assert b"127.0.0.1" not in answer.body and b"secret" not in answer.body
+                conn.close()
+            assert time.monotonic() - began < 12
+            assert server.fetch("/").status == 200
