@@ -13,7 +13,7 @@ import json
 import pytest
 
 import postgres
-from conftest import DAIS_BIN
+from conftest import DAIS_BIN, DEADLINE
 from serving import serving, write_app
 
 TEST_BIN = DAIS_BIN.parent / "dais-identity"  # the real server; X-Test-User says who asks
@@ -33,7 +33,7 @@ def store(database, folder, manifest, files=None):
         yield stack.enter_context(serving(app, "--data", folder / "data", program=TEST_BIN, env=env))
 
 
-def call(server, method, path, body=None, user="ann", **headers):
+def call(server, method, path, body=None, user="ann", *, deadline=DEADLINE, **headers):
     """`body`: bytes go as they are, anything else as JSON."""
     pairs = [(name.replace("_", "-"), str(value)) for name, value in headers.items()]
     if user:
@@ -42,7 +42,7 @@ def call(server, method, path, body=None, user="ann", **headers):
         body = json.dumps(body).encode()
     if body is not None and not any(name.lower() == "content-type" for name, _ in pairs):
         pairs.append(("Content-Type", "application/json"))
-    return server.fetch(path, method=method, headers=pairs, body=body)
+    return server.fetch(path, method=method, headers=pairs, body=body, deadline=deadline)
 
 
 def made(server, path, body, user="ann", **headers):

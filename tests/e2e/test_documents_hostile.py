@@ -1,4 +1,4 @@
-# What hostile people do to documents, by the numbers of the list of hostile tests, on both databases and one process each.
+# What hostile people do to documents, by the numbers of the list of hostile tests, on both databases.
 """All cases of a database talk to one server. Its process must be the same at the end, must serve, and must not have
 been reported by a sanitizer; the fixture sees to that."""
 import contextlib
@@ -124,7 +124,8 @@ def test_14_hidden_names_in_every_parameter(db):
                 ("/api/secrets", "filter", f"{name} ~ '4'"), ("/api/secrets", "sort", f"-{name}"),
                 ("/api/secrets", "fields", name), ("/api/secrets", "expand", name),
                 ("/api/secrets/aggregate", "group", name), ("/api/secrets/aggregate", "fn", f"min({name})"),
-                ("/api/secrets/export", "filter", f"{name} > '4'"), ("/api/secrets/aggregate", "filter", f"{name} = 1")):
+                ("/api/secrets/export", "filter", f"{name} > '4'"), ("/api/secrets/aggregate", "filter",
+                                                                     f"{name} = 1")):
             answer = ask(db, path, **{param: text})
             problem(answer, 400, "malformed")
             assert PIN not in answer.json()["detail"], (plain, answer.body)
@@ -135,7 +136,8 @@ def test_14_hidden_names_in_every_parameter(db):
 
 # ---- 15: texts of filters ------------------------------------------------------------------------
 @pytest.mark.parametrize("text", [
-    "(" * 4000, "!" * 4000, "((((((((((n = 1))))))))))", "'; DROP TABLE c_plain; --", "\" OR 1=1 --", "n = '\x00'", "n = 1)",
+    "(" * 4000, "!" * 4000, "((((((((((n = 1))))))))))", "'; DROP TABLE c_plain; --", "\" OR 1=1 --", "n = '\x00'",
+    "n = 1)",
     "n = \"\\ud800\"", "n = 'a", "`a = 1", "n = [1]", "n = {}", "n in (n)", "n in 1", "1", "n", "&&", "n = 1 &&",
     "n ?= ", "a..b = 1", ".a = 1", "n = 1e", "n = 0x10", "n = --1", "@user.id.x.y = ", "@now > 'x' ||", "n = 1" * 500])
 def test_15_filters_that_are_none_are_400(db, text):
@@ -154,7 +156,8 @@ def test_15_a_filter_of_a_megabyte(db):
 
 
 def test_15_names_that_look_like_sql(db):
-    names = ["a'b", 'a"b', "a.b", "x; DROP TABLE c_plain", "$where", "$1", "?", "%s%n", "body", "shown", "deleted", "k1", "",
+    names = ["a'b", 'a"b', "a.b", "x; DROP TABLE c_plain", "$where", "$1", "?", "%s%n", "body", "shown", "deleted",
+             "k1", "",
              "__proto__", "\u202e", "select", "a`b", "a\\b", "null", "true", "in", "0"]
     for name in names:
         stored = made(db, "/api/plain", {name: f"odd {name}", "kind": "odd"})
@@ -164,7 +167,8 @@ def test_15_names_that_look_like_sql(db):
         if name == "":
             assert found.status in (200, 400)
             continue
-        assert found.status == 200 and [one["id"] for one in found.json()["items"]] == [stored["id"]], (name, found.body)
+        assert found.status == 200 and [one["id"] for one in found.json()["items"]] == [stored["id"]], (name,
+                                                                                                        found.body)
         for params in ({"sort": quoted}, {"fields": quoted}):
             assert ask(db, "/api/plain", filter="kind = 'odd'", **params).status == 200, (name, params)
         grouped = ask(db, "/api/plain/aggregate", group=quoted, fn=f"count,min({quoted})", filter="kind = 'odd'")
@@ -190,8 +194,10 @@ def test_15_cursors_of_others_and_by_hand(db):
     cursor = ask(db, "/api/notes", "cur", limit=2, sort="n").json()["next"]
     assert len(ask(db, "/api/notes", "cur", limit=2, sort="n", after=cursor).json()["items"]) == 2
     assert ask(db, "/api/notes", "eve", sort="n", after=cursor).json()["items"] == []
-    for params in ({"after": cursor}, {"after": cursor, "sort": "-n"}, {"after": cursor, "sort": "n", "filter": "n > 0"},
-                   {"after": cursor, "sort": "n", "trash": "only"}, {"after": "x", "sort": "n"}, {"after": "", "sort": "n"},
+    for params in ({"after": cursor}, {"after": cursor, "sort": "-n"}, {"after": cursor, "sort": "n",
+                                                                        "filter": "n > 0"},
+                   {"after": cursor, "sort": "n", "trash": "only"}, {"after": "x", "sort": "n"},
+                   {"after": "", "sort": "n"},
                    {"after": cursor[:-2], "sort": "n"}, {"after": cursor + "AAAA", "sort": "n"}, {"after": "A" * 6000}):
         assert ask(db, "/api/notes", "cur", **params).status in (400, 200 if params["after"] == "" else 400), params
     assert ask(db, "/api/plain", sort="n", after=cursor).status == 400
@@ -203,12 +209,14 @@ def test_15_cursors_of_others_and_by_hand(db):
 # ---- 16: patterns --------------------------------------------------------------------------------
 def test_16_patterns_are_bounded_in_time(db):
     start = time.monotonic()
-    for body in ({"text": "a" * 50000 + "b"}, {"mail": "a" * 50000}, {"mail": "a." * 20000 + "!"}, {"text": "a" * 200000}):
+    for body in ({"text": "a" * 50000 + "b"}, {"mail": "a" * 50000}, {"mail": "a." * 20000 + "!"},
+                 {"text": "a" * 200000}):
         assert call(db, "POST", "/api/choosy", body, deadline=30).status in (201, 422)
     made(db, "/api/plain", {"t": "a" * 1000000, "kind": "redos"})
     for text in ("%a%a%a%a%a%b", "a" * 1000 + "b", "_" * 1000):
         assert ask(db, "/api/plain", filter=f"kind = 'redos' && t ~ '{text}'").json()["items"] == []
-    for words in ("a* " * 20, "aa*", "\"" * 100, "-a", "*", "a" * 1000, "\" OR \"", "NEAR(a b)", "title:x", "{a b}", "a:*b",
+    for words in ("a* " * 20, "aa*", "\"" * 100, "-a", "*", "a" * 1000, "\" OR \"", "NEAR(a b)", "title:x", "{a b}",
+                  "a:*b",
                   "!!!", "'", "\\", "a & !b | <->"):
         assert ask(db, "/api/notes", search=words).status in (200, 400), words
     assert time.monotonic() - start < 40
@@ -238,13 +246,15 @@ def test_18_rules_hold_before_and_after(db):
                                    ("GET", "/versions", None), ("GET", "/versions/1", None),
                                    ("GET", "/versions/1/diff", None), ("POST", "/versions/1/restore", None)):
             for headers in ({}, {"If_Match": '"v1"'}, {"If_Match": '"v9"'}):
-                assert call(db, method, path + rest, body, user, **headers).status in (401, 403, 404), (method, rest, user)
+                assert call(db, method, path + rest, body, user, **headers).status in (401, 403, 404), (method, rest,
+                                                                                                        user)
     assert call(db, "PATCH", path, {"state": "done"}).status == 403
     assert batch(db, ("PATCH", path, {"state": "half"}), ("PATCH", path, {"state": "done"})).status == 403
     assert ask(db, path).json()["state"] == "closed"
     assert call(db, "POST", "/api/shelf", {"state": "done"}).status == 403
     assert call(db, "PUT", "/api/shelf/a-new-one-of-the-shelf", {"state": "done"}).status in (403, 404)
-    assert call(db, "DELETE", path).status in (403, 404) and call(db, "DELETE", path + "?purge=true").status in (403, 404)
+    assert call(db, "DELETE", path).status in (403, 404) and call(db, "DELETE", path + "?purge=true").status in (403,
+                                                                                                                 404)
     seen = [ask(db, "/api/shelf", "bob", count="exact"), ask(db, "/api/shelf/export", "bob")]
     assert seen[0].json()["items"] == [] and seen[0].json()["total"] == 0 and seen[1].body == b""
     assert ask(db, "/api/shelf/aggregate", "bob").json()["items"] == [{"count": 0}]
@@ -257,7 +267,8 @@ def test_19_what_is_ours_is_ignored_or_refused(db):
     path = f"/api/notes/{stored['id']}"
     assert stored["owner"] == "ann" and stored["version"] == 1 and not stored["created"].startswith("1999")
     for method, body, kind in (("PUT", {**theirs, "title": "mass2", "id": "another-id-0123456789"}, "application/json"),
-                               ("PATCH", {**theirs, "title": "mass3", "id": "another-id-0123456789"}, "application/json")):
+                               ("PATCH", {**theirs, "title": "mass3", "id": "another-id-0123456789"},
+                                "application/json")):
         answer = call(db, method, path, body, Content_Type=kind)
         assert answer.status == 200 and answer.json()["owner"] == "ann" and answer.json()["id"] == stored["id"]
         assert answer.json()["created"] == stored["created"] and answer.json()["version"] < 9
@@ -345,9 +356,11 @@ def test_20_a_key_of_another_subject_replays_nothing(db):
 # ---- 34: JSON ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("body, line, column", [
     (b'{"a":1,"a":2}', 1, 8), (b'{"a":', 1, 6), (b"{'a':1}", 1, 2), (b'{"a":"\xff"}', 1, 7), (b'{"a":01}', 1, 7),
-    (b"\xef\xbb\xbf{}", 1, 1), (b'{"a":"\\ud800"}', 1, None), (b'{"a":1}x', 1, 8), (b"[" * 100000, 1, None), (b"", 1, 1),
+    (b"\xef\xbb\xbf{}", 1, 1), (b'{"a":"\\ud800"}', 1, None), (b'{"a":1}x', 1, 8), (b"[" * 100000, 1, None),
+    (b"", 1, 1),
     (b'{"a":{"b":1,\n"b":2}}', 2, 1), (b'{"a":"\x01"}', 1, 7), (b'{"a":NaN}', 1, 6), (b'{"a":1,}', 1, 8),
-    (b'{"\\u0061":1,"a":2}', 1, None), (b'{"a":"\xed\xa0\x80"}', 1, 7), (b'{"a":"\xc0\xaf"}', 1, 7), (b"{" * 50000, 1, None),
+    (b'{"\\u0061":1,"a":2}', 1, None), (b'{"a":"\xed\xa0\x80"}', 1, 7), (b'{"a":"\xc0\xaf"}', 1, 7),
+    (b"{" * 50000, 1, None),
     (b'{"a":' * 2000 + b"1" + b"}" * 2000, 1, None), (b'{"a":1}\x00', 1, 8)])
 def test_34_json_that_is_none_says_where(db, body, line, column):
     for method, path in (("POST", "/api/plain"), ("PUT", "/api/plain/some-id-0123456789"), ("POST", "/api/batch"),
@@ -355,7 +368,7 @@ def test_34_json_that_is_none_says_where(db, body, line, column):
         answer = call(db, method, path, body)
         problem(answer, 400, "invalid_json")
         detail = answer.json()["detail"]
-        assert "line" in detail or "byte" in detail or "column" in detail or "offset" in detail or "at " in detail, detail
+        assert "line" in detail and "column" in detail, detail
         if column:
             assert str(column) in detail and str(line) in detail, detail
 
@@ -398,7 +411,8 @@ def test_34_too_much_of_it(db):
     copies = [{"op": "add", "path": "/x", "value": {"y": "z" * 1000}}] + \
         [{"op": "copy", "from": "", "path": f"/x/c{n}"} for n in range(60)]
     stored = made(db, "/api/plain", {})
-    answer = call(db, "PATCH", f"/api/plain/{stored['id']}", copies, Content_Type="application/json-patch+json", deadline=60)
+    answer = call(db, "PATCH", f"/api/plain/{stored['id']}", copies, Content_Type="application/json-patch+json",
+                  deadline=60)
     assert answer.status in (413, 422), answer.body[:300]
 
 
@@ -434,7 +448,8 @@ def test_36_batches_are_bounded_and_whole(db):
     assert ask(db, "/api/plain", filter="b = 36", count="exact").json()["total"] == 0
     for odd in ({"requests": {}}, {"requests": None}, {}, [], {"requests": [None]}, {"requests": [[]]},
                 {"requests": [{"method": ["POST"], "path": {}, "body": {}}]}, {"requests": [{"method": "POST"}]},
-                {"requests": [{"method": "POST", "path": "/api/plain", "body": {}, "headers": {"X-Test-User": "bob"}}]}):
+                {"requests": [{"method": "POST", "path": "/api/plain", "body": {},
+                               "headers": {"X-Test-User": "bob"}}]}):
         assert call(db, "POST", "/api/batch", odd).status in (400, 422), odd
 
 
@@ -458,7 +473,8 @@ def test_40_parallel_writers_never_pass_a_limit(db):
     note = {"title": "only one of many"}
     made_once = at_once(8, lambda i: call(db, "POST", "/api/notes", note, "uni").status)
     assert sorted(made_once) == [201] + [409] * 7
-    assert call(db, "DELETE", "/api/notes/" + ask(db, "/api/notes", "uni").json()["items"][0]["id"], user="uni").status == 204
+    assert call(db, "DELETE", "/api/notes/" + ask(db, "/api/notes", "uni").json()["items"][0]["id"],
+                user="uni").status == 204
     trashed = ask(db, "/api/notes", "uni", trash="only").json()["items"][0]["id"]
     made(db, "/api/notes", note, "uni")
     assert problem(call(db, "POST", f"/api/notes/{trashed}/restore", user="uni"), 409)[0] == ("/title", "unique")
@@ -573,8 +589,10 @@ def test_48_clients_that_leave_in_the_middle(db):
     body = big_body("text", 4 << 20)
     head = "POST {} HTTP/1.1\r\nHost: localhost\r\nX-Test-User: ann\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n"
     lines = b'{"leave":1}\n' * 20000
-    for path, kind, whole, part in (("/api/plain", "application/json", body, 1 << 20), ("/api/plain", "application/json", body, len(body)),
-                                    ("/api/batch", "application/json", body, 100), ("/api/plain/import", "application/jsonl", lines, 100000),
+    for path, kind, whole, part in (("/api/plain", "application/json", body, 1 << 20),
+                                    ("/api/plain", "application/json", body, len(body)),
+                                    ("/api/batch", "application/json", body, 100),
+                                    ("/api/plain/import", "application/jsonl", lines, 100000),
                                     ("/api/plain/import", "application/jsonl", lines, len(lines))):
         for _ in range(4):
             conn = socket.create_connection(db.address)
@@ -595,12 +613,14 @@ def test_14_hidden_fields_of_list_items(db):
     path = f"/api/listed/{stored['id']}"
     assert stored["items"] == [{"x": 1}, {"x": 2, "more": [[{"code": PIN}]]}, 3, [{}]]
     assert stored["deep"] == [{"a": [{"c": 1}]}]
-    for name in ("items.code", "items.0.code", "items.1.code", "items.3.0.code", "deep.a.b", "deep.0.a.0.b", "deep.0.a.b"):
+    for name in ("items.code", "items.0.code", "items.1.code", "items.3.0.code", "deep.a.b", "deep.0.a.0.b",
+                 "deep.0.a.b"):
         for params in ({"filter": f"{name} = '{PIN}'"}, {"sort": name}, {"fields": name}):
             problem(ask(db, "/api/listed", **params), 400, "malformed")
     again = call(db, "PUT", path, stored)  # what was hidden from us is kept
     assert again.status == 200 and again.json()["version"] == 1
-    for op in ({"op": "test", "path": "/items/0/code", "value": PIN}, {"op": "copy", "from": "/items/0/code", "path": "/x"}):
+    for op in ({"op": "test", "path": "/items/0/code", "value": PIN}, {"op": "copy", "from": "/items/0/code",
+                                                                       "path": "/x"}):
         assert call(db, "PATCH", path, [op], Content_Type="application/json-patch+json").status == 422
     patched = call(db, "PATCH", path, [{"op": "copy", "from": "/items/0", "path": "/x"}],
                    Content_Type="application/json-patch+json")
@@ -609,7 +629,8 @@ def test_14_hidden_fields_of_list_items(db):
 
 def test_48_a_page_of_large_documents_is_short(db):
     line = big_body("text", (8 << 20) - 4096)
-    told = call(db, "POST", "/api/large/import", b"\n".join([line] * 60), Content_Type="application/jsonl", deadline=120)
+    told = call(db, "POST", "/api/large/import", b"\n".join([line] * 60), Content_Type="application/jsonl",
+                deadline=120)
     assert told.json()["created"] == 60, told.body[:500]
     for params in ({"limit": 1000}, {"sort": "-updated"}):
         page = call(db, "GET", "/api/large?" + urlencode(params), deadline=30)
@@ -618,7 +639,8 @@ def test_48_a_page_of_large_documents_is_short(db):
 
 def test_48_who_reads_for_long_is_stopped(db):
     lines = b"".join(b'{"leave":%d}\n' % n for n in range(40000))
-    assert call(db, "POST", "/api/long/import", lines, Content_Type="application/jsonl", deadline=60).json()["failed"] == 0
+    assert call(db, "POST", "/api/long/import", lines, Content_Type="application/jsonl",
+                deadline=60).json()["failed"] == 0
     for rest in ("?sort=leave&limit=1000", "/aggregate?group=leave", "?count=exact&filter=leave%3E5"):
         start = time.monotonic()
         answer = call(db, "GET", "/api/long" + rest, deadline=30)
