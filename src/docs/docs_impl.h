@@ -177,6 +177,9 @@ void doc_row_read(const struct db_stmt *s, struct arena *a, struct doc_row *ret)
 /* DB_ROW, DB_END (none) or DB_FAILED. is_locking: nobody else changes it before we commit. */
 enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct slice id,
                           bool is_locking, struct arena *a, struct doc_row *ret, struct err *e);
+/* Is it there, and not in the trash? */
+bool doc_row_is_there(struct db_conn *c, const struct doc_coll *coll, struct slice id, bool *ret,
+                      struct err *e);
 /* A copy; long ones are apart from the arena, whose cap is for what is made of a request. */
 struct slice doc_row_text(struct arena *a, struct slice text);
 /* The document, parsed; NULL: the row is damaged. */
