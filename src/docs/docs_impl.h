@@ -107,8 +107,9 @@ struct docs {
     pthread_mutex_t lock;      /* of opening */
     _Atomic uint64_t open_for; /* db_slot_times() when its tables were looked at; 0: not yet */
     struct db *_Atomic db;
-    uint64_t reading;        /* its number among those of the slot */
-    _Atomic int64_t tend_ms; /* when to look for work on the tables again; monotonic */
+    uint64_t reading;          /* its number among those of the slot */
+    _Atomic int64_t tend_ms;   /* when to look for work on the tables again; monotonic */
+    _Atomic int64_t forgot_ms; /* when old answers were looked for; monotonic */
     unsigned char cursor_key[16];
 };
 
