@@ -107,8 +107,9 @@ struct docs {
     pthread_mutex_t lock;      /* of opening */
     _Atomic uint64_t open_for; /* db_slot_times() when its tables were looked at; 0: not yet */
     struct db *_Atomic db;
-    uint64_t reading;        /* its number among those of the slot */
-    _Atomic int64_t tend_ms; /* when to look for work on the tables again; monotonic */
+    uint64_t reading;          /* its number among those of the slot */
+    _Atomic int64_t tend_ms;   /* when to look for work on the tables again; monotonic */
+    _Atomic int64_t forgot_ms; /* when old answers were looked for; monotonic */
     unsigned char cursor_key[16];
 };
 
@@ -177,6 +178,9 @@ void doc_row_read(const struct db_stmt *s, struct arena *a, struct doc_row *ret)
 /* DB_ROW, DB_END (none) or DB_FAILED. is_locking: nobody else changes it before we commit. */
 enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct slice id,
                           bool is_locking, struct arena *a, struct doc_row *ret, struct err *e);
+/* Is it there, and not in the trash? */
+bool doc_row_is_there(struct db_conn *c, const struct doc_coll *coll, struct slice id, bool *ret,
+                      struct err *e);
 /* A copy; long ones are apart from the arena, whose cap is for what is made of a request. */
 struct slice doc_row_text(struct arena *a, struct slice text);
 /* The document, parsed; NULL: the row is damaged. */

@@ -141,24 +141,8 @@ static bool trim(struct filling *f, struct db_conn *c, const struct filled *row,
     return db_run(s, NULL, e);
 }
 
-/* Asked in the write: it may have gone to the trash or come back since, in the same version. */
-static bool is_present(struct filling *f, struct db_conn *c, struct slice id, bool *ret,
-                       struct err *e)
-{
-    struct slice text =
-        arena_printf(&f->arena, "SELECT 1 FROM c_%.*s WHERE id = ? AND deleted IS NULL",
-                     SLICE_ARGS(f->coll->name));
-    struct db_stmt *s = db_prepare_text(c, text, e);
-    if (!s)
-        return false;
-    db_bind_text(s, 1, id);
-    enum db_step step = db_step(s, e);
-    *ret = step == DB_ROW;
-    db_reset(s);
-    return step != DB_FAILED;
-}
-
-/* Also what it refers to: the collection may not have had these references before. */
+/* Also what it refers to: the collection may not have had these references before. Is it there is
+ * asked in the write: it may have gone to the trash or come back since, in the same version. */
 static bool write_refs(struct filling *f, struct db_conn *c, const struct filled *row,
                        struct err *e)
 {
@@ -167,8 +151,8 @@ static bool write_refs(struct filling *f, struct db_conn *c, const struct filled
     bool is_there;
     if (!f->coll->n_refs)
         return true;
-    return is_present(f, c, row->id, &is_there, e) && refs_forget(c, f->coll, row->id, e) &&
-           (!is_there || refs_store(&w, c, &draft, NULL, e));
+    return doc_row_is_there(c, f->coll, row->id, &is_there, e) &&
+           refs_forget(c, f->coll, row->id, e) && (!is_there || refs_store(&w, c, &draft, NULL, e));
 }
 
 /* A row that is another version by now was written by who knows better. */

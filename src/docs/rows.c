@@ -50,6 +50,24 @@ enum db_step doc_row_find(struct db_conn *c, const struct doc_coll *coll, struct
     return step;
 }
 
+bool doc_row_is_there(struct db_conn *c, const struct doc_coll *coll, struct slice id, bool *ret,
+                      struct err *e)
+{
+    struct buf sql;
+    buf_init(&sql, 1024);
+    buf_printf(&sql, "SELECT 1 FROM c_%.*s WHERE id = ? AND deleted IS NULL",
+               SLICE_ARGS(coll->name));
+    struct db_stmt *s = db_prepare_text(c, buf_slice(&sql), e);
+    buf_done(&sql);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, id);
+    enum db_step step = db_step(s, e);
+    *ret = step == DB_ROW;
+    db_reset(s);
+    return step != DB_FAILED;
+}
+
 #define RENDER_ARENA (256u << 20) /* a parsed document takes some times its text */
 
 static bool render(const struct doc_coll *c, struct slice body, struct arena *a, struct slice *ret,

@@ -19,9 +19,11 @@ struct known { /* a collection of this writing */
     const struct doc_coll *coll;
     struct search_state state;
     const struct search *search; /* with the fields of the state; NULL: nothing to keep */
+    bool is_over;                /* the index was made anew since: see search_finish() */
 };
 struct note {
     struct note *next;
+    const struct known *known;
     const struct search *search;
     int64_t n;
     const struct slice *before, *after; /* the words of each field; NULL: not there */
@@ -163,6 +165,7 @@ bool search_put(struct docs_writing *w, const struct doc_coll *coll, struct db_c
     struct arena *a = &w->search->arena;
     struct arena_mark mark = arena_mark(a);
     struct note *new = arena_new(a, struct note);
+    new->known = k;
     new->search = k->search;
     if (!all_words(k->search, before, a, &new->before, e) ||
         !all_words(k->search, after, a, &new->after, e))
@@ -211,9 +214,25 @@ static bool run_words(struct db_conn *c, struct slice sql, const struct note *no
     return db_run(s, NULL, e);
 }
 
+/* Another write of the same transaction may have made the index anew, of all rows there are. */
+static bool look_again(struct search_notes *notes, struct db_conn *c, struct err *e)
+{
+    for (struct known *k = notes->first ? notes->known : NULL; k; k = k->next) {
+        struct search_state now;
+        if (!search_state_read(c, k->coll, &notes->arena, &now, e))
+            return false;
+        k->is_over = now.is == SEARCH_NONE || now.number != k->state.number;
+    }
+    return true;
+}
+
 bool search_finish(struct docs_writing *w, struct db_conn *c, struct err *e)
 {
+    if (w->search && !look_again(w->search, c, e))
+        return false;
     for (const struct note *n = w->search ? w->search->first : NULL; n; n = n->next) {
+        if (n->known->is_over)
+            continue;
         if (n->before && !run_words(c, n->search->sql_take, n, n->before, e))
             return false;
         if (n->after && !run_words(c, n->search->sql_add, n, n->after, e))

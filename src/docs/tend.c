@@ -2,8 +2,12 @@
 #include "docs/search_impl.h"
 #include "docs/tables_impl.h"
 
+#include "journal/journal.h"
+
 #define RETRY_MS 5000
 #define PRUNE_MS (24 * 3600 * 1000)
+#define ONCE_MS  (PRUNE_MS / 24)
+#define ONCE_MAX 100 /* answers that are forgotten at once: each may be large */
 
 enum tended { TENDED_NOTHING, TENDED_SOME, TENDED_BADLY };
 
@@ -65,6 +69,24 @@ static enum tended tend_search(struct docs *d, struct doc_coll *c, struct err *e
     return some ? TENDED_SOME : TENDED_NOTHING;
 }
 
+static bool run_once_prune(void *arg, struct db_conn *c, struct err *e)
+{
+    return once_prune(c, clock_wall_ms(), ONCE_MAX, arg, e);
+}
+
+/* Answers to requests that may have come twice; once after each opening, then hourly. */
+static enum tended tend_answers(struct docs *d, struct err *e)
+{
+    int64_t now = clock_mono_ms(), last = atomic_load(&d->forgot_ms), n = 0;
+    if (last && now - last < ONCE_MS)
+        return TENDED_NOTHING;
+    if (!db_write_now(docs_db(d), run_once_prune, &n, e))
+        return TENDED_BADLY;
+    if (n < ONCE_MAX)
+        atomic_store(&d->forgot_ms, now);
+    return TENDED_SOME;
+}
+
 bool docs_tend(struct docs *d)
 {
     static enum tended (*const bits[])(struct docs *, struct doc_coll *, struct err *) = {
@@ -75,6 +97,8 @@ bool docs_tend(struct docs *d)
         for (size_t n = 0; how == TENDED_NOTHING && n < sizeof bits / sizeof *bits; n++)
             how = bits[n](d, &d->colls[i], &e);
     }
+    if (how == TENDED_NOTHING)
+        how = tend_answers(d, &e);
     if (how == TENDED_BADLY)
         log_line(LOG_WARN, "the tables could not be worked on; it is tried again",
                  F_STR("app", d->manifest->slug.s), F_CSTR("reason", e.msg));

@@ -137,22 +137,6 @@ static void verify_unique(struct verifying *v, const struct json *doc)
 
 /* ---- references ------------------------------------------------------------------------------ */
 
-static bool is_there(struct verifying *v, struct db_conn *c, const struct doc_coll *to,
-                     struct slice id, bool *ret, struct err *e)
-{
-    struct slice text =
-        arena_printf(&v->arena, "SELECT 1 FROM c_%.*s WHERE id = ? AND deleted IS NULL LIMIT 1",
-                     SLICE_ARGS(to->name));
-    struct db_stmt *s = db_prepare_text(c, text, e);
-    if (!s)
-        return false;
-    db_bind_text(s, 1, id);
-    enum db_step step = db_step(s, e);
-    *ret = step == DB_ROW;
-    db_reset(s);
-    return step != DB_FAILED;
-}
-
 static bool verify_ref(struct verifying *v, struct db_conn *c, const struct doc_ref *ref,
                        const struct json *value, struct err *e)
 {
@@ -161,7 +145,7 @@ static bool verify_ref(struct verifying *v, struct db_conn *c, const struct doc_
     if (json_type(value) == JSON_NULL || json_type(value) == JSON_NONE)
         return true;
     if (is_asked && json_type(value) == JSON_STRING && doc_id_is_good(id) &&
-        !is_there(v, c, ref->to, id, &found, e))
+        !doc_row_is_there(c, ref->to, id, &found, e))
         return false;
     if (!found)
         tell(v, pointer_of(&v->arena, &ref->field),

@@ -274,6 +274,18 @@ def test_the_trash_is_emptied(db):
 
 
 # ---- seeds ----------------------------------------------------------------------------------------
+def test_answers_are_kept_for_a_day(db):
+    folder, data = db
+    made(folder, data)
+    blob = "x'{}'" if isinstance(data, Lite) else "'\\x{}'"
+    rows = [f"({blob.format(f'{n:064x}')}, {blob.format('00')}, {1 if n < 150 else 4102444800000}, 200)"
+            for n in range(151)]
+    data.query("INSERT INTO dais_once (id, body, at, status) VALUES " + ", ".join(rows))
+    with served(folder, data) as server:
+        assert call(server, "GET", "/api/notes").status == 200
+        until(lambda: data.query("SELECT count(*) FROM dais_once") == [["1"]])
+
+
 def seed(folder, name, text):
     (folder / "seed").mkdir(exist_ok=True)
     (folder / "seed" / name).write_text(text)

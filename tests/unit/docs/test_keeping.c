@@ -1,6 +1,6 @@
 /* What is kept beside rows stays true in places that requests reach by chance only: a walk that
  * pauses at a row that is found, references while rows are made anew. */
-#include "docs/list_impl.h"
+#include "docs/search_impl.h"
 #include "docs_test.h"
 
 #include <stdio.h>
@@ -10,6 +10,7 @@ static struct rig rig;
 static const char manifest[] = "app: t\n"
                                "collections:\n"
                                "  c: { rules: { read: public, create: public } }\n"
+                               "  found: { search: [a], rules: { read: public, create: public } }\n"
                                "  authors: { rules: { read: public, create: public } }\n"
                                "  books: { rules: { read: public, create: public, write: public },"
                                " refs: { by: authors } }\n";
@@ -104,6 +105,61 @@ static void references_of_before_are_kept_by_changes_too(void **unused)
     assert_int_equal(err.code, ERR_EXISTS);
 }
 
+/* ---- search ---------------------------------------------------------------------------------- */
+
+static bool run_text(struct db_conn *c, struct slice text, struct err *e)
+{
+    struct db_stmt *s = db_prepare_text(c, text, e);
+    return s && db_run(s, NULL, e);
+}
+
+/* Between a write and its finish, in the same transaction, another manifest makes the index anew:
+ * from all rows there are, so what was noted for the one before is not for it. */
+static bool apply_around(void *arg, struct db_conn *c, struct err *e)
+{
+    struct search_state state;
+    if (!docs_writing_apply(arg, c, e) ||
+        !search_state_read(c, coll_of("found"), &rig.a, &state, e) ||
+        !run_text(c, SLICE("DROP TABLE f_found"), e) ||
+        !run_text(c, SLICE("CREATE VIRTUAL TABLE f_found USING fts5(w1, content='')"), e))
+        return false;
+    state.number++;
+    state.is = SEARCH_BUILDING;
+    state.position = SLICE("0");
+    return search_state_write(c, coll_of("found"), &state, e) && docs_writing_finish(arg, c, e);
+}
+
+static bool count_found(void *arg, struct db_conn *c, struct err *e)
+{
+    int64_t *n = arg;
+    struct db_stmt *s =
+        db_prepare_text(c, SLICE("SELECT count(*) FROM f_found WHERE f_found MATCH 'old'"), e);
+    bool fine = s && db_step(s, e) == DB_ROW;
+    *n = fine ? db_i64(s, 0) : -1;
+    if (s)
+        db_reset(s);
+    return fine;
+}
+
+static void words_go_to_the_index_that_they_were_noted_for(void **unused)
+{
+    struct json_doc body;
+    struct doc_change ch = {.op = DOC_CREATE, .coll = coll_of("found")};
+    struct docs_writing w = {
+        .docs = rig.docs, .arena = &rig.a, .who = &rig.who, .changes = &ch, .n = 1};
+    int64_t n = -1;
+    (void)unused;
+    if (!db_is_sqlite(docs_db(rig.docs)))
+        skip();
+    rig_rest(&rig);
+    assert_true(json_parse(&body, &rig.a, SLICE("{\"a\":\"old\"}"), NULL, &err));
+    ch.body = json_root(&body);
+    assert_true(docs_writing_plan(&w, &err));
+    assert_true(db_write_now(docs_db(rig.docs), apply_around, &w, &err));
+    assert_true(db_write_now(docs_db(rig.docs), count_found, &n, &err));
+    assert_int_equal(n, 0);
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 #define MANY   20
@@ -165,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_walk_pauses_behind_what_it_found),
         cmocka_unit_test(references_of_before_are_kept_by_changes_too),
+        cmocka_unit_test(words_go_to_the_index_that_they_were_noted_for),
         cmocka_unit_test(a_batch_holds_one_document_at_a_time),
     };
     return cmocka_run_group_tests(tests, start, stop);
