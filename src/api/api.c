@@ -98,6 +98,16 @@ enum enter api_enter(struct req *rq, struct docs_reading *r, struct err *e)
     return MOVED;
 }
 
+enum enter api_enter_on_lane(struct req *rq, struct docs_reading *r, struct err *e)
+{
+    if (rq->is_on_lane)
+        return api_enter(rq, r, e);
+    if (!req_identity(rq, e))
+        return REFUSED;
+    req_move(rq, RUN_READ);
+    return MOVED;
+}
+
 void api_leave(struct req *rq, struct docs_reading *r)
 {
     if (rq->is_on_lane)

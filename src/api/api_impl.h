@@ -37,6 +37,8 @@ enum enter { ENTERED, MOVED, REFUSED };
 /* What a read needs, whichever thread it is on. MOVED: the handler returns true at once, it runs
  * again on a lane. ENTERED: api_leave() before the handler returns. */
 enum enter api_enter(struct req *rq, struct docs_reading *r, struct err *e);
+/* The same for what is never sure to be short: on a lane at once, with who asks known before. */
+enum enter api_enter_on_lane(struct req *rq, struct docs_reading *r, struct err *e);
 void api_leave(struct req *rq, struct docs_reading *r);
 /* docs_open(), whose reasons (paths, addresses) are for the log and not for clients. */
 bool api_open(struct docs *d, struct err *e);

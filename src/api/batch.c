@@ -322,9 +322,21 @@ static const struct json *read_requests(struct req *rq, struct err *e)
     return NULL;
 }
 
+/* Its requests are counted once, so what would move moves before. */
+static bool is_for_lane(const struct req *rq)
+{
+    const struct api *a = rq->site;
+    if (rq->is_on_lane || !a->docs)
+        return false;
+    if (rq->body.len > API_INLINE_MAX || !docs_enter(a->docs))
+        return true;
+    docs_leave_quietly(a->docs);
+    return false;
+}
+
 static bool on_batch(struct req *rq, struct err *e)
 {
-    if (rq->body.len > API_INLINE_MAX && !rq->is_on_lane)
+    if (is_for_lane(rq))
         return api_move_write(rq, e);
     req_keep(rq);
     const struct json *requests = read_requests(rq, e);

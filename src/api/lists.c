@@ -79,7 +79,7 @@ static bool on_aggregate(struct req *rq, struct err *e)
     if (!c || !api_params_known(rq, names, e) || !api_param(rq, "fn", &q.fn, e) ||
         !api_param(rq, "group", &q.group, e) || !api_param(rq, "filter", &q.filter, e))
         return false;
-    enum enter entered = api_enter(rq, &r, e);
+    enum enter entered = api_enter_on_lane(rq, &r, e);
     if (entered != ENTERED)
         return entered == MOVED;
     struct buf *to = answer_new(rq);
@@ -89,10 +89,6 @@ static bool on_aggregate(struct req *rq, struct err *e)
 }
 
 const struct route list_routes[] = {
-    {.path = "/{c}/aggregate",
-     .name = "aggregate",
-     .methods = ON_GET,
-     .handle = on_aggregate,
-     .run = RUN_READ},
+    {.path = "/{c}/aggregate", .name = "aggregate", .methods = ON_GET, .handle = on_aggregate},
 };
 const size_t n_list_routes = sizeof list_routes / sizeof *list_routes;

@@ -64,7 +64,7 @@ static bool on_version(struct req *rq, struct err *e)
     int64_t version = 0;
     if (!c || !api_params_known(rq, none, e) || !api_version(req_param(rq, "n"), &version, e))
         return false;
-    enum enter entered = api_enter(rq, &r, e);
+    enum enter entered = api_enter_on_lane(rq, &r, e);
     if (entered != ENTERED)
         return entered == MOVED;
     bool fine = docs_version(&r, c, req_param(rq, "id"), version, &doc, e);
@@ -83,7 +83,7 @@ static bool on_diff(struct req *rq, struct err *e)
     if (!c || !api_params_known(rq, params, e) || !api_version(req_param(rq, "n"), &version, e) ||
         !api_param(rq, "to", &to, e) || (to.ptr && !api_version(to, &to_version, e)))
         return false;
-    enum enter entered = api_enter(rq, &r, e);
+    enum enter entered = api_enter_on_lane(rq, &r, e);
     if (entered != ENTERED)
         return entered == MOVED;
     buf_init(&b, 2 * DOC_BYTES_MAX);
@@ -92,18 +92,9 @@ static bool on_diff(struct req *rq, struct err *e)
     return reply_buf(rq, fine, &b, e);
 }
 
-/* On a lane where documents are parsed and compared. */
 const struct route version_routes[] = {
     {.path = "/{c}/{id}/versions", .name = "versions", .methods = ON_GET, .handle = on_versions},
-    {.path = "/{c}/{id}/versions/{n}",
-     .name = "version",
-     .methods = ON_GET,
-     .handle = on_version,
-     .run = RUN_READ},
-    {.path = "/{c}/{id}/versions/{n}/diff",
-     .name = "diff",
-     .methods = ON_GET,
-     .handle = on_diff,
-     .run = RUN_READ},
+    {.path = "/{c}/{id}/versions/{n}", .name = "version", .methods = ON_GET, .handle = on_version},
+    {.path = "/{c}/{id}/versions/{n}/diff", .name = "diff", .methods = ON_GET, .handle = on_diff},
 };
 const size_t n_version_routes = sizeof version_routes / sizeof *version_routes;

@@ -1,4 +1,4 @@
-# What happens to documents' requests at their edges: a client that leaves, a server that stops, a database that is silent.
+# Documents' requests at their edges: a client that leaves, a server that stops, a silent database, limits.
 import json
 import signal
 import socket
@@ -137,3 +137,50 @@ def test_a_database_that_says_nothing_holds_up_nobody(tmp_path):
                 conn.close()
             assert time.monotonic() - began < 12
             assert server.fetch("/").status == 200
+
+
+# ---- limits and who asks ------------------------------------------------------------------------
+def test_rows_of_limits_count_the_api(tmp_path):
+    limits = NOTES + 'limits: { "POST /api/notes": 3/min, "GET /api/notes": 2/min }\n'
+    with store("sqlite", tmp_path, limits, SCHEMA) as server:
+        assert [call(server, "POST", "/api/notes", {"n": n}).status for n in range(4)] == [201, 201, 201, 429]
+        refused = call(server, "POST", "/api/notes", {"n": 9})
+        assert refused.json()["code"] == "too_many_requests" and refused.get("retry-after")
+        assert [call(server, "GET", "/api/notes?limit=1").status for n in range(3)] == [200, 200, 429]
+
+
+def test_a_batch_is_counted_as_what_is_in_it(tmp_path):
+    limits = NOTES + 'limits: { "POST /api/notes": 3/min }\n'
+
+    def several(n):
+        return {"requests": [{"method": "POST", "path": "/api/notes", "body": {"n": i}} for i in range(n)]}
+    with store("sqlite", tmp_path, limits, SCHEMA) as server:
+        assert call(server, "POST", "/api/batch", several(2)).status == 200
+        refused = call(server, "POST", "/api/batch", several(2))
+        assert refused.status == 429 and refused.get("retry-after"), refused.body
+        assert call(server, "POST", "/api/notes", {"n": 9}).status == 429
+        assert call(server, "POST", "/api/batch", several(1), user="bob").status == 200
+
+
+# ---- a user without an account -------------------------------------------------------------------
+OURS = "collections:\n  notes:\n    owner: true\n"
+
+
+@pytest.mark.parametrize("headers", [
+    {"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"}, {"X-Forwarded-For": "9.9.9.9"}])
+def test_nobody_else_is_the_local_user(ours, headers):
+    for method, path, body in (("POST", "/api/notes", b'{"n":1}'), ("POST", "/api/notes/import", b'{"n":1}'),
+                               ("POST", "/api/batch",
+                                b'{"requests":[{"method":"POST","path":"/api/notes","body":{}}]}')):
+        answer = ours.fetch(path, method=method, headers={"Content-Type": "text/plain", **headers}, body=body)
+        asked = ours.fetch(path, method=method, headers={"Content-Type": "application/json", **headers}, body=body)
+        assert {answer.status, asked.status} <= {401, 403, 415}, (path, answer, asked)
+    assert ours.fetch("/api/notes?count=exact").json()["total"] == 0
+
+
+@pytest.fixture(name="ours", scope="module")
+def fixture_ours(tmp_path_factory):
+    app = write_app(tmp_path_factory.mktemp("ours") / "app", {"web/index.html": "x"}, "web: { root: web }\n" + OURS)
+    with serving(app) as server:
+        yield server

@@ -94,6 +94,22 @@ static void a_few_stay_open(void **state)
     }
 }
 
+/* The server ends, and somebody has not left yet. */
+static void ended_whoever_is_in_it(void **state)
+{
+    struct err e;
+    (void)state;
+    struct db_slot *s = slot_new();
+    assert_non_null(db_slot_open(s, &e));
+    db_slot_end(s);
+    assert_null(db_slot_enter(s));
+    assert_null(db_slot_open(s, &e));
+    assert_int_equal(e.code, ERR_UNAVAILABLE);
+    db_slot_leave(s);
+    db_slot_end(s); /* nothing more to close */
+    db_slot_free(s);
+}
+
 /* ---- many at once ---------------------------------------------------------------------------- */
 
 static struct db_slot *shared;
@@ -161,4 +177,5 @@ static void later_readings_supersede_earlier_ones(void **state)
 }
 
 DB_TESTS(T(opened_by_who_needs_it), T(looking_is_no_use), T(a_few_stay_open),
-         T(nothing_is_lost_while_it_closes), T(later_readings_supersede_earlier_ones))
+         T(ended_whoever_is_in_it), T(nothing_is_lost_while_it_closes),
+         T(later_readings_supersede_earlier_ones))
