@@ -15,6 +15,8 @@ static bool get_document(struct req *rq, const struct doc_coll *c, struct err *e
     enum enter entered = api_enter(rq, &r, e);
     if (entered != ENTERED)
         return entered == MOVED;
+    if (!fields.len && !expand.len)
+        db_conn_once(r.conn);
     bool fine =
         docs_get(&r, c, req_param(rq, "id"), &doc, e) && docs_shape(&r, c, fields, expand, &doc, e);
     api_leave(rq, &r);

@@ -124,11 +124,17 @@ struct db_conn *db_conn_take(struct db *db, struct err *e)
     return c;
 }
 
+void db_conn_once(struct db_conn *c)
+{
+    c->is_once = c->kind == CONN_LANE;
+}
+
 void db_conn_give(struct db_conn *c)
 {
     struct db *db = c->db;
     db_conn_reset_all(c);
     db_conn_end(c);
+    c->is_once = false;
     pthread_mutex_lock(&db->idle_lock);
     bool is_kept = db->n_idle < db->driver->idle_max;
     if (is_kept) {

@@ -87,6 +87,10 @@ struct db_conn *db_conn_of_loop(struct db *db, struct loop *l);
 /* A reader for one piece of work on a lane, given back after it; inside one read transaction. */
 struct db_conn *db_conn_take(struct db *db, struct err *e);
 void db_conn_give(struct db_conn *c);
+/* One statement will be asked of this reader and no more: on Postgres it needs no BEGIN and COMMIT
+ * of its own. If another one follows, it may see a newer state of the data. Until it is given back.
+ */
+void db_conn_once(struct db_conn *c);
 /* How many steps the next statements of this connection may take together; 0: no limit. Postgres
  * counts none: there only the time of a lane is limited, which blocks nobody else. */
 void db_conn_budget(struct db_conn *c, uint64_t steps);

@@ -24,6 +24,7 @@ struct db_conn {
     const struct db_driver *driver;
     enum conn_kind kind;
     bool in_transaction;
+    bool is_once;               /* see db_conn_once() */
     uint64_t seen;              /* the counter of commits before the transaction began */
     struct list busy;           /* statements between prepare and reset */
     struct list texts;          /* those made at run time, the least used first */

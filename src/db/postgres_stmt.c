@@ -196,9 +196,10 @@ static bool ask_all(struct pg_conn *c, struct pg_stmt *s)
         return false;
     if (!ask_dead(c))
         return false;
-    if (c->owes_begin && !pg_ask_word(c, ASK_BEGIN, "BEGIN"))
+    if (c->owes_begin && !c->base.is_once && !pg_ask_word(c, ASK_BEGIN, "BEGIN"))
         return false;
-    c->owes_begin = c->owes_rollback = false;
+    c->owes_begin = c->base.is_once; /* none was begun, so there is none to end */
+    c->owes_rollback = false;
     return ask_prepare(c, s) && ask_run(c, s) && pg_ask_sync(c) && pg_collect(c, &s->rows);
 }
 
@@ -215,7 +216,8 @@ static enum db_step failed(struct pg_conn *c, struct pg_stmt *s, struct err *e)
              PG_REDO) /* tables were changed: as it was prepared it never works again */
         forget_name(s, c);
     if (c->base.kind == CONN_LANE && c->handle) {
-        c->owes_begin = c->owes_rollback = true;
+        c->owes_begin = true;
+        c->owes_rollback = !c->base.is_once;
         c->trouble = PG_FINE;
     }
     return DB_FAILED;
