@@ -320,9 +320,9 @@ static void on_open(struct work *w, struct loop *home)
 
 static bool is_lines(struct req *rq)
 {
-    static const char *const types[] = {"application/jsonl",  "application/x-ndjson",
+    static const char *const types[] = {"application/jsonl", "application/x-ndjson",
                                         "application/ndjson", "application/jsonlines",
-                                        "application/json",   "text/plain"};
+                                        "application/json"};
     struct slice type = h1_get(rq->h1, HEADER_CONTENT_TYPE), word;
     if (!type.len)
         return true;
