@@ -122,6 +122,7 @@ void conn_close(struct conn *c, const char *why)
                  F_CSTR("state", conn_state_name(c->state)));
     if (c->exchange && c->state == CONN_RUN) {
         c->exchange->conn = NULL; /* the lane finishes it for nobody */
+        atomic_store(&c->exchange->is_left, true);
     } else if (c->exchange && c->state == CONN_WAIT) {
         release_flow(c); /* a source ends before its waiter */
         later_drop(c);

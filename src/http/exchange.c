@@ -68,6 +68,7 @@ void exchange_put(struct http_loop *hl, struct exchange *x)
     x->rq.res.head = head;
     x->is_kept = x->failed = false;
     x->is_waiting = x->is_out = x->is_decided = false;
+    atomic_store(&x->is_left, false);
     x->moves_to = RUN_INLINE;
     x->head = (struct slice){0};
     x->is_body_over = x->is_body_full = x->is_body_wanted = false;
@@ -186,9 +187,18 @@ void exchange_run(struct exchange *x)
     must_context(NULL, NULL);
 }
 
+/* What only reads and has not begun need not be read for a client that went. */
 static void on_lane_run(struct work *w)
 {
-    exchange_run(container_of(w, struct exchange, work));
+    struct exchange *x = container_of(w, struct exchange, work);
+    struct err e;
+    if (atomic_load(&x->is_left) && x->rq.method == METHOD_GET) {
+        err_set(&e, ERR_UNAVAILABLE, "The client has left.");
+        x->is_waiting = false;
+        fail(x, &e);
+        return;
+    }
+    exchange_run(x);
 }
 
 /* Out of turn: more requests may have come meanwhile. */

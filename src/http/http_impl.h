@@ -47,6 +47,7 @@ struct exchange {
     struct slice head;       /* while the loop runs its handler, and not kept yet */
     enum run moves_to;       /* RUN_INLINE: it stays where it is */
     bool is_waiting;         /* req_wait: somebody will call req_done */
+    _Atomic bool is_left;    /* the client went while a lane had it: told to the lane */
     bool is_out, is_decided; /* a lane has not given it back; req_done was called. The loop's */
     bool is_kept; /* outlives this turn: owns its head's bytes and a reference to the service */
     uint64_t bytes_out;
