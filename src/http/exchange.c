@@ -193,7 +193,7 @@ static void on_lane_run(struct work *w)
     struct exchange *x = container_of(w, struct exchange, work);
     struct err e;
     if (atomic_load(&x->is_left) && x->rq.method == METHOD_GET) {
-        err_set(&e, ERR_UNAVAILABLE, "The client has left.");
+        err_set(&e, ERR_TIMEOUT, "The client has left."); /* nobody's fault here: STATUS_GONE */
         x->is_waiting = false;
         fail(x, &e);
         return;

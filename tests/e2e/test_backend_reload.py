@@ -87,8 +87,8 @@ def test_the_load_sees_a_backend_that_is_just_killed(tmp_path):
     with serving(folder) as server:
         pid = about(server)["pid"]
         with Load(server) as load:
-            load.go_on()
             for _ in range(30):  # a GET is asked again, so it takes a POST that was just under way
+                load.go_on()
                 os.kill(pid, signal.SIGKILL)
                 wait_for(lambda old=pid: not is_alive(old), "its end")
                 pid = about(server)["pid"]

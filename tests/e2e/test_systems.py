@@ -180,7 +180,11 @@ def test_story_gen_is_killed_under_load(system):
 
     def load(title):
         while not done.is_set():
-            answer = send(server, "/api/v1/stories", value={"title": title}, **ada)
+            try:
+                answer = send(server, "/api/v1/stories", value={"title": title}, **ada)
+            except Broken:  # killed between the head of its answer and the body
+                failed.append("cut")
+                continue
             if answer.status == 201:
                 stored.append(answer.json()["id"])
             else:
@@ -196,7 +200,7 @@ def test_story_gen_is_killed_under_load(system):
     done.set()
     for thread in threads:
         thread.join()
-    assert len(failed) <= 4 * len(threads) and set(failed) <= {502}, failed  # two at each kill, at worst
+    assert len(failed) <= 4 * len(threads) and set(failed) <= {502, "cut"}, failed  # two at each kill, at worst
     kept = {story["id"] for story in server.fetch("/api/v1/stories?limit=100000", headers=ada).json()}
     assert set(stored) <= kept
 
