@@ -91,9 +91,10 @@ def test_the_load_sees_a_backend_that_is_just_killed(tmp_path):
                 load.go_on()
                 os.kill(pid, signal.SIGKILL)
                 wait_for(lambda old=pid: not is_alive(old), "its end")
-                pid = about(server)["pid"]
                 if load.failed:
                     break
+                wait_for(lambda: server.fetch("/api/about", deadline=30).status == 200, "its return", 60)
+                pid = about(server)["pid"]
         assert load.failed
 
 
