@@ -244,7 +244,7 @@ lint-clang: # the other compiler, its warnings as errors
 $(OUT)/.test-objects: $(UNIT_BINS:=.o) $(FUZZ_BINS:=.o)
 	@touch $@
 lint-tidy:
-	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P 2 -n 4 tools/tidy $(CPPFLAGS) -Itests/unit --
+	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P $(or $(TIDY_JOBS),2) -n 4 tools/tidy $(CPPFLAGS) -Itests/unit --
 
 format: ## write every C file in the one style
 	@clang-format-14 -i $(C_FILES)

@@ -180,4 +180,5 @@ def test_whatever_clients_do_each_instance_is_given_back(tmp_path, run_dais):
             thread.join()
         (folder / "go").touch()
         wait_for(lambda: all(row["in_flight"] == "0" for row in processes(folder, run_dais)), "rest", 40)
-        assert server.fetch("/api/about", deadline=30).status == 200
+        answer = server.fetch("/api/about", deadline=30)
+        assert answer.status == 200, (answer.body, processes(folder, run_dais), server.stderr[-3000:])
