@@ -155,7 +155,8 @@ struct walk {
     bool has_place;
     bool is_plain;        /* nothing is asked of the rows: their text as it is sent, not parsed */
     bool is_parsed;       /* json of every row is wanted */
-    size_t pause_at;      /* rows looked at, after which it pauses (DB_END); 0: never */
+    size_t pause_at;      /* rows looked at, after which it pauses (DB_END), or when it takes too
+                             long; 0: it never pauses */
     bool is_paused;       /* `place` is where it goes on */
     uint32_t chunk, left; /* rows of one statement, and what is left of them */
     uint32_t wanted;      /* rows */

@@ -120,9 +120,13 @@ static enum db_step fail(const struct plan *p, struct err *e)
     return DB_FAILED;
 }
 
-static enum db_step tell_late(const struct plan *p, struct err *e)
+/* Between two statements: the next one would begin behind `place`. */
+static enum db_step be_late(struct walk *w, struct err *e)
 {
-    plan_too_long(p, e);
+    w->is_paused = w->pause_at > 0;
+    if (w->is_paused)
+        return DB_END;
+    plan_too_long(w->plan, e);
     return DB_FAILED;
 }
 
@@ -130,7 +134,7 @@ static enum db_step step(struct walk *w, struct err *e)
 {
     for (;;) {
         if (!w->stmt && w->n_looked_at && clock_mono_ms() > w->until_ms)
-            return tell_late(w->plan, e);
+            return be_late(w, e);
         if (!w->stmt && !start(w, e))
             return DB_FAILED;
         enum db_step step = db_step(w->stmt, e);

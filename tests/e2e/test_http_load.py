@@ -34,7 +34,7 @@ def test_a_thousand_slow_heads_delay_nobody(tmp_path):
         alone = p99_of(server)
         with flood(server, 1000, r"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: 1\r\n") as stand:
             assert stand == 1000
-            assert metric(server, "dais_connections_open") >= 1000
+            wait_for(lambda: metric(server, "dais_connections_open") >= 1000, "accepting them")
             crowded = p99_of(server)
         assert crowded < max(20 * alone, 0.25), (alone, crowded)
         wait_for(lambda: metric(server, "dais_connections_open") == 1, "closing them")

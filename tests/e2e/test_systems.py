@@ -194,9 +194,9 @@ def test_story_gen_is_killed_under_load(system):
         thread.start()
     for _ in range(2):
         before = len(stored)
-        wait_for(lambda: len(stored) > before + 5, "some work", 35)
+        wait_for(lambda: len(stored) > before + 5, "some work", 60)
         systems.kill_backend(server.proc.pid)
-    wait_for(lambda: len(stored) > before + 15, "work after its return", 35)
+    wait_for(lambda: len(stored) > before + 15, "work after its return", 60)
     done.set()
     for thread in threads:
         thread.join()

@@ -146,7 +146,6 @@ def test_fts5_takes_what_anybody_types(ask):
 
 @pytest.fixture(scope="module", name="db")
 def fixture_db():
-    postgres = pytest.importorskip("postgres", reason="needs tests/e2e/postgres.py")
     if postgres.why_not():
         pytest.skip(postgres.why_not())
     with postgres.Postgres() as db:

@@ -51,9 +51,11 @@ def backend_pids(pid):
 
 
 def kill_backend(pid):
-    killed, = backend_pids(pid)
+    pids = backend_pids(pid)
+    assert len(pids) == 1, pids
+    killed = pids[0]
     os.kill(killed, 9)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while os.path.exists(f"/proc/{killed}"):  # until the last of its threads is gone, its sockets may be open
-        assert time.monotonic() < until, "it lives on"
+        assert time.monotonic() < until, f"{killed} lives on"
         time.sleep(0.01)

@@ -184,7 +184,9 @@ static void test_pages(void **unused)
         after = arena_dup(&rig.a, (struct slice){last, len});
     }
     assert_int_equal(n, 111);
-    assert_true(n_pages > 4 && n_pages < 12); /* some of them empty: few among many */
+    assert_true(n_pages > 4);            /* some of them empty: few among many */
+    if (db_is_sqlite(docs_db(rig.docs))) /* the other ends a page for the time it takes, too */
+        assert_true(n_pages < 12);
 }
 
 static bool run_key(void *arg, struct db_conn *c, struct err *e)
