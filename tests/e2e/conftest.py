@@ -316,6 +316,10 @@ class Server:
     def stderr(self):
         return "".join(self.err)
 
+    def says(self, text):
+        """Waits until a line of the log has it: lines are written after the answers of their turn."""
+        return wait_for(lambda: [line for line in self.stderr.splitlines() if text in line], f"{text!r} in the log")
+
     def story(self):
         return f"{' '.join(self.command)}\nstdout:\n{self.stdout}\nstderr:\n{self.stderr}"
 

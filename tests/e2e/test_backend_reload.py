@@ -138,7 +138,7 @@ def test_one_that_keeps_ending_is_given_up(tmp_path, run_dais):
         assert done.returncode != 0 and not load.failed
         assert "the backend of app was not replaced: its new process keeps ending: exit code 1" in done.stderr
         assert about(server)["pid"] == pid and len(told(server, "reload refused")) == 1
-        assert any("broken, it says" in line.get("said", "") for line in log_lines(server))
+        assert server.says("broken, it says")
         wait_for(lambda: len(processes(folder, run_dais)) == 1, "the end of the new one")
         (folder / "broken").unlink()
         assert run_dais("reload", folder, "--backend").returncode == 0

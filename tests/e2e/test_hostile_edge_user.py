@@ -118,4 +118,4 @@ def test_what_a_backend_prints_keeps_its_indent_and_copies_for_all_hold_no_cooki
     with serving(write_app(tmp_path / "a", files, BACKEND + "  instances: 2\n  sticky: cookie\n")) as server:
         assert server.fetch("/api/all").get("set-cookie") is None
         assert server.fetch("/api/mine").get("set-cookie").startswith("dais_instance_a=")
-        assert '"said":"    raise it"' in server.stderr
+        assert server.says('"said":"    raise it"')

@@ -325,7 +325,7 @@ def test_of_a_wrong_seed_nothing_is_loaded(tmp_path, text, says, run_dais):
     data = Lite(folder)
     with served(folder, data) as server:
         assert call(server, "GET", "/api/notes/" + doc_id(1)).status == 404
-        assert says in server.stderr and "nothing of the seed was loaded" in server.stderr
+        assert server.says(says) and server.says("nothing of the seed was loaded")
     assert data.query("SELECT (SELECT count(*) FROM c_notes) + (SELECT count(*) FROM c_tags)") == [["0"]]
     if says != "seed/notes.jsonl:2" or text.endswith("[]\n"):  # what only the database knows
         told = run_dais("check", folder)

@@ -6,6 +6,7 @@ import subprocess
 import time
 import unicodedata
 
+import postgres
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
