@@ -92,7 +92,7 @@ class Browser:
         return self.js("""const e = document.activeElement;
             return e.getAttribute('aria-label') || e.innerText || e.name || e.tagName""")
 
-    def wait(self, condition: str, seconds: float = 5) -> None:
+    def wait(self, condition: str, seconds: float = 20) -> None:
         """Until the JavaScript expression is true; fails with what it was."""
         deadline = time.monotonic() + seconds
         while not self._holds(condition):
