@@ -11,7 +11,7 @@ endif
 
 # ---- packages: the one list of what Debian must provide -------------------------------------
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libuv1-dev libyaml-dev libbrotli-dev zlib1g-dev \
-	libcurl4-openssl-dev libssl-dev libpcre2-dev libsqlite3-dev libpq-dev binutils ca-certificates
+	libcurl4-openssl-dev libssl-dev libpcre2-dev libsqlite3-dev libpq-dev libsodium-dev binutils ca-certificates
 WEB_PACKAGES   := nodejs npm
 TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang-tidy cppcheck \
 	python3 python3-pytest python3-yaml python3-fastapi python3-uvicorn python3-websockets \
@@ -22,7 +22,7 @@ TEST_PACKAGES  := libcmocka-dev clang libclang-rt-dev llvm clang-format-14 clang
 BENCH_PACKAGES := wrk nginx-light caddy postgresql-15
 
 # ---- flags ------------------------------------------------------------------------------------
-PKGS     := libuv yaml-0.1 libbrotlienc zlib libpcre2-8 sqlite3 libpq
+PKGS     := libuv yaml-0.1 libbrotlienc zlib libpcre2-8 sqlite3 libpq libsodium
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wnull-dereference
 VERSION  := $(shell cat VERSION)
@@ -49,7 +49,7 @@ LDFLAGS  += -pthread $(LDFLAGS_$(MODE)) -Wl,-u,log2 # ours (src/web/log2.c), bef
 STATIC   := $(shell pkg-config --variable=libdir libuv 2>/dev/null)
 LDLIBS   := $(STATIC)/libuv_a.a $(STATIC)/libyaml.a $(STATIC)/libbrotlienc.a \
 	$(STATIC)/libbrotlicommon.a $(STATIC)/libz.a \
-	$(STATIC)/libpcre2-8.a $(STATIC)/libsqlite3.a -ldl -lm
+	$(STATIC)/libpcre2-8.a $(STATIC)/libsqlite3.a $(STATIC)/libsodium.a -ldl -lm
 
 # ---- files ------------------------------------------------------------------------------------
 SRCS  := $(filter-out src/cli/main.c,$(wildcard src/*/*.c src/*/*/*.c))

@@ -4,6 +4,7 @@
  * what is decided there, not here. Reads run on the loop and move to a lane when they are not sure
  * to be short; changes are planned where the request is and applied by the database's writer. */
 #pragma once
+#include "accounts/accounts.h"
 #include "docs/docs.h"
 #include "http/http.h"
 
@@ -11,7 +12,8 @@ struct api;
 
 struct api_options {
     const struct manifest *manifest;
-    struct docs *docs; /* NULL: the app has no collections */
+    struct docs *docs;         /* NULL: the app has no collections */
+    struct accounts *accounts; /* NULL: it has none */
     /* Counts a request of a batch as if it had come alone; false: that is too often. May be NULL.
      * On the request's thread, which knows who asks. */
     bool (*count)(void *user, struct req *rq, struct slice method, struct slice path,

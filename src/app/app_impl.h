@@ -21,16 +21,18 @@ struct local_source {
 
 struct app {
     const struct manifest *manifest;
-    struct slice mount;       /* "" or "/slug" */
-    struct web *web;          /* NULL when the app has no web: */
-    struct edge *edge;        /* NULL without a backend */
-    struct docs *docs;        /* NULL without collections */
-    struct api *api;          /* NULL: it has none */
-    const char *backend_why;  /* there is none, though the manifest has one; else NULL */
-    struct slice backend_url; /* expanded; empty without one */
-    struct pairs env;         /* web.env.values, expanded */
+    struct slice mount;        /* "" or "/slug" */
+    struct web *web;           /* NULL when the app has no web: */
+    struct edge *edge;         /* NULL without a backend */
+    struct docs *docs;         /* NULL without collections */
+    struct accounts *accounts; /* NULL: everybody is signed out, or `local` */
+    struct api *api;           /* NULL: it has none */
+    const char *backend_why;   /* there is none, though the manifest has one; else NULL */
+    struct slice backend_url;  /* expanded; empty without one */
+    struct pairs env;          /* web.env.values, expanded */
     struct identity_source *identities;
     struct local_source local;
+    bool is_given;         /* who asks is a test's word */
     struct signer *signer; /* NULL: nobody asked for {jwt} */
     struct limit_rule *limits;
     size_t n_limits;
@@ -49,7 +51,9 @@ struct host {
     const char *data_dir;
     struct app *apps;
     size_t n_apps;
-    struct map by_name;              /* host name -> struct app */
+    struct map by_name;        /* host name -> struct app */
+    struct root_secret secret; /* of the installation, once somebody needs it */
+    bool has_secret;
     struct router *router, *control; /* rows of the host; rows of the control socket */
     struct life *life;
     bool dev, is_started;
@@ -104,10 +108,16 @@ void backends_retire(struct host *old, const struct host *next);
 /* identity.c: who asks. given: a test's source, or NULL. */
 void identity_open(struct host *h, struct app *app, struct identity_source *given);
 
+/* accounts.c: those of apps, in their databases, and the operators'. */
+bool app_has_accounts(const struct app *app);
+void app_accounts_open(struct host *h, struct app *app, struct life *life);
+
 /* databases.c: an app's database outlives the readings of its manifest. Where it will be is checked
  * when these are read; nothing is opened before it is needed. */
 void databases_check(struct host *h, struct problems *p);
 void database_attach(struct host *h, struct app *app, struct life *life);
+struct account_store *database_accounts(struct host *h, const struct app *app, struct life *life);
+struct account_store *database_operators(struct host *h, struct life *life);
 void databases_end(struct life *l);  /* after the lanes: what waits is answered */
 void databases_free(struct life *l); /* when nobody is left who was in one */
 /* For a command: reads beside a server. NULL with *ret_there false: there is none yet. */

@@ -1,6 +1,9 @@
 /* Where each app's database is; the same one for every reading of its manifest. */
 #include "app/app_impl.h"
 
+#include "journal/journal.h"
+#include "mail/mail.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +16,25 @@
 struct database {
     struct list link;
     struct arena arena;
-    struct slice slug;
+    struct slice slug; /* "_host": the operators'; no app is called so */
     struct db_options options;
     struct db_slot *slot;
+    struct account_store *accounts; /* in it, once asked for */
 };
+
+#define HOST_SLUG "_host"
+
+/* Steps are run in this order by every database there is: new ones come last. */
+static const struct db_migration *app_migrations(void)
+{
+    static struct db_migration all[8];
+    all[0] = docs_migrations[0];
+    all[1] = docs_migrations[1];
+    all[2] = accounts_migration;
+    all[3] = mail_migration;
+    all[4] = events_migration;
+    return all;
+}
 
 static bool is_postgres(struct slice url)
 {
@@ -62,7 +80,7 @@ static void set_options(struct host *h, const struct app *app, struct arena *a,
                         struct db_options *ret)
 {
     struct slice url = settings_get(&h->settings, SET_DATABASE_URL);
-    *ret = (struct db_options){.migrations = docs_migrations};
+    *ret = (struct db_options){.migrations = app_migrations()};
     if (is_postgres(url)) {
         ret->url = arena_dup(a, url);
         ret->schema = arena_dup(a, app->manifest->slug.s);
@@ -71,12 +89,28 @@ static void set_options(struct host *h, const struct app *app, struct arena *a,
     }
 }
 
+static void set_host_options(struct host *h, struct arena *a, struct db_options *ret)
+{
+    struct slice url = settings_get(&h->settings, SET_DATABASE_URL);
+    *ret = (struct db_options){.migrations = app_migrations()};
+    if (is_postgres(url)) {
+        ret->url = arena_dup(a, url);
+        ret->schema = SLICE(HOST_SLUG);
+    } else {
+        ret->path = arena_printf(a, "%s/host.db", h->data_dir).ptr;
+    }
+}
+
+/* app NULL: the host's own */
 static struct database *database_new(struct host *h, const struct app *app, struct life *life)
 {
     struct database *d = mem_new(struct database);
     arena_init(&d->arena, 1u << 20);
-    d->slug = arena_dup(&d->arena, app->manifest->slug.s);
-    set_options(h, app, &d->arena, &d->options);
+    d->slug = app ? arena_dup(&d->arena, app->manifest->slug.s) : SLICE(HOST_SLUG);
+    if (app)
+        set_options(h, app, &d->arena, &d->options);
+    else
+        set_host_options(h, &d->arena, &d->options);
     d->options.loops = life->loops;
     if (d->options.path)
         make_folders(&d->arena, slice_from(d->options.path));
@@ -99,21 +133,46 @@ struct db *database_open_to_read(struct host *h, const struct app *app, bool *re
     return db;
 }
 
-void database_attach(struct host *h, struct app *app, struct life *life)
+/* With the lock. app NULL: the host's own. */
+static struct database *find_or_make(struct host *h, const struct app *app, struct life *life)
 {
-    struct database *found = NULL;
-    pthread_mutex_lock(&life->databases_lock);
+    struct slice slug = app ? app->manifest->slug.s : SLICE(HOST_SLUG);
     list_each (link, &life->databases) {
         struct database *d = container_of(link, struct database, link);
-        if (slice_eq(d->slug, app->manifest->slug.s))
-            found = d;
+        if (slice_eq(d->slug, slug))
+            return d;
     }
-    if (!found) {
-        found = database_new(h, app, life);
-        list_add(&life->databases, &found->link);
-    }
+    struct database *made = database_new(h, app, life);
+    list_add(&life->databases, &made->link);
+    return made;
+}
+
+void database_attach(struct host *h, struct app *app, struct life *life)
+{
+    pthread_mutex_lock(&life->databases_lock);
+    struct database *d = find_or_make(h, app, life);
     pthread_mutex_unlock(&life->databases_lock);
-    docs_attach(app->docs, found->slot);
+    docs_attach(app->docs, d->slot);
+}
+
+static struct account_store *accounts_in(struct host *h, const struct app *app, struct life *life)
+{
+    pthread_mutex_lock(&life->databases_lock);
+    struct database *d = find_or_make(h, app, life);
+    if (!d->accounts)
+        d->accounts = account_store_new(d->slot, !app);
+    pthread_mutex_unlock(&life->databases_lock);
+    return d->accounts;
+}
+
+struct account_store *database_accounts(struct host *h, const struct app *app, struct life *life)
+{
+    return accounts_in(h, app, life);
+}
+
+struct account_store *database_operators(struct host *h, struct life *life)
+{
+    return accounts_in(h, NULL, life);
 }
 
 /* They are never removed while the server lives, so a copy of the list holds. */
@@ -158,6 +217,7 @@ void databases_free(struct life *l)
 {
     list_each_safe (link, &l->databases) {
         struct database *d = container_of(link, struct database, link);
+        account_store_free(d->accounts);
         db_slot_free(d->slot);
         arena_done(&d->arena);
         free(d);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HOST_BYTES       (64u << 20) /* manifests are 1 MB at most, apps 64 */
 #define LONGEST_OWN_PATH (sizeof "/_/healthz" - 1)
@@ -96,8 +97,10 @@ static const struct route *row_in_app(const struct host *h, struct app *app, str
         row = api_find(app->api, rq);
     if (!row && app->edge)
         row = edge_find(app->edge, rq);
-    if (row)
+    if (row) {
+        rq->wants_identity = true;
         return row;
+    }
     return app->web ? web_find(app->web, rq) : &missing_route;
 }
 
@@ -127,9 +130,16 @@ static const struct route *find_in_app(const struct host *h, struct app *app, st
 {
     const struct route *row = row_in_app(h, app, rq);
     rq->identities = app->identities;
-    if (!slice_starts(rq->path, SLICE("/_/")))
-        limits_check(app, rq);
+    rq->app = app;
+    rq->wants_identity |= app->n_limits > 0;
     return row;
+}
+
+static void host_admit(struct service *s, struct req *rq)
+{
+    (void)s;
+    if (rq->app && !slice_starts(rq->path, SLICE("/_/")))
+        limits_check(rq->app, rq);
 }
 
 static const struct route *host_find(struct service *s, struct req *rq)
@@ -180,6 +190,7 @@ static void host_free(struct service *s)
     for (size_t i = 0; i < h->n_apps; i++) {
         edge_free(h->apps[i].edge);
         api_free(h->apps[i].api);
+        accounts_free(h->apps[i].accounts);
         docs_free(h->apps[i].docs);
         web_unref(h->apps[i].web);
         signer_free(h->apps[i].signer);
@@ -188,6 +199,7 @@ static void host_free(struct service *s)
     map_done(&h->by_name);
     router_free(h->router);
     router_free(h->control);
+    explicit_bzero(&h->secret, sizeof h->secret);
     arena_done(&h->arena);
     free(h);
 }
@@ -274,9 +286,6 @@ static void compile_docs(struct host *h, struct problems *p)
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
         app->docs = api_read(app->manifest, p);
-        if (app->docs)
-            app->api = api_new(&(struct api_options){
-                .manifest = app->manifest, .docs = app->docs, .count = limits_count, .user = app});
     }
 }
 
@@ -284,8 +293,11 @@ static void compile_docs(struct host *h, struct problems *p)
 static struct host *load(const struct app_options *o, bool is_to_run, struct problems *p)
 {
     struct host *h = mem_new(struct host);
-    h->service = (struct service){
-        .refs = 1, .find = host_find, .free = host_free, .error_page = host_error_page};
+    h->service = (struct service){.refs = 1,
+                                  .find = host_find,
+                                  .admit = host_admit,
+                                  .free = host_free,
+                                  .error_page = host_error_page};
     arena_init(&h->arena, HOST_BYTES);
     map_init(&h->by_name);
     h->dev = o->dev;
@@ -375,6 +387,18 @@ static void open_web(struct host *h, struct app *app, struct loops *loops,
     app->web = web_new(&options);
 }
 
+static void open_api(struct host *h, struct app *app, struct life *life)
+{
+    if (app_has_accounts(app))
+        app_accounts_open(h, app, life);
+    if (app->docs || app->accounts)
+        app->api = api_new(&(struct api_options){.manifest = app->manifest,
+                                                 .docs = app->docs,
+                                                 .accounts = app->accounts,
+                                                 .count = limits_count,
+                                                 .user = app});
+}
+
 void host_open(struct host *h, struct life *life, struct loops *loops, struct web_budget *budget)
 {
     h->life = life;
@@ -383,6 +407,7 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
         limits_open(h, app, life->host);
         if (app->docs)
             database_attach(h, app, life);
+        open_api(h, app, life);
         if (app->manifest->web.root.s.len)
             open_web(h, app, loops, budget);
         backend_open(h, app, life);

@@ -42,21 +42,21 @@ static bool is_local(const struct req *rq)
 
 /* ---- the sources ----------------------------------------------------------------------------- */
 
-static bool find_local(struct identity_source *s, struct req *rq, struct identity *ret,
-                       struct err *e)
+static enum identity_found find_local(struct identity_source *s, struct req *rq,
+                                      struct identity *ret, struct err *e)
 {
     (void)e;
     if (is_local(rq))
         *ret = container_of(s, struct local_source, source)->who;
-    return true;
+    return FOUND;
 }
 
 /* Accounts come later: until then nobody can sign in. */
-static bool find_nobody(struct identity_source *s, struct req *rq, struct identity *ret,
-                        struct err *e)
+static enum identity_found find_nobody(struct identity_source *s, struct req *rq,
+                                       struct identity *ret, struct err *e)
 {
     (void)s, (void)rq, (void)ret, (void)e;
-    return true;
+    return FOUND;
 }
 
 void identity_open(struct host *h, struct app *app, struct identity_source *given)
@@ -78,6 +78,6 @@ void identity_open(struct host *h, struct app *app, struct identity_source *give
                 .roles = roles,
                 .n_roles = auth->roles.n},
     };
-    bool has_accounts = auth->pos.line && !slice_is(auth->local.s, "none");
-    app->identities = given ? given : has_accounts ? &nobody : &app->local.source;
+    app->is_given = given != NULL;
+    app->identities = given ? given : app_has_accounts(app) ? &nobody : &app->local.source;
 }

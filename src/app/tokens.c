@@ -30,18 +30,18 @@ static bool read_secret(struct host *h, struct root_secret *ret, struct err *e)
 
 bool tokens_open(struct host *h, struct err *e)
 {
-    struct root_secret secret;
-    bool is_read = false, is_fine = true;
+    bool is_fine = true;
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
+        if (!wants_tokens(app->manifest) && !app_has_accounts(app))
+            continue;
+        if (!h->has_secret && !read_secret(h, &h->secret, e))
+            return false;
+        h->has_secret = true;
         if (!wants_tokens(app->manifest))
             continue;
-        if (!is_read && !read_secret(h, &secret, e))
-            return false;
-        is_read = true;
-        app->signer = signer_new(&secret, app->manifest->slug.s, e);
+        app->signer = signer_new(&h->secret, app->manifest->slug.s, e);
         is_fine &= app->signer != NULL;
     }
-    explicit_bzero(&secret, sizeof secret);
     return is_fine;
 }

@@ -1,6 +1,7 @@
 /* One request from its head to its answer.
  *
- * exchange_start   a head was parsed: who answers, is the method right, does a body come?
+ * exchange_start   a head was parsed: who answers, and who asks, if that is to be known
+ * go               is it too often, is the method right, does a body come?
  * exchange_body    more of the body; when it is whole: run
  * run              on the loop, or in the lane the route names
  * exchange_finish  the handler is done: queue the answer, log, count */
@@ -67,7 +68,7 @@ void exchange_put(struct http_loop *hl, struct exchange *x)
     memset(&x->rq, 0, sizeof x->rq);
     x->rq.res.head = head;
     x->is_kept = x->failed = false;
-    x->is_waiting = x->is_out = x->is_decided = false;
+    x->is_waiting = x->is_out = x->is_decided = x->is_identifying = false;
     atomic_store(&x->is_left, false);
     x->moves_to = RUN_INLINE;
     x->head = (struct slice){0};
@@ -229,8 +230,10 @@ static void hold(struct exchange *x)
 /* False: it was answered at once. */
 static bool submit(struct exchange *x, enum run run)
 {
-    static const enum lane lanes[] = {
-        [RUN_READ] = LANE_READ, [RUN_WRITE] = LANE_WRITE, [RUN_SLOW] = LANE_SLOW};
+    static const enum lane lanes[] = {[RUN_READ] = LANE_READ,
+                                      [RUN_WRITE] = LANE_WRITE,
+                                      [RUN_SLOW] = LANE_SLOW,
+                                      [RUN_SIGN] = LANE_SIGN};
     x->work.run = on_lane_run;
     x->work.done = on_lane_done;
     x->rq.is_on_lane = x->is_out = true;
@@ -395,7 +398,8 @@ void exchange_refuse(struct conn *c, struct exchange *x, const struct err *e)
 static void wait_for_body(struct exchange *x, struct slice head)
 {
     struct conn *c = x->conn;
-    exchange_keep(x, head);
+    if (!x->is_kept)
+        exchange_keep(x, head);
     buf_init(&x->body, (size_t)x->rq.max_body);
     if (x->h1.chunked)
         chunked_init(&x->chunked);
@@ -416,24 +420,12 @@ static void body_too_large(struct exchange *x)
     fail(x, &e);
 }
 
-void exchange_start(struct conn *c, struct exchange *x, struct slice head)
+/* Who asks is known, if that was wanted. */
+static void go(struct conn *c, struct exchange *x, struct slice head)
 {
     struct req *rq = &x->rq;
-    struct err e;
-    begin(c, x);
-    rq->method = x->h1.method;
-    rq->query = x->h1.query;
-    rq->mount = SLICE("");
-    uint16_t port = 0;
-    if (x->h1.host.len)
-        host_split(x->h1.host, &rq->host, &port);
-    read_peer(c, rq, &x->h1);
-    if (!read_path(x, &e)) {
-        exchange_refuse(c, x, &e);
-        return;
-    }
-    rq->route = rq->service->find(rq->service, rq);
-    must(rq->route);
+    if (!rq->refusal && rq->service->admit)
+        rq->service->admit(rq->service, rq);
     if (rq->refusal) {
         fail(x, rq->refusal);
         exchange_finish_early(x);
@@ -456,6 +448,75 @@ void exchange_start(struct conn *c, struct exchange *x, struct slice head)
         rq->res.close = has_body; /* nobody reads it, so nothing can follow it */
         run(x, head);
     }
+}
+
+void exchange_start(struct conn *c, struct exchange *x, struct slice head)
+{
+    struct req *rq = &x->rq;
+    struct err e;
+    begin(c, x);
+    rq->method = x->h1.method;
+    rq->query = x->h1.query;
+    rq->mount = SLICE("");
+    uint16_t port = 0;
+    if (x->h1.host.len)
+        host_split(x->h1.host, &rq->host, &port);
+    read_peer(c, rq, &x->h1);
+    if (!read_path(x, &e)) {
+        exchange_refuse(c, x, &e);
+        return;
+    }
+    rq->route = rq->service->find(rq->service, rq);
+    must(rq->route);
+    if (!rq->refusal && rq->wants_identity && rq->identities && !identity_ask(rq)) {
+        if (!x->is_kept)
+            exchange_keep(x, head);
+        x->is_identifying = true;
+        hold(x);
+        return;
+    }
+    go(c, x, head);
+}
+
+/* What arrived meanwhile is looked at now, and the client's end too. */
+static void catch_up(struct conn *c)
+{
+    if (c->state == CONN_IDLE) {
+        conn_next(c);
+        return;
+    }
+    if (c->state != CONN_BODY && c->state != CONN_WAIT)
+        return;
+    conn_resume(c);
+    if (c->is_closed || !c->has_ended)
+        return;
+    if (c->state == CONN_BODY)
+        conn_next(c);
+    else if (c->state == CONN_WAIT && !later_on_end(c))
+        conn_close(c, "the client closed");
+}
+
+void req_identified(struct req *rq, const struct identity *who, const struct err *e)
+{
+    struct exchange *x = exchange_of(rq);
+    struct conn *c = x->conn;
+    struct err gone;
+    must(x->is_identifying);
+    x->is_identifying = false;
+    rq->identity = who;
+    if (!who)
+        identity_refuse(rq, e);
+    if (!c) {
+        err_set(&gone, ERR_TIMEOUT, "The client has left.");
+        fail(x, &gone);
+        exchange_finish(x);
+        return;
+    }
+    c->exchange = NULL;
+    conn_set_state(c, CONN_IDLE);
+    go(c, x, (struct slice){0});
+    if (!c->is_closed)
+        catch_up(c);
 }
 
 /* ---- the body

@@ -13,7 +13,7 @@ struct source;
 
 /* ---- routes ---------------------------------------------------------------------------------- */
 
-enum run { RUN_INLINE, RUN_READ, RUN_WRITE, RUN_SLOW };
+enum run { RUN_INLINE, RUN_READ, RUN_WRITE, RUN_SLOW, RUN_SIGN };
 
 enum { /* bits of route.methods; HEAD is implied by GET */
        ON_GET = 1 << METHOD_GET,
@@ -53,9 +53,12 @@ const struct route *router_find(const struct router *r, struct req *rq);
 struct service {
     _Atomic int refs;
     /* On the loop, for every request. Never NULL: what does not exist has a row that says so.
-     * May set rq->site, rq->mount, rq->identities, rq->refusal and rq->res.always. Must not block.
-     */
+     * May set rq->site, rq->mount, rq->identities, rq->wants_identity, rq->refusal and
+     * rq->res.always. Must not block. */
     const struct route *(*find)(struct service *s, struct req *rq);
+    /* On the loop, after `find`, once who asks is known if that was wanted: is this too often? May
+     * set rq->refusal and rq->res.always, as find may. May be NULL. */
+    void (*admit)(struct service *s, struct req *rq);
     void (*free)(struct service *s);
     /* A page of the site's own for an error of a routed request that loads a page: replies and
      * returns true, or does nothing. May be NULL. On the loop. */
@@ -69,27 +72,56 @@ void service_unref(struct service *s);
 /* Slices live in the request's arena or outlive the request's service. */
 struct identity {
     bool is_signed_in;    /* false: everything else is empty */
+    bool is_key;          /* a program's key, no session */
     bool is_operator;     /* of the whole host */
     bool is_local;        /* whoever sits at this machine, without an account: never counted */
     bool has_every_scope; /* a session, no key made for some scopes */
-    struct slice id, email, name;
+    struct slice id, email, name; /* email: empty unless it was verified */
+    struct slice session;         /* the session's or key's own id; empty: there is none */
     const struct slice *roles, *scopes;
     size_t n_roles, n_scopes;
 };
 bool identity_has_role(const struct identity *who, struct slice role);
 bool identity_has_scope(const struct identity *who, struct slice scope);
 
+enum identity_found { FOUND, FOUND_BAD, FOUND_LATER };
+
 /* Who knows that. One per app; what a request brings (a cookie, a bearer) is looked at here alone.
  */
+struct session_watch;
 struct identity_source {
-    /* On the loop; must not block. Without credentials *ret stays as it is, signed out; bad ones
-     * are ERR_UNAUTHENTICATED. The head's slices do not outlive the call: copy into rq->arena. */
-    bool (*find)(struct identity_source *s, struct req *rq, struct identity *ret, struct err *e);
+    /* On the loop; must not block. Without credentials *ret stays as it is, signed out. The head's
+     * slices do not outlive the call: copy into rq->arena.
+     * FOUND_BAD: e says what is wrong with the credentials (ERR_UNAUTHENTICATED).
+     * FOUND_LATER: it has to be asked elsewhere; the source calls req_identified(). Only while
+     * rq->can_wait_for_identity, else it is FOUND_BAD with ERR_UNAVAILABLE. */
+    enum identity_found (*find)(struct identity_source *s, struct req *rq, struct identity *ret,
+                                struct err *e);
+    /* Tells `w` when this session ends; see struct session_watch. NULL: sessions never end. */
+    void (*watch)(struct identity_source *s, const struct identity *who, struct session_watch *w);
+    void (*unwatch)(struct identity_source *s, struct session_watch *w);
 };
+/* On rq->loop, once after FOUND_LATER: `who` lives in rq->arena, or NULL with what is wrong. */
+void req_identified(struct req *rq, const struct identity *who, const struct err *e);
+
+/* Whoever sends one account something without an end (a tunnel, events) watches its session:
+ * logout, a new password and the account's end are the end of that too. */
+struct session_watch {
+    struct list link;                       /* the source's */
+    void (*ended)(struct session_watch *w); /* once, on `home`; never after session_unwatch() */
+    struct loop *home;
+    struct post post;           /* the source's */
+    struct slice session, user; /* must live as long as the watch */
+};
+/* On the request's loop; nothing happens for who is signed out. w is off before it is freed. */
+void session_watch(struct req *rq, struct session_watch *w);
+void session_unwatch(struct req *rq, struct session_watch *w);
+
 /* Did a page of another site make this request, and might it change something? Credentials that a
  * browser adds by itself (cookies, being at this machine) are then not the visitor's word. */
 bool req_is_cross_site(const struct req *rq);
-/* Asked once per request, when first needed, on the loop. NULL: the credentials are bad. */
+/* Asked once per request, when first needed, on the loop; where service.find wanted it, before the
+ * handler runs. NULL: the credentials are bad, or nobody can say just now. */
 const struct identity *req_identity(struct req *rq, struct err *e);
 
 /* ---- a request ------------------------------------------------------------------------------- */
@@ -134,9 +166,13 @@ struct req {
     const struct route *route;
     struct service *service;
     void *site;                /* what service.find wants its handler to have */
+    void *app;                 /* and what service.admit wants; NULL: a path of the host's */
     const struct err *refusal; /* of service.find: answered instead of running the handler */
     struct identity_source *identities; /* of the app; NULL: everybody is signed out */
     const struct identity *identity;    /* once asked; see req_identity */
+    const struct err *identity_error;   /* or what is wrong with the credentials */
+    bool wants_identity;                /* service.find: ask before the handler runs */
+    bool can_wait_for_identity;         /* just now: the source may answer FOUND_LATER */
     struct slice page_script; /* of this origin: what the page of an error loads; empty: nothing */
     struct slice details; /* of an error: the JSON array "errors" of problem+json; in the arena */
     bool is_on_lane;      /* a worker runs the handler, not the loop */

@@ -47,6 +47,7 @@ struct exchange {
     struct slice head;       /* while the loop runs its handler, and not kept yet */
     enum run moves_to;       /* RUN_INLINE: it stays where it is */
     bool is_waiting;         /* req_wait: somebody will call req_done */
+    bool is_identifying;     /* somebody will call req_identified */
     _Atomic bool is_left;    /* the client went while a lane had it: told to the lane */
     bool is_out, is_decided; /* a lane has not given it back; req_done was called. The loop's */
     bool is_kept; /* outlives this turn: owns its head's bytes and a reference to the service */
@@ -189,6 +190,10 @@ void exchange_finish_early(struct exchange *x);            /* whatever of the bo
 void exchange_keep(struct exchange *x, struct slice head); /* outlives this turn */
 void exchange_run(struct exchange *x);                     /* calls the handler */
 void exchange_log(struct exchange *x, int64_t us);
+
+/* identity.c: asks the source; false: it has to ask elsewhere, and req_identified() comes. */
+bool identity_ask(struct req *rq);
+void identity_refuse(struct req *rq, const struct err *e);
 
 /* later.c */
 /* The handler of a streamed route runs; it may answer at once. */

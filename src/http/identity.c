@@ -1,5 +1,5 @@
 /* Who asks: found once per request by the app's source, kept for whoever wants to know next. */
-#include "http/http.h"
+#include "http/http_impl.h"
 
 static bool has(const struct slice *items, size_t n, struct slice wanted)
 {
@@ -24,11 +24,54 @@ const struct identity *req_identity(struct req *rq, struct err *e)
 {
     if (rq->identity)
         return rq->identity;
-    struct identity *found = arena_new(rq->arena, struct identity);
-    if (rq->identities && !rq->identities->find(rq->identities, rq, found, e))
+    if (rq->identity_error) {
+        *e = *rq->identity_error;
         return NULL;
-    rq->identity = found;
-    return found;
+    }
+    struct identity *found = arena_new(rq->arena, struct identity);
+    struct err why;
+    if (!rq->identities || rq->identities->find(rq->identities, rq, found, &why) == FOUND) {
+        rq->identity = found;
+        return found;
+    }
+    identity_refuse(rq, &why);
+    *e = why;
+    return NULL;
+}
+
+void identity_refuse(struct req *rq, const struct err *e)
+{
+    struct err *kept = arena_new(rq->arena, struct err);
+    *kept = *e;
+    rq->identity_error = kept;
+}
+
+bool identity_ask(struct req *rq)
+{
+    struct err e;
+    struct identity *found = arena_new(rq->arena, struct identity);
+    rq->can_wait_for_identity = true;
+    enum identity_found how = rq->identities->find(rq->identities, rq, found, &e);
+    rq->can_wait_for_identity = false;
+    if (how == FOUND)
+        rq->identity = found;
+    else if (how == FOUND_BAD)
+        identity_refuse(rq, &e);
+    return how != FOUND_LATER;
+}
+
+void session_watch(struct req *rq, struct session_watch *w)
+{
+    struct identity_source *s = rq->identities;
+    w->home = rq->loop;
+    if (s && s->watch && rq->identity && rq->identity->is_signed_in)
+        s->watch(s, rq->identity, w);
+}
+
+void session_unwatch(struct req *rq, struct session_watch *w)
+{
+    if (rq->identities && rq->identities->unwatch)
+        rq->identities->unwatch(rq->identities, w);
 }
 
 /* "http://a.example:81" is of this origin when Host says a.example:81; "null" is of none. */

@@ -292,7 +292,8 @@ void later_start(struct conn *c, struct exchange *x, struct slice head)
     x->body_credit = (int64_t)o->slow_ms * o->min_rate;
     if (x->h1.chunked)
         chunked_init(&x->chunked);
-    exchange_keep(x, head);
+    if (!x->is_kept)
+        exchange_keep(x, head);
     c->exchange = x;
     conn_set_state(c, CONN_WAIT);
     exchange_run(x);

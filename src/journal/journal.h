@@ -52,3 +52,50 @@ bool once_keep(const struct once *o, struct db_conn *c, const struct once_answer
                struct err *e);
 /* Forgets up to `limit` that are older than 24 hours; *ret_n: how many. Inside a write's run. */
 bool once_prune(struct db_conn *c, int64_t now_ms, int limit, int64_t *ret_n, struct err *e);
+
+/* ---- events -----------------------------------------------------------------------------------
+ * The trail of what people and programs did to accounts, keys, secrets and the host (audit), and of
+ * what should not happen (anomalies). Never a password, a token or a document's content. */
+
+extern const struct db_migration events_migration;
+
+/*        event                  name                      anomaly */
+#define EVENT_MAP(X)                                        \
+    X(EVENT_SIGN_UP, "account.sign_up", false)              \
+    X(EVENT_SIGN_IN, "account.sign_in", false)              \
+    X(EVENT_SIGN_IN_FAILED, "account.sign_in_failed", true) \
+    X(EVENT_SIGN_OUT, "account.sign_out", false)            \
+    X(EVENT_TOKEN_REUSED, "account.token_reused", true)     \
+    X(EVENT_VERIFIED, "account.verified", false)            \
+    X(EVENT_LINK_SENT, "account.link_sent", false)          \
+    X(EVENT_PASSWORD, "account.password_changed", false)    \
+    X(EVENT_ADDED, "account.added", false)                  \
+    X(EVENT_CHANGED, "account.changed", false)              \
+    X(EVENT_STATE, "account.state", false)                  \
+    X(EVENT_LEFT, "account.left", false)                    \
+    X(EVENT_ADOPTED, "account.adopted", false)              \
+    X(EVENT_KEY_ADDED, "key.added", false)                  \
+    X(EVENT_KEY_REMOVED, "key.removed", false)              \
+    X(EVENT_SECRET, "secret.changed", false)                \
+    X(EVENT_DENIED, "access.denied_often", true)            \
+    X(EVENT_LIMIT, "limit.reached", true)                   \
+    X(EVENT_MAIL_FAILED, "mail.failed", true)               \
+    X(EVENT_BACKEND_ENDED, "backend.ended", true)           \
+    X(EVENT_DAMAGE, "data.damaged", true)
+enum event_kind {
+#define X(id, name, is_anomaly) id,
+    EVENT_MAP(X)
+#undef X
+        EVENT_KINDS
+};
+const char *event_name(enum event_kind kind);
+
+struct event {
+    enum event_kind kind;
+    struct slice who;    /* an account's id, a key's, "operator", "command"; empty: a stranger */
+    struct slice object; /* what it was done to: an id, a name */
+    struct slice ip, request;
+    struct slice detail; /* a sentence or a few words; cut at 500 bytes */
+};
+/* Inside a write's run. */
+bool event_add(struct db_conn *c, const struct event *ev, int64_t now_ms, struct err *e);

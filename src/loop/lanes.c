@@ -9,10 +9,11 @@
 #include <time.h>
 
 #define QUEUE_MAX 4096
+#define SIGN_MAX  64 /* passwords: a second or two of them */
 
 struct lane_queue {
     struct list queue;
-    unsigned running, workers_max;
+    unsigned running, workers_max, depth_limit;
     uint64_t depth, depth_max, done, refused, wait_ns, run_ns;
 };
 
@@ -116,9 +117,12 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     for (int i = 0; i < LANE_COUNT; i++) {
         list_init(&ls->lanes[i].queue);
         ls->lanes[i].workers_max = workers;
+        ls->lanes[i].depth_limit = QUEUE_MAX;
     }
     ls->lanes[LANE_WRITE].workers_max = 1;
     ls->lanes[LANE_SLOW].workers_max = workers / 2;
+    ls->lanes[LANE_SIGN].workers_max = workers > 4 ? workers / 4 : 1;
+    ls->lanes[LANE_SIGN].depth_limit = SIGN_MAX;
     all->lanes = ls;
     for (; ls->n < workers; ls->n++) {
         pthread_mutex_lock(&ls->lock); /* a worker that has begun waits until it is counted */
@@ -178,7 +182,7 @@ bool lane_submit(struct loop *home, enum lane lane, struct work *w)
     w->lane = lane;
     w->queued_ns = clock_mono_ns();
     pthread_mutex_lock(&ls->lock);
-    bool fits = q->depth < QUEUE_MAX && !ls->stopping;
+    bool fits = q->depth < q->depth_limit && !ls->stopping;
     if (fits) {
         list_add(&q->queue, &w->link);
         q->depth++;

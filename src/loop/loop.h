@@ -107,7 +107,8 @@ void timer_off(struct timer *t);
 #define LANE_MAP(X)        \
     X(LANE_READ, "read")   \
     X(LANE_WRITE, "write") \
-    X(LANE_SLOW, "slow")
+    X(LANE_SLOW, "slow")   \
+    X(LANE_SIGN, "sign") /* passwords: one at a time, and few wait */
 enum lane {
 #define X(lane, name) lane,
     LANE_MAP(X)

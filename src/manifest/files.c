@@ -8,7 +8,7 @@
 
 #define report(r, at, ...) problems_add((r)->p, PROBLEM_ERROR, (r)->file, (at), __VA_ARGS__)
 
-enum found { FOUND_NOTHING, FOUND_FILE, FOUND_FOLDER, FOUND_OTHER };
+enum identity_found { FOUND_NOTHING, FOUND_FILE, FOUND_FOLDER, FOUND_OTHER };
 
 struct slice path_join(struct arena *a, struct slice dir, struct slice path)
 {
@@ -28,7 +28,7 @@ static bool is_readable(struct reader *r, struct slice dir, const struct text *f
     return false;
 }
 
-static enum found look(struct reader *r, struct slice dir, struct slice path)
+static enum identity_found look(struct reader *r, struct slice dir, struct slice path)
 {
     struct stat st;
     if (stat(path_join(r->a, dir, path).ptr, &st) != 0)
@@ -40,7 +40,7 @@ static void need_file(struct reader *r, struct slice dir, const struct text *pat
 {
     if (path->pos.line == 0)
         return;
-    enum found found = look(r, dir, path->s);
+    enum identity_found found = look(r, dir, path->s);
     if (found == FOUND_NOTHING)
         report(r, path->pos, "%s `%.*s` does not exist; make it or correct the path", what,
                SHOWN(path->s));
@@ -52,7 +52,7 @@ static bool need_root(struct reader *r, struct manifest *m)
 {
     const struct web_conf *web = &m->web;
     struct pos pos = web->root.pos.line ? web->root.pos : web->pos;
-    enum found found = look(r, m->dir, web->root.s);
+    enum identity_found found = look(r, m->dir, web->root.s);
     if (found == FOUND_FOLDER)
         return true;
     if (found != FOUND_NOTHING)

@@ -37,16 +37,19 @@ static struct slice decoded(struct req *rq, struct slice raw)
     return query_decode(raw, room, &found, &e) ? arena_dup(rq->arena, found) : raw;
 }
 
-static bool find(struct identity_source *s, struct req *rq, struct identity *ret, struct err *e)
+static enum identity_found find(struct identity_source *s, struct req *rq, struct identity *ret,
+                                struct err *e)
 {
     struct slice rest = req_header(rq, "X-Test-User"), part;
     (void)s;
     must(!rq->is_on_lane); /* what http.h promises to every source */
     if (!rest.len)
-        return true;
+        return FOUND;
     rest = decoded(rq, rest);
-    if (slice_is(rest, "bad"))
-        return err_set(e, ERR_UNAUTHENTICATED, "This token is not known.");
+    if (slice_is(rest, "bad")) {
+        err_set(e, ERR_UNAUTHENTICATED, "This token is not known.");
+        return FOUND_BAD;
+    }
     *ret = (struct identity){.is_signed_in = true, .has_every_scope = true};
     ret->email = ret->name = SLICE("");
     ret->roles = arena_zalloc(rq->arena, PARTS_MAX * sizeof *ret->roles);
@@ -54,7 +57,7 @@ static bool find(struct identity_source *s, struct req *rq, struct identity *ret
     slice_cut(&rest, ';', &ret->id);
     while (slice_cut(&rest, ';', &part))
         read_part(ret, part);
-    return true;
+    return FOUND;
 }
 
 static int serve(const struct args *args)

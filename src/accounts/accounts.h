@@ -1,0 +1,237 @@
+/* Accounts of an app, and operators of the host: who there is, how they prove it, and for how long.
+ *
+ *   account_store  a database with accounts, and what is kept in memory of it; outlives reloads
+ *   accounts       an app's accounts as one reading of its manifest has them: the identity source
+ *   account        one of them
+ *   asker          where a request came from, for the trail of events
+ *
+ * Tokens are opaque: `dst_…` is a session, `dak_…` a key of a program, links in mails have their
+ * own; all are random and only their digests are stored. A session's token is looked up in a cache
+ * first; a miss is one read, and no check ever writes.
+ *
+ * Addresses. Anybody may sign up with any address, and gets an account that has not proved it:
+ * `email` is shown to rules and backends only once it was verified, and only one account can have
+ * verified an address. So nothing that is answered tells whether an address is known: a second
+ * sign-up makes an account of its own, the mail to the owner of the address says that there is one
+ * already. Signing in with an address finds the account that verified it, else the oldest.
+ *
+ * Operators are accounts of the host's own store; their addresses sign in at every app.
+ *
+ * Everything that changes something blocks (a hash, a write, fsync): on a lane, or in a command.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "db/db.h"
+#include "db/slot.h"
+#include "http/http.h"
+#include "keys/keys.h"
+#include "manifest/manifest.h"
+
+extern const struct db_migration accounts_migration;
+
+/* ---- stores ---------------------------------------------------------------------------------- */
+
+struct account_store;
+/* The slot's database has accounts_migration. Nothing is opened yet. */
+struct account_store *account_store_new(struct db_slot *slot, bool is_operators);
+void account_store_free(struct account_store *s); /* nobody may use it; NULL is fine */
+
+/* ---- an app's accounts ----------------------------------------------------------------------- */
+
+struct accounts;
+struct accounts_options {
+    const struct manifest *manifest; /* auth, slug, title; outlives the accounts */
+    struct account_store *store;
+    struct account_store *operators;  /* the host's */
+    const struct root_secret *secret; /* copied as far as needed */
+    struct slice mount;               /* "" or "/app": the cookie's path */
+    struct slice public_url;          /* PUBLIC_URL with the mount, without a last slash */
+};
+struct accounts *accounts_new(const struct accounts_options *o);
+void accounts_free(struct accounts *a); /* NULL is fine */
+struct identity_source *accounts_source(struct accounts *a);
+
+#define ACCOUNT_EMAIL_MAX    254
+#define ACCOUNT_NAME_MAX     200
+#define ACCOUNT_PASSWORD_MIN 8    /* characters */
+#define ACCOUNT_PASSWORD_MAX 1024 /* bytes */
+#define TOKEN_MAX            64
+
+enum account_state { ACCOUNT_ACTIVE, ACCOUNT_DISABLED, ACCOUNT_LEAVING };
+
+/* In the arena it was read into. */
+struct account {
+    struct slice id, email, name;
+    const struct slice *roles;
+    size_t n_roles;
+    int64_t verified_ms; /* 0: the address was never proved */
+    int64_t created_ms, updated_ms;
+    enum account_state state;
+    bool has_password, is_operator;
+};
+/* {"id","email","email_verified","name","roles","operator","created"} */
+void account_write(struct json_writer *w, const struct account *a);
+
+/* Where from: for events and for the words in mails. */
+struct asker {
+    struct slice ip, agent, request; /* request: its id */
+};
+struct asker asker_of(const struct req *rq); /* on the loop; copied into its arena */
+
+/* ---- what people do: on a lane ----------------------------------------------------------------
+ * `a` is the arena of what is returned. Refusals tell nothing about who exists. */
+
+struct signed_in {
+    char token[TOKEN_MAX]; /* ends in NUL */
+    int64_t expires_ms;
+    struct account account;
+};
+struct sign_up {
+    struct slice email, password, name;
+};
+/* ERR_FORBIDDEN: not open. ERR_INVALID: e, and *ret_details the array "errors". */
+bool accounts_sign_up(struct accounts *acc, struct arena *a, const struct sign_up *in,
+                      const struct asker *from, struct signed_in *ret, struct slice *ret_details,
+                      struct err *e);
+/* ERR_UNAUTHENTICATED: whatever was wrong. */
+bool accounts_log_in(struct accounts *acc, struct arena *a, struct slice email,
+                     struct slice password, const struct asker *from, struct signed_in *ret,
+                     struct err *e);
+/* Of the session that asks; nothing happens to one that has ended. */
+bool accounts_log_out(struct accounts *acc, struct slice session, const struct asker *from,
+                      struct err *e);
+/* Another token for the session; the old one works 10 s more. Use after that ends the session. */
+bool accounts_refresh(struct accounts *acc, struct arena *a, struct slice token,
+                      const struct asker *from, struct signed_in *ret, struct err *e);
+
+/* ---- links in mails ---------------------------------------------------------------------------
+ */
+
+/*        purpose       in links      lives */
+#define LINK_MAP(X)                                                         \
+    X(LINK_SIGN_IN, "magic", 15 * 60)       /* sign in with nothing else */ \
+    X(LINK_RESET, "reset", 60 * 60)         /* a new password */            \
+    X(LINK_VERIFY, "verify", 3 * 24 * 3600) /* this address is mine */      \
+    X(LINK_OPERATOR, "operator", 24 * 3600) /* the first operator of the host */
+enum link_purpose {
+#define X(id, name, seconds) id,
+    LINK_MAP(X)
+#undef X
+        LINK_PURPOSES
+};
+/* Sends one to the address, or nothing when nobody has it: whoever asked is answered before. */
+bool accounts_send_link(struct accounts *acc, enum link_purpose purpose, struct slice email,
+                        struct slice next, const struct asker *from, struct err *e);
+/* ERR_MALFORMED: used, too old, of another purpose, or none of ours; the same words for all. */
+bool accounts_follow_sign_in(struct accounts *acc, struct arena *a, struct slice link,
+                             const struct asker *from, struct signed_in *ret, struct err *e);
+/* A link that came with the sign-up of an account whose password the owner of the address does not
+ * know proves nothing: `user` is who is signed in (or empty), else the password is needed. */
+bool accounts_follow_verify(struct accounts *acc, struct arena *a, struct slice link,
+                            struct slice user, struct slice password, const struct asker *from,
+                            struct account *ret, struct err *e);
+/* Every session ends. */
+bool accounts_follow_reset(struct accounts *acc, struct arena *a, struct slice link,
+                           struct slice password, const struct asker *from, struct signed_in *ret,
+                           struct slice *ret_details, struct err *e);
+
+/* ---- one's own account ------------------------------------------------------------------------
+ */
+
+bool accounts_get(struct accounts *acc, struct arena *a, struct slice id, struct account *ret,
+                  struct err *e);
+bool accounts_rename(struct accounts *acc, struct slice id, struct slice name, struct err *e);
+/* The others of its sessions end. `now` is not needed where the account has none yet. */
+bool accounts_set_password(struct accounts *acc, struct slice id, struct slice session,
+                           struct slice now, struct slice password, const struct asker *from,
+                           struct slice *ret_details, struct err *e);
+/* Nobody can use it from now on; accounts_next_leaving() then names it until its things are gone.
+ */
+bool accounts_leave(struct accounts *acc, struct slice id, struct slice password,
+                    const struct asker *from, struct err *e);
+bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice *ret_id,
+                           struct err *e); /* *ret_id empty: there is none */
+bool accounts_forget(struct accounts *acc, struct slice id, struct err *e);
+
+struct session_row {
+    struct slice id, ip, agent;
+    int64_t created_ms, expires_ms;
+};
+bool accounts_sessions(struct accounts *acc, struct arena *a, struct slice user,
+                       struct session_row **ret, size_t *ret_n, struct err *e);
+bool accounts_end_session(struct accounts *acc, struct slice user, struct slice session,
+                          struct err *e); /* empty session: all of them */
+
+/* ---- keys of programs -------------------------------------------------------------------------
+ * A key acts for its account within its scopes. One without an account is the app's own: it has the
+ * id of the key and the roles it was made with. */
+
+struct key_row {
+    struct slice id, name, user, hint; /* hint: the first characters, "dak_3fQx" */
+    const struct slice *scopes, *roles;
+    size_t n_scopes, n_roles;
+    int64_t created_ms, expires_ms, used_ms; /* 0: never */
+};
+struct key_made {
+    char token[TOKEN_MAX];
+    struct key_row row;
+};
+/* ERR_INVALID: a scope that there is not, a time in the past. */
+bool keys_add(struct accounts *acc, struct arena *a, const struct key_row *in,
+              const struct asker *from, struct key_made *ret, struct err *e);
+bool keys_list(struct accounts *acc, struct arena *a, struct slice user, bool of_all,
+               struct key_row **ret, size_t *ret_n, struct err *e);
+bool keys_remove(struct accounts *acc, struct slice user, bool of_all, struct slice id,
+                 const struct asker *from, struct err *e);
+/* `read`, `write`, `read:charts`, `write:charts`, `jobs`, `files`, `admin`. */
+bool scope_is_good(const struct manifest *m, struct slice scope);
+
+/* ---- what operators do: with commands, and later in the studio --------------------------------
+ */
+
+struct account_query {
+    struct slice email, after; /* of one address; or those behind an id */
+    uint32_t limit;
+};
+bool accounts_list(struct accounts *acc, struct arena *a, const struct account_query *q,
+                   struct account **ret, size_t *ret_n, struct err *e);
+struct account_draft { /* what is not given stays as it is */
+    struct slice email, name, password;
+    const struct slice *roles;
+    size_t n_roles;
+    bool has_roles, is_verified;
+};
+bool accounts_add(struct accounts *acc, struct arena *a, const struct account_draft *in,
+                  const struct asker *from, struct account *ret, struct err *e);
+bool accounts_change(struct accounts *acc, struct arena *a, struct slice id,
+                     const struct account_draft *in, const struct asker *from, struct account *ret,
+                     struct err *e);
+bool accounts_set_state(struct accounts *acc, struct slice id, enum account_state state,
+                        const struct asker *from, struct err *e);
+
+/* The same calls for operators: an accounts of the host's store alone. */
+struct accounts *accounts_of_operators(struct account_store *operators,
+                                       const struct root_secret *secret, struct slice public_url);
+bool operators_any(struct accounts *operators, bool *ret, struct err *e);
+/* A link that makes the first one; those before it end. `ret` ends in NUL. */
+bool operators_make_link(struct accounts *operators, char ret[TOKEN_MAX], struct err *e);
+bool operators_follow_link(struct accounts *operators, struct arena *a, struct slice link,
+                           const struct sign_up *in, const struct asker *from,
+                           struct signed_in *ret, struct slice *ret_details, struct err *e);
+
+/* ---- cookies ----------------------------------------------------------------------------------
+ */
+
+/* "dais_<app>=…; Path=…; HttpOnly; SameSite=Lax[; Secure][; Max-Age=…]"; without a token it ends.
+ */
+struct slice accounts_cookie(const struct accounts *acc, struct req *rq, const char *token,
+                             int64_t expires_ms);
+/* The token that the request brought, whichever way; empty: none. On the loop. */
+struct slice accounts_token(const struct accounts *acc, struct req *rq);
+
+/* ---- work in the background -------------------------------------------------------------------
+ */
+
+/* Sessions, links and keys that ended. Blocks for one bit of it; on a lane. */
+bool accounts_prune(struct account_store *s, int64_t now_ms, struct err *e);

@@ -1,0 +1,59 @@
+/* Tokens: a prefix that says what they are, and 32 random bytes. The database has digests only. */
+#include "accounts/accounts_impl.h"
+
+#include "base/base64.h"
+#include "base/sha256.h"
+
+#include <string.h>
+
+#define RANDOM_BYTES 32
+#define RANDOM_CHARS 43
+
+static const char *const prefixes[] = {
+#define X(id, prefix) prefix,
+    TOKEN_MAP(X)
+#undef X
+};
+
+void token_make(enum token_kind kind, char to[TOKEN_MAX])
+{
+    unsigned char bytes[RANDOM_BYTES];
+    struct buf b;
+    random_bytes(bytes, sizeof bytes);
+    buf_init(&b, TOKEN_MAX);
+    buf_add_str(&b, prefixes[kind]);
+    base64_add(&b, (struct slice){(const char *)bytes, sizeof bytes}, BASE64_URL);
+    must(!b.full && b.len < TOKEN_MAX);
+    memcpy(to, b.data, b.len);
+    to[b.len] = '\0';
+    explicit_bzero(bytes, sizeof bytes);
+    explicit_bzero(b.data, b.len);
+    buf_done(&b);
+}
+
+static bool is_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+}
+
+bool token_kind_of(struct slice token, enum token_kind *ret)
+{
+    for (int kind = 0; kind < TOKEN_KINDS; kind++) {
+        struct slice prefix = slice_from(prefixes[kind]);
+        if (token.len != prefix.len + RANDOM_CHARS || !slice_starts(token, prefix))
+            continue;
+        for (size_t i = 0; i < token.len; i++) {
+            if (!is_char(token.ptr[i]))
+                return false;
+        }
+        *ret = (enum token_kind)kind;
+        return true;
+    }
+    return false;
+}
+
+void token_digest(struct slice token, unsigned char to[DIGEST_LEN])
+{
+    sha256_of(token, to);
+}
