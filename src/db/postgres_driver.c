@@ -25,30 +25,40 @@ static bool check_url(struct db *db, struct err *e)
 }
 
 /* Two servers that start at once: one makes and migrates, the other finds it done. The lock is let
- * go by pg_set_limits(), or with the connection. A schema that is there needs no right to make one.
- */
+ * go by pg_set_limits(), or with the connection. */
+static bool lock_schema(struct pg_conn *c, struct err *e)
+{
+    struct buf text, key;
+    buf_init(&text, 1000);
+    buf_init(&key, 100);
+    buf_add_str(&key, "dais ");
+    buf_add(&key, slice_from(c->base.db->schema));
+    buf_add_str(&text, "SELECT pg_advisory_lock(hashtextextended(");
+    pg_add_literal(&text, buf_slice(&key));
+    buf_add_str(&text, ", 0))");
+    bool fine = pg_exec(&c->base, text.data, e);
+    buf_done(&key);
+    buf_done(&text);
+    return fine;
+}
+
+/* A schema that is there needs no right to make one. A statement of its own, with the lock: in one
+ * with it it would see what there was before the lock was waited for. */
 static bool make_schema(struct pg_conn *c, struct err *e)
 {
     struct slice schema = slice_from(c->base.db->schema);
-    struct buf text, key;
+    struct buf text, block;
     buf_init(&text, 2000);
-    buf_init(&key, 100);
-    buf_add_str(&key, "dais ");
-    buf_add(&key, schema);
-    buf_add_str(&text, "SELECT pg_advisory_lock(hashtextextended(");
-    pg_add_literal(&text, buf_slice(&key));
-    buf_add_str(&text, ", 0)); DO ");
-    struct buf block;
     buf_init(&block, 1000);
     buf_add_str(&block, "BEGIN IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = ");
     pg_add_literal(&block, schema);
     buf_add_str(&block, ") THEN CREATE SCHEMA ");
     pg_add_ident(&block, schema);
     buf_add_str(&block, "; END IF; END");
+    buf_add_str(&text, "DO ");
     pg_add_literal(&text, buf_slice(&block));
     bool fine = pg_exec(&c->base, text.data, e);
     buf_done(&block);
-    buf_done(&key);
     buf_done(&text);
     return fine;
 }
@@ -70,7 +80,7 @@ static struct db_conn *pg_open(struct db *db, struct err *e)
         return NULL;
     struct pg_conn *c = pg_conn_new(db, CONN_WRITER);
     c->answer_ms = 0;
-    if (pg_connect(c, e) && make_schema(c, e))
+    if (pg_connect(c, e) && lock_schema(c, e) && make_schema(c, e))
         return &c->base;
     db_conn_close(&c->base);
     return NULL;

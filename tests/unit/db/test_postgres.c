@@ -628,6 +628,39 @@ static void many_open_at_once(void **state)
     }
 }
 
+static void *make_it_meanwhile(void *arg)
+{
+    char sql[600], *key = arg;
+    snprintf(sql, sizeof sql,
+             "SELECT pg_advisory_lock(hashtextextended('dais %s', 0)); COMMIT;"
+             " DO 'BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = ''advisory'' AND"
+             " NOT granted) LOOP PERFORM pg_sleep(0.01); END LOOP; END'; COMMIT;"
+             " CREATE SCHEMA \"%s\"; COMMIT",
+             key, key);
+    free(pg_server_ask(&server, sql)); /* and lets the lock go with its connection */
+    return NULL;
+}
+
+/* Who waits for the other one to make the schema finds it made. */
+static void another_makes_it_first(void **state)
+{
+    static const char locks[] = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    pthread_t other;
+    char *count = mem_strdup("0");
+    (void)state;
+    snprintf(schema, sizeof schema, "meanwhile");
+    pthread_create(&other, NULL, make_it_meanwhile, schema);
+    while (strcmp(count, "0") == 0) {
+        free(count);
+        count = pg_server_ask(&server, locks);
+    }
+    free(count);
+    struct db *db = try_open(steps);
+    pthread_join(other, NULL);
+    assert_non_null(db);
+    db_close(db);
+}
+
 static void other_tables_are_left_alone(void **state)
 {
     (void)state;
@@ -741,6 +774,7 @@ int main(int argc, char **argv)
         T(steps_run_once_each),
         T(steps_that_do_not_fit_change_nothing),
         T(many_open_at_once),
+        T(another_makes_it_first),
         T(other_tables_are_left_alone),
         T(rights_that_are_missing),
         T(addresses),
