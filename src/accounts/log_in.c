@@ -69,5 +69,8 @@ bool accounts_log_out(struct accounts *acc, struct slice session, const struct a
 {
     struct logging_out l = {session};
     (void)from;
-    return store_write(acc->store, run_out, &l, e);
+    if (!store_write(acc->store, run_out, &l, e))
+        return false;
+    cache_end(acc->store->cache, SLICE(""), session, SLICE(""));
+    return true;
 }

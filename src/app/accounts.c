@@ -3,8 +3,7 @@
 
 bool app_has_accounts(const struct app *app)
 {
-    const struct auth_conf *auth = &app->manifest->auth;
-    return auth->pos.line && !slice_is(auth->local.s, "none");
+    return app->manifest->auth.pos.line > 0;
 }
 
 /* Links in mails begin with this, whatever a request says its host is. */
@@ -27,6 +26,7 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life)
         .mount = app->mount,
         .public_url = public_url(h, app),
     });
-    if (!app->is_given)
-        app->identities = accounts_source(app->accounts);
+    app->local.accounts = accounts_source(app->accounts);
+    if (!app->is_given && !slice_is(app->manifest->auth.local.s, "none"))
+        app->identities = app->local.accounts;
 }

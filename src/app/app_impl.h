@@ -17,6 +17,8 @@
 struct local_source {
     struct identity_source source;
     struct identity who;
+    struct identity_source *accounts; /* for everybody else; NULL: there are none */
+    bool asks;                        /* something of the app depends on who asks */
 };
 
 struct app {
@@ -107,6 +109,9 @@ void backends_retire(struct host *old, const struct host *next);
 
 /* identity.c: who asks. given: a test's source, or NULL. */
 void identity_open(struct host *h, struct app *app, struct identity_source *given);
+/* False: an app without accounts trusts whoever is at this machine, and others could reach it. */
+struct life;
+bool identity_is_safe(const struct host *h, const struct life *l, struct err *e);
 
 /* accounts.c: those of apps, in their databases, and the operators'. */
 bool app_has_accounts(const struct app *app);

@@ -128,6 +128,7 @@ void backend_open(struct host *h, struct app *app, struct life *life)
         .signer = app->signer,
         .web_conf = &app->manifest->web,
         .has_cors = app->manifest->cors.pos.line > 0,
+        .has_sign_in = app_has_accounts(app),
     };
     if (o.backend) {
         app->edge = edge_new(&o);

@@ -1,4 +1,5 @@
-/* Who asks, for apps without accounts: whoever sits at this machine is the user `local`. */
+/* Who asks, for apps without accounts, or without them at this machine: whoever sits there is the
+ * user `local`. Others have accounts (`auth: { local: none }`), or no business here. */
 #include "app/app_impl.h"
 
 /* ---- is it this machine? --------------------------------------------------------------------- */
@@ -40,18 +41,98 @@ static bool is_local(const struct req *rq)
            !is_forwarded(rq->h1) && !req_is_cross_site(rq);
 }
 
+/* ---- does it matter? ------------------------------------------------------------------------- */
+
+static bool is_for_all(const struct text *rule)
+{
+    return !rule->s.len || slice_is(rule->s, "public") || slice_is(rule->s, "nobody");
+}
+
+static bool are_for_all(const struct rules *r)
+{
+    return is_for_all(&r->read) && is_for_all(&r->create) && is_for_all(&r->write) &&
+           is_for_all(&r->del) && is_for_all(&r->run);
+}
+
+/* Where nothing depends on who asks, there is nobody to be taken for. */
+static bool asks_who(const struct manifest *m)
+{
+    bool asks = m->backend.identity.header.s.len > 0;
+    for (size_t i = 0; i < m->collections.n; i++)
+        asks |= m->collections.items[i].owner || !are_for_all(&m->collections.items[i].rules);
+    for (size_t i = 0; i < m->backend.access.n; i++) {
+        const struct access_row *row = &m->backend.access.items[i];
+        asks |= !is_for_all(&row->any) || !is_for_all(&row->read) || !is_for_all(&row->write);
+    }
+    return asks;
+}
+
+static struct listener *open_to_others(const struct life *l)
+{
+    for (size_t i = 0; i < l->n_listeners; i++) {
+        struct address at;
+        listener_address(l->listeners[i], &at);
+        if (!address_is_loopback(&at))
+            return l->listeners[i];
+    }
+    return NULL;
+}
+
+bool identity_is_safe(const struct host *h, const struct life *l, struct err *e)
+{
+    char text[ADDRESS_TEXT_LEN];
+    struct address at;
+    struct listener *open = open_to_others(l);
+    for (size_t i = 0; open && i < h->n_apps; i++) {
+        const struct app *app = &h->apps[i];
+        if (app->identities != &app->local.source || app_has_accounts(app) || !app->local.asks)
+            continue;
+        listener_address(open, &at);
+        address_text(&at, text);
+        return err_set(e, ERR_MANIFEST,
+                       "%.*s has no `auth:`, so it takes everybody for its user `local`, and %s is "
+                       "open to others; give it `auth: { local: none }` and accounts, or listen at "
+                       "127.0.0.1",
+                       SLICE_ARGS(app->manifest->slug.s), text);
+    }
+    return true;
+}
+
 /* ---- the sources ----------------------------------------------------------------------------- */
 
 static enum identity_found find_local(struct identity_source *s, struct req *rq,
                                       struct identity *ret, struct err *e)
 {
-    (void)e;
-    if (is_local(rq))
-        *ret = container_of(s, struct local_source, source)->who;
-    return FOUND;
+    const struct local_source *l = container_of(s, struct local_source, source);
+    if (is_local(rq)) {
+        *ret = l->who;
+        return FOUND;
+    }
+    if (l->accounts)
+        return l->accounts->find(l->accounts, rq, ret, e);
+    if (!l->asks)
+        return FOUND;
+    err_set(e, ERR_FORBIDDEN,
+            "This app has no accounts: it only answers this machine itself, at localhost, and "
+            "neither a proxy nor a page of another site.");
+    return FOUND_BAD;
 }
 
-/* Accounts come later: until then nobody can sign in. */
+static void watch_local(struct identity_source *s, const struct identity *who,
+                        struct session_watch *w)
+{
+    const struct local_source *l = container_of(s, struct local_source, source);
+    if (!who->is_local)
+        l->accounts->watch(l->accounts, who, w);
+}
+
+static void unwatch_local(struct identity_source *s, struct session_watch *w)
+{
+    const struct local_source *l = container_of(s, struct local_source, source);
+    l->accounts->unwatch(l->accounts, w);
+}
+
+/* Of accounts that were not opened, as in a command. */
 static enum identity_found find_nobody(struct identity_source *s, struct req *rq,
                                        struct identity *ret, struct err *e)
 {
@@ -63,11 +144,13 @@ void identity_open(struct host *h, struct app *app, struct identity_source *give
 {
     static struct identity_source nobody = {.find = find_nobody};
     const struct auth_conf *auth = &app->manifest->auth;
+    bool is_local_first = !auth->pos.line || slice_is(auth->local.s, "none");
     struct slice *roles = arena_alloc(&h->arena, auth->roles.n * sizeof *roles);
     for (size_t i = 0; i < auth->roles.n; i++)
         roles[i] = auth->roles.items[i].s;
     app->local = (struct local_source){
-        .source.find = find_local,
+        .source = {.find = find_local, .watch = watch_local, .unwatch = unwatch_local},
+        .asks = asks_who(app->manifest),
         .who = {.is_signed_in = true,
                 .is_operator = true,
                 .is_local = true,
@@ -79,5 +162,5 @@ void identity_open(struct host *h, struct app *app, struct identity_source *give
                 .n_roles = auth->roles.n},
     };
     app->is_given = given != NULL;
-    app->identities = given ? given : app_has_accounts(app) ? &nobody : &app->local.source;
+    app->identities = given ? given : is_local_first ? &app->local.source : &nobody;
 }

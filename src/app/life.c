@@ -164,6 +164,8 @@ static bool open_all(struct life *l, struct err *e)
         return false;
     if (!listen_public(l, e) || !listen_control(l, e)) /* backends are told where that is */
         return false;
+    if (!identity_is_safe(l->host, l, e))
+        return false;
     host_open(l->host, l, l->loops, &l->budgets[0]);
     make_server(l);
     return true;

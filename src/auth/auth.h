@@ -29,6 +29,8 @@ enum action {
 /* What may be done with a collection, a bucket or a job. */
 struct policy {
     const struct query *rules[ACTION_COUNT]; /* NULL: nobody may */
+    struct slice name; /* of the collection: a key may have scopes for it alone; may be empty */
+    const char *scope; /* of a bucket "files"; NULL: `read` and `write`, and `jobs` for running */
 };
 
 /* In the arena. What is not given is denied, unless there is an owner, who may then do it; `delete`

@@ -1,7 +1,10 @@
 /* May this subject do that? The one place that says so. */
 #include "auth/auth.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#define SCOPE_MAX 200
 
 static const char *const names[] = {
 #define X(id, name) name,
@@ -89,6 +92,37 @@ struct slice subject_id(const struct subject *s)
     return s->who && s->who->is_signed_in ? s->who->id : SLICE("");
 }
 
+/* ---- what keys may --------------------------------------------------------------------------- */
+
+/* `write` lets a key write everything, `write:charts` only that; neither lets it read. */
+static bool has_scope_for(const struct identity *who, const struct policy *p, const char *verb)
+{
+    char text[SCOPE_MAX];
+    if (p->scope)
+        return identity_has_scope(who, slice_from(p->scope));
+    if (identity_has_scope(who, slice_from(verb)))
+        return true;
+    int n = snprintf(text, sizeof text, "%s:%.*s", verb, SLICE_ARGS(p->name));
+    return p->name.len && n > 0 && (size_t)n < sizeof text &&
+           identity_has_scope(who, (struct slice){text, (size_t)n});
+}
+
+static bool is_in_scope(const struct subject *s, const struct policy *p, enum action action,
+                        struct err *e)
+{
+    const char *verb = action == ACTION_READ ? "read" : action == ACTION_RUN ? "jobs" : "write";
+    if (!s->who || !s->who->is_signed_in || s->who->has_every_scope ||
+        has_scope_for(s->who, p, verb))
+        return true;
+    if (p->scope || !p->name.len || action == ACTION_RUN)
+        return err_set(e, ERR_FORBIDDEN, "This key lacks the scope `%s`.",
+                       p->scope ? p->scope : verb);
+    return err_set(e, ERR_FORBIDDEN, "This key lacks the scope `%s:%.*s`.", verb,
+                   SLICE_ARGS(p->name));
+}
+
+/* ---- what rules say -------------------------------------------------------------------------- */
+
 static bool deny(const struct subject *s, enum action action, struct err *e)
 {
     if (!s->who || !s->who->is_signed_in)
@@ -103,6 +137,8 @@ bool authorize(const struct subject *s, const struct policy *p, enum action acti
     static const struct query all = {.kind = QUERY_TRUE};
     const struct query *rows = &all;
     if (!s->is_console) {
+        if (!is_in_scope(s, p, action, e))
+            return false;
         if (!p->rules[action])
             return deny(s, action, e);
         rows = query_bind(a, p->rules[action], &s->context);

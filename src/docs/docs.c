@@ -143,6 +143,7 @@ static void compile_policy(struct compiling *x, struct doc_coll *c)
     struct err e;
     if (!policy_compile(&c->policy, &x->docs->arena, &c->conf->rules, c->conf->owner, &wrong, &e))
         report(x, wrong->pos, e.msg);
+    c->policy.name = c->conf->name.s;
 }
 
 static void compile_checks(struct compiling *x, struct doc_coll *c)

@@ -25,7 +25,15 @@ static bool is_met(struct slice rule, const struct identity *who)
     return false; /* nothing else passes the check of the manifest */
 }
 
-static bool judge(struct req *rq, struct slice rule, struct err *e)
+/* What a key may is less than what its account may. */
+static bool lets_key(const struct identity *who, bool is_reading, struct err *e)
+{
+    const char *needed = is_reading ? "read" : "write";
+    return identity_has_scope(who, slice_from(needed)) ||
+           err_set(e, ERR_FORBIDDEN, "This key lacks the scope `%s`.", needed);
+}
+
+static bool judge(struct req *rq, struct slice rule, bool is_reading, struct err *e)
 {
     if (slice_is(rule, "public"))
         return true;
@@ -36,7 +44,9 @@ static bool judge(struct req *rq, struct slice rule, struct err *e)
         return false;
     if (!who->is_signed_in)
         return err_set(e, ERR_UNAUTHENTICATED, "Sign in first.");
-    return is_met(rule, who) || err_set(e, ERR_FORBIDDEN, "Your account may not do this.");
+    if (!is_met(rule, who))
+        return err_set(e, ERR_FORBIDDEN, "Your account may not do this.");
+    return slice_starts(rule, SLICE("scope:")) || lets_key(who, is_reading, e);
 }
 
 /* ---- the rules that hold for a path ---------------------------------------------------------- */
@@ -79,7 +89,7 @@ static bool judge_path(struct req *rq, const struct rows *rows, struct slice pat
             if (rows->prefixes[i].len != n || !rule.len || !path_is_below(path, rows->prefixes[i]))
                 continue;
             is_said = true;
-            if (!judge(rq, rule, e))
+            if (!judge(rq, rule, is_reading, e))
                 return false;
         }
         if (is_said)
@@ -97,6 +107,13 @@ static bool may_be_either(const struct req *rq)
     struct slice ignored;
     uint32_t at = 0;
     return rq->method == METHOD_OTHER || h1_next_override(rq->h1, &at, &ignored);
+}
+
+bool edge_scope_covers(const struct req *rq, const struct identity *who)
+{
+    bool is_reading = edge_is_reading(rq->method), is_either = may_be_either(rq);
+    return (!(is_reading || is_either) || identity_has_scope(who, SLICE("read"))) &&
+           (!(!is_reading || is_either) || identity_has_scope(who, SLICE("write")));
 }
 
 static bool judge_form(struct req *rq, const struct rows *rows, struct slice path, struct err *e)

@@ -88,6 +88,7 @@ struct edge *edge_new(const struct edge_options *o)
         .web = o->web,
         .web_conf = o->web_conf,
         .has_cors = o->has_cors,
+        .has_sign_in = o->has_sign_in,
         .tokens = o->signer ? tokens_new(o->signer) : NULL,
     };
     snprintf(g->cookie, sizeof g->cookie, "dais_%.*s", SLICE_ARGS(o->app));

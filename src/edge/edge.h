@@ -23,6 +23,7 @@ struct edge_options {
     struct web *web;                 /* for static_first; may be NULL */
     const struct web_conf *web_conf; /* for its headers; outlives the edge too; NULL: none */
     bool has_cors;                   /* cors_find says what the backend otherwise would */
+    bool has_sign_in;                /* who loads a page and has to sign in is sent to /_/sign-in */
     struct slice public_url;         /* PUBLIC_URL; may be empty */
     const struct signer *signer; /* of {jwt}; NULL where the manifest has none. Outlives the edge */
 };

@@ -14,7 +14,7 @@ struct edge {
     struct slice public_url;
     char cookie[64], stay_cookie[72]; /* dais's own of the app */
     struct tokens *tokens;            /* NULL: it wants none */
-    bool has_cors;
+    bool has_cors, has_sign_in;
     struct cache *cache;     /* NULL: none */
     _Atomic bool has_warned; /* that what should be rewritten comes encoded */
 };
@@ -121,12 +121,15 @@ struct source *tunnel_source(struct tunnel *t); /* what goes to the client */
 void tunnel_body(struct tunnel *t, struct slice *in, bool is_last);
 void tunnel_writable(struct tunnel *t);
 void tunnel_failed(struct tunnel *t);
+void tunnel_session_ended(struct tunnel *t);
 void tunnel_free(struct tunnel *t); /* NULL is fine */
 
 /* access.c */
 bool edge_is_reading(enum http_method m); /* GET, HEAD, OPTIONS: `read` in rules, safe to repeat */
-/* May whoever asks do this? backend.access says. */
+/* May whoever asks do this? backend.access says; a key needs the scope `read` or `write`, too. */
 bool access_check(struct req *rq, const struct backend_conf *conf, struct err *e);
+/* Is a request like this within the scopes of who asks? Else it is nobody's for the backend. */
+bool edge_scope_covers(const struct req *rq, const struct identity *who);
 
 /* proxy.c */
 extern const struct route proxy_route;

@@ -131,7 +131,7 @@ bool identity_value(struct req *rq, const struct edge *g, struct slice *ret, str
     const struct identity *who = req_identity(rq, e);
     if (!who)
         return false;
-    if (!who->is_signed_in)
+    if (!who->is_signed_in || !edge_scope_covers(rq, who))
         return true;
     struct buf value;
     buf_init(&value, VALUE_MAX);

@@ -21,9 +21,10 @@ struct proxy {
     struct instance *instance; /* the one it is for; NULL while none is ready */
     struct slice identity;     /* what the backend is told about who asks */
     struct outgoing outgoing;
-    struct caching *caching;   /* NULL: there is no cache */
-    struct rewriter *rewriter; /* of the answer's body; NULL: it passes as it is */
-    struct timer timer;        /* while the backend starts */
+    struct caching *caching;    /* NULL: there is no cache */
+    struct rewriter *rewriter;  /* of the answer's body; NULL: it passes as it is */
+    struct timer timer;         /* while the backend starts */
+    struct session_watch watch; /* of an answer that may have no end */
     int64_t patience_ends_ms;
     bool is_calling, is_answered, is_repeated;
     bool is_end_given; /* of the body, alone: it is not given again */
@@ -153,6 +154,28 @@ static struct tunnel *open_tunnel(struct proxy *p)
     return tunnel_new(&o);
 }
 
+static void session_ended(struct session_watch *w)
+{
+    struct proxy *p = container_of(w, struct proxy, watch);
+    log_line(LOG_INFO, "a stream ended with its session", F_CSTR("request", p->rq->id),
+             F_STR("path", p->rq->path));
+    if (p->tunnel)
+        tunnel_session_ended(p->tunnel);
+    else
+        waiter_cut(&p->waiter);
+}
+
+/* Before the answer: a tunnel's request has nothing left then. */
+static void watch_session(struct proxy *p)
+{
+    const struct h1_response *answer = &p->call.answer;
+    bool has_end = answer->head.has_length || answer->status == 204 || answer->status == 304;
+    if (has_end && answer->status != 101)
+        return;
+    p->watch.ended = session_ended;
+    session_watch(p->rq, &p->watch);
+}
+
 static void reply_body(struct proxy *p)
 {
     const struct h1_response *answer = &p->call.answer;
@@ -225,6 +248,7 @@ static void on_head(struct proxy *p)
     reply_prebuilt(p->rq, kept);
     if (answer->status == 101)
         p->tunnel = open_tunnel(p);
+    watch_session(p);
     reply_body(p);
     p->is_answered = true;
     waiter_answer(&p->waiter);
@@ -329,6 +353,7 @@ static void done(struct waiter *w)
 {
     struct proxy *p = container_of(w, struct proxy, waiter);
     timer_off(&p->timer);
+    session_unwatch(p->rq, &p->watch);
     tunnel_free(p->tunnel);
     if (p->is_calling)
         call_end(&p->call);
@@ -411,12 +436,43 @@ static void on_look(struct timer *t, struct loop *l)
     go_when_ready(container_of(t, struct proxy, timer));
 }
 
+/* A person who has to sign in first: to the page for that, and back here afterwards. */
+static bool send_to_sign_in(struct req *rq)
+{
+    struct buf here, to;
+    buf_init(&here, 64u << 10);
+    buf_init(&to, 256u << 10);
+    buf_add(&here, rq->mount);
+    path_encode(&here, rq->path);
+    if (rq->query.len)
+        buf_add_char(&here, '?');
+    buf_add(&here, rq->query);
+    buf_add(&to, rq->mount);
+    buf_add_str(&to, "/_/sign-in?next=");
+    percent_encode(&to, buf_slice(&here));
+    bool fits = !here.full && !to.full;
+    struct slice location = fits ? arena_dup(rq->arena, buf_slice(&to)) : (struct slice){0};
+    buf_done(&here);
+    buf_done(&to);
+    if (!fits)
+        location = arena_printf(rq->arena, "%.*s/_/sign-in", SLICE_ARGS(rq->mount));
+    return reply_redirect(rq, 303, location);
+}
+
+static bool refused(struct req *rq, const struct edge *g, const struct err *e)
+{
+    bool can_sign_in = g->has_sign_in && e->code == ERR_UNAUTHENTICATED &&
+                       rq->method == METHOD_GET && !rq->h1->upgrade && req_is_page_load(rq) &&
+                       !h1_get(rq->h1, HEADER_AUTHORIZATION).ptr;
+    return can_sign_in && send_to_sign_in(rq);
+}
+
 static bool start(struct req *rq, struct err *e)
 {
     struct edge *g = rq->site;
     struct slice identity;
     if (!access_check(rq, g->conf, e) || !identity_value(rq, g, &identity, e))
-        return false;
+        return refused(rq, g, e);
     if (rq->h1->upgrade && !is_origin_welcome(rq, &g->conf->websocket.origins))
         return err_set(e, ERR_FORBIDDEN,
                        "This origin may not open a connection here; backend.websocket.origins "

@@ -265,6 +265,14 @@ void tunnel_failed(struct tunnel *t)
         waiter_cut(t->waiter);
 }
 
+/* At once: what is in the middle of a frame is not waited for. */
+void tunnel_session_ended(struct tunnel *t)
+{
+    end(t, "session", 1008, 1001, "the session has ended");
+    if (!ws_is_between(&t->backend))
+        waiter_cut(t->waiter);
+}
+
 /* ---- its life ------------------------------------------------------------------------------- */
 
 static bool may_compress(const struct h1_request *head)
