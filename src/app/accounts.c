@@ -6,14 +6,12 @@ bool app_has_accounts(const struct app *app)
     return app->manifest->auth.pos.line > 0;
 }
 
-/* Links in mails begin with this, whatever a request says its host is. */
-static struct slice public_url(struct host *h, const struct app *app)
+/* Links in mails begin with this, whatever a request says its host is. Behind a socket without
+ * PUBLIC_URL nobody knows; `dais check` says so. */
+static struct slice public_url(struct host *h, const struct app *app, const struct life *life)
 {
-    struct slice url = settings_get(&h->settings, SET_PUBLIC_URL);
-    while (url.len && url.ptr[url.len - 1] == '/')
-        url.len--;
-    return url.len ? arena_printf(&h->arena, "%.*s%.*s", SLICE_ARGS(url), SLICE_ARGS(app->mount))
-                   : SLICE("");
+    struct slice url = app_public_url(h, app, life, &h->arena);
+    return url.len ? url : arena_printf(&h->arena, "http://localhost%.*s", SLICE_ARGS(app->mount));
 }
 
 void app_accounts_open(struct host *h, struct app *app, struct life *life)
@@ -24,7 +22,7 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life)
         .operators = database_operators(h, life),
         .secret = &h->secret,
         .mount = app->mount,
-        .public_url = public_url(h, app),
+        .public_url = public_url(h, app, life),
     });
     app->local.accounts = accounts_source(app->accounts);
     if (!app->is_given && !slice_is(app->manifest->auth.local.s, "none"))
