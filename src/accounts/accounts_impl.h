@@ -25,11 +25,11 @@
 
 /* ---- the store ------------------------------------------------------------------------------- */
 
-struct cache;
+struct who_cache;
 struct account_store {
     struct db_slot *slot;
     bool is_operators;
-    struct cache *cache;
+    struct who_cache *cache;
 };
 
 struct accounts {
@@ -124,18 +124,35 @@ struct known {
     struct slice session, user, email, name;
     const struct slice *roles, *scopes;
     size_t n_roles, n_scopes;
-    int64_t expires_ms, reused_ms; /* reused_ms: until then it is good though another took its
-                                      place; 0: it is the present one */
+    int64_t expires_ms, reused_ms; /* expires_ms: 0 is never; reused_ms: until then it is good
+                                      though another took its place; 0: it is the present one */
     bool is_key, is_operator;
 };
-struct cache *cache_new(void);
-void cache_free(struct cache *c);
-/* Raised whenever something ends: what was read before may be stale then, and is not put. */
-uint64_t cache_epoch(const struct cache *c);
-bool cache_find(struct cache *c, const unsigned char digest[DIGEST_LEN], struct arena *a,
-                int64_t now_ms, struct known *ret);
-void cache_put(struct cache *c, const unsigned char digest[DIGEST_LEN], const struct known *k,
-               uint64_t epoch, int64_t until_ms);
-/* After the commit: forgets them, and tells the watches of theirs. An empty session: all of the
- * user's; `keep` (may be empty) goes on. */
-void cache_end(struct cache *c, struct slice user, struct slice session, struct slice keep);
+void known_copy(const struct known *from, struct arena *a, struct known *to);
+
+struct who_cache *who_cache_new(void);
+void who_cache_free(struct who_cache *c); /* no stream is watched any more; NULL is fine */
+/* Raised whenever something ends: what was read before may be stale then, and is not put. Asked
+ * before the reading begins. */
+uint64_t who_epoch(const struct who_cache *c);
+bool who_find(struct who_cache *c, const unsigned char digest[DIGEST_LEN], struct arena *a,
+              int64_t now_ms, struct known *ret);
+void who_put(struct who_cache *c, const unsigned char digest[DIGEST_LEN], const struct known *k,
+             uint64_t epoch, int64_t until_ms);
+/* Both after the commit, from any thread. It is over: forgets them, and tells the watches of
+ * theirs. An empty session: all of the user's; `keep` (may be empty) goes on. A key's id is a
+ * session. */
+void cache_end(struct who_cache *c, struct slice user, struct slice session, struct slice keep);
+/* It goes on, with another name, other roles, another token: forgets them, streams stay. */
+void cache_changed(struct who_cache *c, struct slice user, struct slice session);
+/* For identity_source; on the watch's home loop. */
+void who_watch(struct who_cache *c, const struct identity *who, struct session_watch *w);
+void who_unwatch(struct who_cache *c, struct session_watch *w); /* one that is watched */
+
+/* ---- notes.c: what follows from somebody asking; on the loop, nobody waits for it -------------
+ */
+
+#define KEY_USED_MS 60000 /* a key's last use is written that often at most */
+void note_use(struct account_store *s, struct slice key);
+/* A token that another one took the place of is used: whoever has it, the session ends. */
+void note_reuse(struct account_store *s, const struct req *rq, const struct known *k);

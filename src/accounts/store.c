@@ -10,11 +10,15 @@ struct account_store *account_store_new(struct db_slot *slot, bool is_operators)
     struct account_store *s = mem_new(struct account_store);
     s->slot = slot;
     s->is_operators = is_operators;
+    s->cache = who_cache_new();
     return s;
 }
 
 void account_store_free(struct account_store *s)
 {
+    if (!s)
+        return;
+    who_cache_free(s->cache);
     free(s);
 }
 

@@ -80,6 +80,7 @@ struct identity {
     struct slice session;         /* the session's or key's own id; empty: there is none */
     const struct slice *roles, *scopes;
     size_t n_roles, n_scopes;
+    uint64_t epoch; /* the source's: when it was known */
 };
 bool identity_has_role(const struct identity *who, struct slice role);
 bool identity_has_scope(const struct identity *who, struct slice scope);
@@ -107,19 +108,21 @@ void req_identified(struct req *rq, const struct identity *who, const struct err
 /* Whoever sends one account something without an end (a tunnel, events) watches its session:
  * logout, a new password and the account's end are the end of that too. */
 struct session_watch {
-    struct list link;                       /* the source's */
     void (*ended)(struct session_watch *w); /* once, on `home`; never after session_unwatch() */
     struct loop *home;
-    struct post post;           /* the source's */
-    struct slice session, user; /* must live as long as the watch */
+    void *store, *at; /* the source's; NULL: it is off */
 };
-/* On the request's loop; nothing happens for who is signed out. w is off before it is freed. */
+/* On the request's loop; nothing happens for who is signed out. One that ended since the request
+ * was identified is told of soon. w is off before it is freed; off again is fine. */
 void session_watch(struct req *rq, struct session_watch *w);
 void session_unwatch(struct req *rq, struct session_watch *w);
 
 /* Did a page of another site make this request, and might it change something? Credentials that a
  * browser adds by itself (cookies, being at this machine) are then not the visitor's word. */
 bool req_is_cross_site(const struct req *rq);
+/* Does the browser itself say that a page of ours made it, or the visitor? True for what only
+ * reads. Cookies count for nothing else. */
+bool req_is_own_doing(const struct req *rq);
 /* Asked once per request, when first needed, on the loop; where service.find wanted it, before the
  * handler runs. NULL: the credentials are bad, or nobody can say just now. */
 const struct identity *req_identity(struct req *rq, struct err *e);

@@ -64,13 +64,14 @@ void session_watch(struct req *rq, struct session_watch *w)
 {
     struct identity_source *s = rq->identities;
     w->home = rq->loop;
+    w->at = NULL;
     if (s && s->watch && rq->identity && rq->identity->is_signed_in)
         s->watch(s, rq->identity, w);
 }
 
 void session_unwatch(struct req *rq, struct session_watch *w)
 {
-    if (rq->identities && rq->identities->unwatch)
+    if (w->at)
         rq->identities->unwatch(rq->identities, w);
 }
 
@@ -81,15 +82,26 @@ static bool is_own_origin(const struct req *rq, struct slice origin)
     return scheme > 0 && slice_eq_nocase(slice_skip(origin, (size_t)scheme + 3), rq->h1->host);
 }
 
-bool req_is_cross_site(const struct req *rq)
+static bool may_change(const struct req *rq)
 {
     bool is_reading =
         rq->method == METHOD_GET || rq->method == METHOD_HEAD || rq->method == METHOD_OPTIONS;
-    if (is_reading && !rq->h1->upgrade) /* what it reads, browsers do not show to another site */
+    return !is_reading || rq->h1->upgrade; /* what it reads, browsers do not show to another site */
+}
+
+bool req_is_cross_site(const struct req *rq)
+{
+    if (!may_change(rq))
         return false;
     struct slice site = h1_get(rq->h1, HEADER_SEC_FETCH_SITE);
     struct slice origin = h1_get(rq->h1, HEADER_ORIGIN);
     if (site.ptr)
         return !slice_is(site, "same-origin") && !slice_is(site, "none");
     return origin.ptr && !is_own_origin(rq, origin);
+}
+
+bool req_is_own_doing(const struct req *rq)
+{
+    bool says_so = h1_get(rq->h1, HEADER_SEC_FETCH_SITE).ptr || h1_get(rq->h1, HEADER_ORIGIN).ptr;
+    return !may_change(rq) || (says_so && !req_is_cross_site(rq));
 }
