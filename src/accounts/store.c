@@ -45,6 +45,8 @@ bool store_write(struct account_store *s, bool (*run)(void *, struct db_conn *, 
 {
     struct db *db = store_open(s, e);
     bool fine = db && db_write_now(db, run, arg, e);
+    if (fine)
+        mail_ring();
     if (db)
         store_leave(s);
     return fine;

@@ -7,14 +7,12 @@ bool app_has_accounts(const struct app *app)
     return auth->pos.line && !slice_is(auth->local.s, "none");
 }
 
-/* Links in mails begin with this, whatever a request says its host is. */
-static struct slice public_url(struct host *h, const struct app *app)
+/* Links in mails begin with this, whatever a request says its host is. Behind a socket without
+ * PUBLIC_URL nobody knows; `dais check` says so. */
+static struct slice public_url(struct host *h, const struct app *app, const struct life *life)
 {
-    struct slice url = settings_get(&h->settings, SET_PUBLIC_URL);
-    while (url.len && url.ptr[url.len - 1] == '/')
-        url.len--;
-    return url.len ? arena_printf(&h->arena, "%.*s%.*s", SLICE_ARGS(url), SLICE_ARGS(app->mount))
-                   : SLICE("");
+    struct slice url = app_public_url(h, app, life, &h->arena);
+    return url.len ? url : arena_printf(&h->arena, "http://localhost%.*s", SLICE_ARGS(app->mount));
 }
 
 void app_accounts_open(struct host *h, struct app *app, struct life *life)
@@ -25,7 +23,7 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life)
         .operators = database_operators(h, life),
         .secret = &h->secret,
         .mount = app->mount,
-        .public_url = public_url(h, app),
+        .public_url = public_url(h, app, life),
     });
     if (!app->is_given)
         app->identities = accounts_source(app->accounts);

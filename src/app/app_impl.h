@@ -88,6 +88,10 @@ struct pairs host_expand(struct host *h, const struct pairs *values);
 
 /* environment.c: in the host's arena; life is NULL where nothing is served yet */
 struct pairs backend_environment(struct host *h, const struct app *app, const struct life *life);
+/* How people reach the app: PUBLIC_URL with the mount, or the first listener; no slash at the end.
+ * Empty: behind a socket, or with life NULL, nobody knows. */
+struct slice app_public_url(const struct host *h, const struct app *app, const struct life *life,
+                            struct arena *a);
 /* What no process can be given is refused beforehand. */
 bool environment_fits(const struct pairs *env, struct err *e);
 /* Values that what the backend says must not show; returns how many. */
@@ -130,6 +134,18 @@ bool databases_are_postgres(const struct host *h);
 bool databases_check_ready(const struct host *h, struct buf *to);
 void databases_metrics(struct life *l, struct buf *out); /* from a worker */
 
+/* mail.c: a thread of its own, as a mail server may keep it waiting for a minute. */
+struct mail_box {
+    struct db_slot *slot;
+    const char *path; /* SQLite's file; else NULL */
+    int64_t look_ms;  /* not before, if it is closed; the thread's own */
+    _Atomic uint64_t waiting, sent, failed;
+};
+/* Of the databases with accounts; they live as long as the server. free() the list. */
+struct mail_box **databases_mail(struct life *l, size_t *ret_n);
+void mail_start(struct host *h); /* loop 0: from now on as this host's settings say */
+void mail_end(struct life *l);   /* what is being sent is broken off */
+
 /* keeper.c: loop 0, once a second: work on the tables of apps, closing databases that nobody uses.
  */
 void keeper_start(struct life *l);
@@ -170,8 +186,9 @@ struct life {
     struct list databases; /* all there ever were */
     pthread_mutex_t databases_lock;
     struct keeper *keeper;
-    struct reload *reload; /* the one under way; loop 0 */
-    struct list asks;      /* for one, which wait */
+    struct mailman *mailman; /* NULL: no app has accounts */
+    struct reload *reload;   /* the one under way; loop 0 */
+    struct list asks;        /* for one, which wait */
     unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */
     _Atomic bool is_draining;
     _Atomic uint64_t reloads, reload_failures;

@@ -5,6 +5,7 @@
 #include "mail/mail.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@ struct database {
     struct db_options options;
     struct db_slot *slot;
     struct account_store *accounts; /* in it, once asked for */
+    struct mail_box mail;
 };
 
 #define HOST_SLUG "_host"
@@ -115,6 +117,8 @@ static struct database *database_new(struct host *h, const struct app *app, stru
     if (d->options.path)
         make_folders(&d->arena, slice_from(d->options.path));
     d->slot = db_slot_new(&d->options);
+    d->mail.slot = d->slot;
+    d->mail.path = d->options.path;
     return d;
 }
 
@@ -189,6 +193,23 @@ static struct db_slot **slots_of(struct life *l, size_t *ret_n)
     pthread_mutex_unlock(&l->databases_lock);
     *ret_n = n;
     return slots;
+}
+
+struct mail_box **databases_mail(struct life *l, size_t *ret_n)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&l->databases_lock);
+    list_each (link, &l->databases)
+        n++;
+    struct mail_box **boxes = mem_alloc((n + 1) * sizeof *boxes);
+    *ret_n = 0;
+    list_each (link, &l->databases) {
+        struct database *d = container_of(link, struct database, link);
+        if (d->accounts)
+            boxes[(*ret_n)++] = &d->mail;
+    }
+    pthread_mutex_unlock(&l->databases_lock);
+    return boxes;
 }
 
 bool databases_any(struct life *l)
@@ -278,7 +299,10 @@ bool databases_check_ready(const struct host *h, struct buf *to)
       checkpoints)                                                                                \
     X("dais_database_log_bytes", "gauge", "Size of the log.", wal_bytes)                          \
     X("dais_database_waiting", "gauge", "Changes that wait for the writer.", waiting)             \
-    X("dais_database_readers", "gauge", "Connections that read.", readers)
+    X("dais_database_readers", "gauge", "Connections that read.", readers)                        \
+    X("dais_mail_waiting", "gauge", "Letters that no server has taken yet.", mail_waiting)        \
+    X("dais_mail_sent_total", "counter", "Letters that were taken.", mail_sent)                   \
+    X("dais_mail_failed_total", "counter", "Letters that were given up.", mail_failed)
 struct figures {
 #define X(name, type, help, member) uint64_t member;
     FIGURE_MAP(X)
@@ -293,8 +317,21 @@ static struct figures figures_of(const struct database *d)
         db_stats(db, &s);
         db_slot_leave_quietly(d->slot);
     }
-    return (struct figures){db != NULL, s.writes,      s.failed,    s.commits, s.commit_ns / 1000,
-                            s.redone,   s.checkpoints, s.wal_bytes, s.waiting, s.readers};
+    return (struct figures){
+        .is_open = db != NULL,
+        .writes = s.writes,
+        .failed = s.failed,
+        .commits = s.commits,
+        .commit_us = s.commit_ns / 1000,
+        .redone = s.redone,
+        .checkpoints = s.checkpoints,
+        .wal_bytes = s.wal_bytes,
+        .waiting = s.waiting,
+        .readers = s.readers,
+        .mail_waiting = atomic_load(&d->mail.waiting),
+        .mail_sent = atomic_load(&d->mail.sent),
+        .mail_failed = atomic_load(&d->mail.failed),
+    };
 }
 
 void databases_metrics(struct life *l, struct buf *out)

@@ -35,8 +35,8 @@ static struct slice without_slash(struct slice url)
 
 /* The setting speaks of the host: an app below a path of it adds that, one with a name of its own
  * only shares the scheme. */
-static struct slice public_url(const struct host *h, const struct app *app, const struct life *life,
-                               struct arena *a)
+struct slice app_public_url(const struct host *h, const struct app *app, const struct life *life,
+                            struct arena *a)
 {
     struct slice set = without_slash(settings_get(&h->settings, SET_PUBLIC_URL)), port;
     const struct texts *names = &app->manifest->hosts;
@@ -70,7 +70,7 @@ struct pairs backend_environment(struct host *h, const struct app *app, const st
     const struct manifest *m = app->manifest;
     struct pairs own = host_expand(h, &m->backend.env), env = {0};
     env.items = arena_zalloc(&h->arena, (1 + app->secrets.n + own.n) * sizeof *env.items);
-    struct slice url = public_url(h, app, life, &h->arena);
+    struct slice url = app_public_url(h, app, life, &h->arena);
     if (url.len)
         put(&env, SLICE("PUBLIC_URL"), url);
     for (size_t i = 0; i < app->secrets.n; i++) {

@@ -421,6 +421,7 @@ void host_start(struct host *h)
             web_start(h->apps[i].web);
     }
     backends_start(h);
+    mail_start(h);
     h->is_started = true;
 }
 

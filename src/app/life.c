@@ -264,6 +264,7 @@ static void close_all(struct life *l)
         for (unsigned n = 0; n < loops_count(l->loops); n++)
             listener_stop(l->listeners[i], loops_get(l->loops, n));
     }
+    mail_end(l);
     if (l->loops)
         lanes_stop(l->loops);
     keeper_stop(l);
