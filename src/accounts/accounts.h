@@ -101,7 +101,10 @@ bool accounts_log_in(struct accounts *acc, struct arena *a, struct slice email,
 /* Of the session that asks; nothing happens to one that has ended. */
 bool accounts_log_out(struct accounts *acc, struct slice session, const struct asker *from,
                       struct err *e);
-/* Another token for the session; the old one works 10 s more. Use after that ends the session. */
+/* Another token for the session, which lasts as long as a new one; the old one works 10 s more, and
+ * who refreshes with it meanwhile is given the same new one. Use after that ends the session. (Only
+ * the one before is known: those before that are just not known any more.) Operators who refresh
+ * one token at two apps at once are refused at the second. */
 bool accounts_refresh(struct accounts *acc, struct arena *a, struct slice token,
                       const struct asker *from, struct signed_in *ret, struct err *e);
 
@@ -120,18 +123,25 @@ enum link_purpose {
 #undef X
         LINK_PURPOSES
 };
-/* Sends one to the address, or nothing when nobody has it: whoever asked is answered before. */
+/* Sends one to the address, or nothing when nobody has it: whoever asked is answered before. Nor
+ * when five of the kind still wait to be followed. `next` counts only as a path of this site. */
 bool accounts_send_link(struct accounts *acc, enum link_purpose purpose, struct slice email,
                         struct slice next, const struct asker *from, struct err *e);
-/* ERR_MALFORMED: used, too old, of another purpose, or none of ours; the same words for all. */
+/* For who is signed in: to the address of that very account. Nothing when it is proved. */
+bool accounts_send_verify(struct accounts *acc, struct slice id, struct slice next,
+                          const struct asker *from, struct err *e);
+/* ERR_MALFORMED: used, too old, of another purpose, or none of ours; the same words for all. An
+ * account that had not proved the address has by this; as a stranger may have made it, its
+ * password, sessions and keys end. */
 bool accounts_follow_sign_in(struct accounts *acc, struct arena *a, struct slice link,
                              const struct asker *from, struct signed_in *ret, struct err *e);
 /* A link that came with the sign-up of an account whose password the owner of the address does not
- * know proves nothing: `user` is who is signed in (or empty), else the password is needed. */
+ * know proves nothing: `user` is who is signed in (or empty), else the password is needed
+ * (ERR_UNAUTHENTICATED). ERR_EXISTS: another account was first. */
 bool accounts_follow_verify(struct accounts *acc, struct arena *a, struct slice link,
                             struct slice user, struct slice password, const struct asker *from,
                             struct account *ret, struct err *e);
-/* Every session ends. */
+/* Every session ends; keys of one that had proved the address go on. */
 bool accounts_follow_reset(struct accounts *acc, struct arena *a, struct slice link,
                            struct slice password, const struct asker *from, struct signed_in *ret,
                            struct slice *ret_details, struct err *e);
@@ -142,17 +152,18 @@ bool accounts_follow_reset(struct accounts *acc, struct arena *a, struct slice l
 bool accounts_get(struct accounts *acc, struct arena *a, struct slice id, struct account *ret,
                   struct err *e);
 bool accounts_rename(struct accounts *acc, struct slice id, struct slice name, struct err *e);
-/* The others of its sessions end. `now` is not needed where the account has none yet. */
+/* The others of its sessions end, and links that were sent. `now` is not needed where the account
+ * has none yet; ERR_FORBIDDEN: it is another. *ret_details is a constant. */
 bool accounts_set_password(struct accounts *acc, struct slice id, struct slice session,
                            struct slice now, struct slice password, const struct asker *from,
                            struct slice *ret_details, struct err *e);
 /* Nobody can use it from now on; accounts_next_leaving() then names it until its things are gone.
- */
+ * Its address and name are forgotten at once. Operators cannot. */
 bool accounts_leave(struct accounts *acc, struct slice id, struct slice password,
                     const struct asker *from, struct err *e);
 bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice *ret_id,
                            struct err *e); /* *ret_id empty: there is none */
-bool accounts_forget(struct accounts *acc, struct slice id, struct err *e);
+bool accounts_forget(struct accounts *acc, struct slice id, struct err *e); /* only who leaves */
 
 struct session_row {
     struct slice id, ip, agent;

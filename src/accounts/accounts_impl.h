@@ -4,7 +4,7 @@
  *   token.c     tokens and their digests            password.c  argon2id
  *   users.c     rows of accounts                    sessions.c  rows of sessions
  *   cache.c     who a token belongs to, in memory   source.c    who asks, for the server
- *   sign_up.c, log_in.c, links.c, profile.c, keys.c, admin.c, operators.c: what people do
+ *   people_impl.h and what it names: what people do
  *
  * What people do is written so: look at what was given, hash where there is a password (once,
  * whoever it is about), one write that decides on the rows, then what follows a commit (the cache,
@@ -68,6 +68,9 @@ enum token_kind {
         TOKEN_KINDS
 };
 void token_make(enum token_kind kind, char to[TOKEN_MAX]);
+/* The one that takes this one's place: the same each time it is asked for, and nobody's to work out
+ * who has not the key. */
+void token_next(enum token_kind kind, struct slice key, struct slice token, char to[TOKEN_MAX]);
 /* False: it is none of ours, whatever the database says. */
 bool token_kind_of(struct slice token, enum token_kind *ret);
 void token_digest(struct slice token, unsigned char to[DIGEST_LEN]);
@@ -78,9 +81,10 @@ void token_digest(struct slice token, unsigned char to[DIGEST_LEN]);
 bool password_hash(struct slice password, char to[HASH_MAX], struct err *e);
 /* `hash` NULL: nobody's; takes as long. */
 bool password_is(const char *hash, struct slice password);
-/* Long enough, and not what everybody tries first. False: *ret_details is the array "errors". */
-bool password_is_good(struct slice password, struct slice email, struct arena *a,
-                      struct slice *ret_details, struct err *e);
+/* Long enough, and not what everybody tries first. False: *ret_details is the array "errors", a
+ * constant. */
+bool password_is_good(struct slice password, struct slice email, struct slice *ret_details,
+                      struct err *e);
 
 /* ---- users.c: inside a read or a write --------------------------------------------------------
  */

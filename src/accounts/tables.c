@@ -11,7 +11,8 @@
     " verified BIGINT NOT NULL, name TEXT NOT NULL, roles TEXT NOT NULL, password TEXT NOT NULL," \
     " state BIGINT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL);"                  \
     "CREATE INDEX dais_users_email ON dais_users (email, created, id);"                           \
-    "CREATE UNIQUE INDEX dais_users_verified ON dais_users (email) WHERE verified > 0;"
+    "CREATE UNIQUE INDEX dais_users_verified ON dais_users (email) WHERE verified > 0;"           \
+    "CREATE INDEX dais_users_leaving ON dais_users (id) WHERE state = 2;"
 #define SESSIONS(text, blob)                                                                     \
     "CREATE TABLE dais_sessions (id " text " PRIMARY KEY, token " blob " NOT NULL UNIQUE,"       \
     " old " blob ", old_until BIGINT NOT NULL, user_id " text " NOT NULL,"                       \

@@ -2,7 +2,7 @@
 #include "accounts/accounts_impl.h"
 
 #include "base/base64.h"
-#include "base/sha256.h"
+#include "base/hkdf.h"
 
 #include <string.h>
 
@@ -15,20 +15,33 @@ static const char *const prefixes[] = {
 #undef X
 };
 
-void token_make(enum token_kind kind, char to[TOKEN_MAX])
+/* Wipes the bytes. */
+static void write_token(enum token_kind kind, unsigned char bytes[RANDOM_BYTES], char to[TOKEN_MAX])
 {
-    unsigned char bytes[RANDOM_BYTES];
     struct buf b;
-    random_bytes(bytes, sizeof bytes);
     buf_init(&b, TOKEN_MAX);
     buf_add_str(&b, prefixes[kind]);
-    base64_add(&b, (struct slice){(const char *)bytes, sizeof bytes}, BASE64_URL);
+    base64_add(&b, (struct slice){(const char *)bytes, RANDOM_BYTES}, BASE64_URL);
     must(!b.full && b.len < TOKEN_MAX);
     memcpy(to, b.data, b.len);
     to[b.len] = '\0';
-    explicit_bzero(bytes, sizeof bytes);
+    explicit_bzero(bytes, RANDOM_BYTES);
     explicit_bzero(b.data, b.len);
     buf_done(&b);
+}
+
+void token_make(enum token_kind kind, char to[TOKEN_MAX])
+{
+    unsigned char bytes[RANDOM_BYTES];
+    random_bytes(bytes, sizeof bytes);
+    write_token(kind, bytes, to);
+}
+
+void token_next(enum token_kind kind, struct slice key, struct slice token, char to[TOKEN_MAX])
+{
+    unsigned char bytes[SHA256_LEN];
+    hmac_sha256(key, token, bytes);
+    write_token(kind, bytes, to);
 }
 
 static bool is_char(char c)

@@ -1,0 +1,35 @@
+/* What ended is taken away, some hundred rows at a time. */
+#include "accounts/accounts_impl.h"
+
+#define PRUNE "500"
+
+static const struct sql ended[] = {
+    {"DELETE FROM dais_sessions WHERE id IN"
+     " (SELECT id FROM dais_sessions WHERE expires < ? ORDER BY expires LIMIT " PRUNE ")",
+     NULL},
+    {"DELETE FROM dais_links WHERE token IN"
+     " (SELECT token FROM dais_links WHERE expires < ? ORDER BY expires LIMIT " PRUNE ")",
+     NULL},
+    {"DELETE FROM dais_keys WHERE id IN"
+     " (SELECT id FROM dais_keys WHERE expires > 0 AND expires < ? LIMIT " PRUNE ")",
+     NULL},
+};
+
+static bool run(void *arg, struct db_conn *c, struct err *e)
+{
+    const int64_t *now = arg;
+    for (size_t i = 0; i < sizeof ended / sizeof *ended; i++) {
+        struct db_stmt *s = db_prepare(c, &ended[i], e);
+        if (!s)
+            return false;
+        db_bind_i64(s, 1, *now);
+        if (!db_run(s, NULL, e))
+            return false;
+    }
+    return true;
+}
+
+bool accounts_prune(struct account_store *s, int64_t now_ms, struct err *e)
+{
+    return store_write(s, run, &now_ms, e);
+}
