@@ -46,9 +46,6 @@ static bool sign_up(struct req *rq, struct err *e)
         !auth_text(rq, body, "password", true, &in.password, e) ||
         !auth_text(rq, body, "name", false, &in.name, e))
         return false;
-    if (!auth_is_name(in.name))
-        return auth_tell(rq, "/name", "invalid",
-                         "A name is text of at most 200 bytes, without control characters.", e);
     return accounts_sign_up(acc, rq->arena, &in, &from, &ret, &rq->details, e) &&
            auth_reply_signed_in(rq, 201, acc, &ret);
 }
