@@ -154,21 +154,18 @@ bool auth_reset(struct req *rq, struct err *e)
 }
 
 /* Without a link: another one, to the address of who is signed in. */
-static bool send_again(struct req *rq, struct accounts *acc, struct err *e)
+static bool send_again(struct req *rq, struct accounts *acc, const struct json *body, struct err *e)
 {
     const struct identity *who = auth_who(rq, e);
     struct asker from = asker_of(rq);
-    struct account account;
-    if (!who)
+    struct slice next;
+    if (!who || !read_next(rq, body, &next, e))
         return false;
     if (auth_moves(rq, RUN_SLOW))
         return true;
-    if (!accounts_get(acc, rq->arena, who->id, &account, e))
-        return false;
-    return (account.verified_ms ||
-            accounts_send_link(acc, LINK_VERIFY, account.email, SLICE(""), &from, e)) &&
-           auth_reply_accepted(rq, account.verified_ms ? "The address is verified already."
-                                                       : "A mail with a link is on its way.");
+    return accounts_send_verify(acc, who->id, next, &from, e) &&
+           auth_reply_accepted(rq, "A mail with a link is on its way, unless the address is "
+                                   "proved already.");
 }
 
 static bool verify(struct req *rq, struct accounts *acc, struct slice token, struct slice password,
@@ -195,7 +192,7 @@ bool auth_verify(struct req *rq, struct err *e)
         !auth_text(rq, body, "password", false, &password, e))
         return false;
     if (!follows)
-        return send_again(rq, acc, e);
+        return send_again(rq, acc, body, e);
     return auth_moves(rq, password.len ? RUN_SIGN : RUN_SLOW) ||
            verify(rq, acc, token, password, e);
 }
