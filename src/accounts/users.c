@@ -171,7 +171,8 @@ static void write_text(struct json_writer *w, const char *key, struct slice valu
 void account_write(struct json_writer *w, const struct account *it)
 {
     char time[RFC3339_LEN + 1];
-    clock_rfc3339(it->created_ms, time);
+    if (it->created_ms)
+        clock_rfc3339(it->created_ms, time);
     json_write_object(w);
     write_text(w, "id", it->id);
     write_text(w, "email", it->email);
@@ -185,6 +186,7 @@ void account_write(struct json_writer *w, const struct account *it)
     json_write_array_end(w);
     json_write_key(w, SLICE("operator"));
     json_write_bool(w, it->is_operator);
-    write_text(w, "created", slice_from(time));
+    json_write_key(w, SLICE("created")); /* `local` and an app's own keys have no row */
+    json_write_cstr(w, it->created_ms ? time : NULL);
     json_write_object_end(w);
 }

@@ -15,6 +15,7 @@ struct api *api_new(const struct api_options *o)
     a->user = o->user;
     a->router = router_new();
     router_add(a->router, auth_routes, n_auth_routes);
+    router_add(a->router, key_routes, n_key_routes);
     router_add(a->router, batch_routes, n_batch_routes);
     router_add(a->router, description_routes, n_description_routes);
     router_add(a->router, transfer_routes, n_transfer_routes);

@@ -22,9 +22,10 @@ struct api {
 };
 
 extern const struct route document_routes[], transfer_routes[], batch_routes[],
-    description_routes[], auth_routes[], change_routes[], version_routes[], list_routes[];
+    description_routes[], auth_routes[], key_routes[], change_routes[], version_routes[],
+    list_routes[];
 extern const size_t n_document_routes, n_transfer_routes, n_batch_routes, n_description_routes,
-    n_auth_routes, n_change_routes, n_version_routes, n_list_routes;
+    n_auth_routes, n_key_routes, n_change_routes, n_version_routes, n_list_routes;
 
 /* export.c, import.c: the handlers of transfer_routes */
 bool export_collection(struct req *rq, struct err *e);

@@ -1,119 +1,97 @@
-/* Accounts over HTTP: what people do with their own, as JSON; the pages at /_/sign-in do the same
- * with forms. Every call that hashes or writes runs on the lane for that. */
-#include "api/api_impl.h"
+/* Accounts over HTTP: signing up, in and out. The pages at /_/sign-in do the same with forms. What
+ * hashes runs on the lane for that, what writes on another.
+ *
+ *   auth_own.c     one's own account, its password and sessions
+ *   auth_mail.c    what is done with links in mails
+ *   auth_export.c  all there is of an account
+ *   auth_call.c    what every call begins and ends with
+ *   keys.c         keys of programs */
+#include "api/auth_impl.h"
 
 static bool sign_up(struct req *rq, struct err *e);
 static bool log_in(struct req *rq, struct err *e);
 static bool log_out(struct req *rq, struct err *e);
-static bool me(struct req *rq, struct err *e);
+static bool refresh(struct req *rq, struct err *e);
 
-#define AUTH_BODY_MAX (16u << 10)
-
+/* clang-format off */
 const struct route auth_routes[] = {
     {"/auth/signup", "auth_signup", ON_POST, sign_up, .run = RUN_SIGN, .max_body = AUTH_BODY_MAX},
     {"/auth/login", "auth_login", ON_POST, log_in, .run = RUN_SIGN, .max_body = AUTH_BODY_MAX},
     {"/auth/logout", "auth_logout", ON_POST, log_out, .run = RUN_SLOW, .max_body = AUTH_BODY_MAX},
-    {"/auth/me", "auth_me", ON_GET, me, .run = RUN_READ},
+    {"/auth/refresh", "auth_refresh", ON_POST, refresh, .run = RUN_SLOW,
+     .max_body = AUTH_BODY_MAX},
+    {"/auth/magic-link", "auth_magic_link", ON_POST, auth_magic_link, .max_body = AUTH_BODY_MAX},
+    {"/auth/verify", "auth_verify", ON_POST, auth_verify, .max_body = AUTH_BODY_MAX},
+    {"/auth/reset", "auth_reset", ON_POST, auth_reset, .max_body = AUTH_BODY_MAX},
+    {"/auth/password", "auth_password", ON_POST, auth_password, .run = RUN_SIGN,
+     .max_body = AUTH_BODY_MAX},
+    {"/auth/me", "auth_me", ON_GET | ON_PATCH | ON_DELETE, auth_me, .max_body = AUTH_BODY_MAX},
+    {"/auth/me/export", "auth_export", ON_GET, auth_export, .run = RUN_READ},
+    {"/auth/sessions", "auth_sessions", ON_GET | ON_DELETE, auth_sessions,
+     .max_body = AUTH_BODY_MAX},
+    {"/auth/sessions/{id}", "auth_session", ON_DELETE, auth_session, .run = RUN_SLOW,
+     .max_body = AUTH_BODY_MAX},
 };
+/* clang-format on */
 const size_t n_auth_routes = sizeof auth_routes / sizeof *auth_routes;
-
-static struct accounts *accounts_of(struct req *rq, struct err *e)
-{
-    const struct api *a = rq->site;
-    if (!a->accounts)
-        err_set(e, ERR_NOT_FOUND, "This app has no accounts.");
-    return a->accounts;
-}
-
-/* A string member of the body; empty when it is not there. False: it is no string. */
-static bool member(const struct json *body, const char *name, struct slice *ret, struct err *e)
-{
-    const struct json *v = json_find(body, slice_from(name));
-    *ret = SLICE("");
-    if (!v || json_type(v) == JSON_NULL)
-        return true;
-    if (json_type(v) != JSON_STRING)
-        return err_set(e, ERR_INVALID, "`%s` has to be a string.", name);
-    *ret = json_str(v);
-    return true;
-}
-
-static bool reply_signed_in(struct req *rq, int status, const struct accounts *acc,
-                            const struct signed_in *in)
-{
-    struct buf b;
-    struct json_writer w;
-    char time[RFC3339_LEN + 1];
-    buf_init(&b, 64u << 10);
-    clock_rfc3339(in->expires_ms, time);
-    json_writer_init(&w, &b, 0);
-    json_write_object(&w);
-    json_write_key(&w, SLICE("token"));
-    json_write_cstr(&w, in->token);
-    json_write_key(&w, SLICE("expires"));
-    json_write_cstr(&w, time);
-    json_write_key(&w, SLICE("user"));
-    account_write(&w, &in->account);
-    json_write_object_end(&w);
-    struct slice text = arena_dup(rq->arena, buf_slice(&b));
-    buf_done(&b);
-    reply_header(rq, "Set-Cookie", accounts_cookie(acc, rq, in->token, in->expires_ms));
-    return api_reply_json(rq, status, text);
-}
 
 static bool sign_up(struct req *rq, struct err *e)
 {
-    struct accounts *acc = accounts_of(rq, e);
-    const struct json *body = acc ? api_body(rq, e) : NULL;
+    struct accounts *acc = auth_begin(rq, "password", e);
+    const struct json *body = acc ? auth_body(rq, e) : NULL;
     struct asker from = asker_of(rq);
     struct signed_in ret = {0};
     struct sign_up in;
-    return body && member(body, "email", &in.email, e) &&
-           member(body, "password", &in.password, e) && member(body, "name", &in.name, e) &&
-           accounts_sign_up(acc, rq->arena, &in, &from, &ret, &rq->details, e) &&
-           reply_signed_in(rq, 201, acc, &ret);
+    if (!body || !auth_text(rq, body, "email", true, &in.email, e) ||
+        !auth_text(rq, body, "password", true, &in.password, e) ||
+        !auth_text(rq, body, "name", false, &in.name, e))
+        return false;
+    return accounts_sign_up(acc, rq->arena, &in, &from, &ret, &rq->details, e) &&
+           auth_reply_signed_in(rq, 201, acc, &ret);
 }
 
 static bool log_in(struct req *rq, struct err *e)
 {
-    struct accounts *acc = accounts_of(rq, e);
-    const struct json *body = acc ? api_body(rq, e) : NULL;
+    struct accounts *acc = auth_begin(rq, "password", e);
+    const struct json *body = acc ? auth_body(rq, e) : NULL;
     struct asker from = asker_of(rq);
     struct signed_in ret = {0};
     struct slice email, password;
-    return body && member(body, "email", &email, e) && member(body, "password", &password, e) &&
+    return body && auth_text(rq, body, "email", true, &email, e) &&
+           auth_text(rq, body, "password", true, &password, e) &&
            accounts_log_in(acc, rq->arena, email, password, &from, &ret, e) &&
-           reply_signed_in(rq, 200, acc, &ret);
+           auth_reply_signed_in(rq, 200, acc, &ret);
 }
 
+/* A session that has ended already is ended once more. */
 static bool log_out(struct req *rq, struct err *e)
 {
-    struct accounts *acc = accounts_of(rq, e);
-    const struct identity *who = acc ? req_identity(rq, e) : NULL;
+    struct accounts *acc = auth_begin(rq, NULL, e);
     struct asker from = asker_of(rq);
-    if (!who || (who->is_signed_in && !accounts_log_out(acc, who->session, &from, e)))
+    if (!acc)
         return false;
-    reply_header(rq, "Set-Cookie", accounts_cookie(acc, rq, NULL, 0));
+    const struct identity *who = req_identity(rq, e);
+    if (!who && e->code != ERR_UNAUTHENTICATED)
+        return false;
+    if (who && who->is_signed_in && !who->is_key && !accounts_log_out(acc, who->session, &from, e))
+        return false;
+    auth_end_cookie(rq, acc);
     return reply_empty(rq, 204);
 }
 
-static bool me(struct req *rq, struct err *e)
+/* Whoever asks is not looked at here: what it means that a token is an old one, accounts/ knows. */
+static bool refresh(struct req *rq, struct err *e)
 {
-    struct accounts *acc = accounts_of(rq, e);
-    const struct identity *who = acc ? req_identity(rq, e) : NULL;
-    struct account account;
-    struct buf b;
-    struct json_writer w;
-    if (!who)
+    struct accounts *acc = auth_begin(rq, NULL, e);
+    struct slice token = acc ? accounts_token(acc, rq) : SLICE("");
+    struct asker from = asker_of(rq);
+    struct signed_in ret = {0};
+    if (!acc)
         return false;
-    if (!who->is_signed_in)
+    if (!token.len)
         return err_set(e, ERR_UNAUTHENTICATED, "Nobody is signed in.");
-    if (!accounts_get(acc, rq->arena, who->id, &account, e))
-        return false;
-    buf_init(&b, 64u << 10);
-    json_writer_init(&w, &b, 0);
-    account_write(&w, &account);
-    struct slice text = arena_dup(rq->arena, buf_slice(&b));
-    buf_done(&b);
-    return api_reply_json(rq, 200, text);
+    if (slice_starts(token, SLICE("dak_")))
+        return err_set(e, ERR_FORBIDDEN, "A key stays as it is; make another one at keys.");
+    return accounts_refresh(acc, rq->arena, token, &from, &ret, e) &&
+           auth_reply_signed_in(rq, 200, acc, &ret);
 }

@@ -1,4 +1,5 @@
-/* GET …/export: all documents of a collection that the subject may read, as lines, however many.
+/* GET …/export: all documents of a collection that the subject may read, as lines, however many;
+ * for auth_export.c those of all collections that the subject owns, after lines of its own.
  *
  *   on_export   on a lane: the first page, so that what is wrong is an answer and not half a file
  *   pull        the connection takes what it has room for; when all of a page is taken:
@@ -8,7 +9,7 @@
  *
  * Each page is read in a transaction of its own, so that a slow client holds up nobody. What is
  * changed meanwhile may be in it or not; each document is there once, in the order of the ids. */
-#include "api/api_impl.h"
+#include "api/auth_impl.h"
 #include "api/csv_impl.h"
 
 #include <stdlib.h>
@@ -35,6 +36,8 @@ struct export
     struct buf page;
     struct err err;
     bool has_failed, is_last, is_out, is_closed;
+    bool is_owned; /* of one collection after the other, each line with its name */
+    size_t at;     /* the next of them */
 };
 
 static struct export *export_new(struct req *rq, const struct subject *who,
@@ -65,15 +68,22 @@ static void export_free(struct export *x)
 
 /* ---- on a lane ------------------------------------------------------------------------------- */
 
+static void add_line(struct export *x, struct slice text)
+{
+    struct slice name = doc_coll_conf(x->coll)->name.s; /* letters, digits, _ and - */
+    if (x->is_owned)
+        buf_printf(&x->page, "{\"collection\":\"%.*s\",\"document\":", SLICE_ARGS(name));
+    buf_add(&x->page, text);
+    buf_add_str(&x->page, x->is_owned ? "}\n" : "\n");
+}
+
 static bool add_lines(struct export *x, const struct docs_page *page, struct arena *a)
 {
     for (size_t i = 0; i < page->n; i++) {
         if (x->csv && !csv_add(x->csv, page->items[i].text, a, &x->page, &x->err))
             return false;
-        if (!x->csv) {
-            buf_add(&x->page, page->items[i].text);
-            buf_add_char(&x->page, '\n');
-        }
+        if (!x->csv)
+            add_line(x, page->items[i].text);
     }
     return !x->page.full || err_set(&x->err, ERR_BODY_TOO_LARGE, "A page of it is too large.");
 }
@@ -91,6 +101,32 @@ static bool read_page(struct export *x, struct docs_reading *r)
     return add_lines(x, &page, r->arena);
 }
 
+/* One that hides owners tells nobody whose its documents are. */
+static bool next_owned(struct export *x)
+{
+    while (x->at < docs_count(x->docs)) {
+        x->coll = docs_at(x->docs, x->at++);
+        x->after_len = 0;
+        if (doc_coll_shows(x->coll, SLICE("owner")))
+            return true;
+    }
+    return false;
+}
+
+/* A collection of which nothing may be read has nothing to tell; after the last page of one comes
+ * the next. */
+static bool read_owned(struct export *x, struct docs_reading *r)
+{
+    if (!read_page(x, r)) {
+        if (x->err.code != ERR_FORBIDDEN && x->err.code != ERR_UNAUTHENTICATED)
+            return false;
+        x->is_last = true;
+    }
+    if (x->is_last)
+        x->is_last = !next_owned(x);
+    return true;
+}
+
 static bool fetch(struct export *x)
 {
     struct arena arena;
@@ -99,7 +135,7 @@ static bool fetch(struct export *x)
     if (!r.conn)
         return false;
     arena_init(&arena, PAGE_BYTES);
-    bool fine = read_page(x, &r);
+    bool fine = x->is_owned ? read_owned(x, &r) : read_page(x, &r);
     arena_done(&arena);
     db_conn_give(r.conn);
     return fine;
@@ -172,9 +208,10 @@ static bool read_format(struct slice format, bool *ret_csv, struct err *e)
 static bool reply_export(struct req *rq, struct export *x)
 {
     const char *ending = x->csv ? "csv" : "jsonl";
-    reply_header(rq, "Content-Disposition",
-                 arena_printf(rq->arena, "attachment; filename=\"%.*s.%s\"",
-                              SLICE_ARGS(doc_coll_conf(x->coll)->name.s), ending));
+    struct slice name = x->is_owned ? SLICE("account") : doc_coll_conf(x->coll)->name.s;
+    reply_header(
+        rq, "Content-Disposition",
+        arena_printf(rq->arena, "attachment; filename=\"%.*s.%s\"", SLICE_ARGS(name), ending));
     reply_header(rq, "Cache-Control", SLICE("private, no-store"));
     reply_header(rq, "X-Content-Type-Options", SLICE("nosniff"));
     x->source = (struct source){.pull = pull, .close = on_closed};
@@ -203,6 +240,30 @@ bool export_collection(struct req *rq, struct err *e)
         return false;
     struct export *x = export_new(rq, &who, c, filter);
     if ((!is_csv || csv_begin(&x->csv, c, fields, &x->arena, &x->page, &x->err)) && fetch(x))
+        return reply_export(rq, x);
+    *e = x->err;
+    export_free(x);
+    return false;
+}
+
+/* On a lane. The filter is of an id, which has nothing to escape. */
+bool export_owned(struct req *rq, struct slice first_lines, struct err *e)
+{
+    const struct api *a = rq->site;
+    struct subject who;
+    struct slice id;
+    if (!subject_of(rq, &who, e))
+        return false;
+    id = subject_id(&who);
+    must(auth_is_id(id));
+    if (!api_open(a->docs, e))
+        return false;
+    struct export *x =
+        export_new(rq, &who, NULL, arena_printf(rq->arena, "owner = '%.*s'", SLICE_ARGS(id)));
+    x->is_owned = true;
+    buf_add(&x->page, first_lines);
+    x->is_last = !next_owned(x);
+    if (x->is_last || fetch(x))
         return reply_export(rq, x);
     *e = x->err;
     export_free(x);

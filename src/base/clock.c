@@ -121,3 +121,40 @@ void clock_rfc3339(int64_t wall_ms, char to[RFC3339_LEN + 1])
     to[RFC3339_LEN - 2] = (char)('0' + ms % 10);
     to[RFC3339_LEN] = '\0';
 }
+
+/* ".5", ".123456": as milliseconds, what is less than one is dropped. */
+static bool read_fraction(const char *s, uint64_t len, int *ret_ms)
+{
+    int worth = 100;
+    *ret_ms = 0;
+    for (uint64_t i = 1; i < len; i++, worth /= 10) {
+        if (s[i] < '0' || s[i] > '9')
+            return false;
+        *ret_ms += (s[i] - '0') * worth;
+    }
+    return len == 0 || (s[0] == '.' && len > 1);
+}
+
+bool clock_parse_rfc3339(const char *s, uint64_t len, int64_t *ret_ms)
+{
+    int hi, lo, month, day, hour, min, sec, ms;
+    char again[RFC3339_LEN + 1];
+    const uint64_t whole = RFC3339_LEN - 5; /* without a fraction and the Z */
+    if (len <= whole || s[len - 1] != 'Z' || !two_digits(s, &hi) || !two_digits(s + 2, &lo) ||
+        !two_digits(s + 5, &month) || !two_digits(s + 8, &day) || !two_digits(s + 11, &hour) ||
+        !two_digits(s + 14, &min) || !two_digits(s + 17, &sec) ||
+        !read_fraction(s + whole, len - whole - 1, &ms))
+        return false;
+    struct tm tm = {.tm_year = hi * 100 + lo - 1900,
+                    .tm_mon = month - 1,
+                    .tm_mday = day,
+                    .tm_hour = hour,
+                    .tm_min = min,
+                    .tm_sec = sec};
+    int64_t wall_ms = (int64_t)timegm(&tm) * 1000 + ms;
+    clock_rfc3339(wall_ms, again); /* the 31st of February, odd separators */
+    if (memcmp(again, s, whole) != 0)
+        return false;
+    *ret_ms = wall_ms;
+    return true;
+}

@@ -1,5 +1,6 @@
 /* Time: a monotonic clock for durations, the wall clock for people, and its two text forms. */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 int64_t clock_mono_ns(void);
@@ -16,3 +17,5 @@ int64_t clock_parse_http_date(const char *s, uint64_t len);
 
 #define RFC3339_LEN 24
 void clock_rfc3339(int64_t wall_ms, char to[RFC3339_LEN + 1]); /* 2026-01-02T03:04:05.678Z */
+/* The same back, in UTC (`Z`), with or without a fraction. False: it is none. */
+bool clock_parse_rfc3339(const char *s, uint64_t len, int64_t *ret_ms);

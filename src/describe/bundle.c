@@ -188,6 +188,13 @@ struct part *bundle_part(struct bundle *b, const struct part *from, const struct
     return part;
 }
 
+const struct part *bundle_add(struct bundle *b, struct slice wanted, struct slice json)
+{
+    struct part *part = add(b, bundle_name(b, wanted));
+    part->json = json;
+    return part;
+}
+
 /* ---- all of them --------------------------------------------------------------------------------
  */
 
@@ -265,5 +272,9 @@ struct bundle *bundle_new(struct arena *a, const struct describe_source *src,
             !add_collection(b, &b->collections[i], only != NULL, e))
             return NULL;
     }
-    return write_parts(b, e) ? b : NULL;
+    if (!write_parts(b, e))
+        return NULL;
+    if (!only)
+        accounts_parts(b); /* last: the app's own names stay what they are without accounts */
+    return b;
 }

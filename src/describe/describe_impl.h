@@ -41,6 +41,16 @@ struct described {
     struct part *read, *written; /* written is NULL where only reading was asked for */
 };
 
+/* The shapes that accounts bring, in the order of their names in accounts.c. */
+enum account_shape {
+    ACCOUNT_USER,
+    ACCOUNT_SIGNED_IN,
+    ACCOUNT_SESSION,
+    ACCOUNT_KEY,
+    ACCOUNT_NEW_KEY,
+    ACCOUNT_SHAPES
+};
+
 struct bundle {
     struct arena *a;
     const struct describe_source *src;
@@ -48,8 +58,9 @@ struct bundle {
     struct described *collections;
     size_t n;
     struct part *parts, *last;
-    struct map by_place, by_name; /* parts */
-    struct map names;             /* taken */
+    struct map by_place, by_name;                /* parts */
+    struct map names;                            /* taken */
+    const struct part *accounts[ACCOUNT_SHAPES]; /* NULL: the app has none */
 };
 
 /* Compiles and takes apart the schemas of all collections, or of one. In the arena; NULL: why is in
@@ -62,6 +73,8 @@ struct part *bundle_part(struct bundle *b, const struct part *from, const struct
                          const struct slice *hidden, size_t n_hidden);
 /* A name like the wanted one that no other part has, and takes it. */
 struct slice bundle_name(struct bundle *b, struct slice wanted);
+/* A part of dais's own, whose JSON is whole; its name may have become another. */
+const struct part *bundle_add(struct bundle *b, struct slice wanted, struct slice json);
 /* "Two words" from whatever is given: TwoWords; never empty. */
 struct slice camel(struct arena *a, struct slice text);
 
@@ -75,10 +88,15 @@ struct openapi {
     struct json_writer *w;
     const struct manifest *m;
 };
-void documents_paths(struct openapi *o);      /* members of `paths` */
-void documents_components(struct openapi *o); /* members of `components/schemas` */
-void documents_parameters(struct openapi *o); /* members of `components/parameters` */
-void problem_schema(struct json_writer *w);   /* the shape of every error */
+void documents_paths(struct openapi *o);              /* members of `paths` */
+void documents_components(struct openapi *o);         /* members of `components/schemas` */
+void documents_parameters(struct openapi *o);         /* members of `components/parameters` */
+void put_errors(struct openapi *o, const char *list); /* "404 422": members of `responses` */
+/* accounts.c, in the same way */
+void accounts_parts(struct bundle *b);
+void accounts_paths(struct openapi *o);
+void accounts_schemes(struct openapi *o);   /* a member of `components` */
+void problem_schema(struct json_writer *w); /* the shape of every error */
 
 /* For all who write objects: a key with its value. */
 void put_str(struct json_writer *w, const char *key, struct slice value);

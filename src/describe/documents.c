@@ -308,15 +308,6 @@ static void write_success(struct openapi *o, const struct described *d, const st
     json_write_object_end(w);
 }
 
-static void write_errors(struct openapi *o, const char *list)
-{
-    struct slice rest = slice_from(list), status;
-    while (slice_cut(&rest, ' ', &status)) {
-        json_write_key(o->w, status);
-        put_ref(o->w, "responses", arena_printf(o->b->a, "E%.*s", SLICE_ARGS(status)));
-    }
-}
-
 /* Two collections may have the same name once it is one for programs: my-things, my_things. */
 static struct slice plural(const struct bundle *b, const struct described *d)
 {
@@ -347,7 +338,7 @@ static void write_call(struct openapi *o, const struct described *d, const struc
     write_success(o, d, call, call->status);
     if (call->also)
         write_success(o, d, call, call->also);
-    write_errors(o, call->errors);
+    put_errors(o, call->errors);
     json_write_object_end(w);
     json_write_object_end(w);
 }
@@ -400,7 +391,7 @@ static void write_batch(struct openapi *o)
     json_write_raw(w, SLICE("{\"description\":\"What each call was answered.\",\"content\":{"
                             "\"application/json\":{\"schema\":{\"$ref\":"
                             "\"#/components/schemas/BatchAnswer\"}}}}"));
-    write_errors(o, ONE " 405 409 412" BODY);
+    put_errors(o, ONE " 405 409 412" BODY);
     json_write_object_end(w);
     json_write_object_end(w);
     json_write_object_end(w);

@@ -146,6 +146,15 @@ static void error_answers(struct openapi *o)
     }
 }
 
+void put_errors(struct openapi *o, const char *list)
+{
+    struct slice rest = slice_from(list), status;
+    while (slice_cut(&rest, ' ', &status)) {
+        json_write_key(o->w, status);
+        put_ref(o->w, "responses", arena_printf(o->b->a, "E%.*s", SLICE_ARGS(status)));
+    }
+}
+
 /* ---- headers of answers -------------------------------------------------------------------------
  */
 
@@ -189,11 +198,12 @@ static void self_path(struct openapi *o)
                  "\"503\":{\"$ref\":\"#/components/responses/E503\"}}}}"));
 }
 
-/* Each resource adds its own: files, jobs, accounts come after documents. */
+/* Each resource adds its own: files and jobs come after these. */
 static void write_paths(struct openapi *o)
 {
     json_write_object(o->w);
     documents_paths(o);
+    accounts_paths(o);
     self_path(o);
     json_write_object_end(o->w);
 }
@@ -230,6 +240,7 @@ static void write_components(struct openapi *o)
     json_write_object(w);
     shared_headers(w);
     json_write_object_end(w);
+    accounts_schemes(o);
     json_write_object_end(w);
 }
 
@@ -273,6 +284,11 @@ static void write_tags(struct json_writer *w, const struct manifest *m)
         put_str(w, "name", m->collections.items[i].name.s);
         json_write_object_end(w);
     }
+    for (size_t i = 0; m->auth.pos.line && i < 2; i++) {
+        json_write_object(w);
+        put_cstr(w, "name", i ? "keys" : "auth");
+        json_write_object_end(w);
+    }
     json_write_object(w);
     put_cstr(w, "name", "api");
     json_write_object_end(w);
@@ -307,6 +323,10 @@ bool describe_openapi(struct arena *a, const struct describe_source *src, struct
         write_info(&w, src->manifest, buf_slice(&paths), buf_slice(&components));
         write_servers(&w, src->base);
         write_tags(&w, src->manifest);
+        if (src->manifest->auth.pos.line) {
+            json_write_key(&w, SLICE("security"));
+            json_write_raw(&w, SLICE("[{},{\"cookie\":[]},{\"bearer\":[]}]"));
+        }
         json_write_key(&w, SLICE("paths"));
         json_write_raw(&w, buf_slice(&paths));
         json_write_key(&w, SLICE("components"));

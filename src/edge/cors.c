@@ -133,6 +133,7 @@ const struct route *cors_find(const struct cors_conf *conf, struct req *rq)
     if (!conf->pos.line || h1->upgrade)
         return NULL;
     bool is_allowed_here = is_allowed(conf, origin), is_asking = is_preflight(h1);
+    rq->is_origin_allowed = is_allowed_here;
     if (!is_allowed_here && !is_asking) {
         reply_always(rq, SLICE(VARY));
         return NULL;

@@ -174,6 +174,7 @@ struct req {
     struct identity_source *identities; /* of the app; NULL: everybody is signed out */
     const struct identity *identity;    /* once asked; see req_identity */
     const struct err *identity_error;   /* or what is wrong with the credentials */
+    bool is_origin_allowed;             /* a page of another origin asks, and `cors` names that */
     bool wants_identity;                /* service.find: ask before the handler runs */
     bool can_wait_for_identity;         /* just now: the source may answer FOUND_LATER */
     struct slice page_script; /* of this origin: what the page of an error loads; empty: nothing */

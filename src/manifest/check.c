@@ -474,12 +474,33 @@ static void check_tls(struct reader *r, struct manifest *m)
         report(r, m->tls.pos, "`tls` is for the app's own host names; list them in `hosts`");
 }
 
+static void check_auth(struct reader *r, struct manifest *m)
+{
+    const struct auth_conf *auth = &m->auth;
+    bool has_password = false;
+    for (size_t i = 0; i < auth->methods.n; i++)
+        has_password |= slice_is(auth->methods.items[i].s, "password");
+    if (!auth->pos.line)
+        return;
+    if (slice_is(auth->signup.s, "invite"))
+        report(r, auth->signup.pos,
+               "`signup: invite` comes with a later version; write `closed`, and make accounts "
+               "with `dais user add`");
+    if (!auth->methods.n)
+        report(r, auth->pos, "`methods` is empty, so nobody could sign in; write [ password ]");
+    else if (slice_is(auth->signup.s, "open") && !has_password)
+        report(r, auth->signup.pos,
+               "`signup: open` needs `password` among `methods`: a link is sent to those who have "
+               "an account already");
+}
+
 void manifest_check(struct reader *r, struct manifest *m)
 {
     static void (*const checks[])(struct reader *, struct manifest *) = {
         check_web,  check_backend, check_cors,     check_collections,
         check_jobs, check_publish, check_env,      check_deploy,
         check_tls,  check_shown,   check_declared, manifest_check_access,
+        check_auth,
     };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](r, m);

@@ -489,7 +489,7 @@ static const struct field manifest_fields[] = {
      .doc = "Work that takes longer than a request."},
     {"publish", MAP(manifest, publish, FMT_NAME, publication_shape), .flags = LATER,
      .doc = "Kinds of documents people can publish."},
-    {"auth", OBJECT(manifest, auth, auth_shape), .flags = LATER,
+    {"auth", OBJECT(manifest, auth, auth_shape),
      .doc = "Accounts; without it everybody is the user `local`, on loopback addresses only."},
     {"limits", MAP_OF(manifest, limits, FMT_LIMIT, K_RATE, rate), .words = "off",
      .doc = "How often an account, or an address without one, may do something; a method may be "

@@ -8,7 +8,7 @@ TEST_BIN = DAIS_BIN.parent / "dais-identity"  # the real server; X-Test-User say
 HOST = "theatre.example"  # not this machine's own name, so nobody is the local user
 def with_accounts(app):
     file = app / "dais.yaml"
-    file.write_text(file.read_text().replace("signup: invite, local: none", "signup: invite"))
+    file.write_text(file.read_text().replace("signup: closed, local: none", "signup: closed"))
 
 
 @pytest.fixture(name="theatre", scope="module")

@@ -24,6 +24,45 @@ static void http_dates_round_trip(void **state)
     assert_int_equal(parse("Thu, 29 Feb 2024 23:59:59 GMT"), 1709251199);
 }
 
+static void rfc3339_times_are_read_back(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"2026-01-02T03:04:05.678Z", 1767323045678},
+        {"2024-02-29T23:59:59.9999Z", 1709251199999},
+        {"1969-12-31T23:59:59.5Z", -500},
+    };
+    static const char *const bad[] = {
+        "",
+        "Z",
+        "2026-01-02",
+        "2026-01-02T03:04:05",
+        "2026-01-02T03:04:05.Z",
+        "2026-02-31T03:04:05Z",
+        "2026-13-02T03:04:05Z",
+        "2026-01-02T24:04:05Z",
+        "2026-01-02 03:04:05Z",
+        "2026-01-02T03:04:05+01:00",
+        "2026-01-02T03:04:05.6x8Z",
+        "2026-01-02T03:04:05,678Z",
+        "-026-01-02T03:04:05Z",
+        "2026-01-02T03:04:5ZZ",
+    };
+    int64_t ms;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(clock_parse_rfc3339(good[i].text, strlen(good[i].text), &ms));
+        assert_int_equal(ms, good[i].ms);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (clock_parse_rfc3339(bad[i], strlen(bad[i]), &ms))
+            fail_msg("%s", bad[i]);
+    }
+}
+
 static void what_is_no_http_date(void **state)
 {
     (void)state;
@@ -110,5 +149,5 @@ static void clocks_go_forward(void **state)
 }
 
 TESTS(cmocka_unit_test(http_dates_round_trip), cmocka_unit_test(what_is_no_http_date),
-      cmocka_unit_test(rfc3339), cmocka_unit_test(absurd_times_keep_the_form),
-      cmocka_unit_test(clocks_go_forward))
+      cmocka_unit_test(rfc3339_times_are_read_back), cmocka_unit_test(rfc3339),
+      cmocka_unit_test(absurd_times_keep_the_form), cmocka_unit_test(clocks_go_forward))
