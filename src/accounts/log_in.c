@@ -45,13 +45,16 @@ bool accounts_log_in(struct accounts *acc, struct arena *a, struct slice email,
 {
     struct logging_in l = {
         .acc = acc, .arena = a, .key = email_key(email, a), .from = from, .ret = ret};
-    if (!store_read(acc->store, look, &l, e))
+    if (!accounts_may(acc, BUCKET_LOGIN, l.key, from, e) || !store_read(acc->store, look, &l, e))
         return false;
     bool is_right = password_is(l.is_found ? l.user.hash : NULL,
                                 slice_first(password, ACCOUNT_PASSWORD_MAX + 1));
     if (!is_right)
         return err_set(e, ERR_UNAUTHENTICATED, "The address or the password is wrong.");
-    return store_write(acc->store, run, &l, e);
+    if (!store_write(acc->store, run, &l, e))
+        return false;
+    accounts_welcome(acc, l.key, from);
+    return true;
 }
 
 struct logging_out {

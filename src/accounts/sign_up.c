@@ -59,5 +59,6 @@ bool accounts_sign_up(struct accounts *acc, struct arena *a, const struct sign_u
     if (s.name.len > ACCOUNT_NAME_MAX)
         return tell(a, ret_details, e, "/name", "The name may have at most 200 bytes.");
     return password_is_good(in->password, s.key, a, ret_details, e) &&
+           accounts_may(acc, BUCKET_SIGNUP, s.key, from, e) &&
            password_hash(in->password, s.hash, e) && store_write(acc->store, run, &s, e);
 }

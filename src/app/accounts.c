@@ -26,6 +26,9 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life)
         .secret = &h->secret,
         .mount = app->mount,
         .public_url = public_url(h, app),
+        .may = limits_may,
+        .welcome = limits_welcome,
+        .user = app,
     });
     if (!app->is_given)
         app->identities = accounts_source(app->accounts);
