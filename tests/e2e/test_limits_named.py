@@ -153,7 +153,7 @@ def test_one_account_is_slowed_from_wherever_it_is_tried(tmp_path):
             assert [answer.status for answer in found] == [401] * 10 + [429]
             last = found[10]
             assert 1 <= int(last.get("retry-after")) <= 6
-            assert set(last.json()) == {"type", "title", "status", "detail", "code", "request_id"} or last.json()["code"]
+            assert last.json()["code"] == "too_many_requests"
         known, unknown = (log_in(server, f"{who}@example.org", address="203.0.113.99") for who in ("ann", "nobody"))
         assert [known.status, unknown.status] == [429, 429]
         assert {**known.json(), "request_id": "", "detail": ""} == {**unknown.json(), "request_id": "", "detail": ""}
@@ -216,7 +216,8 @@ def test_who_is_not_trusted_cannot_choose_an_address(tmp_path):
     with served(tmp_path, "login: 2/day", env={"DAIS_TRUSTED_PROXIES": ""}) as server:
         assert [log_in(server, address=f"203.0.113.{i}").status for i in range(3)] == [401, 401, 429]
     with served(tmp_path / "b", "login: 2/day") as server:  # the leftmost is what the client wrote
-        found = [log_in(server, f"{i}@b.org", address=f"198.51.100.{i}, 203.0.113.1, 10.0.0.9").status for i in range(3)]
+        found = [log_in(server, f"{i}@b.org", address=f"198.51.100.{i}, 203.0.113.1, 10.0.0.9").status
+                 for i in range(3)]
         assert found == [401, 401, 429]
         found = [log_in(server, f"{i}@c.org", address=f"2001:db8::{i}").status for i in range(3)]
         assert found == [401, 401, 429]
