@@ -26,6 +26,7 @@
 #include "db/slot.h"
 #include "http/http.h"
 #include "keys/keys.h"
+#include "limit/limit.h"
 #include "manifest/manifest.h"
 
 extern const struct db_migration accounts_migration;
@@ -40,6 +41,7 @@ void account_store_free(struct account_store *s); /* nobody may use it; NULL is 
 /* ---- an app's accounts ----------------------------------------------------------------------- */
 
 struct accounts;
+struct asker;
 struct accounts_options {
     const struct manifest *manifest; /* auth, slug, title; outlives the accounts */
     struct account_store *store;
@@ -47,6 +49,13 @@ struct accounts_options {
     const struct root_secret *secret; /* copied as far as needed */
     struct slice mount;               /* "" or "/app": the cookie's path */
     struct slice public_url;          /* PUBLIC_URL with the mount, without a last slash */
+    /* Before anything is hashed or looked up, on the thread of the call: may somebody try this
+     * address (as email_key makes it) once more? e: ERR_TOO_MANY. And: the owner of this address
+     * has just signed in from there. Both may be NULL. */
+    bool (*may)(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
+                struct err *e);
+    void (*welcome)(void *user, struct slice email, const struct asker *from);
+    void *user;
 };
 struct accounts *accounts_new(const struct accounts_options *o);
 void accounts_free(struct accounts *a); /* NULL is fine */

@@ -39,7 +39,16 @@ struct accounts {
     char cookie[48];                /* its name */
     struct slice mount, public_url; /* owned */
     unsigned char link_key[32];     /* for what has to be made again and not stored */
+    bool (*may)(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
+                struct err *e);
+    void (*welcome)(void *user, struct slice email, const struct asker *from);
+    void *limits; /* their `user` */
 };
+
+/* The first thing that whoever tries an address does; see accounts_options.may. */
+bool accounts_may(const struct accounts *acc, enum limit_bucket bucket, struct slice email,
+                  const struct asker *from, struct err *e);
+void accounts_welcome(const struct accounts *acc, struct slice email, const struct asker *from);
 
 void accounts_source_init(struct accounts *a); /* source.c */
 

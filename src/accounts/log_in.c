@@ -7,7 +7,8 @@ bool accounts_log_in(struct accounts *acc, struct arena *a, struct slice email,
                      struct err *e)
 {
     struct entry n = {.acc = acc, .arena = a, .from = from, .ret = ret};
-    if (!whose_email(acc, a, email, &n.whose, e))
+    struct slice key = email_key(email, a);
+    if (!accounts_may(acc, BUCKET_LOGIN, key, from, e) || !whose_email(acc, a, key, &n.whose, e))
         return false;
     const struct account *it = &n.whose.row.account;
     bool is_right = password_is(n.whose.store ? n.whose.row.hash : NULL,
@@ -17,7 +18,10 @@ bool accounts_log_in(struct accounts *acc, struct arena *a, struct slice email,
         return entry_refuse(&n, e);
     if (password_is_old(n.whose.row.hash) && !password_hash(password, n.rehash, e))
         return false;
-    return entry_write(&n, e);
+    if (!entry_write(&n, e))
+        return false;
+    accounts_welcome(acc, key, from);
+    return true;
 }
 
 /* ---- out ------------------------------------------------------------------------------------- */

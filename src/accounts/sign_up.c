@@ -54,6 +54,7 @@ bool accounts_sign_up(struct accounts *acc, struct arena *a, const struct sign_u
     if (!given_email(in->email, a, &s.key, ret_details, e) ||
         !given_name(in->name, a, &s.name, ret_details, e) ||
         !password_is_good(in->password, s.key, ret_details, e) ||
+        !accounts_may(acc, BUCKET_SIGNUP, s.key, from, e) ||
         !whose_email(acc, a, s.key, &n->whose, e))
         return false;
     bool is_right = password_is(n->whose.store ? n->whose.row.hash : NULL, in->password);

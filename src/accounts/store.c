@@ -86,6 +86,9 @@ struct accounts *accounts_new(const struct accounts_options *o)
     a->mount = own(o->mount);
     a->public_url = own(o->public_url);
     root_secret_derive(o->secret, "account links", slug, a->link_key, sizeof a->link_key);
+    a->may = o->may;
+    a->welcome = o->welcome;
+    a->limits = o->user;
     accounts_source_init(a);
     return a;
 }
@@ -98,4 +101,18 @@ void accounts_free(struct accounts *a)
     free((void *)(uintptr_t)a->public_url.ptr);
     explicit_bzero(a->link_key, sizeof a->link_key);
     free(a);
+}
+
+/* ---- tries ----------------------------------------------------------------------------------- */
+
+bool accounts_may(const struct accounts *acc, enum limit_bucket bucket, struct slice email,
+                  const struct asker *from, struct err *e)
+{
+    return !acc->may || acc->may(acc->limits, bucket, email, from, e);
+}
+
+void accounts_welcome(const struct accounts *acc, struct slice email, const struct asker *from)
+{
+    if (acc->welcome)
+        acc->welcome(acc->limits, email, from);
 }

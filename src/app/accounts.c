@@ -23,6 +23,9 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life)
         .secret = &h->secret,
         .mount = app->mount,
         .public_url = public_url(h, app, life),
+        .may = limits_may,
+        .welcome = limits_welcome,
+        .user = app,
     });
     app->local.accounts = accounts_source(app->accounts);
     if (!app->is_given && !slice_is(app->manifest->auth.local.s, "none"))

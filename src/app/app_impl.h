@@ -38,6 +38,9 @@ struct app {
     struct signer *signer; /* NULL: nobody asked for {jwt} */
     struct limit_rule *limits;
     size_t n_limits;
+    struct counter *named[LIMIT_BUCKETS]; /* NULL: off */
+    struct limit_share *share;            /* of its database; NULL without one */
+    _Atomic uint64_t *refusals;           /* the life's */
     struct secrets secrets;
     bool is_built; /* web.root was there when the manifests were read */
 };
@@ -127,6 +130,7 @@ void databases_check(struct host *h, struct problems *p);
 void database_attach(struct host *h, struct app *app, struct life *life);
 struct account_store *database_accounts(struct host *h, const struct app *app, struct life *life);
 struct account_store *database_operators(struct host *h, struct life *life);
+struct limit_share *database_limits(struct host *h, const struct app *app, struct life *life);
 void databases_end(struct life *l);  /* after the lanes: what waits is answered */
 void databases_free(struct life *l); /* when nobody is left who was in one */
 /* For a command: reads beside a server. NULL with *ret_there false: there is none yet. */
@@ -159,14 +163,23 @@ void keeper_stop(struct life *l); /* after the lanes */
 /* tokens.c: a key for each app that asks for {jwt}; reads or makes the secret. */
 bool tokens_open(struct host *h, struct err *e);
 
-/* limits.c: goes on counting where the old host (may be NULL) was. */
-void limits_open(struct host *h, struct app *app, const struct host *old);
+/* limits.c: goes on counting where the host before it was. */
+extern const struct db_migration limits_migration;
+void limits_open(struct host *h, struct app *app, struct life *life);
 void limits_done(struct app *app);
-/* For service.find: sets rq->refusal when it is too often, and the RateLimit headers. */
+/* For service.admit: sets rq->refusal when it is too often, and the RateLimit headers. */
 void limits_check(const struct app *app, struct req *rq);
 /* For api_options.count; user is the app. After limits_check of the whole. */
 bool limits_count(void *user, struct req *rq, struct slice method, struct slice path,
                   struct err *e);
+/* For accounts_options, on a lane; user is the app: one more try at this address, whoever has it,
+ * and how the owner of one is told from the others. */
+bool limits_may(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
+                struct err *e);
+void limits_welcome(void *user, struct slice email, const struct asker *from);
+/* From the keeper, once a second, on a lane: what others took and who ran out. Blocks. */
+void limits_tick(const struct host *h);
+void limits_metrics(struct life *l, struct buf *out);
 
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 
@@ -197,6 +210,7 @@ struct life {
     unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */
     _Atomic bool is_draining;
     _Atomic uint64_t reloads, reload_failures;
+    _Atomic uint64_t refusals[LIMIT_BUCKETS + 1]; /* the last: rows with a path */
     int exit_code;
 };
 

@@ -1,5 +1,5 @@
 /* Where each app's database is; the same one for every reading of its manifest. */
-#include "app/app_impl.h"
+#include "app/limits_impl.h"
 
 #include "journal/journal.h"
 #include "mail/mail.h"
@@ -22,6 +22,7 @@ struct database {
     struct db_slot *slot;
     struct account_store *accounts; /* in it, once asked for */
     struct mail_box mail;
+    struct limit_share *limits;
 };
 
 #define HOST_SLUG "_host"
@@ -35,6 +36,7 @@ static const struct db_migration *app_migrations(void)
     all[2] = accounts_migration;
     all[3] = mail_migration;
     all[4] = events_migration;
+    all[5] = limits_migration;
     return all;
 }
 
@@ -179,6 +181,16 @@ struct account_store *database_operators(struct host *h, struct life *life)
     return accounts_in(h, NULL, life);
 }
 
+struct limit_share *database_limits(struct host *h, const struct app *app, struct life *life)
+{
+    pthread_mutex_lock(&life->databases_lock);
+    struct database *d = find_or_make(h, app, life);
+    if (!d->limits)
+        d->limits = limit_share_new(d->slot, !d->options.path);
+    pthread_mutex_unlock(&life->databases_lock);
+    return d->limits;
+}
+
 /* They are never removed while the server lives, so a copy of the list holds. */
 static struct db_slot **slots_of(struct life *l, size_t *ret_n)
 {
@@ -239,6 +251,7 @@ void databases_free(struct life *l)
     list_each_safe (link, &l->databases) {
         struct database *d = container_of(link, struct database, link);
         account_store_free(d->accounts);
+        limit_share_free(d->limits);
         db_slot_free(d->slot);
         arena_done(&d->arena);
         free(d);

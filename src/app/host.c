@@ -138,7 +138,7 @@ static const struct route *find_in_app(const struct host *h, struct app *app, st
 static void host_admit(struct service *s, struct req *rq)
 {
     (void)s;
-    if (rq->app && !slice_starts(rq->path, SLICE("/_/")))
+    if (rq->app)
         limits_check(rq->app, rq);
 }
 
@@ -404,7 +404,7 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
     h->life = life;
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
-        limits_open(h, app, life->host);
+        limits_open(h, app, life);
         if (app->docs)
             database_attach(h, app, life);
         open_api(h, app, life);

@@ -28,6 +28,7 @@ static struct docs *next_to_tend(const struct host *h)
 static void run(struct work *w)
 {
     struct keeper *k = container_of(w, struct keeper, work);
+    limits_tick(k->host);
     struct docs *d = next_to_tend(k->host);
     k->has_more = d && docs_tend(d);
     if (d)

@@ -1,69 +1,99 @@
-/* `limits` of an app's routes: which row a request falls under, and whether one is left for it.
+/* `limits` of an app: which row a request falls under, and whether one is left for it.
  *
  * Counted are accounts, and addresses of those who are signed out. What a row has counted outlives
  * a reload that leaves it as it was. */
-#include "app/app_impl.h"
+#include "app/limits_impl.h"
 
+#include "base/sha256.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KEYS 32768 /* 512 KB for each of the two, once that many come */
+#define KEYS     32768 /* 512 KB for each kind, once that many come */
+#define KNOWN_MS (30LL * 24 * 3600 * 1000)
 
-/* What a row counts; shared by a host and the one that replaces it. */
-struct counter {
-    _Atomic int refs;
-    struct limit *by_account, *by_address;
-};
+/* ---- counters -------------------------------------------------------------------------------- */
 
-struct limit_rule {
-    const struct limit_row *row;
-    struct slice method, prefix; /* prefix as path_lax sees it */
-    struct counter *counter;     /* NULL: off */
-};
+/* What a bucket counts; the first kind that applies to a request is taken. */
+static unsigned kinds_of(enum limit_bucket bucket)
+{
+    bool is_of_accounts =
+        bucket == BUCKET_LOGIN || bucket == BUCKET_SIGNUP || bucket == BUCKET_RESET;
+    return is_of_accounts ? 1u << BY_ADDRESS | 1u << BY_EMAIL | 1u << BY_PAIR
+                          : 1u << BY_ADDRESS | 1u << BY_ACCOUNT;
+}
 
-/* ---- making ---------------------------------------------------------------------------------- */
+static void write_id(struct counter *c, struct slice name)
+{
+    char whole[SHA256_HEX_LEN + 1];
+    struct sha256 h;
+    sha256_init(&h);
+    sha256_add(&h, name);
+    sha256_end_hex(&h, whole);
+    if (c->bucket < LIMIT_BUCKETS)
+        snprintf(c->id, sizeof c->id, "%.*s %lld/%lld", SLICE_ARGS(slice_first(name, 8)),
+                 (long long)c->rate.count, (long long)c->rate.per_ms);
+    else
+        snprintf(c->id, sizeof c->id, "%.12s %lld/%lld", whole, (long long)c->rate.count,
+                 (long long)c->rate.per_ms);
+}
 
-static struct counter *counter_new(const struct rate *rate)
+static struct counter *counter_new(const struct counter *like)
 {
     struct counter *c = mem_new(struct counter);
+    *c = *like;
     c->refs = 1;
-    c->by_account = limit_new(rate->count, rate->per_ms, KEYS);
-    c->by_address = limit_new(rate->count, rate->per_ms, KEYS);
+    for (int kind = 0; kind < LIMIT_KINDS; kind++) {
+        if (kinds_of(c->bucket) & 1u << kind)
+            c->of[kind] = limit_new(c->rate.count, c->rate.per_ms, KEYS);
+    }
+    if (c->bucket == BUCKET_LOGIN)
+        c->familiar = limit_new(1, KNOWN_MS, KEYS);
     return c;
 }
 
-static void counter_unref(struct counter *c)
+void counter_unref(struct counter *c)
 {
     if (!c || atomic_fetch_sub(&c->refs, 1) > 1)
         return;
-    limit_free(c->by_account);
-    limit_free(c->by_address);
+    for (int kind = 0; kind < LIMIT_KINDS; kind++)
+        limit_free(c->of[kind]);
+    limit_free(c->familiar);
     free(c);
 }
 
-static bool is_same(const struct limit_row *a, const struct limit_row *b)
+struct counter *counter_find(const struct app *app, struct slice id)
 {
-    return slice_eq(a->route.s, b->route.s) && a->rate.count == b->rate.count &&
-           a->rate.per_ms == b->rate.per_ms;
-}
-
-/* That of the same row of the same app in the host before; NULL: there is none. */
-static struct counter *counter_of(const struct host *old, struct slice slug,
-                                  const struct limit_row *row)
-{
-    for (size_t i = 0; old && i < old->n_apps; i++) {
-        const struct app *app = &old->apps[i];
-        for (size_t k = 0; k < app->n_limits && slice_eq(app->manifest->slug.s, slug); k++) {
-            if (app->limits[k].counter && is_same(app->limits[k].row, row)) {
-                atomic_fetch_add(&app->limits[k].counter->refs, 1);
-                return app->limits[k].counter;
-            }
-        }
+    for (int i = 0; i < LIMIT_BUCKETS; i++) {
+        if (app->named[i] && slice_is(id, app->named[i]->id))
+            return app->named[i];
+    }
+    for (size_t i = 0; i < app->n_limits; i++) {
+        if (app->limits[i].counter && slice_is(id, app->limits[i].counter->id))
+            return app->limits[i].counter;
     }
     return NULL;
 }
 
-void limits_open(struct host *h, struct app *app, const struct host *old)
+struct counter *counter_open(const struct host *old, const struct app *app, struct slice name,
+                             enum limit_bucket bucket, const struct rate *rate)
+{
+    struct counter like = {.bucket = bucket, .rate = *rate};
+    write_id(&like, name);
+    for (size_t i = 0; old && i < old->n_apps; i++) {
+        struct counter *c = NULL;
+        if (slice_eq(old->apps[i].manifest->slug.s, app->manifest->slug.s))
+            c = counter_find(&old->apps[i], slice_from(like.id));
+        if (c) {
+            atomic_fetch_add(&c->refs, 1);
+            return c;
+        }
+    }
+    return counter_new(&like);
+}
+
+static void open_rules(struct host *h, struct app *app, const struct host *old)
 {
     const struct manifest *m = app->manifest;
     app->limits = arena_zalloc(&h->arena, m->limits.n * sizeof *app->limits);
@@ -71,21 +101,30 @@ void limits_open(struct host *h, struct app *app, const struct host *old)
         const struct limit_row *row = &m->limits.items[i];
         struct slice prefix = row->route.s, method;
         if (slice_index(prefix, ' ') < 0 || !slice_cut(&prefix, ' ', &method))
-            continue; /* login and the like: of what later versions bring */
+            continue;
         struct limit_rule *rule = &app->limits[app->n_limits++];
         *rule = (struct limit_rule){row, method, path_lax(prefix, 0, &h->arena), NULL};
-        if (!row->rate.per_ms)
-            continue;
-        rule->counter = counter_of(old == h ? NULL : old, m->slug.s, row);
-        if (!rule->counter)
-            rule->counter = counter_new(&row->rate);
+        if (row->rate.per_ms)
+            rule->counter = counter_open(old, app, row->route.s, LIMIT_BUCKETS, &row->rate);
     }
+}
+
+void limits_open(struct host *h, struct app *app, struct life *life)
+{
+    const struct host *old = life->host == h ? NULL : life->host;
+    app->refusals = life->refusals;
+    open_rules(h, app, old);
+    if (app_has_accounts(app))
+        named_open(app, old);
+    if (app->docs || app_has_accounts(app))
+        app->share = database_limits(h, app, life);
 }
 
 void limits_done(struct app *app)
 {
     for (size_t i = 0; i < app->n_limits; i++)
         counter_unref(app->limits[i].counter);
+    named_done(app);
 }
 
 /* ---- which row? ------------------------------------------------------------------------------ */
@@ -144,8 +183,7 @@ static const struct limit_rule *rule_for(const struct app *app, const struct req
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-/* Whoever has one IPv6 address has 2^64 of them. */
-static struct slice address_key(const struct ip *client, struct ip *room)
+struct slice limits_address_key(const struct ip *client, struct ip *room)
 {
     static const unsigned char v4[12] = {[10] = 0xff, [11] = 0xff};
     *room = *client;
@@ -154,20 +192,43 @@ static struct slice address_key(const struct ip *client, struct ip *room)
     return (struct slice){(const char *)room->bytes, sizeof room->bytes};
 }
 
-static bool take(const struct limit_rule *rule, const struct req *rq, const struct identity *who,
-                 struct limit_state *st)
+bool counter_take(const struct app *app, struct counter *c, enum limit_kind kind, struct slice key,
+                  const struct ip *from, struct limit_state *ret)
 {
-    struct ip room;
-    bool is_account = who && who->is_signed_in;
-    return limit_take(is_account ? rule->counter->by_account : rule->counter->by_address,
-                      is_account ? who->id : address_key(&rq->client, &room), clock_mono_ns(), st);
+    bool is_fine = limit_take(c->of[kind], key, clock_mono_ns(), ret);
+    if (!is_fine) {
+        atomic_fetch_add_explicit(&app->refusals[c->bucket], 1, memory_order_relaxed);
+        share_refused(app->share, c, kind == BY_ACCOUNT ? key : SLICE(""), from);
+    } else if (!c->of[BY_EMAIL]) { /* those are told one by one */
+        share_told(app->share, c, kind, key);
+    }
+    return is_fine;
 }
 
-static bool tell_too_many(struct req *rq, const struct limit_state *st, struct err *e)
+static bool take(const struct app *app, struct counter *c, const struct req *rq,
+                 const struct identity *who, struct limit_state *st)
 {
-    reply_always(rq, arena_printf(rq->arena, "Retry-After: %lld\r\n", (long long)st->retry_s));
-    return err_set(e, ERR_TOO_MANY, "That was too often; try again in %lld s.",
-                   (long long)st->retry_s);
+    struct ip room;
+    bool is_account = c->of[BY_ACCOUNT] && who && who->is_signed_in;
+    return counter_take(app, c, is_account ? BY_ACCOUNT : BY_ADDRESS,
+                        is_account ? who->id : limits_address_key(&rq->client, &room), &rq->client,
+                        st);
+}
+
+bool limits_tell_too_many(const struct limit_state *st, struct err *e)
+{
+    err_set(e, ERR_TOO_MANY, "That was too often; try again in %lld s.", (long long)st->retry_s);
+    e->retry_s = st->retry_s < INT32_MAX ? (int)st->retry_s : INT32_MAX;
+    return false;
+}
+
+static void tell(struct req *rq, const struct limit_state *st)
+{
+    reply_always(rq, arena_printf(rq->arena,
+                                  "RateLimit-Limit: %lld\r\nRateLimit-Remaining: %lld\r\n"
+                                  "RateLimit-Reset: %lld\r\n",
+                                  (long long)st->limit, (long long)st->remaining,
+                                  (long long)st->reset_s));
 }
 
 static void refuse(struct req *rq, const struct err *e)
@@ -177,35 +238,84 @@ static void refuse(struct req *rq, const struct err *e)
     rq->refusal = kept;
 }
 
-static void tell(struct req *rq, bool is_fine, const struct limit_state *st)
+static void refuse_too_many(struct req *rq, const struct limit_state *st)
 {
     struct err e;
-    reply_always(rq, arena_printf(rq->arena,
-                                  "RateLimit-Limit: %lld\r\nRateLimit-Remaining: %lld\r\n"
-                                  "RateLimit-Reset: %lld\r\n",
-                                  (long long)st->limit, (long long)st->remaining,
-                                  (long long)st->reset_s));
-    if (is_fine)
-        return;
-    tell_too_many(rq, st, &e);
+    limits_tell_too_many(st, &e);
     refuse(rq, &e);
+}
+
+/* A look, where what is in it is counted piece by piece. */
+static bool look(struct counter *c, const struct req *rq, const struct identity *who,
+                 struct limit_state *st)
+{
+    struct ip room;
+    bool is_account = who && who->is_signed_in;
+    return limit_look(c->of[is_account ? BY_ACCOUNT : BY_ADDRESS],
+                      is_account ? who->id : limits_address_key(&rq->client, &room),
+                      clock_mono_ns(), st);
+}
+
+static void check_batch(const struct app *app, struct req *rq, const struct identity *who)
+{
+    struct limit_state st;
+    struct counter *c = app->named[BUCKET_WRITE];
+    if (!c || look(c, rq, who, &st))
+        return;
+    atomic_fetch_add_explicit(&app->refusals[c->bucket], 1, memory_order_relaxed);
+    share_refused(app->share, c, who && who->is_signed_in ? who->id : SLICE(""), &rq->client);
+    tell(rq, &st);
+    refuse_too_many(rq, &st);
+}
+
+#define ROWS_MAX 2 /* that one request falls under */
+
+/* Of several rows, what is told is the one that ends first. */
+static void count_all(const struct app *app, struct req *rq, struct counter *const *counters,
+                      size_t n, const struct identity *who)
+{
+    struct limit_state st[ROWS_MAX];
+    const struct limit_state *least = NULL;
+    for (size_t i = 0; i < n && !rq->refusal; i++) {
+        if (!take(app, counters[i], rq, who, &st[i]))
+            refuse_too_many(rq, &st[i]);
+        if (rq->refusal || !least || st[i].remaining < least->remaining)
+            least = &st[i];
+    }
+    if (least)
+        tell(rq, least);
+}
+
+/* Signing in is how bad credentials are got rid of. */
+static bool may_be_anybody(const struct app *app, enum limit_bucket bucket)
+{
+    return bucket < LIMIT_BUCKETS && app->named[bucket]->of[BY_EMAIL];
 }
 
 /* Bad credentials count as nobody's, so that trying them out is limited too. */
 void limits_check(const struct app *app, struct req *rq)
 {
     struct err e;
-    struct limit_state st;
-    const struct limit_rule *rule = app->n_limits ? rule_for(app, rq) : NULL;
-    if (!rule)
+    struct counter *counters[ROWS_MAX];
+    size_t n = 0;
+    const struct limit_rule *rule =
+        app->n_limits && !slice_starts(rq->path, SLICE("/_/")) ? rule_for(app, rq) : NULL;
+    enum limit_bucket bucket = named_of(app, rq->h1->method_text, rq->path);
+    bool is_batch = named_is_batch(app, rq->h1->method_text, rq->path);
+    if (rule)
+        counters[n++] = rule->counter;
+    if (bucket < LIMIT_BUCKETS)
+        counters[n++] = app->named[bucket];
+    if (!n && !is_batch)
         return;
     const struct identity *who = req_identity(rq, &e);
     if (who && who->is_local)
         return;
-    if (!who && e.code != ERR_FORBIDDEN) /* what depends on who asks says so itself */
+    count_all(app, rq, counters, n, who);
+    if (!who && e.code != ERR_FORBIDDEN && rule && !rq->refusal && !may_be_anybody(app, bucket))
         refuse(rq, &e);
-    bool is_fine = take(rule, rq, who, &st);
-    tell(rq, is_fine, &st);
+    if (is_batch && !rq->refusal)
+        check_batch(app, rq, who);
 }
 
 /* Its path is no more than what it says: nothing of it is decoded where it is looked up either. */
@@ -214,10 +324,14 @@ bool limits_count(void *user, struct req *rq, struct slice method, struct slice 
     const struct app *app = user;
     struct limit_state st;
     const struct limit_rule *rule = app->n_limits ? closest(app, method, path) : NULL;
-    if (!rule || !rule->counter)
+    enum limit_bucket bucket = named_of(app, method, path);
+    bool has_rule = rule && rule->counter;
+    if (!has_rule && bucket == LIMIT_BUCKETS)
         return true;
     const struct identity *who = req_identity(rq, e);
     if (!who || who->is_local)
         return who != NULL;
-    return take(rule, rq, who, &st) || tell_too_many(rq, &st, e);
+    return ((!has_rule || take(app, rule->counter, rq, who, &st)) &&
+            (bucket == LIMIT_BUCKETS || take(app, app->named[bucket], rq, who, &st))) ||
+           limits_tell_too_many(&st, e);
 }

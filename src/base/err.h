@@ -55,6 +55,7 @@ enum err_code {
 struct err {
     enum err_code code;
     int sys_errno;     /* of err_set_sys, else 0 */
+    int retry_s;       /* Retry-After, set by who knows it; 0: nobody does */
     const char *where; /* the function that failed */
     char msg[240];     /* a sentence for a person: what happened, what to do next */
 };

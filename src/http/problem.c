@@ -122,8 +122,9 @@ static bool answer(struct req *rq, const struct err *e, bool is_starting)
 {
     int status = err_status(e->code);
     bool is_page = req_is_page_load(rq);
-    if (status == 503)
-        reply_header(rq, "Retry-After", SLICE("2"));
+    int retry_s = e->retry_s ? e->retry_s : status == 503 ? 2 : 0;
+    if (retry_s)
+        reply_header(rq, "Retry-After", arena_printf(rq->arena, "%d", retry_s));
     if (is_starting && is_page)
         reply_header(rq, "Refresh", SLICE("1"));
     if (is_page && rq->route && rq->service->error_page &&

@@ -94,13 +94,40 @@ static bool take(const struct limit *l, struct bucket *b, int64_t now_ns, struct
     return is_fine;
 }
 
-bool limit_take(struct limit *l, struct slice key, int64_t now_ns, struct limit_state *ret)
+/* The key's bucket, with the lock of its set held. */
+static struct bucket *enter(struct limit *l, struct slice key, int64_t now_ns,
+                            pthread_mutex_t **ret_lock)
 {
     uint64_t hash = map_hash(key) | 1; /* 0 marks a bucket nobody had */
     size_t set = (size_t)(hash >> 32) & (l->sets - 1);
-    pthread_mutex_t *lock = &l->locks[set % LOCKS];
-    pthread_mutex_lock(lock);
-    bool is_fine = take(l, find(l, &l->buckets[set * WAYS], hash, now_ns), now_ns, ret);
+    *ret_lock = &l->locks[set % LOCKS];
+    pthread_mutex_lock(*ret_lock);
+    return find(l, &l->buckets[set * WAYS], hash, now_ns);
+}
+
+bool limit_take(struct limit *l, struct slice key, int64_t now_ns, struct limit_state *ret)
+{
+    pthread_mutex_t *lock;
+    bool is_fine = take(l, enter(l, key, now_ns, &lock), now_ns, ret);
     pthread_mutex_unlock(lock);
     return is_fine;
+}
+
+bool limit_look(struct limit *l, struct slice key, int64_t now_ns, struct limit_state *ret)
+{
+    pthread_mutex_t *lock;
+    struct bucket copy = *enter(l, key, now_ns, &lock);
+    pthread_mutex_unlock(lock);
+    return take(l, &copy, now_ns, ret);
+}
+
+void limit_raise(struct limit *l, struct slice key, int64_t now_ns, int64_t full_ns)
+{
+    pthread_mutex_t *lock;
+    struct bucket *b = enter(l, key, now_ns, &lock);
+    if (full_ns > now_ns + l->per_ns)
+        full_ns = now_ns + l->per_ns;
+    if (b->full_ns < full_ns)
+        b->full_ns = full_ns;
+    pthread_mutex_unlock(lock);
 }

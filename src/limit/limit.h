@@ -13,6 +13,24 @@
 
 #include "base/slice.h"
 
+/* What the manifest's `limits` calls by a name, and what each allows a minute where it says
+ * nothing; 0: that is off.
+ *        bucket         name      a minute */
+#define LIMIT_BUCKET_MAP(X)          \
+    X(BUCKET_LOGIN, "login", 10)     \
+    X(BUCKET_SIGNUP, "signup", 5)    \
+    X(BUCKET_RESET, "reset", 5)      \
+    X(BUCKET_PUBLISH, "publish", 10) \
+    X(BUCKET_UPLOAD, "upload", 60)   \
+    X(BUCKET_WRITE, "write", 600)    \
+    X(BUCKET_READ, "read", 0)
+enum limit_bucket {
+#define X(id, name, a_minute) id,
+    LIMIT_BUCKET_MAP(X)
+#undef X
+        LIMIT_BUCKETS
+};
+
 struct limit;
 
 struct limit_state { /* after a request, for its RateLimit headers */
@@ -28,3 +46,49 @@ void limit_free(struct limit *l); /* NULL is fine */
 
 /* Takes a token of the key's; false: there is none. now_ns is a monotonic clock's. */
 bool limit_take(struct limit *l, struct slice key, int64_t now_ns, struct limit_state *ret);
+/* Would one be there? Nothing is taken. */
+bool limit_look(struct limit *l, struct slice key, int64_t now_ns, struct limit_state *ret);
+/* Somebody else counted the same key: its bucket is full again no sooner than at full_ns, and no
+ * later than one that is empty now. Never gives anything back. */
+void limit_raise(struct limit *l, struct slice key, int64_t now_ns, int64_t full_ns);
+
+/* ---- what was taken, for others to know --------------------------------------------------------
+ * Takes since somebody last asked, a row per bucket and key. Of fixed size: where it is full, takes
+ * of further keys are not told. Any thread. */
+
+#define LEDGER_ROWS    512
+#define LEDGER_KEY_MAX 64
+
+struct ledger;
+struct ledger_row {
+    char bucket[40]; /* ends in NUL */
+    unsigned char key[LEDGER_KEY_MAX];
+    size_t key_len;
+    int64_t token_ms, per_ms; /* of the bucket, whole milliseconds, 1 or more */
+    int64_t taken;
+};
+struct ledger *ledger_new(void);
+void ledger_free(struct ledger *l); /* NULL is fine */
+/* Adds row->taken to the row of this bucket and key. False: there was no room. */
+bool ledger_add(struct ledger *l, const struct ledger_row *row);
+/* Moves all rows into `to` (LEDGER_ROWS of them), sorted; returns how many. */
+size_t ledger_take(struct ledger *l, struct ledger_row *to);
+
+/* ---- who was refused, to be told once in a while -----------------------------------------------
+ * Keys that ran out, each told at most once a minute with how often it was refused since. Of fixed
+ * size: where it is full of keys that were not told yet, further ones are not. Any thread. */
+
+#define TRIPS_MAX      32
+#define TRIPS_EVERY_MS 60000
+
+struct trips;
+struct trip {
+    enum limit_bucket bucket; /* LIMIT_BUCKETS: a row with a path */
+    char who[64], ip[48];     /* an account's id, or empty; an address, or empty; end in NUL */
+    int64_t refused;
+};
+struct trips *trips_new(void);
+void trips_free(struct trips *t);                                         /* NULL is fine */
+void trips_add(struct trips *t, const struct trip *trip, int64_t now_ms); /* adds trip->refused */
+/* Those that are due, up to TRIPS_MAX; returns how many. */
+size_t trips_take(struct trips *t, int64_t now_ms, struct trip *to);

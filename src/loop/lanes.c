@@ -2,14 +2,19 @@
  *
  * A worker takes the oldest work of all lanes that may use one more worker, so that many reads
  * starve nobody. The write lane has one worker, so its work never overlaps; the slow lane has at
- * most half, so that quick work always finds somebody. */
+ * most half, so that quick work always finds somebody. Passwords have workers of their own, which
+ * run when no other thread wants the core: a flood of them slows nothing else down. */
 #include "loop/loop_impl.h"
 
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #define QUEUE_MAX 4096
 #define SIGN_MAX  64 /* passwords: a second or two of them */
+#define SIGN_NICE 10 /* a tenth of what a loop gets where both want the same core */
 
 struct lane_queue {
     struct list queue;
@@ -19,7 +24,7 @@ struct lane_queue {
 
 struct lanes {
     pthread_mutex_t lock;
-    pthread_cond_t more;
+    pthread_cond_t more, more_to_sign;
     struct lane_queue lanes[LANE_COUNT];
     pthread_t *threads;
     unsigned n, n_alive;
@@ -37,13 +42,13 @@ static int64_t oldest_ns(const struct lane_queue *q)
     return container_of(q->queue.next, struct work, link)->queued_ns;
 }
 
-static struct lane_queue *next_lane(struct lanes *ls)
+static struct lane_queue *next_lane(struct lanes *ls, bool is_signer)
 {
     struct lane_queue *best = NULL;
     for (int i = 0; i < LANE_COUNT; i++) {
         struct lane_queue *q = &ls->lanes[i];
-        if (!list_is_empty(&q->queue) && q->running < q->workers_max &&
-            (!best || oldest_ns(q) < oldest_ns(best)))
+        if ((i == LANE_SIGN) == is_signer && !list_is_empty(&q->queue) &&
+            q->running < q->workers_max && (!best || oldest_ns(q) < oldest_ns(best)))
             best = q;
     }
     return best;
@@ -56,6 +61,12 @@ static bool is_empty(const struct lanes *ls)
             return false;
     }
     return true;
+}
+
+static void wake_all(struct lanes *ls)
+{
+    pthread_cond_broadcast(&ls->more);
+    pthread_cond_broadcast(&ls->more_to_sign);
 }
 
 static void on_done(struct post *p, struct loop *l)
@@ -86,25 +97,49 @@ static void run_one(struct lanes *ls, struct lane_queue *q)
     loop_post(w->home, &w->post); /* w is no longer ours */
     /* The lane may have been full: somebody may wait for the place that is free now. */
     if (!list_is_empty(&q->queue) || ls->stopping)
-        pthread_cond_broadcast(&ls->more);
+        wake_all(ls);
 }
 
-static void *worker_main(void *arg)
+static void work(struct lanes *ls, bool is_signer)
 {
-    struct lanes *ls = arg;
     pthread_mutex_lock(&ls->lock);
     for (;;) {
-        struct lane_queue *q = next_lane(ls);
+        struct lane_queue *q = next_lane(ls, is_signer);
         if (q)
             run_one(ls, q);
         else if (ls->stopping && is_empty(ls))
             break;
         else
-            pthread_cond_wait(&ls->more, &ls->lock);
+            pthread_cond_wait(is_signer ? &ls->more_to_sign : &ls->more, &ls->lock);
     }
     ls->n_alive--;
     pthread_mutex_unlock(&ls->lock);
+}
+
+static void *worker_main(void *arg)
+{
+    work(arg, false);
     return NULL;
+}
+
+/* Refused or not: it only matters when there is more to do than cores. */
+static void *signer_main(void *arg)
+{
+    struct sched_param none = {0};
+    pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+    setpriority(PRIO_PROCESS, (id_t)gettid(), SIGN_NICE);
+    work(arg, true);
+    return NULL;
+}
+
+static bool start_one(struct lanes *ls, void *(*entry)(void *))
+{
+    pthread_mutex_lock(&ls->lock); /* one that has begun waits until it is counted */
+    bool fine = pthread_create(&ls->threads[ls->n], NULL, entry, ls) == 0;
+    ls->n_alive += fine;
+    ls->n += fine;
+    pthread_mutex_unlock(&ls->lock);
+    return fine;
 }
 
 bool lanes_start(struct loops *all, unsigned workers, struct err *e)
@@ -113,7 +148,9 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     struct lanes *ls = mem_new(struct lanes);
     pthread_mutex_init(&ls->lock, NULL);
     pthread_cond_init(&ls->more, NULL);
-    ls->threads = mem_alloc(workers * sizeof *ls->threads);
+    pthread_cond_init(&ls->more_to_sign, NULL);
+    unsigned signers = workers > 4 ? workers / 4 : 1;
+    ls->threads = mem_alloc((workers + signers) * sizeof *ls->threads);
     for (int i = 0; i < LANE_COUNT; i++) {
         list_init(&ls->lanes[i].queue);
         ls->lanes[i].workers_max = workers;
@@ -121,15 +158,11 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     }
     ls->lanes[LANE_WRITE].workers_max = 1;
     ls->lanes[LANE_SLOW].workers_max = workers / 2;
-    ls->lanes[LANE_SIGN].workers_max = workers > 4 ? workers / 4 : 1;
+    ls->lanes[LANE_SIGN].workers_max = signers;
     ls->lanes[LANE_SIGN].depth_limit = SIGN_MAX;
     all->lanes = ls;
-    for (; ls->n < workers; ls->n++) {
-        pthread_mutex_lock(&ls->lock); /* a worker that has begun waits until it is counted */
-        bool fine = pthread_create(&ls->threads[ls->n], NULL, worker_main, ls) == 0;
-        ls->n_alive += fine;
-        pthread_mutex_unlock(&ls->lock);
-        if (!fine) {
+    while (ls->n < workers + signers) {
+        if (!start_one(ls, ls->n < workers ? worker_main : signer_main)) {
             err_set(e, ERR_INTERNAL, "starting worker thread %u failed", ls->n + 1);
             lanes_stop(all);
             return false;
@@ -163,11 +196,12 @@ void lanes_stop(struct loops *all)
         return;
     pthread_mutex_lock(&ls->lock);
     ls->stopping = true;
-    pthread_cond_broadcast(&ls->more);
+    wake_all(ls);
     pthread_mutex_unlock(&ls->lock);
     wait_for_workers(all, ls);
     all->lanes = NULL;
     pthread_cond_destroy(&ls->more);
+    pthread_cond_destroy(&ls->more_to_sign);
     pthread_mutex_destroy(&ls->lock);
     free(ls->threads);
     free(ls);
@@ -188,7 +222,7 @@ bool lane_submit(struct loop *home, enum lane lane, struct work *w)
         q->depth++;
         if (q->depth > q->depth_max)
             q->depth_max = q->depth;
-        pthread_cond_signal(&ls->more);
+        pthread_cond_signal(lane == LANE_SIGN ? &ls->more_to_sign : &ls->more);
     } else {
         q->refused++;
     }

@@ -112,13 +112,26 @@ static void check_identity(struct reader *r, const struct identity_conf *id)
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 
+#define LATER_LIMITS "publish upload"
+
+static bool has_accounts(const struct manifest *m)
+{
+    return m->auth.pos.line && !slice_is(m->auth.local.s, "none");
+}
+
 static void check_limits(struct reader *r, const struct manifest *m)
 {
     for (size_t i = 0; i < m->limits.n; i++) {
         const struct text *route = &m->limits.items[i].route;
-        if (slice_index(route->s, ' ') < 0)
+        if (slice_index(route->s, ' ') >= 0)
+            continue;
+        if (words_have(LATER_LIMITS, route->s))
             problems_add(r->p, PROBLEM_WARNING, r->file, route->pos,
                          "`%.*s` is checked but not served yet by this version", SHOWN(route->s));
+        else if (!has_accounts(m))
+            problems_add(r->p, PROBLEM_WARNING, r->file, route->pos,
+                         "`%.*s` counts nothing here: the app has no accounts (`auth`)",
+                         SHOWN(route->s));
     }
 }
 

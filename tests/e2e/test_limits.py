@@ -195,7 +195,8 @@ def test_threads_count_together(tmp_path, behind):
 
 
 def test_many_addresses_take_no_more_room(tmp_path, behind):
-    with serving(app(tmp_path / "app", behind.url, "\"GET /file.txt\": 3/day"), env=TRUST) as server:
+    with serving(app(tmp_path / "app", behind.url, "\"GET /file.txt\": 3/day", "auth: { local: none }\n"),
+                 env=TRUST) as server:
         def ask(conn, address):
             return conn.request("/file.txt", headers={"X-Forwarded-For": address}).read().status
         with Conn(server) as conn:

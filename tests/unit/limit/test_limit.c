@@ -138,6 +138,40 @@ static void test_threads_share_a_bucket(void **state)
     limit_free(l);
 }
 
-TESTS(cmocka_unit_test(test_a_bucket_empties_and_fills),
+static void test_looking_takes_nothing(void **state)
+{
+    (void)state;
+    struct limit *l = limit_new(1, 60000, 8);
+    struct limit_state st;
+    for (int i = 0; i < 3; i++)
+        assert_true(limit_look(l, SLICE("a"), S, &st));
+    assert_true(take(l, "a", S, &st));
+    assert_false(limit_look(l, SLICE("a"), S, &st));
+    assert_int_equal(st.retry_s, 60);
+    limit_free(l);
+}
+
+static void test_what_others_took(void **state)
+{
+    (void)state;
+    struct limit *l = limit_new(6, 60000, 8);
+    struct limit_state st;
+    int64_t now = 1000 * S;
+    assert_true(take(l, "a", now, &st));
+    limit_raise(l, SLICE("a"), now, now + 40 * S);
+    assert_true(take(l, "a", now, &st));
+    assert_int_equal(st.remaining, 1);
+    limit_raise(l, SLICE("a"), now, now + 10 * S); /* nothing is given back */
+    assert_true(take(l, "a", now, &st));
+    assert_false(take(l, "a", now, &st));
+    limit_raise(l, SLICE("b"), now, now + 3600 * S); /* no further than empty */
+    assert_false(take(l, "b", now, &st));
+    assert_int_equal(st.retry_s, 10);
+    assert_true(take(l, "b", now + 10 * S, &st));
+    limit_free(l);
+}
+
+TESTS(cmocka_unit_test(test_looking_takes_nothing), cmocka_unit_test(test_what_others_took),
+      cmocka_unit_test(test_a_bucket_empties_and_fills),
       cmocka_unit_test(test_nothing_and_very_much), cmocka_unit_test(test_a_flood_resets_nobody),
       cmocka_unit_test(test_there_is_room_for_many), cmocka_unit_test(test_threads_share_a_bucket))

@@ -125,10 +125,11 @@ static void wait_for(_Atomic unsigned *what, unsigned n)
 
 /* ---- limits ------------------------------------------------------------------------------- */
 
+/* Passwords have a short queue, and workers of their own. */
 static void submit_mixed(struct loop *l)
 {
     for (unsigned i = 0; i < 500; i++) {
-        for (int lane = 0; lane < LANE_COUNT; lane++)
+        for (int lane = 0; lane < LANE_SIGN; lane++)
             assert_true(submit(l, (enum lane)lane, i, false));
     }
 }
@@ -146,7 +147,7 @@ static void no_lane_has_more_workers_than_it_may(void **state)
     assert_int_equal(most[LANE_WRITE], 1);
     assert_false(is_out_of_order);
     assert_true(most[LANE_SLOW] <= WORKERS / 2);
-    for (int i = 0; i < LANE_COUNT; i++) {
+    for (int i = 0; i < LANE_SIGN; i++) {
         assert_int_equal(stats[i].done, 500);
         assert_int_equal(stats[i].depth + stats[i].running + stats[i].refused, 0);
         assert_in_range(stats[i].depth_max, 1, 500);
@@ -182,6 +183,28 @@ static void slow_work_leaves_room_for_quick_work(void **state)
 }
 
 /* ---- fairness: many reads must not starve the others --------------------------------------- */
+
+static void submit_passwords(struct loop *l)
+{
+    unsigned n = 0;
+    while (n < 1000 && submit(l, LANE_SIGN, n, true))
+        n++;
+    assert_in_range(n, 64, 65); /* the worker has taken one, or not yet */
+}
+
+static void passwords_wait_for_each_other_alone(void **state)
+{
+    (void)state;
+    start();
+    on_loop(submit_passwords);
+    on_loop(submit_mixed); /* while the worker for passwords is held */
+    wait_for(&delivered, 1500);
+    assert_in_range(running[LANE_SIGN], 1, 1);
+    gate = true;
+    stop();
+    assert_int_equal(most[LANE_SIGN], 1);
+    assert_in_range(ended[LANE_SIGN], 64, 65);
+}
 
 static void submit_held_reads(struct loop *l)
 {
@@ -295,9 +318,11 @@ static void what_is_delivered_has_been_counted(void **state)
 static void submit_much(struct loop *l)
 {
     for (unsigned i = 0; i < 200; i++) {
-        for (int lane = 0; lane < LANE_COUNT; lane++)
+        for (int lane = 0; lane < LANE_SIGN; lane++)
             assert_true(submit(l, (enum lane)lane, i, false));
     }
+    for (unsigned i = 0; i < 60; i++)
+        assert_true(submit(l, LANE_SIGN, i, false));
 }
 
 static void stopping_delivers_what_is_queued(void **state)
@@ -306,7 +331,7 @@ static void stopping_delivers_what_is_queued(void **state)
     start();
     on_loop(submit_much);
     stop();
-    assert_int_equal(delivered, 600);
+    assert_int_equal(delivered, 660);
 }
 
 static bool was_refused;
@@ -401,6 +426,7 @@ static void starting_and_stopping_without_work(void **state)
 
 #define T(test) cmocka_unit_test_setup(test, reset)
 TESTS(T(no_lane_has_more_workers_than_it_may), T(slow_work_leaves_room_for_quick_work),
-      T(the_oldest_work_goes_first), T(a_full_queue_refuses), T(what_is_delivered_has_been_counted),
+      T(passwords_wait_for_each_other_alone), T(the_oldest_work_goes_first),
+      T(a_full_queue_refuses), T(what_is_delivered_has_been_counted),
       T(stopping_delivers_what_is_queued), T(submitting_while_it_stops_is_refused),
       T(a_visit_while_it_stops_returns), T(starting_and_stopping_without_work))
