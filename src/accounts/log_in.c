@@ -49,8 +49,11 @@ bool accounts_log_in(struct accounts *acc, struct arena *a, struct slice email,
         return false;
     bool is_right = password_is(l.is_found ? l.user.hash : NULL,
                                 slice_first(password, ACCOUNT_PASSWORD_MAX + 1));
-    if (!is_right)
+    if (!is_right) { /* whose address it was, never what was given as one: that may be a password */
+        store_note(acc->store, EVENT_SIGN_IN_FAILED, l.is_found ? l.user.account.id : SLICE(""),
+                   from, l.is_found ? "another password" : "nobody has this address");
         return err_set(e, ERR_UNAUTHENTICATED, "The address or the password is wrong.");
+    }
     return store_write(acc->store, run, &l, e);
 }
 
