@@ -36,6 +36,9 @@ extern const struct db_migration accounts_migration;
 struct account_store;
 /* The slot's database has accounts_migration. Nothing is opened yet. */
 struct account_store *account_store_new(struct db_slot *slot, bool is_operators);
+/* Where it notes what comes without a write (a failed sign-in); outlives the store. */
+struct events;
+void account_store_tell(struct account_store *s, struct events *events);
 void account_store_free(struct account_store *s); /* nobody may use it; NULL is fine */
 
 /* ---- an app's accounts ----------------------------------------------------------------------- */

@@ -30,6 +30,7 @@ struct account_store {
     struct db_slot *slot;
     bool is_operators;
     struct who_cache *cache;
+    struct events *events; /* NULL: they are only counted */
 };
 
 struct accounts {
@@ -58,6 +59,9 @@ void store_leave(struct account_store *s);
 /* One write, waited for. */
 bool store_write(struct account_store *s, bool (*run)(void *, struct db_conn *, struct err *),
                  void *arg, struct err *e);
+/* What comes without a write of its own. */
+void store_note(const struct account_store *s, enum event_kind kind, struct slice object,
+                const struct asker *from, const char *detail);
 /* One piece of reading. */
 bool store_read(struct account_store *s, bool (*run)(void *, struct db_conn *, struct err *),
                 void *arg, struct err *e);

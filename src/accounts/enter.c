@@ -3,19 +3,12 @@
 
 #include <string.h>
 
-static bool run_refused(void *arg, struct db_conn *c, struct err *e)
-{
-    const struct entry *n = arg;
-    struct slice who = n->whose.store ? n->whose.row.account.id : SLICE("");
-    return trail(c, EVENT_SIGN_IN_FAILED, SLICE(""), who, n->from, NULL, e);
-}
-
+/* Whose address it was, never what was given as one: that may be a password. */
 bool entry_refuse(struct entry *n, struct err *e)
 {
-    struct err unseen;
-    if (!store_write(n->acc->store, run_refused, n, &unseen))
-        log_line(LOG_WARN, "a sign-in that failed could not be noted",
-                 F_CSTR("reason", unseen.msg));
+    bool is_known = n->whose.store != NULL;
+    store_note(n->acc->store, EVENT_SIGN_IN_FAILED, is_known ? n->whose.row.account.id : SLICE(""),
+               n->from, is_known ? "another password" : "nobody has this address");
     return err_set(e, ERR_UNAUTHENTICATED, "The address or the password is wrong.");
 }
 

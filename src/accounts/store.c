@@ -14,6 +14,11 @@ struct account_store *account_store_new(struct db_slot *slot, bool is_operators)
     return s;
 }
 
+void account_store_tell(struct account_store *s, struct events *events)
+{
+    s->events = events;
+}
+
 void account_store_free(struct account_store *s)
 {
     if (!s)
@@ -50,6 +55,18 @@ bool store_write(struct account_store *s, bool (*run)(void *, struct db_conn *, 
     if (db)
         store_leave(s);
     return fine;
+}
+
+void store_note(const struct account_store *s, enum event_kind kind, struct slice object,
+                const struct asker *from, const char *detail)
+{
+    events_note(s->events,
+                &(struct event){.kind = kind,
+                                .object = object,
+                                .ip = from->ip,
+                                .request = from->request,
+                                .detail = slice_from(detail)},
+                clock_wall_ms());
 }
 
 bool store_read(struct account_store *s, bool (*run)(void *, struct db_conn *, struct err *),

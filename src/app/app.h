@@ -31,5 +31,14 @@ bool app_release(const struct app_options *options, struct err *e);
  * they could not be read. */
 int app_check_stored(const struct app_options *options, bool is_json);
 
+/* Prints the trail of events of each app, or the host's own, newest first, beside a server or
+ * without one. Returns the exit code. */
+struct app_events {
+    const char *kind, *who; /* NULL: any */
+    uint32_t limit;         /* of each app; 0: 30 */
+    bool is_anomaly, is_host, is_json;
+};
+int app_print_events(const struct app_options *options, const struct app_events *what);
+
 /* Where the running server of these folders can be reached: its control socket's path. */
 bool app_control_path(const struct app_options *options, char *to, size_t n, struct err *e);

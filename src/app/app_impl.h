@@ -133,7 +133,8 @@ struct account_store *database_operators(struct host *h, struct life *life);
 struct limit_share *database_limits(struct host *h, const struct app *app, struct life *life);
 void databases_end(struct life *l);  /* after the lanes: what waits is answered */
 void databases_free(struct life *l); /* when nobody is left who was in one */
-/* For a command: reads beside a server. NULL with *ret_there false: there is none yet. */
+/* For a command: reads beside a server; app NULL: the host's own. NULL with *ret_there false: there
+ * is none yet. */
 struct db *database_open_to_read(struct host *h, const struct app *app, bool *ret_there,
                                  struct err *e);
 bool databases_any(struct life *l);  /* any thread */
@@ -154,6 +155,22 @@ struct mail_box {
 struct mail_box **databases_mail(struct life *l, size_t *ret_n);
 void mail_start(struct host *h); /* loop 0: from now on as this host's settings say */
 void mail_end(struct life *l);   /* what is being sent is broken off */
+/* Of the app with this slug; empty: the host's own. NULL: it has no database. Any thread. */
+struct events;
+struct events *database_events(struct life *l, struct slice slug);
+struct db_slot *database_slot(struct life *l, struct slice slug);
+bool databases_tend_events(struct life *l); /* writes and forgets; true: there is more. Blocks */
+
+/* events.c: what happens without a write of its own, noted on any thread. */
+struct event;
+void life_note(struct life *l, struct slice slug, const struct event *ev);
+/* The same of a request: who asks, from where. On its loop. */
+void req_note(struct req *rq, int kind, struct slice object, const char *detail);
+/* For service.denied: 401 and 403 are counted, and noted where they are many. */
+void denied_note(struct service *s, struct req *rq);
+extern const struct route events_route;
+bool events_control(struct req *rq, struct err *e); /* ?app=SLUG, or the host's */
+void events_metrics(struct buf *out);
 
 /* keeper.c: loop 0, once a second: work on the tables of apps, closing databases that nobody uses.
  */
@@ -205,6 +222,7 @@ struct life {
     pthread_mutex_t databases_lock;
     struct keeper *keeper;
     struct mailman *mailman; /* NULL: no app has accounts */
+    struct limit *denials;   /* by app and account or address */
     struct reload *reload;   /* the one under way; loop 0 */
     struct list asks;        /* for one, which wait */
     unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */

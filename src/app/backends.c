@@ -2,6 +2,8 @@
  * ran with the same words goes on; any other is started, and takes over once it is ready. */
 #include "app/app_impl.h"
 
+#include "journal/journal.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -75,6 +77,16 @@ static struct prepare *preparation(struct host *h, const struct app *app, const 
     return prepare_new(&o);
 }
 
+static void on_ended(void *user, struct slice app, unsigned number, const char *why)
+{
+    char object[32];
+    snprintf(object, sizeof object, "instance %u", number);
+    life_note(user, app,
+              &(struct event){.kind = EVENT_BACKEND_ENDED,
+                              .object = slice_from(object),
+                              .detail = slice_from(why)});
+}
+
 static struct backend *backend_of(struct host *h, struct app *app, struct life *life, struct err *e)
 {
     const struct manifest *m = app->manifest;
@@ -90,6 +102,8 @@ static struct backend *backend_of(struct host *h, struct app *app, struct life *
         .loops = life->loops,
         .spawner = life->spawner,
         .all = &life->backends,
+        .ended = on_ended,
+        .user = life,
     };
     if (is_ours && !o.socket_dir) {
         err_set(e, ERR_IO, "the folder %s/run cannot be made", h->data_dir);

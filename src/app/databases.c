@@ -14,6 +14,10 @@
 #define IDLE_MS  60000
 #define OPEN_MAX 64 /* at once */
 
+#define PRUNE_MS   (24 * 3600 * 1000)
+#define PRUNE_ROWS 500   /* at once */
+#define RETRY_MS   10000 /* for events that could not be written */
+
 struct database {
     struct list link;
     struct arena arena;
@@ -23,6 +27,8 @@ struct database {
     struct account_store *accounts; /* in it, once asked for */
     struct mail_box mail;
     struct limit_share *limits;
+    struct events *events;
+    int64_t pruned_ms, failed_ms; /* the keeper's */
 };
 
 #define HOST_SLUG "_host"
@@ -121,6 +127,7 @@ static struct database *database_new(struct host *h, const struct app *app, stru
     d->slot = db_slot_new(&d->options);
     d->mail.slot = d->slot;
     d->mail.path = d->options.path;
+    d->events = events_new();
     return d;
 }
 
@@ -130,7 +137,10 @@ struct db *database_open_to_read(struct host *h, const struct app *app, bool *re
     struct db_options options;
     struct arena a;
     arena_init(&a, 1u << 20);
-    set_options(h, app, &a, &options);
+    if (app)
+        set_options(h, app, &a, &options);
+    else
+        set_host_options(h, &a, &options);
     options.is_reader = true;
     *ret_there = !options.path || access(options.path, F_OK) == 0;
     struct db *db = *ret_there ? db_open(&options, e) : NULL;
@@ -166,7 +176,7 @@ static struct account_store *accounts_in(struct host *h, const struct app *app, 
     pthread_mutex_lock(&life->databases_lock);
     struct database *d = find_or_make(h, app, life);
     if (!d->accounts)
-        d->accounts = account_store_new(d->slot, !app);
+        account_store_tell(d->accounts = account_store_new(d->slot, !app), d->events);
     pthread_mutex_unlock(&life->databases_lock);
     return d->accounts;
 }
@@ -192,19 +202,109 @@ struct limit_share *database_limits(struct host *h, const struct app *app, struc
 }
 
 /* They are never removed while the server lives, so a copy of the list holds. */
-static struct db_slot **slots_of(struct life *l, size_t *ret_n)
+static struct database **all_of(struct life *l, size_t *ret_n)
 {
     size_t n = 0;
     pthread_mutex_lock(&l->databases_lock);
     list_each (link, &l->databases)
         n++;
-    struct db_slot **slots = mem_alloc((n + 1) * sizeof *slots);
+    struct database **all = mem_alloc((n + 1) * sizeof *all);
     n = 0;
     list_each (link, &l->databases)
-        slots[n++] = container_of(link, struct database, link)->slot;
+        all[n++] = container_of(link, struct database, link);
     pthread_mutex_unlock(&l->databases_lock);
     *ret_n = n;
-    return slots;
+    return all;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+/* NULL: there is none. */
+static struct database *database_called(struct life *l, struct slice slug)
+{
+    struct database *found = NULL;
+    pthread_mutex_lock(&l->databases_lock);
+    list_each (link, &l->databases) {
+        struct database *d = container_of(link, struct database, link);
+        if (slice_eq(d->slug, slug.len ? slug : SLICE(HOST_SLUG)))
+            found = d;
+    }
+    pthread_mutex_unlock(&l->databases_lock);
+    return found;
+}
+
+struct events *database_events(struct life *l, struct slice slug)
+{
+    struct database *d = database_called(l, slug);
+    return d ? d->events : NULL;
+}
+
+struct db_slot *database_slot(struct life *l, struct slice slug)
+{
+    struct database *d = database_called(l, slug);
+    return d ? d->slot : NULL;
+}
+
+/* The host's own is not made for this. */
+static bool may_open(const struct database *d)
+{
+    bool is_there = d->options.path ? access(d->options.path, F_OK) == 0 : d->options.url.len > 0;
+    return !slice_is(d->slug, HOST_SLUG) || (is_there && d->accounts);
+}
+
+static void write_events(struct database *d, bool all)
+{
+    struct err e;
+    int64_t now = clock_wall_ms();
+    if (!may_open(d) || !events_are_due(d->events, all, now))
+        return;
+    struct db *db = db_slot_open(d->slot, &e);
+    bool fine = db && events_flush(d->events, db, all, now, &e);
+    if (db)
+        db_slot_leave(d->slot);
+    d->failed_ms = fine ? 0 : clock_mono_ms();
+    if (!fine)
+        log_line(LOG_WARN, "events could not be written; it is tried again", F_STR("app", d->slug),
+                 F_CSTR("reason", e.msg));
+}
+
+static bool run_prune(void *arg, struct db_conn *c, struct err *e)
+{
+    return events_prune(c, clock_wall_ms(), PRUNE_ROWS, arg, e);
+}
+
+/* Once after the start, then daily, in a database that is open anyway. */
+static bool prune_events(struct database *d, int64_t now_ms)
+{
+    struct err e;
+    int64_t n = 0;
+    if (d->pruned_ms && now_ms - d->pruned_ms < PRUNE_MS)
+        return false;
+    struct db *db = db_slot_enter(d->slot);
+    if (!db)
+        return false;
+    bool fine = db_write_now(db, run_prune, &n, &e);
+    db_slot_leave_quietly(d->slot);
+    bool has_more = fine && n == PRUNE_ROWS;
+    if (fine && !has_more)
+        d->pruned_ms = now_ms;
+    return has_more;
+}
+
+bool databases_tend_events(struct life *l)
+{
+    int64_t now = clock_mono_ms();
+    bool has_more = false;
+    size_t n;
+    struct database **all = all_of(l, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (all[i]->failed_ms && now - all[i]->failed_ms < RETRY_MS)
+            continue;
+        write_events(all[i], false);
+        has_more |= prune_events(all[i], now);
+    }
+    free(all);
+    return has_more;
 }
 
 struct mail_box **databases_mail(struct life *l, size_t *ret_n)
@@ -235,15 +335,23 @@ bool databases_any(struct life *l)
 void databases_tidy(struct life *l)
 {
     size_t n;
-    struct db_slot **slots = slots_of(l, &n);
+    struct database **all = all_of(l, &n);
+    struct db_slot **slots = mem_alloc((n + 1) * sizeof *slots);
+    for (size_t i = 0; i < n; i++)
+        slots[i] = all[i]->slot;
     db_slots_tidy(slots, n, IDLE_MS, OPEN_MAX);
     free(slots);
+    free(all);
 }
 
 void databases_end(struct life *l)
 {
-    list_each (link, &l->databases)
-        db_slot_end(container_of(link, struct database, link)->slot);
+    list_each (link, &l->databases) {
+        struct database *d = container_of(link, struct database, link);
+        if (!db_slot_has_failed(d->slot))
+            write_events(d, true);
+        db_slot_end(d->slot);
+    }
 }
 
 void databases_free(struct life *l)
@@ -253,6 +361,7 @@ void databases_free(struct life *l)
         account_store_free(d->accounts);
         limit_share_free(d->limits);
         db_slot_free(d->slot);
+        events_free(d->events);
         arena_done(&d->arena);
         free(d);
     }

@@ -90,6 +90,11 @@ static const struct route *row_in_app(const struct host *h, struct app *app, str
         rq->site = app;
         return &jwks_route;
     }
+    if (slice_is(rq->path, events_route.path)) {
+        rq->site = app;
+        rq->wants_identity = true;
+        return &events_route;
+    }
     if (is_ours && !(h->dev && slice_starts(rq->path, SLICE("/_/dev/"))))
         return &missing_route;
     const struct route *row = cors_find(&app->manifest->cors, rq);
@@ -297,6 +302,7 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
                                   .find = host_find,
                                   .admit = host_admit,
                                   .free = host_free,
+                                  .denied = denied_note,
                                   .error_page = host_error_page};
     arena_init(&h->arena, HOST_BYTES);
     map_init(&h->by_name);

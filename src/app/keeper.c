@@ -30,7 +30,8 @@ static void run(struct work *w)
     struct keeper *k = container_of(w, struct keeper, work);
     limits_tick(k->host);
     struct docs *d = next_to_tend(k->host);
-    k->has_more = d && docs_tend(d);
+    k->has_more = databases_tend_events(k->life);
+    k->has_more |= d && docs_tend(d);
     if (d)
         docs_leave_quietly(d);
     else

@@ -1,6 +1,7 @@
 /* The life of a serving dais, in order: read, open, serve, reload, drain, end. */
 #include "app/app_impl.h"
 #include "base/build.h"
+#include "journal/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,9 @@
 
 #define CONTROL_NAME "dais.sock"
 #define LOCK_NAME    "dais.lock"
+#define DENIED_COUNT 20 /* answers 401 and 403 in a minute, of one account or address: often */
+#define DENIED_MS    60000
+#define DENIED_KEYS  8192
 #define READY_S      20 /* a word that is lost would have us killed */
 
 /* ---- opening
@@ -202,6 +206,7 @@ static void begin_drain(struct life *l)
         return;
     }
     log_line(LOG_INFO, "stopping: finishing open requests");
+    life_note(l, SLICE(""), &(struct event){.kind = EVENT_SERVER_STOPPED});
     systemd_tell("STOPPING=1", 0);
     for (unsigned i = 0; i < loops_count(l->loops); i++) {
         struct closing *c = mem_new(struct closing);
@@ -251,6 +256,7 @@ static void serve(struct life *l)
     }
     host_start(l->host);
     keeper_start(l);
+    life_note(l, SLICE(""), &(struct event){.kind = EVENT_SERVER_STARTED});
     banner_print(l, l->host);
     systemd_tell("READY=1", READY_S);
     loops_run(l->loops);
@@ -277,6 +283,7 @@ static void close_all(struct life *l)
     if (l->host)
         service_unref(&l->host->service);
     databases_free(l);
+    limit_free(l->denials);
     if (l->loops)
         loops_free(l->loops);
     if (l->spawner)
@@ -319,6 +326,7 @@ int app_serve(const struct app_options *options)
     list_init(&l.asks);
     list_init(&l.databases);
     pthread_mutex_init(&l.databases_lock, NULL);
+    l.denials = limit_new(DENIED_COUNT, DENIED_MS, DENIED_KEYS);
     l.n_passed = n_passed;
     systemd_meet();
     if (options->dev && !app_build(options, true, &e)) {

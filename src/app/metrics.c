@@ -123,6 +123,7 @@ void metrics_text(struct life *l, struct arena *a, struct buf *out)
     backends_metrics(l, out);
     databases_metrics(l, out);
     limits_metrics(l, out);
+    events_metrics(out);
     turns(out, l->loops);
     one(out, "dais_reloads_total", "counter", "Reloads that took effect.",
         atomic_load(&l->reloads));

@@ -6,6 +6,8 @@
  *   finish       whoever asked is told */
 #include "app/app_impl.h"
 
+#include "journal/journal.h"
+
 #include <stdlib.h>
 
 #define LOOK_MS 20
@@ -80,6 +82,7 @@ static void swap(struct reload *r)
     service_unref(&old->service);
     atomic_fetch_add(&l->reloads, 1);
     log_line(LOG_INFO, "reloaded", F_INT("apps", l->host->n_apps));
+    life_note(l, SLICE(""), &(struct event){.kind = EVENT_SERVER_RELOADED});
     finish(r, NULL);
 }
 

@@ -208,6 +208,8 @@ static void copy_options(struct backend *b, const struct backend_options *o)
     b->loops = o->loops;
     b->spawner = o->spawner;
     b->all = o->all;
+    b->ended = o->ended;
+    b->user = o->user;
     copy_health(b, &o->conf->health);
 }
 

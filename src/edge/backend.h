@@ -33,6 +33,9 @@ struct backend_options {
     struct spawner *spawner;
     struct prepare *prepare; /* before its first start; backend_new takes the reference; or NULL */
     struct list *all;        /* of what was started: backend_rows; used on loop 0 */
+    /* Loop 0: a process of ours ended by itself. May be NULL; outlives the backend. */
+    void (*ended)(void *user, struct slice app, unsigned number, const char *why);
+    void *user;
 };
 
 /* Nothing runs yet. One reference, the caller's. NULL: e says why no address could be found. */

@@ -78,6 +78,8 @@ struct backend {
     struct spawner *spawner;
     struct prepare *prepare; /* NULL: nothing comes before */
     struct list *all, link;
+    void (*ended)(void *user, struct slice app, unsigned number, const char *why);
+    void *user;
     struct post post;
     int64_t began_ms;     /* 0: no process was started yet */
     uint64_t ends_before; /* of those it took over from */

@@ -69,6 +69,8 @@ static void begin_again(struct instance *i, const char *why)
              keeps_ending ? "the backend keeps ending" : "the backend ended",
              F_STR("app", i->of->app), F_INT("instance", i->number), F_CSTR("why", why),
              F_INT("again_in_ms", ms));
+    if (i->of->ended)
+        i->of->ended(i->of->user, i->of->app, i->number, why);
     timer_set(&i->timer, backend_home(i->of), ms);
 }
 

@@ -618,6 +618,8 @@ void exchange_finish(struct exchange *x)
     must(x->rq.res.status);
     int64_t us = (clock_mono_ns() - x->rq.start_ns) / 1000;
     bool is_handed_over = false;
+    if ((x->rq.res.status == 401 || x->rq.res.status == 403) && x->rq.service->denied)
+        x->rq.service->denied(x->rq.service, &x->rq);
     if (c) {
         c->exchange = NULL;
         c->requests++;

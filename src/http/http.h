@@ -60,6 +60,8 @@ struct service {
      * set rq->refusal and rq->res.always, as find may. May be NULL. */
     void (*admit)(struct service *s, struct req *rq);
     void (*free)(struct service *s);
+    /* Told of each answer with 401 or 403, on the loop. May be NULL. */
+    void (*denied)(struct service *s, struct req *rq);
     /* A page of the site's own for an error of a routed request that loads a page: replies and
      * returns true, or does nothing. May be NULL. On the loop. */
     bool (*error_page)(struct service *s, struct req *rq, int status);

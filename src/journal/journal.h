@@ -1,5 +1,5 @@
-/* What is kept about requests beside what they changed. Now: answers to requests that may come
- * twice. (Events, audit and what runs after a commit join it when accounts and jobs do.) */
+/* What is kept about requests beside what they changed: answers to requests that may come twice,
+ * and the trail of events. */
 #pragma once
 #include "base/arena.h"
 #include "db/db.h"
@@ -81,7 +81,10 @@ extern const struct db_migration events_migration;
     X(EVENT_LIMIT, "limit.reached", true)                   \
     X(EVENT_MAIL_FAILED, "mail.failed", true)               \
     X(EVENT_BACKEND_ENDED, "backend.ended", true)           \
-    X(EVENT_DAMAGE, "data.damaged", true)
+    X(EVENT_DAMAGE, "data.damaged", true)                   \
+    X(EVENT_SERVER_STARTED, "server.started", false)        \
+    X(EVENT_SERVER_RELOADED, "server.reloaded", false)      \
+    X(EVENT_SERVER_STOPPED, "server.stopped", false)
 enum event_kind {
 #define X(id, name, is_anomaly) id,
     EVENT_MAP(X)
@@ -89,6 +92,9 @@ enum event_kind {
         EVENT_KINDS
 };
 const char *event_name(enum event_kind kind);
+bool event_kind_of(struct slice name, enum event_kind *ret);
+/* How many there were since the start, written or not. */
+uint64_t event_count(enum event_kind kind);
 
 struct event {
     enum event_kind kind;
@@ -97,5 +103,39 @@ struct event {
     struct slice ip, request;
     struct slice detail; /* a sentence or a few words; cut at 500 bytes */
 };
-/* Inside a write's run. */
+/* Inside a write's run. For what changes something: it is there if the change is. */
 bool event_add(struct db_conn *c, const struct event *ev, int64_t now_ms, struct err *e);
+
+/* For what comes without a write of its own. It is kept in memory, in little of it, and the same
+ * (kind, who, ip, object) within a minute is one event with a count; so a flood writes little. One
+ * per database; outlives the database's openings. */
+struct events;
+struct events *events_new(void);
+void events_free(struct events *ev); /* NULL is fine */
+/* Any thread; copies. NULL: there is nowhere to write it, it is only counted. */
+void events_note(struct events *ev, const struct event *what, int64_t now_ms);
+/* Is there something to write: what is new, or a minute old and more than was written; or all? */
+bool events_are_due(struct events *ev, bool all, int64_t now_ms);
+/* Writes that in one write. Blocks; one thread at a time. What could not be written
+ * stays. */
+bool events_flush(struct events *ev, struct db *db, bool all, int64_t now_ms, struct err *e);
+
+#define EVENTS_KEPT_MS (90 * 24 * 3600 * 1000LL)
+#define EVENTS_MAX     100000
+#define EVENTS_ANOMALIES                                                    \
+    50000 /* of them: whoever floods drives out other floods, not the trail \
+           */
+/* Forgets up to `limit` that are too old or too many; *ret_n: how many. Inside a write's run. */
+bool events_prune(struct db_conn *c, int64_t now_ms, int limit, int64_t *ret_n, struct err *e);
+
+#define EVENTS_LIMIT     30
+#define EVENTS_LIMIT_MAX 1000
+struct events_query {
+    struct slice kind, who; /* empty: any */
+    struct slice after;     /* "next" of the page before; empty: the newest */
+    bool is_anomaly;        /* only those */
+    uint32_t limit;
+};
+/* {"items":[{"id","at","kind","anomaly","who","object","ip","request","detail","count"}],"next"},
+ * newest first. */
+bool events_list(struct db_conn *c, const struct events_query *q, struct buf *to, struct err *e);
