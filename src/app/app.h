@@ -3,6 +3,7 @@
 #pragma once
 #include "base/base.h"
 #include "http/http.h"
+#include "manifest/manifest.h"
 
 #define APP_DIRS_MAX 64
 
@@ -31,5 +32,14 @@ bool app_release(const struct app_options *options, struct err *e);
  * they could not be read. */
 int app_check_stored(const struct app_options *options, bool is_json);
 
+/* The data folder: made when it is not there, private, and hidden from git. */
+bool app_make_data(const char *dir, struct err *e);
+
 /* Where the running server of these folders can be reached: its control socket's path. */
 bool app_control_path(const struct app_options *options, char *to, size_t n, struct err *e);
+
+/* After settings_load, once the manifests say where the data folder is: adds what the store of
+ * secrets has. One that cannot be opened is an error among the problems. to_serve: a DAIS_SECRET
+ * that is none is, too. */
+void app_settings_finish(struct settings *s, const struct site *site, bool to_serve,
+                         struct problems *p);

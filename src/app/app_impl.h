@@ -89,7 +89,7 @@ struct slice app_url(const struct app *app, struct slice base, struct slice port
 void check_data_is_private(struct host *h, struct problems *p);
 
 /* The values of a manifest with settings in place of their names; in the host's arena. */
-struct pairs host_expand(struct host *h, const struct pairs *values);
+struct pairs host_expand(struct host *h, const struct app *app, const struct pairs *values);
 
 /* environment.c: in the host's arena; life is NULL where nothing is served yet */
 struct pairs backend_environment(struct host *h, const struct app *app, const struct life *life);
@@ -219,6 +219,8 @@ struct life {
 void init_split(void);
 
 struct life *life_of(const struct req *rq);
+/* l->host's data folder is made and ours alone until l->lock_fd is closed. ERR_LOCKED. */
+bool life_take_data(struct life *l, struct err *e);
 size_t life_file_bytes(struct life *l); /* contents of files held in memory; any thread */
 /* Loop 0: reads everything again, by a worker, and serves that once its backends are ready. With
  * errors the old host goes on. The asker keeps `ask` until done, which comes on loop 0, once. */

@@ -229,13 +229,14 @@ static void read_settings(struct host *h, const struct app_options *o, struct pr
         problem_of(p, &e, "DAIS_TRUSTED_PROXIES");
 }
 
-struct pairs host_expand(struct host *h, const struct pairs *values)
+struct pairs host_expand(struct host *h, const struct app *app, const struct pairs *values)
 {
+    const struct settings seen = settings_of_app(&h->settings, app->manifest->slug.s);
     struct pairs out = {.n = values->n};
     out.items = arena_alloc(&h->arena, values->n * sizeof *out.items);
     for (size_t i = 0; i < values->n; i++) {
         out.items[i] = values->items[i];
-        out.items[i].value.s = settings_expand(&h->settings, values->items[i].value.s, &h->arena);
+        out.items[i].value.s = settings_expand(&seen, values->items[i].value.s, &h->arena);
     }
     return out;
 }
@@ -261,10 +262,10 @@ static void place_apps(struct host *h, const struct app_options *o, struct probl
     h->apps = arena_zalloc(&h->arena, h->n_apps * sizeof *h->apps);
     for (size_t i = 0; i < h->n_apps; i++) {
         h->apps[i].manifest = h->site->apps[i];
-        h->apps[i].env = host_expand(h, &h->site->apps[i]->web.env.values);
+        const struct settings seen = settings_of_app(&h->settings, h->site->apps[i]->slug.s);
+        h->apps[i].env = host_expand(h, &h->apps[i], &h->site->apps[i]->web.env.values);
         h->apps[i].is_built = app_has_root(&h->apps[i], &h->arena);
-        h->apps[i].backend_url =
-            settings_expand(&h->settings, h->site->apps[i]->backend.url.s, &h->arena);
+        h->apps[i].backend_url = settings_expand(&seen, h->site->apps[i]->backend.url.s, &h->arena);
         secrets_load(&h->settings, h->site->apps[i], p, &h->apps[i].secrets);
         place_app(h, &h->apps[i]);
         identity_open(h, &h->apps[i], o->identities);
@@ -305,6 +306,7 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     h->site = site_load(&h->arena, o->dirs, o->n_dirs, p);
     read_settings(h, o, p);
     h->data_dir = settings_data_dir(&h->settings, h->site);
+    app_settings_finish(&h->settings, h->site, is_to_run, p);
     place_apps(h, o, p);
     check_backends(h, p);
     compile_docs(h, p);

@@ -14,7 +14,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define FILE_MAX  (128u << 20)
+#define FILE_MAX  (4u << 20)
 #define PATH_ROOM 4200
 
 static bool path_of(const char *data_dir, char to[PATH_ROOM], struct err *e)
@@ -135,7 +135,7 @@ bool vault_rotate(const char *data_dir, struct slice given, struct slice next, s
     struct root_secret s;
     struct vault v;
     struct arena a;
-    arena_init(&a, (size_t)4 * FILE_MAX);
+    arena_init(&a, (size_t)64 * FILE_MAX);
     bool fine = vault_open(&v, &a, data_dir, given, e) &&
                 (next.len ? root_secret_from(&s, next, e) : root_secret_make_next(&s, data_dir, e));
     fine = fine && save_with(&v, data_dir, &s, e) && (next.len || root_secret_turn(data_dir, e));
