@@ -59,6 +59,7 @@ struct host {
     struct map by_name;        /* host name -> struct app */
     struct root_secret secret; /* of the installation, once somebody needs it */
     bool has_secret;
+    struct accounts *operators;      /* NULL: no app has accounts */
     struct router *router, *control; /* rows of the host; rows of the control socket */
     struct life *life;
     bool dev, is_started;
@@ -80,6 +81,8 @@ bool host_find_data(const struct app_options *options, char *to, size_t n);
 void host_open(struct host *h, struct life *life, struct loops *loops, struct web_budget *budget);
 void host_start(struct host *h); /* loop 0: background work begins */
 void host_stop(struct host *h);  /* loop 0: and ends; the host goes with its last request */
+
+struct app *host_app_of_name(const struct host *h, struct slice name); /* of a Host; or NULL */
 
 /* Where an app is reached from outside, ending in '/'. base is "http://127.0.0.1:8000", or "" for a
  * link on a page; port is ":8000", or "" where that goes without saying. */
@@ -123,6 +126,12 @@ bool identity_is_safe(const struct host *h, const struct life *l, struct err *e)
 /* accounts.c: those of apps, in their databases, and the operators'. */
 bool app_has_accounts(const struct app *app);
 void app_accounts_open(struct host *h, struct app *app, struct life *life);
+
+/* operators.c: a link on the console while there is none; before the loops run. */
+void operators_greet(struct host *h, const struct life *l);
+/* Host paths that only they and this machine see: sets who may answer for the request. */
+void operators_ask(struct host *h, struct req *rq);
+bool operator_asks(const struct req *rq);
 
 /* databases.c: an app's database outlives the readings of its manifest. Where it will be is checked
  * when these are read; nothing is opened before it is needed. */
@@ -249,6 +258,8 @@ extern const struct route health_routes[];
 extern const size_t n_health_routes;
 extern const struct route control_routes[];
 extern const size_t n_control_routes;
+extern const struct route command_routes[]; /* of the control socket */
+extern const size_t n_command_routes;
 extern const struct route home_route, missing_route, to_mount_route, whole_route, jwks_route;
 
 /* From a worker. */
@@ -256,3 +267,9 @@ void backends_text(struct life *l, struct buf *to);
 void backends_metrics(struct life *l, struct buf *to);
 void metrics_text(struct life *l, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);
+/* Where an app is reached: from its PUBLIC_URL, else at the first listener; ends in '/'. */
+struct slice banner_app_url(const struct life *l, const struct host *h, const struct app *app,
+                            struct arena *a);
+/* For those paths: is this machine itself asking? */
+bool is_from_here(const struct req *rq);
+bool health_is_private(const struct route *row);

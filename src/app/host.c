@@ -25,7 +25,7 @@ static struct app *app_of_localhost(const struct host *h, struct slice name)
     return NULL;
 }
 
-static struct app *app_of_name(const struct host *h, struct slice name)
+struct app *host_app_of_name(const struct host *h, struct slice name)
 {
     char lower[256];
     if (slice_ends(name, SLICE("."))) /* the root of all names, which may be written */
@@ -120,7 +120,7 @@ static bool is_taken(const struct host *h, const struct req *rq)
 {
     if (slice_starts(rq->path, SLICE("/_/")))
         return false;
-    const struct app *app = app_of_name(h, rq->host);
+    const struct app *app = host_app_of_name(h, rq->host);
     if (!app && h->n_apps == 1 && !h->apps[0].mount.len)
         app = &h->apps[0];
     return app && lists_as_its_own(app, rq->path);
@@ -155,9 +155,12 @@ static const struct route *host_find(struct service *s, struct req *rq)
         return &whole_route;
     if (rq->path.len <= LONGEST_OWN_PATH)
         row = router_find(h->router, rq);
-    if (row && !is_taken(h, rq))
+    if (row && !is_taken(h, rq)) {
+        if (health_is_private(row) && !is_from_here(rq))
+            operators_ask(h, rq);
         return row;
-    struct app *app = app_of_name(h, rq->host);
+    }
+    struct app *app = host_app_of_name(h, rq->host);
     if (!app)
         app = app_of_mount(h, rq);
     if (app)
@@ -173,7 +176,7 @@ static bool host_error_page(struct service *s, struct req *rq, int status)
     struct host *h = container_of(s, struct host, service);
     if (rq->site == h || rq->is_control) /* a path of the host's */
         return false;
-    struct app *app = rq->mount.len ? NULL : app_of_name(h, rq->host);
+    struct app *app = rq->mount.len ? NULL : host_app_of_name(h, rq->host);
     for (size_t i = 0; !app && i < h->n_apps; i++) {
         if (slice_eq(h->apps[i].mount, rq->mount))
             app = &h->apps[i];
@@ -196,6 +199,7 @@ static void host_free(struct service *s)
         signer_free(h->apps[i].signer);
         limits_done(&h->apps[i]);
     }
+    accounts_free(h->operators);
     map_done(&h->by_name);
     router_free(h->router);
     router_free(h->control);
@@ -334,6 +338,7 @@ static struct host *try(const struct app_options *o, bool is_to_run, struct buf 
     router_add(h->router, health_routes, n_health_routes);
     router_add(h->control, health_routes, n_health_routes);
     router_add(h->control, control_routes, n_control_routes);
+    router_add(h->control, command_routes, n_command_routes);
     return h;
 }
 

@@ -259,6 +259,7 @@ static void serve(struct life *l)
     host_start(l->host);
     keeper_start(l);
     banner_print(l, l->host);
+    operators_greet(l->host, l);
     systemd_tell("READY=1", READY_S);
     loops_run(l->loops);
 }

@@ -352,7 +352,7 @@ static bool from_store(const struct settings *s, struct slice name, struct setti
 }
 
 bool settings_look(const struct settings *s, struct slice name, struct problems *p,
-                  struct setting *ret)
+                   struct setting *ret)
 {
     return from_environ(s, name, p, ret) || from_dotenv(s, name, p, ret) ||
            from_store(s, name, ret);

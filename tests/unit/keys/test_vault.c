@@ -35,7 +35,7 @@ static int setup(void **state)
     buf_init(&f->text, 1u << 24);
     assert_true(root_secret_from(&f->one, SLICE(ONE), &f->e));
     assert_true(root_secret_from(&f->two, SLICE(TWO), &f->e));
-    strcpy(f->dir, "/tmp/dais-vault-XXXXXX");
+    snprintf(f->dir, sizeof f->dir, "/tmp/dais-vault-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     put(f, "notes", "KEY", "hunter22");
     put(f, "notes", "OTHER", "another one\nof two lines");
