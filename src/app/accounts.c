@@ -14,8 +14,17 @@ static struct slice public_url(struct host *h, const struct app *app, const stru
     return url.len ? url : arena_printf(&h->arena, "http://localhost%.*s", SLICE_ARGS(app->mount));
 }
 
+/* Once for all apps, with the first that has accounts. */
+static void open_operators(struct host *h, const struct app *app, struct life *life)
+{
+    if (!h->operators)
+        h->operators =
+            accounts_of_operators(database_operators(h, life), &h->secret, public_url(h, app));
+}
+
 void app_accounts_open(struct host *h, struct app *app, struct life *life)
 {
+    open_operators(h, app, life);
     app->accounts = accounts_new(&(struct accounts_options){
         .manifest = app->manifest,
         .store = database_accounts(h, app, life),

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/base.h"
 #include "http/http.h"
+#include "manifest/manifest.h"
 
 #define APP_DIRS_MAX 64
 
@@ -40,5 +41,19 @@ struct app_events {
 };
 int app_print_events(const struct app_options *options, const struct app_events *what);
 
+/* The data folder: made when it is not there, private, and hidden from git. */
+bool app_make_data(const char *dir, struct err *e);
+
 /* Where the running server of these folders can be reached: its control socket's path. */
 bool app_control_path(const struct app_options *options, char *to, size_t n, struct err *e);
+
+/* A command about accounts (user.add, key.list ...) where no server runs: takes the data folder,
+ * does it, and leaves. JSON in and out; blocks. ERR_LOCKED: a server has it. */
+bool app_command(const struct app_options *options, struct slice name, struct slice body,
+                 struct arena *a, struct buf *to, struct err *e);
+
+/* After settings_load, once the manifests say where the data folder is: adds what the store of
+ * secrets has. One that cannot be opened is an error among the problems. to_serve: a DAIS_SECRET
+ * that is none is, too. */
+void app_settings_finish(struct settings *s, const struct site *site, bool to_serve,
+                         struct problems *p);

@@ -59,6 +59,7 @@ struct host {
     struct map by_name;        /* host name -> struct app */
     struct root_secret secret; /* of the installation, once somebody needs it */
     bool has_secret;
+    struct accounts *operators;      /* NULL: no app has accounts */
     struct router *router, *control; /* rows of the host; rows of the control socket */
     struct life *life;
     bool dev, is_started;
@@ -81,6 +82,8 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
 void host_start(struct host *h); /* loop 0: background work begins */
 void host_stop(struct host *h);  /* loop 0: and ends; the host goes with its last request */
 
+struct app *host_app_of_name(const struct host *h, struct slice name); /* of a Host; or NULL */
+
 /* Where an app is reached from outside, ending in '/'. base is "http://127.0.0.1:8000", or "" for a
  * link on a page; port is ":8000", or "" where that goes without saying. */
 struct slice app_url(const struct app *app, struct slice base, struct slice port, struct arena *a);
@@ -89,7 +92,7 @@ struct slice app_url(const struct app *app, struct slice base, struct slice port
 void check_data_is_private(struct host *h, struct problems *p);
 
 /* The values of a manifest with settings in place of their names; in the host's arena. */
-struct pairs host_expand(struct host *h, const struct pairs *values);
+struct pairs host_expand(struct host *h, const struct app *app, const struct pairs *values);
 
 /* environment.c: in the host's arena; life is NULL where nothing is served yet */
 struct pairs backend_environment(struct host *h, const struct app *app, const struct life *life);
@@ -123,6 +126,12 @@ bool identity_is_safe(const struct host *h, const struct life *l, struct err *e)
 /* accounts.c: those of apps, in their databases, and the operators'. */
 bool app_has_accounts(const struct app *app);
 void app_accounts_open(struct host *h, struct app *app, struct life *life);
+
+/* operators.c: a link on the console while there is none; before the loops run. */
+void operators_greet(struct host *h, const struct life *l);
+/* Host paths that only they and this machine see: sets who may answer for the request. */
+void operators_ask(struct host *h, struct req *rq);
+bool operator_asks(const struct req *rq);
 
 /* databases.c: an app's database outlives the readings of its manifest. Where it will be is checked
  * when these are read; nothing is opened before it is needed. */
@@ -237,6 +246,8 @@ struct life {
 void init_split(void);
 
 struct life *life_of(const struct req *rq);
+/* l->host's data folder is made and ours alone until l->lock_fd is closed. ERR_LOCKED. */
+bool life_take_data(struct life *l, struct err *e);
 size_t life_file_bytes(struct life *l); /* contents of files held in memory; any thread */
 /* Loop 0: reads everything again, by a worker, and serves that once its backends are ready. With
  * errors the old host goes on. The asker keeps `ask` until done, which comes on loop 0, once. */
@@ -265,6 +276,8 @@ extern const struct route health_routes[];
 extern const size_t n_health_routes;
 extern const struct route control_routes[];
 extern const size_t n_control_routes;
+extern const struct route command_routes[]; /* of the control socket */
+extern const size_t n_command_routes;
 extern const struct route home_route, missing_route, to_mount_route, whole_route, jwks_route;
 
 /* From a worker. */
@@ -272,3 +285,9 @@ void backends_text(struct life *l, struct buf *to);
 void backends_metrics(struct life *l, struct buf *to);
 void metrics_text(struct life *l, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);
+/* Where an app is reached: from its PUBLIC_URL, else at the first listener; ends in '/'. */
+struct slice banner_app_url(const struct life *l, const struct host *h, const struct app *app,
+                            struct arena *a);
+/* For those paths: is this machine itself asking? */
+bool is_from_here(const struct req *rq);
+bool health_is_private(const struct route *row);

@@ -68,7 +68,7 @@ static void put(struct pairs *env, struct slice name, struct slice value)
 struct pairs backend_environment(struct host *h, const struct app *app, const struct life *life)
 {
     const struct manifest *m = app->manifest;
-    struct pairs own = host_expand(h, &m->backend.env), env = {0};
+    struct pairs own = host_expand(h, app, &m->backend.env), env = {0};
     env.items = arena_zalloc(&h->arena, (1 + app->secrets.n + own.n) * sizeof *env.items);
     struct slice url = app_public_url(h, app, life, &h->arena);
     if (url.len)
@@ -98,11 +98,14 @@ bool environment_fits(const struct pairs *env, struct err *e)
 
 size_t backend_hidden(struct host *h, const struct app *app, struct slice **ret)
 {
-    *ret = arena_alloc(&h->arena, (app->secrets.n + SETTING_COUNT) * sizeof **ret);
+    const struct settings *s = &h->settings;
+    *ret = arena_alloc(&h->arena, (app->secrets.n + s->n_stored + SETTING_COUNT) * sizeof **ret);
     size_t n = settings_secrets(&h->settings, *ret);
     for (size_t i = 0; i < app->secrets.n; i++) {
         if (app->secrets.items[i].value.len)
             (*ret)[n++] = app->secrets.items[i].value;
     }
+    for (size_t i = 0; i < s->n_stored; i++) /* `env` may name what `secrets` does not */
+        (*ret)[n++] = s->stored[i].value;
     return n;
 }

@@ -27,9 +27,19 @@ struct life *life_of(const struct req *rq)
 }
 
 /* From this machine and not through a proxy on it. */
-static bool must_be_local(const struct req *rq, struct err *e)
+bool is_from_here(const struct req *rq)
 {
-    if (rq->is_control || (rq->is_peer_loopback && !rq->had_forwarding))
+    return rq->is_control || (rq->is_peer_loopback && !rq->had_forwarding);
+}
+
+bool health_is_private(const struct route *row)
+{
+    return row->handle == readyz || row->handle == metrics;
+}
+
+static bool must_be_allowed(const struct req *rq, struct err *e)
+{
+    if (is_from_here(rq) || operator_asks(rq))
         return true;
     return err_set(e, ERR_FORBIDDEN, "This is only shown to this machine itself and to operators.");
 }
@@ -70,7 +80,7 @@ static bool readyz(struct req *rq, struct err *e)
 {
     const struct host *h = container_of(rq->service, struct host, service);
     struct buf text;
-    if (!must_be_local(rq, e))
+    if (!must_be_allowed(rq, e))
         return false;
     if (atomic_load(&life_of(rq)->is_draining))
         return err_set(e, ERR_UNAVAILABLE, "The server is stopping.");
@@ -90,7 +100,7 @@ static bool readyz(struct req *rq, struct err *e)
 static bool metrics(struct req *rq, struct err *e)
 {
     struct buf text;
-    if (!must_be_local(rq, e))
+    if (!must_be_allowed(rq, e))
         return false;
     buf_init(&text, 4u << 20);
     metrics_text(life_of(rq), rq->arena, &text);

@@ -25,7 +25,7 @@ static struct app *app_of_localhost(const struct host *h, struct slice name)
     return NULL;
 }
 
-static struct app *app_of_name(const struct host *h, struct slice name)
+struct app *host_app_of_name(const struct host *h, struct slice name)
 {
     char lower[256];
     if (slice_ends(name, SLICE("."))) /* the root of all names, which may be written */
@@ -125,7 +125,7 @@ static bool is_taken(const struct host *h, const struct req *rq)
 {
     if (slice_starts(rq->path, SLICE("/_/")))
         return false;
-    const struct app *app = app_of_name(h, rq->host);
+    const struct app *app = host_app_of_name(h, rq->host);
     if (!app && h->n_apps == 1 && !h->apps[0].mount.len)
         app = &h->apps[0];
     return app && lists_as_its_own(app, rq->path);
@@ -160,9 +160,12 @@ static const struct route *host_find(struct service *s, struct req *rq)
         return &whole_route;
     if (rq->path.len <= LONGEST_OWN_PATH)
         row = router_find(h->router, rq);
-    if (row && !is_taken(h, rq))
+    if (row && !is_taken(h, rq)) {
+        if (health_is_private(row) && !is_from_here(rq))
+            operators_ask(h, rq);
         return row;
-    struct app *app = app_of_name(h, rq->host);
+    }
+    struct app *app = host_app_of_name(h, rq->host);
     if (!app)
         app = app_of_mount(h, rq);
     if (app)
@@ -178,7 +181,7 @@ static bool host_error_page(struct service *s, struct req *rq, int status)
     struct host *h = container_of(s, struct host, service);
     if (rq->site == h || rq->is_control) /* a path of the host's */
         return false;
-    struct app *app = rq->mount.len ? NULL : app_of_name(h, rq->host);
+    struct app *app = rq->mount.len ? NULL : host_app_of_name(h, rq->host);
     for (size_t i = 0; !app && i < h->n_apps; i++) {
         if (slice_eq(h->apps[i].mount, rq->mount))
             app = &h->apps[i];
@@ -201,6 +204,7 @@ static void host_free(struct service *s)
         signer_free(h->apps[i].signer);
         limits_done(&h->apps[i]);
     }
+    accounts_free(h->operators);
     map_done(&h->by_name);
     router_free(h->router);
     router_free(h->control);
@@ -234,13 +238,14 @@ static void read_settings(struct host *h, const struct app_options *o, struct pr
         problem_of(p, &e, "DAIS_TRUSTED_PROXIES");
 }
 
-struct pairs host_expand(struct host *h, const struct pairs *values)
+struct pairs host_expand(struct host *h, const struct app *app, const struct pairs *values)
 {
+    const struct settings seen = settings_of_app(&h->settings, app->manifest->slug.s);
     struct pairs out = {.n = values->n};
     out.items = arena_alloc(&h->arena, values->n * sizeof *out.items);
     for (size_t i = 0; i < values->n; i++) {
         out.items[i] = values->items[i];
-        out.items[i].value.s = settings_expand(&h->settings, values->items[i].value.s, &h->arena);
+        out.items[i].value.s = settings_expand(&seen, values->items[i].value.s, &h->arena);
     }
     return out;
 }
@@ -266,10 +271,10 @@ static void place_apps(struct host *h, const struct app_options *o, struct probl
     h->apps = arena_zalloc(&h->arena, h->n_apps * sizeof *h->apps);
     for (size_t i = 0; i < h->n_apps; i++) {
         h->apps[i].manifest = h->site->apps[i];
-        h->apps[i].env = host_expand(h, &h->site->apps[i]->web.env.values);
+        const struct settings seen = settings_of_app(&h->settings, h->site->apps[i]->slug.s);
+        h->apps[i].env = host_expand(h, &h->apps[i], &h->site->apps[i]->web.env.values);
         h->apps[i].is_built = app_has_root(&h->apps[i], &h->arena);
-        h->apps[i].backend_url =
-            settings_expand(&h->settings, h->site->apps[i]->backend.url.s, &h->arena);
+        h->apps[i].backend_url = settings_expand(&seen, h->site->apps[i]->backend.url.s, &h->arena);
         secrets_load(&h->settings, h->site->apps[i], p, &h->apps[i].secrets);
         place_app(h, &h->apps[i]);
         identity_open(h, &h->apps[i], o->identities);
@@ -311,6 +316,7 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     h->site = site_load(&h->arena, o->dirs, o->n_dirs, p);
     read_settings(h, o, p);
     h->data_dir = settings_data_dir(&h->settings, h->site);
+    app_settings_finish(&h->settings, h->site, is_to_run, p);
     place_apps(h, o, p);
     check_backends(h, p);
     compile_docs(h, p);
@@ -338,6 +344,7 @@ static struct host *try(const struct app_options *o, bool is_to_run, struct buf 
     router_add(h->router, health_routes, n_health_routes);
     router_add(h->control, health_routes, n_health_routes);
     router_add(h->control, control_routes, n_control_routes);
+    router_add(h->control, command_routes, n_command_routes);
     return h;
 }
 

@@ -57,20 +57,27 @@ static void hide_from_git(const char *dir)
     close(fd);
 }
 
-/* One server per data folder: the second is told who has it. */
-static bool take_data(struct life *l, struct err *e)
+bool app_make_data(const char *dir, struct err *e)
 {
-    char path[4096];
-    const char *dir = l->host->data_dir;
     if (mkdir(dir, 0700) != 0 && errno != EEXIST)
         return err_set_sys(e, ERR_IO,
                            "making the data folder %s failed; choose another with --data", dir);
+    hide_from_git(dir);
+    return true;
+}
+
+/* One server per data folder: the second is told who has it. */
+bool life_take_data(struct life *l, struct err *e)
+{
+    char path[4096];
+    const char *dir = l->host->data_dir;
+    if (!app_make_data(dir, e))
+        return false;
     snprintf(path, sizeof path, "%s/" LOCK_NAME, dir);
     l->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (l->lock_fd < 0)
         return err_set_sys(e, ERR_IO, "opening %s failed; choose another folder with --data", path);
     if (flock(l->lock_fd, LOCK_EX | LOCK_NB) == 0) {
-        hide_from_git(dir);
         backends_clean(dir);
         return true;
     }
@@ -157,7 +164,7 @@ static void make_server(struct life *l)
 
 static bool open_all(struct life *l, struct err *e)
 {
-    if (!take_data(l, e) || !tokens_open(l->host, e))
+    if (!life_take_data(l, e) || !tokens_open(l->host, e))
         return false;
     l->spawner = spawner_open(e);
     if (!l->spawner)
@@ -258,6 +265,7 @@ static void serve(struct life *l)
     keeper_start(l);
     life_note(l, SLICE(""), &(struct event){.kind = EVENT_SERVER_STARTED});
     banner_print(l, l->host);
+    operators_greet(l->host, l);
     systemd_tell("READY=1", READY_S);
     loops_run(l->loops);
 }

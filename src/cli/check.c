@@ -119,6 +119,7 @@ static int run(const struct args *args)
     const struct settings_sources from = {.dir = site->dir.ptr,
                                           .environ_ = (const char *const *)environ};
     settings_load(&a, &from, &problems, &settings);
+    app_settings_finish(&settings, site, false, &problems);
     for (size_t i = 0; i < site->n_apps; i++) {
         struct secrets secrets;
         secrets_load(&settings, site->apps[i], &problems, &secrets);

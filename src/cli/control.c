@@ -1,7 +1,5 @@
 /* The verbs reload and debug: what is asked of the running server through its control socket. */
-#include "app/app.h"
-#include "base/json.h"
-#include "cli/cli.h"
+#include "cli/ask_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,9 +87,21 @@ static int connect_unix(const char *path, struct err *e)
     return -1;
 }
 
-static bool exchange(int fd, struct slice request, struct buf *answer, struct err *e)
+static bool send_all(int fd, struct slice bytes)
 {
-    if (send(fd, request.ptr, request.len, MSG_NOSIGNAL) != (ssize_t)request.len)
+    while (bytes.len) {
+        ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        bytes = slice_skip(bytes, (size_t)n);
+    }
+    return true;
+}
+
+static bool exchange(int fd, struct slice head, struct slice body, struct buf *answer,
+                     struct err *e)
+{
+    if (!send_all(fd, head) || !send_all(fd, body))
         return err_set_sys(e, ERR_UNREACHABLE, "asking the server failed");
     for (;;) {
         char *to = buf_reserve(answer, 64u << 10);
@@ -106,43 +116,48 @@ static bool exchange(int fd, struct slice request, struct buf *answer, struct er
     }
 }
 
-/* The sentence of a problem+json. */
+static enum err_code code_of(struct slice slug)
+{
+    for (int code = 1; code < ERR_COUNT; code++) {
+        if (slice_is(slug, err_slug((enum err_code)code)))
+            return (enum err_code)code;
+    }
+    return ERR_UNREACHABLE;
+}
+
+/* The messages of "errors", if there are any: they say more than the sentence. */
+static void add_errors(const struct json *list, struct buf *to)
+{
+    json_each (it, list) {
+        buf_add_str(to, it.index ? "; " : ": ");
+        buf_add(to, json_str(json_find(it.value, SLICE("message"))));
+    }
+}
+
+/* The sentence of a problem+json, and its code. */
 static void set_problem(struct slice body, struct err *e)
 {
     struct arena a;
     struct json_doc doc;
     struct err unused;
-    struct slice detail = slice_trim(body);
+    struct buf text;
+    enum err_code code = ERR_UNREACHABLE;
     arena_init(&a, 1u << 20);
+    buf_init(&text, 64u << 10);
     if (json_parse(&doc, &a, body, NULL, &unused)) {
-        const struct json *found = json_find(json_root(&doc), SLICE("detail"));
-        if (found && json_type(found) == JSON_STRING)
-            detail = json_str(found);
+        buf_add(&text, json_str(json_find(json_root(&doc), SLICE("detail"))));
+        add_errors(json_find(json_root(&doc), SLICE("errors")), &text);
+        code = code_of(json_str(json_find(json_root(&doc), SLICE("code"))));
     }
-    err_set(e, ERR_UNREACHABLE, "%.*s", SLICE_ARGS(detail));
+    if (!text.len)
+        buf_add(&text, slice_trim(body));
+    err_set(e, code, "%.*s", SLICE_ARGS(buf_slice(&text)));
+    buf_done(&text);
     arena_done(&a);
 }
 
-/* One request over the control socket; the body of the answer stays in `answer`. */
-static bool ask(const char *method, const char *target, const struct app_options *options,
-                struct buf *answer, struct slice *ret_body, struct err *e)
+static bool is_answered(const char *path, struct buf *answer, struct slice *ret_body, struct err *e)
 {
-    const struct timeval patience = {.tv_sec = 30};
-    char path[512], request[256];
-    if (!app_control_path(options, path, sizeof path, e))
-        return false;
-    int fd = connect_unix(path, e);
-    if (fd < 0)
-        return false;
-    int n =
-        snprintf(request, sizeof request,
-                 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method, target);
-    if (strcmp(method, "GET") == 0) /* a reload takes as long as the setup of a new release does */
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    bool fine = exchange(fd, (struct slice){request, (size_t)n}, answer, e);
-    close(fd);
-    if (!fine)
-        return false;
     ptrdiff_t blank = slice_search(buf_slice(answer), SLICE("\r\n\r\n"));
     if (blank < 0 || !slice_starts(buf_slice(answer), SLICE("HTTP/1.1 ")))
         return err_set(e, ERR_UNREACHABLE, "what listens at %s is no dais", path);
@@ -157,6 +172,30 @@ static bool ask(const char *method, const char *target, const struct app_options
     return false;
 }
 
+bool cli_ask(const struct app_options *options, const char *method, const char *target,
+             struct slice body, struct buf *answer, struct slice *ret_body, bool *ret_is_there,
+             struct err *e)
+{
+    const struct timeval patience = {.tv_sec = 30};
+    char path[512], head[320];
+    *ret_is_there = false;
+    if (!app_control_path(options, path, sizeof path, e))
+        return false;
+    int fd = connect_unix(path, e);
+    if (fd < 0)
+        return false;
+    *ret_is_there = true;
+    int n = snprintf(head, sizeof head,
+                     "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                     "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+                     method, target, body.len);
+    if (strcmp(method, "GET") == 0) /* a reload takes as long as the setup of a new release does */
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    bool fine = exchange(fd, (struct slice){head, (size_t)n}, body, answer, e);
+    close(fd);
+    return fine && is_answered(path, answer, ret_body, e);
+}
+
 static int ask_and_print(const struct args *args, const char *method, const char *target,
                          size_t first_dir)
 {
@@ -168,8 +207,11 @@ static int ask_and_print(const struct args *args, const char *method, const char
     struct buf answer;
     struct slice body = {0};
     struct err e;
+    bool is_there;
     buf_init(&answer, ANSWER_MAX);
-    bool fine = ask(method, target, &options, &answer, &body, &e);
+    bool fine = cli_ask(&options, method, target, SLICE(""), &answer, &body, &is_there, &e);
+    if (!fine && e.code != ERR_MANIFEST) /* whatever keeps the server from it */
+        e.code = ERR_UNREACHABLE;
     if (fine && first_dir)
         fwrite(body.ptr, 1, body.len, stdout);
     else if (fine)

@@ -1,4 +1,5 @@
 /* The verb help: the list of verbs, one verb, the keys of the manifest, the settings. */
+#include "app/app.h"
 #include "base/buf.h"
 #include "base/nearest.h"
 #include "cli/cli.h"
@@ -45,16 +46,20 @@ static int help_manifest(const struct args *args)
     return 0;
 }
 
-/* Of the app in this folder, if there is one. */
-static void help_secrets(const struct settings *settings, struct problems *problems,
-                         struct buf *out)
+/* The app in this folder, or NULL. */
+static const struct site *find_site(struct arena *a)
 {
-    if (access("dais.yaml", F_OK) != 0 && access("host.yaml", F_OK) != 0)
-        return;
     struct problems ignored;
-    problems_init(&ignored, settings->arena);
-    const struct site *site = site_load(settings->arena, NULL, 0, &ignored);
-    for (size_t i = 0; i < site->n_apps; i++) {
+    if (access("dais.yaml", F_OK) != 0 && access("host.yaml", F_OK) != 0)
+        return NULL;
+    problems_init(&ignored, a);
+    return site_load(a, NULL, 0, &ignored);
+}
+
+static void help_secrets(const struct settings *settings, const struct site *site,
+                         struct problems *problems, struct buf *out)
+{
+    for (size_t i = 0; site && i < site->n_apps; i++) {
         struct secrets secrets;
         secrets_load(settings, site->apps[i], problems, &secrets);
         secrets_help(&secrets, site->apps[i]->slug.s, out);
@@ -72,8 +77,11 @@ static int help_env(void)
     buf_init(&out, 4u << 20);
     const struct settings_sources from = {.dir = ".", .environ_ = (const char *const *)environ};
     settings_load(&a, &from, &problems, &settings);
+    const struct site *site = find_site(&a);
+    if (site)
+        app_settings_finish(&settings, site, false, &problems);
     settings_help(&settings, &out);
-    help_secrets(&settings, &problems, &out);
+    help_secrets(&settings, site, &problems, &out);
     print(&out);
     buf_clear(&out);
     problems_print(&problems, &out);

@@ -22,6 +22,3 @@ bool text_file_read(struct arena *a, const char *path, const char *hint, struct 
                     struct slice *ret);
 bool path_exists(const char *path);
 struct slice path_join(struct arena *a, struct slice dir, struct slice path);
-/* A value of any name with where it is from; what its file lacks is a problem. False: absent. */
-bool setting_look(const struct settings *s, struct slice name, struct problems *p,
-                  struct setting *ret);

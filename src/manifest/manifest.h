@@ -385,7 +385,7 @@ struct site {
 struct site *site_load(struct arena *a, const char *const *paths, size_t n_paths,
                        struct problems *p);
 
-/* ---- settings: flags, environment, .env, manifest, defaults ------------------------------------
+/* ---- settings: flags, environment, .env, store, manifest, defaults -----------------------------
  */
 
 /* Defaults, documentation and checks of each stand in the table of settings.c. */
@@ -427,6 +427,7 @@ enum setting_id {
 enum setting_source {
     SOURCE_DEFAULT,
     SOURCE_MANIFEST,
+    SOURCE_STORE,
     SOURCE_DOTENV,
     SOURCE_ENVIRONMENT,
     SOURCE_FLAG
@@ -438,8 +439,16 @@ struct setting {
     enum setting_source source;
 };
 
+/* Of the store of secrets, decrypted. */
+struct stored {
+    struct slice app, name, value; /* app empty: the host's */
+};
+
 struct settings {
     struct setting of[SETTING_COUNT];
+    const struct stored *stored; /* settings_add_stored */
+    size_t n_stored;
+    struct slice app;            /* whose entries of the store count besides the host's */
     struct pairs dotenv;         /* all of .env, for secrets and settings_expand() */
     const char *const *environ_; /* borrowed */
     struct slice dir;            /* what a relative NAME_FILE of .env is relative to */
@@ -458,6 +467,13 @@ struct settings_sources {
 void settings_load(struct arena *a, const struct settings_sources *from, struct problems *p,
                    struct settings *ret);
 
+/* What the store has, once it is known where that is: weaker than .env, stronger than the manifest.
+ * Borrows `stored`. */
+void settings_add_stored(struct settings *s, const struct stored *stored, size_t n,
+                         struct problems *p);
+/* The same settings as this app sees them: a copy that borrows all of it. */
+struct settings settings_of_app(const struct settings *s, struct slice app);
+
 /* What the table says of a setting, for whoever lists them. */
 struct setting_about {
     const char *name, *def, *doc; /* def may be NULL */
@@ -467,8 +483,12 @@ struct setting_about setting_about(enum setting_id id);
 bool setting_is_known(struct slice name);
 
 struct slice settings_get(const struct settings *s, enum setting_id id); /* empty = unset */
-/* Any name, the app's own secrets too: environment, then .env, NAME_FILE. False when absent. */
+/* Any name, the app's own secrets too: environment, then .env, NAME_FILE, the store. False when
+ * absent. */
 bool settings_find(const struct settings *s, struct slice name, struct slice *ret);
+/* The same with where it is from; what its file lacks is a problem. */
+bool settings_look(const struct settings *s, struct slice name, struct problems *p,
+                   struct setting *ret);
 /* DAIS_LISTEN with PORT applied: "127.0.0.1:8000", "[::1]:80", "unix:/path". */
 struct slice settings_listen(const struct settings *s, struct arena *a);
 /* `$NAME` and `${NAME}` replaced, `$$` is a dollar; an absent name is the empty string. */
@@ -479,10 +499,11 @@ bool value_next_variable(struct slice *s, struct slice *ret);
 /* The data folder: beside host.yaml or in the app folder, unless a flag, the environment or
  * host.yaml says. In the settings' arena. */
 const char *settings_data_dir(const struct settings *s, const struct site *site);
-/* Values of settings that are never shown (passwords, keys), for masks. Returns how many. */
+/* Values of settings that are never shown (passwords, keys), for masks. Returns how many; what the
+ * store has is none of them. */
 size_t settings_secrets(const struct settings *s, struct slice ret[SETTING_COUNT]);
 
-/* ---- secrets of an app: `secrets:`, from the environment, .env, or files that X_FILE names ------
+/* ---- secrets of an app: `secrets:`, from the environment, .env, files of X_FILE, the store ---
  */
 
 struct secret {

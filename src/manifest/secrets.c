@@ -57,7 +57,7 @@ static void add_secret(struct gathering *g, struct slice name, struct pos pos, b
         return;
     struct secret *it = &g->to->items[g->to->n++];
     *it = (struct secret){.name = name, .pos = pos, .is_required = is_required};
-    if (setting_look(g->s, name, g->p, &found)) {
+    if (settings_look(g->s, name, g->p, &found)) {
         it->value = found.value;
         it->from = found.from;
     }
@@ -78,6 +78,14 @@ static void offer(struct gathering *g, const struct text *entry, struct slice va
         add_secret(g, arena_dup(g->s->arena, name), entry->pos, false);
 }
 
+/* One that a pattern means in the store, where a name is a name. */
+static void offer_stored(struct gathering *g, const struct text *entry, const struct stored *it)
+{
+    bool is_ours = slice_eq(it->app, g->s->app) && it->app.len;
+    if (is_ours && secret_covers(entry->s, it->name))
+        add_secret(g, it->name, entry->pos, false);
+}
+
 static void add_matches(struct gathering *g, const struct text *entry)
 {
     for (const char *const *it = g->s->environ_; it && *it; it++) {
@@ -87,12 +95,15 @@ static void add_matches(struct gathering *g, const struct text *entry)
     }
     for (size_t i = 0; i < g->s->dotenv.n; i++)
         offer(g, entry, g->s->dotenv.items[i].key.s);
+    for (size_t i = 0; i < g->s->n_stored; i++)
+        offer_stored(g, entry, &g->s->stored[i]);
 }
 
 void secrets_load(const struct settings *s, const struct manifest *m, struct problems *p,
                   struct secrets *ret)
 {
-    struct gathering g = {s, p, ret};
+    const struct settings of_app = settings_of_app(s, m->slug.s);
+    struct gathering g = {&of_app, p, ret};
     *ret = (struct secrets){.items = arena_zalloc(s->arena, SECRETS_MAX * sizeof *ret->items)};
     for (size_t i = 0; i < m->secrets.n; i++) {
         const struct text *entry = &m->secrets.items[i];
@@ -135,16 +146,18 @@ void secrets_check(const struct settings *s, const struct manifest *m, const str
         bool is_needed =
             is_run && (backend_gets_secret(m, it->name) || env_names(&m->backend.env, it->name));
         problems_add(p, is_needed ? PROBLEM_ERROR : PROBLEM_WARNING, m->file, it->pos,
-                     "the secret `%.*s` has no value; set it in the environment or in %s, or name "
-                     "a file that holds it in %.*s_FILE; write `%.*s?` if the app runs without it",
-                     SLICE_ARGS(it->name), file, SLICE_ARGS(it->name), SLICE_ARGS(it->name));
+                     "the secret `%.*s` has no value; set it in the environment or in %s, name a "
+                     "file that holds it in %.*s_FILE, or type `dais secret add %.*s`; write "
+                     "`%.*s?` if the app runs without it",
+                     SLICE_ARGS(it->name), file, SLICE_ARGS(it->name), SLICE_ARGS(it->name),
+                     SLICE_ARGS(it->name));
     }
 }
 
 void secrets_help(const struct secrets *all, struct slice app, struct buf *to)
 {
     if (all->n)
-        buf_printf(to, "\nSecrets of the app %.*s, from the environment, then .env\n",
+        buf_printf(to, "\nSecrets of the app %.*s, from the environment, .env, then the store\n",
                    SLICE_ARGS(app));
     for (size_t i = 0; i < all->n; i++) {
         const struct secret *it = &all->items[i];

@@ -1,4 +1,5 @@
-/* Settings: flags before the environment before .env before the manifest before defaults. */
+/* Settings: flags before the environment before .env before the store before the manifest before
+ * defaults. */
 #include "manifest/check_impl.h"
 
 #include <arpa/inet.h>
@@ -335,10 +336,26 @@ static bool from_dotenv(const struct settings *s, struct slice name, struct prob
     return read_secret(s, path_join(s->arena, s->dir, path->value.s), p, &to->value);
 }
 
-bool setting_look(const struct settings *s, struct slice name, struct problems *p,
-                  struct setting *ret)
+/* The app's own before the host's. */
+static bool from_store(const struct settings *s, struct slice name, struct setting *to)
 {
-    return from_environ(s, name, p, ret) || from_dotenv(s, name, p, ret);
+    const struct stored *found = NULL;
+    for (size_t i = 0; i < s->n_stored; i++) {
+        const struct stored *it = &s->stored[i];
+        bool is_own = s->app.len && slice_eq(it->app, s->app);
+        if (slice_eq(it->name, name) && (is_own || (!it->app.len && !found)))
+            found = it;
+    }
+    if (found)
+        *to = (struct setting){found->value, SLICE("the store of secrets"), SOURCE_STORE};
+    return found != NULL;
+}
+
+bool settings_look(const struct settings *s, struct slice name, struct problems *p,
+                   struct setting *ret)
+{
+    return from_environ(s, name, p, ret) || from_dotenv(s, name, p, ret) ||
+           from_store(s, name, ret);
 }
 
 static void choose(struct settings *s, const struct settings_sources *from, enum setting_id id,
@@ -349,7 +366,7 @@ static void choose(struct settings *s, const struct settings_sources *from, enum
     struct setting *to = &s->of[id];
     if (from->flags[id])
         *to = (struct setting){slice_from(from->flags[id]), SLICE("the command line"), SOURCE_FLAG};
-    else if (setting_look(s, name, p, &one))
+    else if (settings_look(s, name, p, &one))
         *to = one;
     else if (from->manifest[id])
         *to = (struct setting){slice_from(from->manifest[id]), SLICE("the manifest"),
@@ -397,6 +414,25 @@ void settings_load(struct arena *a, const struct settings_sources *from, struct 
     }
 }
 
+void settings_add_stored(struct settings *s, const struct stored *stored, size_t n,
+                         struct problems *p)
+{
+    s->stored = stored;
+    s->n_stored = n;
+    for (int id = 0; id < SETTING_COUNT; id++) {
+        if (s->of[id].source <= SOURCE_MANIFEST &&
+            from_store(s, slice_from(rows[id].name), &s->of[id]))
+            check_one(s, (enum setting_id)id, p);
+    }
+}
+
+struct settings settings_of_app(const struct settings *s, struct slice app)
+{
+    struct settings of = *s;
+    of.app = app;
+    return of;
+}
+
 /* ---- asking
  * -------------------------------------------------------------------------------------------- */
 
@@ -423,7 +459,7 @@ bool settings_find(const struct settings *s, struct slice name, struct slice *re
     struct problems unread;
     struct setting one;
     problems_init(&unread, s->arena);
-    if (!setting_look(s, name, &unread, &one))
+    if (!settings_look(s, name, &unread, &one))
         return false;
     *ret = one.value;
     return true;
@@ -497,10 +533,11 @@ static bool is_later(size_t id)
 
 void settings_help(const struct settings *s, struct buf *to)
 {
-    buf_add_str(
-        to, "Settings, from the first place that has one: the command line, the environment, "
-            ".env, the manifest, the default.\nA secret X can also be given as X_FILE, the path "
-            "of a file that holds it.\n");
+    buf_add_str(to,
+                "Settings, from the first place that has one: the command line, the environment, "
+                ".env, the store of secrets, the manifest, the default.\nA secret X can also be "
+                "given as X_FILE, the path "
+                "of a file that holds it.\n");
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting_row *row = &rows[i];
         const struct setting *it = &s->of[i];

@@ -54,7 +54,7 @@ static void test_the_file_is_made_once(void **state)
     assert_memory_not_equal(&a, &b, sizeof a);
 }
 
-#define GOOD "0123456789012345678901234567890123456789"
+#define GOOD "8f1c5be09d3a47627f60a1d9e24b83c5d07e6f12"
 
 static void test_bad_files_are_refused(void **state)
 {
@@ -99,6 +99,12 @@ static void test_the_setting_and_the_file_are_one(void **state)
     assert_true(root_secret_from(&b, SLICE(GOOD), &e));
     assert_memory_equal(&a, &b, sizeof a);
     assert_false(root_secret_from(&b, SLICE("hunter2"), &e));
+    assert_false(root_secret_from(&b, SLICE("00000000000000000000000000000000"), &e));
+    assert_false(root_secret_from(&b, SLICE("0123456789abcdef0123456789abcdef"), &e));
+    assert_false(root_secret_from(&b, SLICE("changeme-changeme-changeme-changeme"), &e));
+    assert_false(root_secret_from(&b, SLICE("please-change-me-to-a-long-random-string"), &e));
+    assert_false(root_secret_from(&b, SLICE("YOUR_SECRET_KEY_AT_LEAST_32_CHARACTERS"), &e));
+    assert_non_null(strstr(e.msg, "anybody would try"));
     assert_null(strstr(e.msg, "hunter2"));
 }
 
@@ -112,10 +118,10 @@ static void test_keys_are_apart(void **state)
     root_secret_derive(&s, "x", SLICE("app"), a, sizeof a);
     root_secret_derive(&s, "x", SLICE("app"), b, sizeof b);
     assert_memory_equal(a, b, sizeof a);
-    static const unsigned char for_ever[] = {0x91, 0x5c, 0x9d, 0x82, 0x52, 0x94, 0xdf, 0x43,
-                                             0x99, 0x5e, 0x72, 0x21, 0xb6, 0x24, 0x68, 0x2f,
-                                             0xa3, 0x59, 0xc7, 0xe9, 0x6e, 0x38, 0x2e, 0xf7,
-                                             0x78, 0x78, 0x6a, 0x89, 0xa1, 0x1f, 0xa1, 0x1c};
+    static const unsigned char for_ever[] = {0x8d, 0x93, 0xf5, 0x88, 0xdd, 0xcc, 0x4f, 0xdf,
+                                             0xf6, 0x82, 0x67, 0x45, 0x18, 0x28, 0xff, 0x8b,
+                                             0xc9, 0xf7, 0x27, 0x13, 0x0c, 0x8f, 0xc2, 0xfd,
+                                             0x79, 0xc7, 0x7a, 0xd8, 0xc7, 0x9c, 0xa4, 0xa5};
     assert_memory_equal(a, for_ever, sizeof for_ever);
     root_secret_derive(&s, "x", SLICE("bpp"), b, sizeof b);
     assert_memory_not_equal(a, b, sizeof a);

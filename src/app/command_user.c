@@ -1,0 +1,155 @@
+/* The commands about accounts: `dais user`. */
+#include "app/command_impl.h"
+
+static bool add(struct commanding *c, struct err *e);
+static bool list(struct commanding *c, struct err *e);
+static bool show(struct commanding *c, struct err *e);
+static bool change(struct commanding *c, struct err *e);
+static bool state(struct commanding *c, struct err *e);
+static bool adopt(struct commanding *c, struct err *e);
+
+const struct command user_commands[] = {
+    {"user.add", add},     {"user.list", list},   {"user.show", show}, {"user.change", change},
+    {"user.state", state}, {"user.adopt", adopt}, {NULL, NULL},
+};
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static void put_flag(struct commanding *c, const char *key, bool is)
+{
+    json_write_key(c->out, slice_from(key));
+    json_write_bool(c->out, is);
+}
+
+static void put_account(struct commanding *c, const struct account *it)
+{
+    static const char *const states[] = {"active", "disabled", "leaving"};
+    json_write_object(c->out);
+    command_put(c, "id", it->id);
+    command_put(c, "email", it->email);
+    put_flag(c, "email_verified", it->verified_ms > 0);
+    command_put(c, "name", it->name);
+    command_put_words(c, "roles", it->roles, it->n_roles);
+    command_put(c, "state", slice_from(states[it->state]));
+    put_flag(c, "password", it->has_password);
+    put_flag(c, "operator", it->is_operator);
+    command_put_time(c, "created", it->created_ms);
+    json_write_object_end(c->out);
+}
+
+static bool put_user(struct commanding *c, const struct account *it)
+{
+    json_write_key(c->out, SLICE("user"));
+    put_account(c, it);
+    return true;
+}
+
+/* ---- what is done ---------------------------------------------------------------------------- */
+
+static struct account_draft draft_of(const struct commanding *c)
+{
+    struct account_draft d = {
+        .email = command_str(c, "email"),
+        .name = command_str(c, "name"),
+        .password = command_str(c, "password"),
+        .is_verified = json_bool(json_find(c->in, SLICE("verified"))),
+    };
+    d.has_roles = command_words(c, "roles", &d.roles, &d.n_roles);
+    return d;
+}
+
+static bool add(struct commanding *c, struct err *e)
+{
+    struct account made;
+    const struct account_draft d = draft_of(c);
+    return accounts_add(c->acc, c->arena, &d, &c->from, &made, e) && put_user(c, &made);
+}
+
+static bool change(struct commanding *c, struct err *e)
+{
+    struct account it, after;
+    const struct account_draft d = draft_of(c);
+    return command_user(c, &it, e) &&
+           accounts_change(c->acc, c->arena, it.id, &d, &c->from, &after, e) && put_user(c, &after);
+}
+
+static bool list(struct commanding *c, struct err *e)
+{
+    struct account *rows = NULL;
+    size_t n = 0;
+    const struct account_query q = {
+        .email = command_str(c, "email"), .after = command_str(c, "after"), .limit = 500};
+    if (!accounts_list(c->acc, c->arena, &q, &rows, &n, e))
+        return false;
+    json_write_key(c->out, SLICE("users"));
+    json_write_array(c->out);
+    for (size_t i = 0; i < n; i++)
+        put_account(c, &rows[i]);
+    json_write_array_end(c->out);
+    if (n == q.limit) /* there may be more behind this one */
+        command_put(c, "after", rows[n - 1].id);
+    return true;
+}
+
+static bool show(struct commanding *c, struct err *e)
+{
+    struct account it;
+    struct session_row *rows = NULL;
+    size_t n = 0;
+    if (!command_user(c, &it, e) || !accounts_sessions(c->acc, c->arena, it.id, &rows, &n, e))
+        return false;
+    put_user(c, &it);
+    json_write_key(c->out, SLICE("sessions"));
+    json_write_array(c->out);
+    for (size_t i = 0; i < n; i++) {
+        json_write_object(c->out);
+        command_put(c, "id", rows[i].id);
+        command_put(c, "ip", rows[i].ip);
+        command_put(c, "agent", rows[i].agent);
+        command_put_time(c, "created", rows[i].created_ms);
+        command_put_time(c, "expires", rows[i].expires_ms);
+        json_write_object_end(c->out);
+    }
+    json_write_array_end(c->out);
+    return true;
+}
+
+/* The last operator who can sign in stays one: nobody could make another. */
+static bool leaves_an_operator(struct commanding *c, const struct account *it, struct err *e)
+{
+    struct account *rows = NULL;
+    const struct account_query q = {.limit = 1000};
+    size_t n = 0, others = 0;
+    if (c->app)
+        return true;
+    if (!accounts_list(c->acc, c->arena, &q, &rows, &n, e))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        others += rows[i].state == ACCOUNT_ACTIVE && !slice_eq(rows[i].id, it->id);
+    return others || err_set(e, ERR_FORBIDDEN,
+                             "%.*s is the only operator; add another one first (dais user add "
+                             "--operator)",
+                             SLICE_ARGS(it->email));
+}
+
+static bool state(struct commanding *c, struct err *e)
+{
+    struct account it;
+    struct slice to = command_str(c, "state");
+    enum account_state next = slice_is(to, "active")     ? ACCOUNT_ACTIVE
+                              : slice_is(to, "disabled") ? ACCOUNT_DISABLED
+                                                         : ACCOUNT_LEAVING;
+    if (!command_user(c, &it, e) || (next != ACCOUNT_ACTIVE && !leaves_an_operator(c, &it, e)) ||
+        !accounts_set_state(c->acc, it.id, next, &c->from, e))
+        return false;
+    it.state = next;
+    return put_user(c, &it);
+}
+
+static bool adopt(struct commanding *c, struct err *e)
+{
+    struct account it;
+    if (!command_user(c, &it, e))
+        return false;
+    return err_set(e, ERR_NOT_IMPLEMENTED, "documents cannot be handed over yet");
+}

@@ -1,0 +1,68 @@
+/* Operators: the link that makes the first one, and what the host itself shows them. */
+#include "accounts/accounts.h"
+#include "app/app_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct app *first_with_accounts(const struct host *h)
+{
+    for (size_t i = 0; i < h->n_apps; i++) {
+        if (h->apps[i].accounts)
+            return &h->apps[i];
+    }
+    return NULL;
+}
+
+/* To the terminal and never into the log, which others may read: whoever has it is an operator. */
+static void print_link(const struct host *h, const struct life *l, const char *token)
+{
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    struct slice url = banner_app_url(l, h, first_with_accounts(h), &a);
+    printf("  There is no operator yet. This link makes the first one; it is good once, for 24\n"
+           "  hours, until the next start (or type `dais user add EMAIL --operator`):\n\n"
+           "  %.*s_/sign-in?operator=%s\n\n",
+           SLICE_ARGS(url), token);
+    fflush(stdout);
+    arena_done(&a);
+}
+
+void operators_greet(struct host *h, const struct life *l)
+{
+    char token[TOKEN_MAX];
+    struct err e;
+    bool is_any = true;
+    if (!h->operators || !first_with_accounts(h))
+        return;
+    if (!operators_any(h->operators, &is_any, &e)) {
+        printf("  Whether there is an operator could not be asked; the log says why.\n\n");
+        fflush(stdout);
+        return;
+    }
+    if (!is_any && operators_make_link(h->operators, token, &e))
+        print_link(h, l, token);
+    explicit_bzero(token, sizeof token);
+}
+
+/* ---- host paths ------------------------------------------------------------------------------ */
+
+/* A session of an operator counts wherever it was begun: the app of this name knows its cookie; a
+ * bearer is the same everywhere. */
+void operators_ask(struct host *h, struct req *rq)
+{
+    const struct app *app = host_app_of_name(h, rq->host);
+    if (!app && h->n_apps == 1)
+        app = &h->apps[0];
+    if (!h->operators)
+        return;
+    rq->identities = app && app->accounts ? app->identities : accounts_source(h->operators);
+    rq->wants_identity = true;
+}
+
+bool operator_asks(const struct req *rq)
+{
+    const struct identity *who = rq->identity;
+    return who && who->is_signed_in && who->is_operator && !who->is_local &&
+           identity_has_scope(who, SLICE("admin"));
+}
