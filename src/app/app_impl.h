@@ -144,7 +144,8 @@ struct mail_box {
 /* Of the databases with accounts; they live as long as the server. free() the list. */
 struct mail_box **databases_mail(struct life *l, size_t *ret_n);
 void mail_start(struct host *h); /* loop 0: from now on as this host's settings say */
-void mail_end(struct life *l);   /* what is being sent is broken off */
+void mail_check(struct host *h, struct problems *p);
+void mail_end(struct life *l); /* what is being sent is broken off */
 
 /* keeper.c: loop 0, once a second: work on the tables of apps, closing databases that nobody uses.
  */

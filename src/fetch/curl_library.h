@@ -1,4 +1,4 @@
-/* libcurl's functions, opened at run time: the program starts and runs without it. Whoever includes
+/* The functions of libcurl, opened at run time: the program starts and runs without it. Whoever includes
  * this speaks to other servers, and to libcurl only through it. */
 #pragma once
 #define CURL_DISABLE_TYPECHECK

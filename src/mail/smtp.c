@@ -49,7 +49,8 @@ struct conversation {
     bool is_tls, is_local;
     struct slice left; /* of the message */
     enum stage stage;
-    struct buf reply; /* the last line the server said */
+    bool is_over;     /* what is said from here on is a farewell */
+    struct buf reply; /* the last line the server said before */
 };
 
 /* ---- SMTP_URL -------------------------------------------------------------------------------- */
@@ -156,7 +157,7 @@ static size_t on_reply(char *data, size_t one, size_t n, void *user)
 {
     struct conversation *c = user;
     struct slice line = slice_trim((struct slice){data, one * n});
-    if (line.len) {
+    if (line.len && !c->is_over) {
         buf_clear(&c->reply);
         line_add(&c->reply, line, c->reply.max);
     }
@@ -174,6 +175,8 @@ static int on_debug(CURL *easy, curl_infotype type, char *data, size_t n, void *
         if (slice_starts((struct slice){data, n}, slice_from(commands[i])))
             c->stage = (enum stage)i;
     }
+    c->is_over |=
+        type == CURLINFO_HEADER_OUT && slice_starts((struct slice){data, n}, SLICE("QUIT"));
     return 0;
 }
 

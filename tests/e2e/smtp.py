@@ -78,7 +78,11 @@ class Smtp:
             with contextlib.suppress(OSError, EOFError, ssl.SSLError):
                 if self.implicit:
                     sock = self.context.wrap_socket(sock, server_side=True)
-                Conversation(self, sock).run()
+                conversation = Conversation(self, sock)
+                try:
+                    conversation.run()
+                finally:
+                    conversation.sock.close()
         except Wrong as error:
             self.errors.append(str(error))
         finally:
@@ -139,6 +143,10 @@ class Conversation:
         for offer in offers[:-1]:
             self.say(f"250-{offer}")
         self.say(f"250 {offers[-1]}")
+
+    def do_helo(self, name):
+        self.hello = name
+        self.say("250 test.example")
 
     def do_starttls(self, _):
         if self.is_tls or self.buffer:
