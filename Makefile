@@ -75,7 +75,7 @@ AR        := $(if $(filter release,$(MODE)),gcc-ar,ar)
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
-all: $(DAIS) $(if $(filter release,$(MODE)),,$(OUT)/dais-identity) ## build build/MODE/dais (MODE=debug unless you say otherwise)
+all: $(DAIS) $(if $(filter release,$(MODE)),,$(OUT)/dais-identity $(OUT)/dais-letter) ## build build/MODE/dais (MODE=debug unless you say otherwise)
 
 include $(wildcard mk/*.mk)
 
@@ -146,6 +146,8 @@ $(OUT)/e2e/%.o: tests/e2e/%.c $(OUT)/.flags
 	@echo "  CC    $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 $(OUT)/dais-identity: $(OUT)/e2e/identity_main.o $(LIB)
+$(OUT)/dais-letter: $(OUT)/e2e/letter_main.o $(LIB)
+$(OUT)/dais-identity $(OUT)/dais-letter:
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $< $(LIB) $(LDLIBS) -o $@
 
@@ -165,7 +167,7 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@echo "  LINK  $@"
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
--include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
+-include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(OUT)/e2e/letter_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
 	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/db/pg.d $(OUT)/tests/db/pg_proxy.d $(OUT)/tests/docs/docs_test.d $(OUT)/tests/accounts/accounts_test.d
 
 # ---- set-up -----------------------------------------------------------------------------------

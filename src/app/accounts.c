@@ -18,8 +18,8 @@ static struct slice public_url(struct host *h, const struct app *app, const stru
 static void open_operators(struct host *h, const struct app *app, struct life *life)
 {
     if (!h->operators)
-        h->operators =
-            accounts_of_operators(database_operators(h, life), &h->secret, public_url(h, app));
+        h->operators = accounts_of_operators(database_operators(h, life), &h->secret,
+                                             public_url(h, app, life));
 }
 
 void app_accounts_open(struct host *h, struct app *app, struct life *life)

@@ -24,6 +24,31 @@ struct mailman {
     bool is_rung, is_ending;
 };
 
+/* ---- settings that go together ----------------------------------------------------------------
+ */
+
+static bool is_missing(const struct host *h, enum setting_id id)
+{
+    return !settings_get(&h->settings, id).len;
+}
+
+void mail_check(struct host *h, struct problems *p)
+{
+    bool any = false;
+    for (size_t i = 0; i < h->n_apps; i++)
+        any |= app_has_accounts(&h->apps[i]);
+    if (!any || is_missing(h, SET_SMTP_URL))
+        return;
+    if (is_missing(h, SET_PUBLIC_URL))
+        problems_add(p, PROBLEM_WARNING, SLICE("PUBLIC_URL"), (struct pos){0},
+                     "it is not set, so links in mail lead to where dais listens, which is often "
+                     "not where people can reach it; give the address that they use");
+    if (is_missing(h, SET_MAIL_FROM))
+        problems_add(p, PROBLEM_WARNING, SLICE("MAIL_FROM"), (struct pos){0},
+                     "it is not set, so mail is from dais@localhost, which most servers refuse; "
+                     "give an address of yours");
+}
+
 /* ---- the console ----------------------------------------------------------------------------- */
 
 /* A reader who takes nothing must not keep us: it is in the file anyway. */

@@ -1,38 +1,7 @@
-/* What the files of fetch/ share: libcurl's functions, a checked URL, one request of several. */
+/* What the files of fetch/ share: a checked URL, one request of several. */
 #pragma once
-#define CURL_DISABLE_TYPECHECK
+#include "fetch/curl_library.h"
 #include "fetch/fetch.h"
-
-#include <curl/curl.h>
-
-/* ---- libcurl, opened at run time (library.c) --------------------------------------------------
- */
-
-#define LIBCURL_MAP(X) \
-    X(global_init)     \
-    X(easy_init)       \
-    X(easy_setopt)     \
-    X(easy_perform)    \
-    X(easy_getinfo)    \
-    X(easy_strerror)   \
-    X(easy_cleanup)    \
-    X(slist_append)    \
-    X(slist_free_all)  \
-    X(url)             \
-    X(url_cleanup)     \
-    X(url_get)         \
-    X(url_set)         \
-    X(url_strerror)    \
-    X(free)
-
-struct libcurl {
-#define X(name) typeof(curl_##name) *name;
-    LIBCURL_MAP(X)
-#undef X
-};
-/* ERR_UNAVAILABLE, with the package to install. */
-bool libcurl_open(struct libcurl *ret, const char *file, struct err *e);
-const struct libcurl *libcurl_get(struct err *e); /* the one, opened at the first call; NULL */
 
 /* ---- where to (target.c) --------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* Opens libcurl when it is first needed, so that the program starts and runs without it. */
-#include "fetch/fetch_impl.h"
+#include "fetch/curl_library.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -28,7 +28,7 @@ bool libcurl_open(struct libcurl *ret, const char *file, struct err *e)
     void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (!handle)
         return err_set(e, ERR_UNAVAILABLE,
-                       "fetching from other servers needs libcurl, which is not installed: apt-get "
+                       "reaching other servers needs libcurl, which is not installed: apt-get "
                        "install libcurl4");
 #define X(name)                                               \
     if (!find(handle, "curl_" #name, (void *)&lib.name, e)) { \

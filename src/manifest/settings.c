@@ -70,10 +70,13 @@ static const struct setting_row rows[SETTING_COUNT] = {
                                NULL, true},
     [SET_REDIS_URL] = {"REDIS_URL", NULL, "A cache shared by several replicas; optional.", is_redis,
                        "a redis:// or rediss:// address", true},
-    [SET_SMTP_URL] = {"SMTP_URL", NULL, "The mail server; without one mail is written to the log.",
-                      is_smtp, "a smtp:// or smtps:// address", true},
-    [SET_MAIL_FROM] = {"MAIL_FROM", NULL, "The sender of mail.", is_sender,
-                       "an e-mail address, or Name <address>", false},
+    [SET_SMTP_URL] =
+        {"SMTP_URL", NULL,
+         "The mail server, smtp://user:password@host:587 or smtps://…; without one mail is "
+         "put into the folder mail of the data folder, and its link onto the console.",
+         is_smtp, "a smtp:// or smtps:// address", true},
+    [SET_MAIL_FROM] = {"MAIL_FROM", NULL, "The sender of mail; most servers take none without.",
+                       is_sender, "an e-mail address, or Name <address>", false},
     [SET_PUBLIC_URL] =
         {"PUBLIC_URL", NULL,
          "The address people use, for links in mail and feeds, and who tokens are from.", is_url,
@@ -528,7 +531,7 @@ struct slice settings_expand(const struct settings *s, struct slice text, struct
 /* Of parts that later versions bring: checked, so that nobody finds a mistake in them only then. */
 static bool is_later(size_t id)
 {
-    return id > SET_DATABASE_URL && id <= SET_MAIL_FROM;
+    return id > SET_DATABASE_URL && id < SET_SMTP_URL;
 }
 
 void settings_help(const struct settings *s, struct buf *to)

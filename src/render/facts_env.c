@@ -11,7 +11,7 @@ static const struct {
     [GROUP_DATABASE] = {"database", "The database", false},
     [GROUP_CACHE] = {"cache", "A cache", true},
     [GROUP_STORAGE] = {"storage", "Where files are kept", true},
-    [GROUP_MAIL] = {"mail", "Mail", true},
+    [GROUP_MAIL] = {"mail", "Mail", false},
 };
 
 static enum group group_of(enum setting_id id)
