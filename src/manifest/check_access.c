@@ -116,7 +116,7 @@ static void check_identity(struct reader *r, const struct identity_conf *id)
 
 static bool has_accounts(const struct manifest *m)
 {
-    return m->auth.pos.line && !slice_is(m->auth.local.s, "none");
+    return m->auth.pos.line > 0; /* with `local: none` they are everybody else's */
 }
 
 static void check_limits(struct reader *r, const struct manifest *m)
