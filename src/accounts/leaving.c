@@ -68,8 +68,9 @@ static bool run(void *arg, struct db_conn *c, struct err *e)
     struct db_stmt *s = db_prepare(c, &forget, e);
     if (!s)
         return false;
+    int64_t n = 0;
     db_bind_text(s, 1, l->id);
-    return db_run(s, NULL, e) && doors_close(c, l->id, e);
+    return db_run(s, &n, e) && (n == 0 || doors_close(c, l->id, e));
 }
 
 bool accounts_forget(struct accounts *acc, struct slice id, struct err *e)
