@@ -76,7 +76,8 @@ def test_links_are_good_for_one_purpose(db):
     magic = link(asked(db, "magic-link", ann.email, 2), "magic")
     reset = link(asked(db, "reset", ann.email, 3), "reset")
     for call, token in (("magic-link", reset), ("verify", reset), ("verify", magic), ("reset", magic)):
-        problem(ask(db, "POST", f"/api/auth/{call}", {"token": token, "password": "a new password"}, token=ann.token), 400)
+        body = {"token": token, "password": "a new password"}
+        problem(ask(db, "POST", f"/api/auth/{call}", body, token=ann.token), 400)
     weak = ask(db, "POST", "/api/auth/reset", {"token": reset, "password": "short"})
     assert problem(weak, 422)[0][0] == "/password", "and the link is not used up by that"
     answer = ask(db, "POST", "/api/auth/reset", {"token": reset, "password": "a new password"})
@@ -149,7 +150,8 @@ def shell(db, script, folder, **variables):
 def test_the_story_of_a_newcomer(db, tmp_path):
     said = shell(db, JOIN, tmp_path)
     assert '"email_verified":false' in said and "dais_desk" in (tmp_path / "jar").read_text()
-    console = wait_for(lambda: re.search(r"^Mail to new@example\.com:.*\n(http\S+)\n", db.stdout, re.M), "the link is printed")
+    printed = re.compile(r"^Mail to new@example\.com:.*\n(http\S+)\n", re.M)
+    console = wait_for(lambda: printed.search(db.stdout), "the link is printed")
     said = shell(db, STORY, tmp_path, LINK=console[1])
     assert '"email_verified":true' in said and '"status":401' in said
     assert '"document":{' in said and '"text":"mine"' in said
