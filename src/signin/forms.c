@@ -271,13 +271,19 @@ static bool show_bad_link(struct form *f)
     return view_reply(&v);
 }
 
+/* Whoever is signed in already may not do a thing without it. */
+static bool is_about_password(const struct err *e)
+{
+    return e->code == ERR_UNAUTHENTICATED || e->code == ERR_FORBIDDEN;
+}
+
 /* The form again, with what was typed. */
 static bool show_again(struct form *f, const struct err *e, struct err *ret)
 {
     struct slice says = arena_dup(f->rq->arena, slice_from(e->msg));
     if (f->rq->details.len && mark(f))
         says = SLICE("");
-    else if (e->code == ERR_UNAUTHENTICATED && f->view.fields & WITH(PASSWORD)) {
+    else if (is_about_password(e) && f->view.fields & WITH(PASSWORD)) {
         f->view.wrong[FIELD_PASSWORD] = says;
         says = SLICE("");
     }
@@ -295,7 +301,8 @@ static bool run(struct form *f, const struct form_row *row, struct err *e)
         return true;
     if (why.code == ERR_MALFORMED && f->view.token.len)
         return show_bad_link(f);
-    if (why.code == ERR_INVALID || why.code == ERR_UNAUTHENTICATED)
+    int status = err_status(why.code);
+    if (status < 500 && status != 429)
         return show_again(f, &why, e);
     *e = why;
     return false;
