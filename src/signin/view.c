@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-#define PAGE_MAX (1u << 20)
+#define PAGE_MAX     (1u << 20)
+#define SESSIONS_MAX 200 /* shown; all can be ended */
 
 static const char *const texts[] = {
 #define X(id, text) text,
@@ -291,6 +292,8 @@ static void add_account(struct buf *out, const struct view *v)
         {"as", word(WORD_SIGNED_IN_AS)},
         {"first", first.len ? first : v->who->id},
         {"initial", initial(first.len ? first : v->who->id)},
+    };
+    const struct template_value on[] = {
         {"to", v->next.len ? v->next : v->signin->home},
         {"continue", word_with(a, WORD_CONTINUE, v->signin->title)},
     };
@@ -305,6 +308,7 @@ static void add_account(struct buf *out, const struct view *v)
         begin_form(out, v, "verify-again", SLICE(""));
         end_form(out, word(WORD_VERIFY_AGAIN), "link", SLICE(""));
     }
+    add(out, "sign-in/continue.html", on, COUNT(on), NULL, 0);
     begin_form(out, v, "sign-out", SLICE(""));
     end_form(out, word(WORD_SIGN_OUT_DO), "plain", SLICE(""));
 }
@@ -363,7 +367,7 @@ static void add_session(struct buf *out, const struct view *v, const struct sess
 static void add_sessions(struct buf *out, const struct view *v)
 {
     buf_add(out, SLICE("<ul class=\"sessions\">\n"));
-    for (size_t i = 0; i < v->n_sessions; i++)
+    for (size_t i = 0; i < v->n_sessions && i < SESSIONS_MAX; i++)
         add_session(out, v, &v->sessions[i]);
     buf_add(out, SLICE("</ul>\n"));
     begin_form(out, v, "end-sessions", SLICE(""));

@@ -82,7 +82,7 @@
     X(SHOW, "Show password")                                                                       \
     X(HIDE, "Hide password")                                                                       \
     X(CONTINUE, "Continue to %s")                                                                  \
-    X(UNVERIFIED, "Not confirmed yet.")                                                            \
+    X(UNVERIFIED, "Not confirmed yet: look into your mail.")                                       \
     X(VERIFY_AGAIN, "Send a new link")                                                             \
     X(TO_SIGN_IN, "Sign in")                                                                       \
     X(TO_SIGN_IN_HAVE, "I have an account: sign in")                                               \

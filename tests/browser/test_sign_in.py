@@ -18,7 +18,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         who = html.escape(urllib.parse.unquote(self.headers.get("X-Who") or "nobody"))
         body = f'''<!doctype html><html lang="en"><title>Desk</title><link rel=icon href="data:,">
         <h1>{who}</h1><a href="/_/sign-in?next={self.path}">Sign in</a>
-        <form method="post" action="/_/sign-in"><input type="hidden" name="do" value="sign-out"><button>Out</button></form>'''
+        <form method="post" action="/_/sign-in"><input type="hidden" name="do" value="sign-out">
+        <button>Out</button></form>'''
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()

@@ -1,4 +1,6 @@
 # The sign-in page as a browser without scripts sees it: its forms, where it goes on to, what it refuses.
+import email
+import email.policy
 import html
 import re
 from html.parser import HTMLParser
@@ -6,6 +8,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
+from conftest import wait_for
 from serving import serving, write_app
 
 PAGE = "/_/sign-in"
@@ -45,7 +48,7 @@ class Visitor:
         self.server, self.page, self.cookies = server, mount + PAGE, {}
         self.answer = self.text = self.parsed = None
 
-    def _headers(self):
+    def headers(self):
         found = [("Accept", "text/html,*/*;q=0.8")]
         if self.cookies:
             found.append(("Cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items())))
@@ -62,12 +65,12 @@ class Visitor:
         return self
 
     def get(self, query=""):
-        return self._seen(self.server.fetch(self.page + query, headers=self._headers(), deadline=30))
+        return self._seen(self.server.fetch(self.page + query, headers=self.headers(), deadline=30))
 
     def post(self, values, headers=()):
         body = values if isinstance(values, bytes) else urlencode(values).encode()
         return self._seen(self.server.fetch(self.page, method="POST", body=body, deadline=30, headers=[
-            *self._headers(), ("Content-Type", "application/x-www-form-urlencoded"), *(headers or SAME)]))
+            *self.headers(), ("Content-Type", "application/x-www-form-urlencoded"), *(headers or SAME)]))
 
     def form(self, do):
         return next(form for form in self.parsed.forms if form["inputs"]["do"]["value"] == do)
@@ -80,8 +83,8 @@ class Visitor:
         assert set(typed) <= set(values), (typed, values)
         return self.post({**values, **typed})
 
-    def sign_up(self, email, query=""):
-        self.get("?do=sign-up" + query).fill("sign-up", email=email, new_password=PASSWORD, name="Ann")
+    def sign_up(self, address, query=""):
+        self.get("?do=sign-up" + query).fill("sign-up", email=address, new_password=PASSWORD, name="Ann")
         assert self.answer.status == 303, self.text
         return self
 
@@ -94,6 +97,7 @@ def fixture_server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("signin")
     app = write_app(folder / "app", None, MANIFEST)
     with serving(app, "--data", folder / "data") as server:
+        server.data = folder / "data"
         yield server
 
 
@@ -104,7 +108,8 @@ def fixture_who(server):
 
 # ---- what every page is ----------------------------------------------------------------------------
 PAGES = ["", "?do=sign-in", "?do=sign-up", "?do=link", "?do=forgot", "?do=sign-out", "?reset=dln_x", "?magic=dln_x",
-         "?verify=dln_x", "?operator=dln_x", "?done=signed-out", "?done=link", "?done=reset", "?done=deleted", "?do=nonsense",
+         "?verify=dln_x", "?operator=dln_x", "?done=signed-out", "?done=link", "?done=reset", "?done=deleted",
+         "?do=nonsense",
          "?do=password", "?do=sessions", "?do=delete", "?do=account"]
 
 
@@ -123,7 +128,7 @@ def test_every_page(server, who, query, is_in):
     assert not [name for name in who.parsed.attributes if name.startswith("on")]
     assert who.text.count("<h1>") == 1 and "{{" not in who.text and "<b>" not in who.text
     assert "Tom &amp; &quot;Ann&quot; &lt;b&gt;" in who.text
-    head = server.fetch(PAGE + query, method="HEAD", headers=who._headers(), deadline=30)  # pylint: disable=protected-access
+    head = server.fetch(PAGE + query, method="HEAD", headers=who.headers(), deadline=30)
     assert head.status == answer.status and head.body == b"" and head.get("content-length") == str(len(answer.body))
 
 
@@ -176,10 +181,10 @@ def test_wrong_password_keeps_the_address_only(who):
 def test_a_known_address_looks_like_an_unknown_one(server, who):
     who.sign_up("known@example.org")
     seen = []
-    for email in ("known@example.org", "other@example.org"):
+    for address in ("known@example.org", "other@example.org"):
         visitor = Visitor(server).get()
-        visitor.fill("sign-in", email=email, password="not the password")
-        seen.append((visitor.answer.status, visitor.text.replace(email, "")))
+        visitor.fill("sign-in", email=address, password="not the password")
+        seen.append((visitor.answer.status, visitor.text.replace(address, "")))
     assert seen[0] == seen[1]
 
 
@@ -218,10 +223,11 @@ def test_pages_of_an_account_ask_to_sign_in_first(who):
 
 
 # ---- where it goes on to ------------------------------------------------------------------------------
-BAD_NEXT = ["//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "javascript:alert(1)", "evil",
-            "/\t/evil.example", "/\r\nSet-Cookie: x=y", "/%2f/evil.example", "/%2fevil.example", "/%5cevil.example",
+BAD_NEXT = ["//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "javascript:alert(1)",
+            "evil", "/\t/evil.example", "/\r\nSet-Cookie: x=y", "/%2f/evil.example", "/%2fevil.example", "/%5cevil.example",
             "/%252fevil.example", "/.//evil.example", "/a/..//evil.example", "/%2e%2e//evil.example", " //evil.example",
-            "/ok\\..\\evil", "///evil.example", "http:/evil.example", "/\x00", "/%0d%0aX: y", "@evil.example", "/" + "a" * 4000]
+            "/ok\\..\\evil", "///evil.example", "http:/evil.example", "/\x00", "/%0d%0aX: y", "@evil.example",
+            "/" + "a" * 4000]
 
 
 @pytest.fixture(name="known", scope="module")
@@ -287,8 +293,8 @@ def test_forms_that_there_are_not(server, who):
 
 def test_values_are_text_wherever_they_stand(who):
     evil = "\"'><script>alert(1)</script>&lt;"
-    for query in (f"?reset={quote(evil)}", f"?magic={quote(evil)}", f"?verify={quote(evil)}", f"?operator={quote(evil)}",
-                  f"?do={quote(evil)}", f"?done={quote(evil)}", f"?next=/{quote(evil)}"):
+    for query in (f"?reset={quote(evil)}", f"?magic={quote(evil)}", f"?verify={quote(evil)}",
+                  f"?operator={quote(evil)}", f"?do={quote(evil)}", f"?done={quote(evil)}", f"?next=/{quote(evil)}"):
         who.get(query)
         assert "<script>alert" not in who.text and who.parsed.tags.count("script") == 1, query
     name = "<img src=x onerror=alert(1)>"
@@ -317,3 +323,110 @@ def test_below_a_mount_and_closed(tmp_path):
         who.post({"do": "sign-out"})
         assert who.answer.get("location") == "/one/_/sign-in?done=signed-out"
         assert "Path=/one/" in who.answer.get("set-cookie")
+
+
+# ---- links in mails, and one's own account ----------------------------------------------------------
+def link_of(server, to, kind):
+    """What follows the page's address in the newest letter of that kind."""
+    def newest():
+        for file in sorted((server.data / "mail").glob("*.eml"), reverse=True):
+            letter = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+            found = re.search(rf"/_/sign-in(\?{kind}=\S+)", letter.get_body(("plain",)).get_content())
+            if found and letter["to"] == to:
+                return found[1]
+        return None
+    return wait_for(newest, f"a letter with {kind} to {to}", 20)
+
+
+def test_a_sign_in_link_is_not_used_up_by_looking_at_it(server, who):
+    who.sign_up("magic@example.org")
+    who.cookies = {}
+    who.get("?do=link&next=/m%3Fa%3Db").fill("link", email="magic@example.org")
+    assert who.answer.status == 303
+    assert who.get("?" + urlsplit(who.answer.get("location")).query).h1() == "Look into your mail"
+    link = link_of(server, "magic@example.org", "magic")
+    for _ in range(3):
+        assert who.get(link).answer.status == 200 and not who.cookies
+    who.fill("magic")
+    assert who.answer.get("location") == "/m?a=b" and who.cookies
+    again = Visitor(server).get(link).fill("magic")
+    assert again.answer.status == 400 and again.h1() == "This link does not work any more" and not again.cookies
+
+
+def test_a_reset_says_what_is_wrong_and_works_then(server, who):
+    who.sign_up("reset@example.org")
+    old = dict(who.cookies)
+    who.cookies = {}
+    known = who.get("?do=forgot").fill("forgot", email="reset@example.org").answer
+    other = Visitor(server).get("?do=forgot").fill("forgot", email="unknown@example.org").answer
+    assert (known.status, known.body, known.get("location")) == (other.status, other.body, other.get("location"))
+    link = link_of(server, "reset@example.org", "reset")
+    who.get(link).fill("reset", new_password="short")
+    assert who.answer.status == 422 and who.form("reset")["inputs"]["new_password"]["aria-invalid"] == "true"
+    who.fill("reset", new_password="a wholly new password")
+    assert who.answer.status == 303 and who.cookies
+    who.cookies = old
+    assert who.get().h1() == "Sign in"
+    who.fill("sign-in", email="reset@example.org", password=PASSWORD)
+    assert who.answer.status == 422
+    who.fill("sign-in", email="reset@example.org", password="a wholly new password")
+    assert who.answer.status == 303
+
+
+def test_verifying_signed_out_takes_the_password(server, who):
+    who.sign_up("verify@example.org")
+    assert "Not confirmed" in who.get().text
+    link = link_of(server, "verify@example.org", "verify")
+    other = Visitor(server).get(link)
+    other.fill("verify", password="not the password")
+    assert other.answer.status == 422 and "aria-invalid" in other.form("verify")["inputs"]["password"]
+    other.fill("verify", password=PASSWORD)
+    assert other.answer.status == 303 and other.get("?done=verified").answer.status == 200
+    assert "Not confirmed" not in who.get().text
+
+
+def test_verifying_signed_in_is_one_button(server, who):
+    who.sign_up("verify2@example.org").get().fill("verify-again")
+    assert who.answer.get("location") == "/_/sign-in?done=verify"
+    who.get(link_of(server, "verify2@example.org", "verify"))
+    assert "password" not in who.form("verify")["inputs"]
+    who.fill("verify")
+    assert who.answer.get("location") == "/_/sign-in?done=verified"
+    assert "your address is confirmed" in who.get("?done=verified").text
+
+
+def test_ones_own_account(server, who):
+    who.sign_up("own@example.org")
+    other = Visitor(server).get().fill("sign-in", email="own@example.org", password=PASSWORD)
+    who.get("?do=sessions")
+    assert who.text.count("<li>\n<div>") == 2 and who.text.count("This one") == 1
+    who.fill("end-session")
+    assert who.answer.status == 303 and other.get().h1() == "Sign in" and who.get().h1() == "Your account"
+    who.get("?do=password").fill("password", password="wrong one", new_password="quite another one")
+    assert who.answer.status == 422 and "aria-invalid" in who.form("password")["inputs"]["password"]
+    who.fill("password", password=PASSWORD, new_password="short")
+    assert who.answer.status == 422 and "aria-invalid" in who.form("password")["inputs"]["new_password"]
+    who.fill("password", password=PASSWORD, new_password="quite another one")
+    assert "Your password is changed" in who.get("?done=password").text
+    who.get("?do=delete").fill("delete", password=PASSWORD)
+    assert who.answer.status == 422 and "aria-invalid" in who.form("delete")["inputs"]["password"]
+    who.fill("delete", password="quite another one")
+    assert who.answer.status == 303 and not who.cookies
+    assert who.get("?done=deleted").h1() == "Your account is deleted"
+    who.get().fill("sign-in", email="own@example.org", password="quite another one")
+    assert who.answer.status == 422
+
+
+def test_a_session_of_somebody_else_does_not_end(server, who):
+    who.sign_up("mine@example.org")
+    other = Visitor(server).sign_up("theirs@example.org").get("?do=sessions")
+    theirs = server.fetch("/api/auth/me", headers=other.headers()).json()["id"]
+    who.post({"do": "end-session", "session": theirs})
+    assert who.answer.status in (303, 422) and other.get().h1() == "Your account"
+    who.post({"do": "end-sessions"})
+    assert who.answer.status == 303 and not who.cookies and other.get().h1() == "Your account"
+
+
+def test_an_operator_link_that_is_none(who):
+    who.get("?operator=dln_x").fill("operator", email="op@example.org", new_password=PASSWORD, name="Op")
+    assert who.answer.status == 400 and who.h1() == "This link does not work any more" and not who.cookies
