@@ -201,8 +201,8 @@ static const struct {
     enum word notice;
 } dones[] = {
     {"signed-out", VIEW_SIGNED_OUT, VIEW_ACCOUNT, WORD_NO_WORD},
-    {"link", VIEW_SENT_LINK, VIEW_SENT_LINK, WORD_NO_WORD},
-    {"reset", VIEW_SENT_RESET, VIEW_SENT_RESET, WORD_NO_WORD},
+    {"link", VIEW_SENT_LINK, VIEW_SENT_LINK, WORD_SENT_HINT},
+    {"reset", VIEW_SENT_RESET, VIEW_SENT_RESET, WORD_SENT_HINT},
     {"verify", VIEW_SIGN_IN, VIEW_ACCOUNT, WORD_SENT_VERIFY},
     {"verified", VIEW_CONFIRMED, VIEW_ACCOUNT, WORD_VERIFIED},
     {"password", VIEW_SIGN_IN, VIEW_ACCOUNT, WORD_PASSWORD_IS_SET},

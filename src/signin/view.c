@@ -161,7 +161,6 @@ static void add_head(struct buf *out, const struct view *v)
         {"initial", initial(s->title)},
         {"base", arena_printf(a, "%.*s" SIGNIN_PATH, SLICE_ARGS(s->options.mount))},
         {"version", slice_from(s->version)},
-        {"skip", word(WORD_SKIP)},
         {"empty", word(WORD_WRONG_EMPTY)},
         {"email", word(WORD_WRONG_EMAIL)},
         {"short", word(WORD_WRONG_SHORT)},

@@ -17,7 +17,7 @@
     X(MAGIC_LEAD, "One click, and you are in. The link works once.")                               \
     X(VERIFY, "Confirm your address")                                                              \
     X(VERIFY_LEAD, "Say that the mail we sent reached you.")                                       \
-    X(VERIFY_PASSWORD_LEAD, "Your password shows that the account is yours too.")                  \
+    X(VERIFY_PASSWORD_LEAD, "Your password shows that the account with this address is yours.")    \
     X(VERIFY_DO, "Confirm address")                                                                \
     X(OPERATOR, "Set up the first operator")                                                       \
     X(OPERATOR_LEAD, "An operator looks after every app on this host.")                            \
@@ -99,8 +99,7 @@
     X(UNKNOWN_PROGRAM, "An unknown program")                                                       \
     X(ON_SYSTEM, "on")                                                                             \
     X(SIGNED_IN_AS, "Signed in as")                                                                \
-    X(OPERATOR_OF, "Operator of this host")                                                        \
-    X(SKIP, "Skip to the form")
+    X(OPERATOR_OF, "Operator of this host")
 
 enum word {
 #define X(id, text) WORD_##id,

@@ -224,8 +224,8 @@ def test_pages_of_an_account_ask_to_sign_in_first(who):
 
 # ---- where it goes on to ------------------------------------------------------------------------------
 BAD_NEXT = ["//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "javascript:alert(1)",
-            "evil", "/\t/evil.example", "/\r\nSet-Cookie: x=y", "/%2f/evil.example", "/%2fevil.example", "/%5cevil.example",
-            "/%252fevil.example", "/.//evil.example", "/a/..//evil.example", "/%2e%2e//evil.example", " //evil.example",
+            "evil", "/\t/evil.example", "/\r\nSet-Cookie: x=y", "/%2f/evil.example", "/%2fevil.example",
+            "/%5cevil.example", "/%252fevil.example", "/.//evil.example", "/a/..//evil.example", "/%2e%2e//evil.example", " //evil.example",
             "/ok\\..\\evil", "///evil.example", "http:/evil.example", "/\x00", "/%0d%0aX: y", "@evil.example",
             "/" + "a" * 4000]
 
