@@ -37,22 +37,21 @@ static const struct form_row {
     enum view_id view; /* where what is wrong is shown */
     enum run lane;
     bool is_own; /* of who is signed in */
-    const char *bucket;
 } rows[] = {
-    {"sign-in", sign_in, VIEW_SIGN_IN, RUN_SIGN, false, "login"},
-    {"sign-up", sign_up, VIEW_SIGN_UP, RUN_SIGN, false, "signup"},
-    {"sign-out", sign_out, VIEW_SIGN_OUT, RUN_SLOW, false, ""},
-    {"link", send_link, VIEW_LINK, RUN_SLOW, false, "reset"},
-    {"forgot", send_reset, VIEW_FORGOT, RUN_SLOW, false, "reset"},
-    {"magic", follow_magic, VIEW_MAGIC, RUN_SLOW, false, "login"},
-    {"reset", follow_reset, VIEW_RESET, RUN_SIGN, false, "reset"},
-    {"verify", follow_verify, VIEW_VERIFY, RUN_SIGN, false, "login"},
-    {"operator", follow_operator, VIEW_OPERATOR, RUN_SIGN, false, "signup"},
-    {"verify-again", verify_again, VIEW_ACCOUNT, RUN_SLOW, true, "reset"},
-    {"password", change_password, VIEW_CHANGE, RUN_SIGN, true, "login"},
-    {"end-session", end_session, VIEW_SESSIONS, RUN_SLOW, true, ""},
-    {"end-sessions", end_sessions, VIEW_SESSIONS, RUN_SLOW, true, ""},
-    {"delete", leave, VIEW_DELETE, RUN_SIGN, true, "login"},
+    {"sign-in", sign_in, VIEW_SIGN_IN, RUN_SIGN, false},
+    {"sign-up", sign_up, VIEW_SIGN_UP, RUN_SIGN, false},
+    {"sign-out", sign_out, VIEW_SIGN_OUT, RUN_SLOW, false},
+    {"link", send_link, VIEW_LINK, RUN_SLOW, false},
+    {"forgot", send_reset, VIEW_FORGOT, RUN_SLOW, false},
+    {"magic", follow_magic, VIEW_MAGIC, RUN_SLOW, false},
+    {"reset", follow_reset, VIEW_RESET, RUN_SIGN, false},
+    {"verify", follow_verify, VIEW_VERIFY, RUN_SIGN, false},
+    {"operator", follow_operator, VIEW_OPERATOR, RUN_SIGN, false},
+    {"verify-again", verify_again, VIEW_ACCOUNT, RUN_SLOW, true},
+    {"password", change_password, VIEW_CHANGE, RUN_SIGN, true},
+    {"end-session", end_session, VIEW_SESSIONS, RUN_SLOW, true},
+    {"end-sessions", end_sessions, VIEW_SESSIONS, RUN_SLOW, true},
+    {"delete", leave, VIEW_DELETE, RUN_SIGN, true},
 };
 
 static const struct form_row *row_of(struct slice name)
@@ -62,17 +61,6 @@ static const struct form_row *row_of(struct slice name)
             return &rows[i];
     }
     return NULL;
-}
-
-struct slice signin_bucket(struct slice body)
-{
-    struct slice rest = body, name, value;
-    while (query_next(&rest, &name, &value)) {
-        const struct form_row *row = slice_is(name, "do") ? row_of(value) : NULL;
-        if (slice_is(name, "do"))
-            return row ? slice_from(row->bucket) : SLICE("");
-    }
-    return SLICE("");
 }
 
 /* ---- signing in and out ---------------------------------------------------------------------- */
@@ -377,12 +365,8 @@ bool signin_post(struct req *rq, struct err *e)
         return false;
     if (row->is_own && !f.view.who->is_signed_in)
         return view_go(rq, "", f.view.next);
-    if (!rq->is_on_lane) {
-        struct slice bucket = slice_from(row->bucket);
-        if (bucket.len && s->options.count && !s->options.count(s->options.user, rq, bucket, e))
-            return false;
+    if (!rq->is_on_lane)
         return req_move(rq, row->lane);
-    }
     f.from = asker_of(rq);
     view_settle(&f.view);
     return run(&f, row, e);

@@ -177,8 +177,9 @@ bool signin_fail(struct req *rq, const struct err *e)
     int status = err_status(e->code);
     if (status >= 500 && status != 503)
         return false;
-    if (status == 503)
-        reply_header(rq, "Retry-After", SLICE("2"));
+    int retry_s = e->retry_s ? e->retry_s : status == 503 ? 2 : 0;
+    if (retry_s)
+        reply_header(rq, "Retry-After", arena_printf(rq->arena, "%d", retry_s));
     return signin_reply_error(rq->site, rq, status);
 }
 

@@ -13,10 +13,6 @@ struct signin_options {
     struct accounts *accounts;
     struct accounts *operators; /* the host's; NULL: nobody can become the first one here */
     struct slice mount;         /* "" or "/app" */
-    /* Is one left of `login`, `signup` or `reset`? False: e is for the client. On the loop, before
-     * anything is hashed or read. NULL: nobody counts. */
-    bool (*count)(void *user, struct req *rq, struct slice bucket, struct err *e);
-    void *user;
 };
 struct signin *signin_new(const struct signin_options *o);
 void signin_free(struct signin *s); /* NULL is fine */
@@ -27,9 +23,6 @@ const struct route *signin_find(struct signin *s, struct req *rq);
 bool signin_has(const struct route *row);
 /* An error that came before the handler (too often, no room) as a page of this family. */
 bool signin_reply_error(struct signin *s, struct req *rq, int status);
-
-/* Which of `limits` a form with this body counts for; empty: none. */
-struct slice signin_bucket(struct slice body);
 
 /* What `next` says, if that is an address to go on to: below the origin, however it is read. Else
  * empty. In the arena. */

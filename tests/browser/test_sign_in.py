@@ -29,6 +29,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 MANIFEST = """app: desk
 title: Night Desk
 auth: { signup: open, methods: [ password, magic_link ] }
+limits: { login: 1000/min, signup: 1000/min, reset: 1000/min, read: 1000/s, write: 1000/s }
 backend:
   run: exec python3 -S server.py
   routes: [ / ]

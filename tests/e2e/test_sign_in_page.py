@@ -16,6 +16,7 @@ MANIFEST = """title: 'Tom & "Ann" <b>'
 web: { root: web }
 auth: { signup: open, methods: [ password, magic_link ] }
 """
+MANY = "limits: { login: 10000/min, signup: 10000/min, reset: 10000/min, read: 10000/s, write: 10000/s }\n"
 PASSWORD = "correct horse battery"
 SAME = [("Sec-Fetch-Site", "same-origin")]
 
@@ -95,7 +96,7 @@ class Visitor:
 @pytest.fixture(name="server", scope="module")
 def fixture_server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("signin")
-    app = write_app(folder / "app", None, MANIFEST)
+    app = write_app(folder / "app", None, MANIFEST + MANY)
     with serving(app, "--data", folder / "data") as server:
         server.data = folder / "data"
         yield server
@@ -225,9 +226,9 @@ def test_pages_of_an_account_ask_to_sign_in_first(who):
 # ---- where it goes on to ------------------------------------------------------------------------------
 BAD_NEXT = ["//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "javascript:alert(1)",
             "evil", "/\t/evil.example", "/\r\nSet-Cookie: x=y", "/%2f/evil.example", "/%2fevil.example",
-            "/%5cevil.example", "/%252fevil.example", "/.//evil.example", "/a/..//evil.example", "/%2e%2e//evil.example", " //evil.example",
-            "/ok\\..\\evil", "///evil.example", "http:/evil.example", "/\x00", "/%0d%0aX: y", "@evil.example",
-            "/" + "a" * 4000]
+            "/%5cevil.example", "/%252fevil.example", "/.//evil.example", "/a/..//evil.example",
+            "/%2e%2e//evil.example", " //evil.example", "/ok\\..\\evil", "///evil.example", "http:/evil.example",
+            "/\x00", "/%0d%0aX: y", "@evil.example", "/" + "a" * 4000]
 
 
 @pytest.fixture(name="known", scope="module")
@@ -235,7 +236,7 @@ def fixture_known(server):
     return Visitor(server).sign_up("next@example.org")
 
 
-@pytest.mark.parametrize("bad", BAD_NEXT)
+@pytest.mark.parametrize("bad", BAD_NEXT, ids=range(len(BAD_NEXT)))
 def test_next_never_leaves_the_origin(server, known, bad):
     assert known.cookies
     who = Visitor(server)
@@ -430,3 +431,36 @@ def test_a_session_of_somebody_else_does_not_end(server, who):
 def test_an_operator_link_that_is_none(who):
     who.get("?operator=dln_x").fill("operator", email="op@example.org", new_password=PASSWORD, name="Op")
     assert who.answer.status == 400 and who.h1() == "This link does not work any more" and not who.cookies
+
+
+def test_the_first_operator(tmp_path):
+    app = write_app(tmp_path / "app", None, MANIFEST)
+    with serving(app, "--data", tmp_path / "data") as server:
+        link = wait_for(lambda: re.search(r"/_/sign-in(\?operator=\S+)", server.stdout + server.stderr),
+                        "the operator's link")[1]
+        who = Visitor(server).get(link)
+        assert who.h1() == "Set up the first operator"
+        who.fill("operator", email="op@example.org", new_password="short", name="Op")
+        assert who.answer.status == 422 and who.form("operator")["inputs"]["email"]["value"] == "op@example.org"
+        who.fill("operator", email="op@example.org", new_password=PASSWORD, name="Op")
+        assert who.answer.status == 303 and who.answer.get("location") == "/"
+        assert "Operator of this host" in who.get().text and "do=delete" not in who.text
+        assert who.get("?do=sessions").text.count("<li>\n<div>") == 1
+        who.get("?do=sign-out").fill("sign-out")
+        who.get().fill("sign-in", email="op@example.org", password=PASSWORD)
+        assert who.answer.status == 303 and "Operator of this host" in who.get().text
+        again = Visitor(server).get(link).fill("operator", email="b@example.org", new_password=PASSWORD)
+        assert again.answer.status == 400
+
+
+def test_too_often_is_a_page_that_says_what_to_do(tmp_path):
+    app = write_app(tmp_path / "app", None, MANIFEST + "limits: { login: 2/min }\n")
+    with serving(app, "--data", tmp_path / "data") as server:
+        who = Visitor(server)
+        for _ in range(20):
+            who.get("?next=/x").fill("sign-in", email="a@example.org", password="not the password")
+            if who.answer.status == 429:
+                break
+        assert who.answer.status == 429 and who.h1() == "That was too often"
+        assert int(who.answer.get("retry-after")) > 0 and who.answer.get("cache-control") == "no-store"
+        assert who.get().answer.status == 200

@@ -85,17 +85,6 @@ static void test_bad(void **state)
     assert_int_equal(signin_next((struct slice){"/a\0b", 4}, &arena).len, 0);
 }
 
-static void test_bucket(void **state)
-{
-    (void)state;
-    assert_true(slice_is(signin_bucket(SLICE("do=sign-in&email=a")), "login"));
-    assert_true(slice_is(signin_bucket(SLICE("email=a&do=sign-up")), "signup"));
-    assert_true(slice_is(signin_bucket(SLICE("do=forgot")), "reset"));
-    assert_int_equal(signin_bucket(SLICE("do=sign-out")).len, 0);
-    assert_int_equal(signin_bucket(SLICE("do=nonsense&do=sign-in")).len, 0);
-    assert_int_equal(signin_bucket(SLICE("")).len, 0);
-}
-
 static int begin(void **state)
 {
     (void)state;
@@ -111,4 +100,4 @@ static int end(void **state)
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
-TESTS(T(test_good), T(test_bad), T(test_bucket))
+TESTS(T(test_good), T(test_bad))
