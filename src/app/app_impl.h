@@ -7,6 +7,7 @@
 #include "keys/keys.h"
 #include "limit/limit.h"
 #include "manifest/manifest.h"
+#include "signin/signin.h"
 #include "web/web.h"
 
 #include <pthread.h>
@@ -28,6 +29,7 @@ struct app {
     struct edge *edge;         /* NULL without a backend */
     struct docs *docs;         /* NULL without collections */
     struct accounts *accounts; /* NULL: everybody is signed out, or `local` */
+    struct signin *signin;     /* NULL without accounts */
     struct api *api;           /* NULL: it has none */
     const char *backend_why;   /* there is none, though the manifest has one; else NULL */
     struct slice backend_url;  /* expanded; empty without one */
