@@ -172,8 +172,7 @@ struct mail_box {
 /* Of the databases with accounts; they live as long as the server. free() the list. */
 struct mail_box **databases_mail(struct life *l, size_t *ret_n);
 void mail_start(struct host *h); /* loop 0: from now on as this host's settings say */
-void mail_check(struct host *h, struct problems *p);
-void mail_end(struct life *l); /* what is being sent is broken off */
+void mail_end(struct life *l);   /* what is being sent is broken off */
 /* Of the app with this slug; empty: the host's own. NULL: it has no database. Any thread. */
 struct events;
 struct events *database_events(struct life *l, struct slice slug);

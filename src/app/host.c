@@ -327,7 +327,7 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     check_backends(h, p);
     compile_docs(h, p);
     databases_check(h, p);
-    mail_check(h, p);
+    mail_check(h->site, &h->settings, p);
     check_data_is_private(h, p);
     for (size_t i = 0; is_to_run && i < h->n_apps; i++)
         secrets_check(&h->settings, h->apps[i].manifest, &h->apps[i].secrets, p);
