@@ -42,7 +42,7 @@ struct app {
     size_t n_limits;
     struct counter *named[LIMIT_BUCKETS]; /* NULL: off */
     struct limit_share *share;            /* of its database; NULL without one */
-    _Atomic uint64_t *refusals;           /* the life's */
+    struct life *life;                    /* of limits: NULL before they are opened */
     struct secrets secrets;
     bool is_built; /* web.root was there when the manifests were read */
 };
