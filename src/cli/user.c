@@ -28,7 +28,7 @@ const struct verb verb_user = {
     .flags = {{"--operator", NULL, "An operator of the host, not an account of an app.", 0},
               {"--app", "NAME", "Which app, where several have accounts.", 0},
               {"--name", "NAME", "add: what the person is called.", 0},
-              {"--roles", "A,B", "add, roles: of `auth.roles`; \"\" for none.", 0},
+              {"--roles", "[A,B]", "add, roles: of `auth.roles`; nothing for none.", 0},
               {"--password-file", "FILE", "add, password: it is in this file.", 0},
               {"--generate", NULL, "add, password: a random one, printed once.", 0},
               {"--invite", NULL, "add: no password; a link to choose one is mailed.", 0},
@@ -132,7 +132,7 @@ static bool password(struct request *r, struct err *e)
 static bool roles(struct request *r, struct err *e)
 {
     if (!args_has(r->args, "--roles"))
-        return err_set(e, ERR_USAGE, "say which: --roles a,b, or --roles= for none");
+        return err_set(e, ERR_USAGE, "say which: --roles a,b, or --roles alone for none");
     request_str(r, "user", user_of(r));
     request_words(r, "roles", args_flag(r->args, "--roles"));
     return request_send(r, "user.change", e) && tell(r, "changed the roles of");
