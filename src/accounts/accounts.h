@@ -174,7 +174,7 @@ bool accounts_set_password(struct accounts *acc, struct slice id, struct slice s
 bool accounts_leave(struct accounts *acc, struct slice id, struct slice password,
                     const struct asker *from, struct err *e);
 bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice *ret_id,
-                           struct err *e); /* *ret_id empty: there is none */
+                           struct err *e); /* *ret_id empty: none, or the database is not open */
 bool accounts_forget(struct accounts *acc, struct slice id, struct err *e); /* only who leaves */
 
 struct session_row {
@@ -256,5 +256,6 @@ struct slice accounts_token(const struct accounts *acc, struct req *rq);
 /* ---- work in the background -------------------------------------------------------------------
  */
 
-/* Sessions, links and keys that ended. Blocks for one bit of it; on a lane. */
+/* Sessions, links and keys that ended, where the database is open. Blocks for one bit of it; on a
+ * lane. */
 bool accounts_prune(struct account_store *s, int64_t now_ms, struct err *e);

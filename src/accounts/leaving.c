@@ -44,14 +44,22 @@ static bool look(void *arg, struct db_conn *c, struct err *e)
     return step != DB_FAILED;
 }
 
+/* Asked every few seconds: no use that keeps a database open. */
 bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice *ret_id,
                            struct err *e)
 {
-    struct leaving l = {.arena = a};
-    if (!store_read(acc->store, look, &l, e))
-        return false;
+    struct leaving l = {.arena = a, .id = SLICE("")};
+    struct db *db = db_slot_enter(acc->store->slot);
     *ret_id = l.id;
-    return true;
+    if (!db)
+        return true;
+    struct db_conn *c = db_conn_take(db, e);
+    bool fine = c && look(&l, c, e);
+    if (c)
+        db_conn_give(c);
+    db_slot_leave_quietly(acc->store->slot);
+    *ret_id = l.id;
+    return fine;
 }
 
 static bool run(void *arg, struct db_conn *c, struct err *e)
@@ -60,8 +68,9 @@ static bool run(void *arg, struct db_conn *c, struct err *e)
     struct db_stmt *s = db_prepare(c, &forget, e);
     if (!s)
         return false;
+    int64_t n = 0;
     db_bind_text(s, 1, l->id);
-    return db_run(s, NULL, e) && doors_close(c, l->id, e);
+    return db_run(s, &n, e) && (n == 0 || doors_close(c, l->id, e));
 }
 
 bool accounts_forget(struct accounts *acc, struct slice id, struct err *e)

@@ -60,21 +60,13 @@ bool accounts_rename(struct accounts *acc, struct slice id, struct slice name, s
 /* ---- the password ---------------------------------------------------------------------------- */
 
 /* Who took over a session must not make it theirs: it is asked for, and wrong guesses are noted. */
-static bool run_failed(void *arg, struct db_conn *c, struct err *e)
+static bool is_owner(const struct own *o, struct slice password, struct err *e)
 {
-    const struct own *o = arg;
-    struct slice id = o->whose.row.account.id;
-    return trail(c, EVENT_SIGN_IN_FAILED, id, id, o->from, "the present password", e);
-}
-
-static bool is_owner(struct own *o, struct slice password, struct err *e)
-{
-    struct err unseen;
-    if (!o->whose.row.account.has_password ||
+    const struct account *it = &o->whose.row.account;
+    if (!it->has_password ||
         password_is(o->whose.row.hash, slice_first(password, ACCOUNT_PASSWORD_MAX + 1)))
         return true;
-    if (!store_write(o->whose.store, run_failed, o, &unseen))
-        log_line(LOG_WARN, "a wrong password could not be noted", F_CSTR("reason", unseen.msg));
+    store_note(o->acc->store, EVENT_SIGN_IN_FAILED, it->id, o->from, "the present password");
     return err_set(e, ERR_FORBIDDEN, "The present password is wrong.");
 }
 

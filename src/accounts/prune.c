@@ -1,7 +1,7 @@
-/* What ended is taken away, some hundred rows at a time. */
+/* What ended is taken away, some thousand rows at a time. */
 #include "accounts/accounts_impl.h"
 
-#define PRUNE "500"
+#define PRUNE "2000"
 
 static const struct sql ended[] = {
     {"DELETE FROM dais_sessions WHERE id IN"
@@ -31,5 +31,10 @@ static bool run(void *arg, struct db_conn *c, struct err *e)
 
 bool accounts_prune(struct account_store *s, int64_t now_ms, struct err *e)
 {
-    return store_write(s, run, &now_ms, e);
+    struct db *db = db_slot_enter(s->slot);
+    if (!db)
+        return true;
+    bool fine = db_write_now(db, run, &now_ms, e);
+    db_slot_leave_quietly(s->slot);
+    return fine;
 }

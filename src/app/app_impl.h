@@ -140,6 +140,13 @@ void database_attach(struct host *h, struct app *app, struct life *life);
 struct account_store *database_accounts(struct host *h, const struct app *app, struct life *life);
 struct account_store *database_operators(struct host *h, struct life *life);
 struct limit_share *database_limits(struct host *h, const struct app *app, struct life *life);
+
+/* When to look for accounts that leave, monotonic; zeros at first. */
+struct leavers {
+    int64_t look_ms, prune_ms;
+};
+/* One bit of work on a lane; true: there is more at once. */
+bool leavers_tend(struct host *h, struct leavers *l);
 void databases_end(struct life *l);  /* after the lanes: what waits is answered */
 void databases_free(struct life *l); /* when nobody is left who was in one */
 /* For a command: reads beside a server; app NULL: the host's own. NULL with *ret_there false: there

@@ -12,6 +12,7 @@ struct keeper {
     struct work work;
     struct host *host; /* while it works; held */
     bool has_more;
+    struct leavers leavers;
 };
 
 static struct docs *next_to_tend(const struct host *h)
@@ -32,6 +33,7 @@ static void run(struct work *w)
     struct docs *d = next_to_tend(k->host);
     k->has_more = databases_tend_events(k->life);
     k->has_more |= d && docs_tend(d);
+    k->has_more |= leavers_tend(k->host, &k->leavers);
     if (d)
         docs_leave_quietly(d);
     else

@@ -90,6 +90,16 @@ bool docs_tend(struct docs *d);
 /* Is there any, by now? Any thread, in the database or not. */
 bool docs_wants_tending(const struct docs *d, int64_t now_ms);
 
+/* Whoever leaves: some hundred of the user's documents go for good, those in the trash and versions
+ * too; *ret_more: there may be others. References to them are cleared, or they take along what the
+ * manifest says (cascade). One that somebody else's document holds (restrict) stays without an
+ * owner and without its history. What only names the user as an author is left as it is. And the
+ * other way: they become another user's. ERR_EXISTS: one cannot, for something unique; those before
+ * it have. Both are in the database and block: on a lane, or in a command. */
+bool docs_purge_owner(struct docs *d, struct slice user, bool *ret_more, struct err *e);
+bool docs_adopt_owner(struct docs *d, struct slice from, struct slice to, bool *ret_more,
+                      struct err *e);
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 struct docs_reading {

@@ -59,7 +59,7 @@ int rig_start(void **state)
     open_slot(1);
     rig.app = account_store_new(rig.slots[0], false);
     rig.host = account_store_new(rig.slots[1], true);
-    assert_true(root_secret_from(&secret, SLICE("0123456789abcdef0123456789abcdef"), &err));
+    assert_true(root_secret_from(&secret, SLICE("q7Hc2vZt9LxWm4RbKj8PsYn3GdFe6UaT"), &err));
     rig.accounts = accounts_new(&(struct accounts_options){
         .manifest = rig.manifest,
         .store = rig.app,

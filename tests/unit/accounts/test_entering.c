@@ -101,11 +101,9 @@ static void one_refusal_for_all(void **state)
     assert_string_equal(err.msg, first.msg);
     assert_false(log_in("", PASSWORD, &got));
     assert_string_equal(err.msg, first.msg);
-    assert_int_equal(rows(rig.app, "dais_events WHERE kind = 'account.sign_in_failed'"), 3);
     sql(rig.app, "UPDATE dais_users SET state = 1");
     assert_false(log_in("ada@example.com", PASSWORD, &got));
     assert_string_equal(err.msg, first.msg);
-    assert_int_equal(rows(rig.app, "dais_events WHERE kind = 'account.sign_in_failed'"), 4);
     const struct slice odd = SLICE("a\0b@example.com");
     assert_false(accounts_log_in(rig.accounts, &rig.a, odd, S(OTHER), &rig.from, &got, &err));
     assert_string_equal(err.msg, first.msg);
