@@ -294,9 +294,6 @@ void backends_text(struct life *l, struct buf *to);
 void backends_metrics(struct life *l, struct buf *to);
 void metrics_text(struct life *l, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);
-/* Where an app is reached: from its PUBLIC_URL, else at the first listener; ends in '/'. */
-struct slice banner_app_url(const struct life *l, const struct host *h, const struct app *app,
-                            struct arena *a);
 /* For those paths: is this machine itself asking? */
 bool is_from_here(const struct req *rq);
 bool health_is_private(const struct route *row);

@@ -43,18 +43,6 @@ static struct place place_of(const struct listener *ln, struct arena *a)
                           port == 80 ? SLICE("") : arena_printf(a, ":%u", port)};
 }
 
-struct slice banner_app_url(const struct life *l, const struct host *h, const struct app *app,
-                            struct arena *a)
-{
-    struct place at = place_of(l->listeners[0], a);
-    struct slice set = settings_get(&h->settings, SET_PUBLIC_URL);
-    if (!set.len)
-        return shown(app_url(app, at.base, at.port, a));
-    while (set.len && set.ptr[set.len - 1] == '/')
-        set.len--;
-    return arena_printf(a, "%.*s%.*s/", SLICE_ARGS(set), SLICE_ARGS(app->mount));
-}
-
 /* Of the public listeners; the control socket's is the last. */
 static const char *reach(const struct life *l)
 {

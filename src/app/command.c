@@ -180,15 +180,26 @@ static void open_accounts(struct host *h, struct life *l)
     }
 }
 
+/* Warnings are for whoever serves it. */
+static bool read_host(struct life *l, struct err *e)
+{
+    struct buf problems;
+    buf_init(&problems, PROBLEM_BYTES);
+    l->host = host_try(&l->options, &problems);
+    if (!l->host)
+        fwrite(problems.data, 1, problems.len, stderr);
+    buf_done(&problems);
+    return l->host || err_set(e, ERR_MANIFEST, "the manifests have errors");
+}
+
 bool app_command(const struct app_options *options, struct slice name, struct slice body,
                  struct arena *a, struct buf *to, struct err *e)
 {
     struct life l = {.options = *options, .lock_fd = -1};
     list_init(&l.databases);
     pthread_mutex_init(&l.databases_lock, NULL);
-    l.host = host_read(options);
-    if (!l.host)
-        return err_set(e, ERR_MANIFEST, "the manifests have errors");
+    if (!read_host(&l, e))
+        return false;
     bool fine = life_take_data(&l, e) && tokens_open(l.host, e);
     if (fine) {
         open_accounts(l.host, &l);

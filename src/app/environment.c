@@ -47,7 +47,7 @@ struct slice app_public_url(const struct host *h, const struct app *app, const s
         return set;
     if (set.len)
         return arena_printf(a, "%.*s%.*s", SLICE_ARGS(set), SLICE_ARGS(app->mount));
-    if (!life)
+    if (!life || !life->n_listeners) /* a command beside no server */
         return SLICE("");
     struct slice base = listener_url(life->listeners[0], &port, a);
     return base.len ? without_slash(app_url(app, base, port, a)) : base;

@@ -5,10 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct app *first_with_accounts(const struct host *h)
+/* One that people sign in at. Where whoever sits at the machine is everybody's `local`, only once
+ * it is reached from elsewhere too. */
+static const struct app *first_for_strangers(const struct host *h)
 {
+    bool is_public = settings_get(&h->settings, SET_PUBLIC_URL).len > 0;
     for (size_t i = 0; i < h->n_apps; i++) {
-        if (h->apps[i].accounts)
+        bool is_open_here = slice_is(h->apps[i].manifest->auth.local.s, "none");
+        if (h->apps[i].accounts && (is_public || !is_open_here))
             return &h->apps[i];
     }
     return NULL;
@@ -19,10 +23,10 @@ static void print_link(const struct host *h, const struct life *l, const char *t
 {
     struct arena a;
     arena_init(&a, 1u << 20);
-    struct slice url = banner_app_url(l, h, first_with_accounts(h), &a);
+    struct slice url = app_public_url(h, first_for_strangers(h), l, &a);
     printf("  There is no operator yet. This link makes the first one; it is good once, for 24\n"
            "  hours, until the next start (or type `dais user add EMAIL --operator`):\n\n"
-           "  %.*s_/sign-in?operator=%s\n\n",
+           "  %.*s/_/sign-in?operator=%s\n\n",
            SLICE_ARGS(url), token);
     fflush(stdout);
     arena_done(&a);
@@ -33,7 +37,7 @@ void operators_greet(struct host *h, const struct life *l)
     char token[TOKEN_MAX];
     struct err e;
     bool is_any = true;
-    if (!h->operators || !first_with_accounts(h))
+    if (!h->operators || !first_for_strangers(h))
         return;
     if (!operators_any(h->operators, &is_any, &e)) {
         printf("  Whether there is an operator could not be asked; the log says why.\n\n");

@@ -48,8 +48,8 @@ static bool read_twice(const char *prompt, struct buf *to, struct err *e)
 static bool read_all(struct buf *to, struct err *e)
 {
     for (;;) {
-        char *at = buf_reserve(to, 4096);
-        ssize_t n = at ? read(STDIN_FILENO, at, 4096) : 0;
+        char *at = buf_reserve(to, 256);
+        ssize_t n = at ? read(STDIN_FILENO, at, 256) : 0;
         if (!at)
             return err_set(e, ERR_USAGE, "what came on standard input is too long");
         if (n < 0 && errno != EINTR)

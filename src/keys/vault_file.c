@@ -79,7 +79,7 @@ bool vault_open(struct vault *ret, struct arena *a, const char *data_dir, struct
         return false;
     buf_init(&text, FILE_MAX);
     bool is_read = file_read(path, &text);
-    bool is_absent = !is_read && errno == ENOENT;
+    bool is_absent = !is_read && (errno == ENOENT || errno == ENOTDIR);
     bool fine = is_absent || (is_read || err_set_sys(e, ERR_IO, "reading %s failed", path));
     if (is_read)
         fine = read_with(ret, a, data_dir, given, arena_dup(a, buf_slice(&text)), e);
