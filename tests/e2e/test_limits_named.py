@@ -289,7 +289,9 @@ def test_replicas_count_logins_exactly(tmp_path):
 @needs_postgres
 def test_replicas_tell_each_other_about_the_rest(tmp_path):
     with postgres.Postgres() as database, replicas(tmp_path, database) as (one, two):
-        token = sign_up(one, "ann@example.org").json()["token"]
+        joined = sign_up(one, "ann@example.org")
+        assert joined.status == 201, one.story()
+        token = joined.json()["token"]
 
         def write(server):
             return post(server, "/api/notes", {"a": 1}, Authorization=f"Bearer {token}")
