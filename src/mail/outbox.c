@@ -55,7 +55,7 @@ void mail_ring(void)
 /* ---- posting --------------------------------------------------------------------------------- */
 
 static const struct sql count_waiting = {
-    "SELECT count(*) FROM (SELECT 1 FROM dais_mail WHERE given_up = 0 LIMIT ?) AS some",
+    "SELECT count(*) FROM (SELECT 1 FROM dais_mail WHERE given_up = 0 LIMIT ?) AS w",
     NULL,
 };
 
