@@ -3,11 +3,13 @@
 PAGES      := $(sort $(wildcard src/http/pages/*.html))
 TEMPLATES  := $(sort $(shell find src/cli/templates -type f -not -name '*.pyc'))
 RENDERED   := $(sort $(shell find src/render/templates -type f -not -name '*.pyc'))
+SIGNIN     := $(sort $(wildcard src/signin/pages/*))
 MODELS     := $(sort $(wildcard models/*/dais.yaml))
 EMBED      := $(OUT)/tools/embed
 EMBED_ARGS := $(foreach page,$(PAGES),$(notdir $(page))=$(page)) \
 	$(foreach file,$(TEMPLATES),$(file:src/cli/templates/%=template/%)=$(file)) \
 	$(foreach file,$(RENDERED),$(file:src/render/templates/%=render/%)=$(file)) \
+	$(foreach file,$(SIGNIN),sign-in/$(notdir $(file))=$(file)) sign-in/tokens.css=web-kit/tokens.css \
 	$(foreach file,$(MODELS),$(file:models/%=model/%)=$(file))
 OBJS       += $(OUT)/gen/pages.o
 
@@ -22,8 +24,8 @@ $(OUT)/gen/pages.list: FORCE
 	@echo '$(EMBED_ARGS)' > $@.new
 	@cmp -s $@.new $@ || mv $@.new $@; rm -f $@.new
 
-$(OUT)/gen/pages.c: $(EMBED) $(PAGES) $(TEMPLATES) $(RENDERED) $(MODELS) $(OUT)/gen/pages.list
-	@echo "  EMBED $(words $(PAGES) $(TEMPLATES) $(RENDERED) $(MODELS)) files"
+$(OUT)/gen/pages.c: $(EMBED) $(PAGES) $(TEMPLATES) $(RENDERED) $(SIGNIN) web-kit/tokens.css $(MODELS) $(OUT)/gen/pages.list
+	@echo "  EMBED $(words $(PAGES) $(TEMPLATES) $(RENDERED) $(SIGNIN) $(MODELS)) files"
 	@$(EMBED) $@ $(EMBED_ARGS)
 
 $(OUT)/gen/pages.o: $(OUT)/gen/pages.c $(OUT)/.flags

@@ -13,15 +13,32 @@ static bool start(struct err *e)
     return sodium_init() >= 0 || err_set(e, ERR_INTERNAL, "The password library did not start.");
 }
 
+/* The two that take a core for a while; on a thread that gives way to all others. */
+struct hashing {
+    struct slice password;
+    const char *hash; /* to verify; NULL: `text` is made */
+    char text[crypto_pwhash_STRBYTES];
+    int failed;
+};
+
+static void hash_or_verify(void *arg)
+{
+    struct hashing *h = arg;
+    const char *password = h->password.ptr ? h->password.ptr : "";
+    h->failed = h->hash ? crypto_pwhash_str_verify(h->hash, password, h->password.len)
+                        : crypto_pwhash_str_alg(h->text, password, h->password.len, PASSES,
+                                                MEMORY_BYTES, crypto_pwhash_ALG_ARGON2ID13);
+}
+
 bool password_hash(struct slice password, char to[HASH_MAX], struct err *e)
 {
-    char text[crypto_pwhash_STRBYTES];
+    struct hashing h = {.password = password};
     if (!start(e))
         return false;
-    if (crypto_pwhash_str_alg(text, password.ptr ? password.ptr : "", password.len, PASSES,
-                              MEMORY_BYTES, crypto_pwhash_ALG_ARGON2ID13) != 0)
+    run_gently(hash_or_verify, &h);
+    if (h.failed)
         return err_set(e, ERR_UNAVAILABLE, "There is no memory for this just now.");
-    memcpy(to, text, sizeof text);
+    memcpy(to, h.text, sizeof h.text);
     return true;
 }
 
@@ -35,9 +52,9 @@ bool password_is(const char *hash, struct slice password)
     if (!start(&e))
         return false;
     bool is_somebodys = hash && hash[0];
-    int differs = crypto_pwhash_str_verify(is_somebodys ? hash : nobodys,
-                                           password.ptr ? password.ptr : "", password.len);
-    return is_somebodys && differs == 0;
+    struct hashing h = {.password = password, .hash = is_somebodys ? hash : nobodys};
+    run_gently(hash_or_verify, &h);
+    return is_somebodys && !h.failed;
 }
 
 bool password_is_old(const char *hash)

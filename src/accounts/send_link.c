@@ -57,7 +57,9 @@ bool accounts_send_link(struct accounts *acc, enum link_purpose purpose, struct 
     if (purpose == LINK_SIGN_IN && !accounts_allow(acc, "magic_link"))
         return err_set(e, ERR_FORBIDDEN, "This app sends no links to sign in with.");
     arena_init(&a, 1u << 20);
-    bool fine = whose_email(acc, &a, email, &w, e) &&
+    bool fine = accounts_may(acc, purpose == LINK_RESET ? BUCKET_RESET : BUCKET_LOGIN,
+                             email_key(email, &a), from, e) &&
+                whose_email(acc, &a, email, &w, e) &&
                 (!w.store || send_to(acc, &a, &w, purpose, next, from, e));
     arena_done(&a);
     return fine;

@@ -219,6 +219,9 @@ static enum identity_found tell_unknown(const struct req *rq, struct err *e)
 static enum identity_found tell(const struct accounts *acc, struct req *rq, enum looked found,
                                 const struct question *q, struct identity *ret, struct err *e)
 {
+    if (found == LOOKED_FAILED && e->code != ERR_UNAVAILABLE) /* too slow is no fault of theirs */
+        err_set(e, ERR_UNAVAILABLE,
+                "The accounts cannot be asked just now; try again in a moment.");
     if (found == LOOKED_FAILED)
         return FOUND_BAD;
     if (found == LOOKED_REUSED)

@@ -63,6 +63,14 @@ static bool log_in(struct req *rq, struct err *e)
            auth_reply_signed_in(rq, 200, acc, &ret);
 }
 
+/* A cookie that does not count, as nothing says which page sent it: nobody is signed out by that.
+ */
+static bool is_unheard(struct req *rq)
+{
+    return !req_is_own_doing(rq) && !h1_get(rq->h1, HEADER_AUTHORIZATION).ptr &&
+           h1_get(rq->h1, HEADER_COOKIE).ptr;
+}
+
 /* A session that has ended already is ended once more. */
 static bool log_out(struct req *rq, struct err *e)
 {
@@ -70,6 +78,10 @@ static bool log_out(struct req *rq, struct err *e)
     struct asker from = asker_of(rq);
     if (!acc)
         return false;
+    if (is_unheard(rq))
+        return err_set(e, ERR_FORBIDDEN,
+                       "A cookie counts with Sec-Fetch-Site or Origin only; programs send the "
+                       "token as a bearer.");
     const struct identity *who = req_identity(rq, e);
     if (!who && e->code != ERR_UNAUTHENTICATED)
         return false;

@@ -23,7 +23,8 @@ static void send_it(struct work *w)
 {
     struct sending *s = container_of(w, struct sending, work);
     struct err e;
-    if (!accounts_send_link(s->acc, s->purpose, s->email, s->next, &s->from, &e))
+    if (!accounts_send_link(s->acc, s->purpose, s->email, s->next, &s->from, &e) &&
+        e.code != ERR_TOO_MANY) /* of that there is an event */
         log_line(LOG_ERROR, "a link could not be sent", F_CSTR("reason", e.msg));
 }
 

@@ -39,4 +39,10 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life)
     app->local.accounts = accounts_source(app->accounts);
     if (!app->is_given && !slice_is(app->manifest->auth.local.s, "none"))
         app->identities = app->local.accounts;
+    app->signin = signin_new(&(struct signin_options){
+        .manifest = app->manifest,
+        .accounts = app->accounts,
+        .operators = h->operators,
+        .mount = app->mount,
+    });
 }

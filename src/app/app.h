@@ -57,3 +57,6 @@ bool app_command(const struct app_options *options, struct slice name, struct sl
  * that is none is, too. */
 void app_settings_finish(struct settings *s, const struct site *site, bool to_serve,
                          struct problems *p);
+
+/* Of settings for mail, one is missing that goes with another. */
+void mail_check(const struct site *site, const struct settings *s, struct problems *p);

@@ -7,6 +7,7 @@
 #include "keys/keys.h"
 #include "limit/limit.h"
 #include "manifest/manifest.h"
+#include "signin/signin.h"
 #include "web/web.h"
 
 #include <pthread.h>
@@ -28,6 +29,7 @@ struct app {
     struct edge *edge;         /* NULL without a backend */
     struct docs *docs;         /* NULL without collections */
     struct accounts *accounts; /* NULL: everybody is signed out, or `local` */
+    struct signin *signin;     /* NULL without accounts */
     struct api *api;           /* NULL: it has none */
     const char *backend_why;   /* there is none, though the manifest has one; else NULL */
     struct slice backend_url;  /* expanded; empty without one */
@@ -40,7 +42,7 @@ struct app {
     size_t n_limits;
     struct counter *named[LIMIT_BUCKETS]; /* NULL: off */
     struct limit_share *share;            /* of its database; NULL without one */
-    _Atomic uint64_t *refusals;           /* the life's */
+    struct life *life;                    /* of limits: NULL before they are opened */
     struct secrets secrets;
     bool is_built; /* web.root was there when the manifests were read */
 };
@@ -170,8 +172,7 @@ struct mail_box {
 /* Of the databases with accounts; they live as long as the server. free() the list. */
 struct mail_box **databases_mail(struct life *l, size_t *ret_n);
 void mail_start(struct host *h); /* loop 0: from now on as this host's settings say */
-void mail_check(struct host *h, struct problems *p);
-void mail_end(struct life *l); /* what is being sent is broken off */
+void mail_end(struct life *l);   /* what is being sent is broken off */
 /* Of the app with this slug; empty: the host's own. NULL: it has no database. Any thread. */
 struct events;
 struct events *database_events(struct life *l, struct slice slug);

@@ -107,6 +107,18 @@ static void print_database(const struct host *h)
         printf("  database         SQLite, a file for each app; DATABASE_URL names a Postgres\n");
 }
 
+static void print_mail(const struct host *h)
+{
+    bool any = false;
+    for (size_t i = 0; i < h->n_apps; i++)
+        any |= h->apps[i].accounts != NULL;
+    if (any && settings_get(&h->settings, SET_SMTP_URL).len)
+        printf("  mail             goes to the server in SMTP_URL\n");
+    else if (any)
+        printf("  mail             comes here and into %s/mail; SMTP_URL names a server\n",
+               h->data_dir);
+}
+
 void banner_print(const struct life *l, const struct host *h)
 {
     struct arena a;
@@ -118,6 +130,7 @@ void banner_print(const struct life *l, const struct host *h)
     print_database(h);
     printf("  storage          none: no app here keeps files\n");
     print_backends(h);
+    print_mail(h);
     printf("  live reload      %s\n",
            h->dev ? "on: pages reload when their files change" : "off: --dev turns it on");
     printf("  HTTPS            off: put a proxy before dais and name it in DAIS_TRUSTED_PROXIES\n");

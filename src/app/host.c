@@ -95,6 +95,9 @@ static const struct route *row_in_app(const struct host *h, struct app *app, str
         rq->wants_identity = true;
         return &events_route;
     }
+    const struct route *ours = is_ours && app->signin ? signin_find(app->signin, rq) : NULL;
+    if (ours)
+        return ours;
     if (is_ours && !(h->dev && slice_starts(rq->path, SLICE("/_/dev/"))))
         return &missing_route;
     const struct route *row = cors_find(&app->manifest->cors, rq);
@@ -181,6 +184,8 @@ static bool host_error_page(struct service *s, struct req *rq, int status)
     struct host *h = container_of(s, struct host, service);
     if (rq->site == h || rq->is_control) /* a path of the host's */
         return false;
+    if (signin_has(rq->route))
+        return signin_reply_error(((struct app *)rq->app)->signin, rq, status);
     struct app *app = rq->mount.len ? NULL : host_app_of_name(h, rq->host);
     for (size_t i = 0; !app && i < h->n_apps; i++) {
         if (slice_eq(h->apps[i].mount, rq->mount))
@@ -198,6 +203,7 @@ static void host_free(struct service *s)
     for (size_t i = 0; i < h->n_apps; i++) {
         edge_free(h->apps[i].edge);
         api_free(h->apps[i].api);
+        signin_free(h->apps[i].signin);
         accounts_free(h->apps[i].accounts);
         docs_free(h->apps[i].docs);
         web_unref(h->apps[i].web);
@@ -321,7 +327,7 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     check_backends(h, p);
     compile_docs(h, p);
     databases_check(h, p);
-    mail_check(h, p);
+    mail_check(h->site, &h->settings, p);
     check_data_is_private(h, p);
     for (size_t i = 0; is_to_run && i < h->n_apps; i++)
         secrets_check(&h->settings, h->apps[i].manifest, &h->apps[i].secrets, p);

@@ -112,7 +112,7 @@ static void open_rules(struct host *h, struct app *app, const struct host *old)
 void limits_open(struct host *h, struct app *app, struct life *life)
 {
     const struct host *old = life->host == h ? NULL : life->host;
-    app->refusals = life->refusals;
+    app->life = life;
     open_rules(h, app, old);
     if (app_has_accounts(app))
         named_open(app, old);
@@ -197,8 +197,7 @@ bool counter_take(const struct app *app, struct counter *c, enum limit_kind kind
 {
     bool is_fine = limit_take(c->of[kind], key, clock_mono_ns(), ret);
     if (!is_fine) {
-        atomic_fetch_add_explicit(&app->refusals[c->bucket], 1, memory_order_relaxed);
-        share_refused(app->share, c, kind == BY_ACCOUNT ? key : SLICE(""), from);
+        limits_note(app, c, kind == BY_ACCOUNT ? key : SLICE(""), from);
     } else if (!c->of[BY_EMAIL]) { /* those are told one by one */
         share_told(app->share, c, kind, key);
     }
@@ -262,8 +261,7 @@ static void check_batch(const struct app *app, struct req *rq, const struct iden
     struct counter *c = app->named[BUCKET_WRITE];
     if (!c || look(c, rq, who, &st))
         return;
-    atomic_fetch_add_explicit(&app->refusals[c->bucket], 1, memory_order_relaxed);
-    share_refused(app->share, c, who && who->is_signed_in ? who->id : SLICE(""), &rq->client);
+    limits_note(app, c, who && who->is_signed_in ? who->id : SLICE(""), &rq->client);
     tell(rq, &st);
     refuse_too_many(rq, &st);
 }

@@ -60,12 +60,12 @@ enum limit_bucket named_of(const struct app *app, struct slice method, struct sl
 bool named_is_batch(const struct app *app, struct slice method, struct slice path);
 
 /* limits_shared.c */
+void limits_note(const struct app *app, const struct counter *c, struct slice account,
+                 const struct ip *from); /* refused: an event, and a figure */
 struct limit_share *limit_share_new(struct db_slot *slot, bool is_postgres);
 void limit_share_free(struct limit_share *s); /* NULL is fine */
 void share_told(struct limit_share *s, const struct counter *c, enum limit_kind kind,
                 struct slice key);
-void share_refused(struct limit_share *s, const struct counter *c, struct slice account,
-                   const struct ip *from);
 struct share_key {
     enum limit_kind kind;
     struct slice key;

@@ -171,8 +171,7 @@ bool limits_may(void *user, enum limit_bucket bucket, struct slice email, const 
         return limits_tell_too_many(&st, e);
     if (share_take(app->share, c, keys, sizeof keys / sizeof *keys, &st))
         return true;
-    atomic_fetch_add_explicit(&app->refusals[bucket], 1, memory_order_relaxed);
-    share_refused(app->share, c, SLICE(""), &t.client);
+    limits_note(app, c, SLICE(""), &t.client);
     return limits_tell_too_many(&st, e);
 }
 

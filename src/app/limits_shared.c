@@ -8,7 +8,6 @@
 
 #include "journal/journal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,7 +64,6 @@ struct limit_share {
     struct db_slot *slot;
     bool is_postgres;
     struct ledger *ledger; /* NULL: nobody to tell */
-    struct trips *trips;
     _Atomic int64_t down_until_ms;
     int64_t read_ms, pruned_ms; /* of the keeper; 0: never */
 };
@@ -76,7 +74,6 @@ struct limit_share *limit_share_new(struct db_slot *slot, bool is_postgres)
     s->slot = slot;
     s->is_postgres = is_postgres;
     s->ledger = is_postgres ? ledger_new() : NULL;
-    s->trips = trips_new();
     return s;
 }
 
@@ -85,7 +82,6 @@ void limit_share_free(struct limit_share *s)
     if (!s)
         return;
     ledger_free(s->ledger);
-    trips_free(s->trips);
     free(s);
 }
 
@@ -323,67 +319,33 @@ static void share_tick(const struct app *app, struct limit_share *s)
 
 /* ---- who ran out ----------------------------------------------------------------------------- */
 
-void share_refused(struct limit_share *s, const struct counter *c, struct slice account,
-                   const struct ip *from)
-{
-    struct trip trip = {.bucket = c->bucket, .refused = 1};
-    if (!s)
-        return;
-    snprintf(trip.who, sizeof trip.who, "%.*s", SLICE_ARGS(slice_first(account, 63)));
-    if (!account.len)
-        ip_text(from, trip.ip);
-    trips_add(s->trips, &trip, clock_mono_ms());
-}
-
-struct trips_told {
-    struct trip *rows;
-    size_t n;
-};
-
-static bool run_events(void *arg, struct db_conn *c, struct err *e)
+/* Merged there: one a minute of the same key. */
+void limits_note(const struct app *app, const struct counter *c, struct slice account,
+                 const struct ip *from)
 {
     static const char *const names[] = {
 #define X(id, name, a_minute) [id] = name,
         LIMIT_BUCKET_MAP(X)
 #undef X
             [LIMIT_BUCKETS] = "route"};
-    const struct trips_told *t = arg;
-    for (size_t i = 0; i < t->n; i++) {
-        char detail[64];
-        snprintf(detail, sizeof detail, "%lld refused", (long long)t->rows[i].refused);
-        const struct event ev = {.kind = EVENT_LIMIT,
-                                 .who = slice_from(t->rows[i].who),
-                                 .object = slice_from(names[t->rows[i].bucket]),
-                                 .ip = slice_from(t->rows[i].ip),
-                                 .detail = slice_from(detail)};
-        if (!event_add(c, &ev, clock_wall_ms(), e))
-            return false;
-    }
-    return true;
-}
-
-static void tell_trips(struct limit_share *s)
-{
-    struct trip rows[TRIPS_MAX];
-    struct trips_told t = {rows, trips_take(s->trips, clock_mono_ms(), rows)};
-    struct err e = {0};
-    if (!t.n)
-        return;
-    struct db *db = db_slot_open(s->slot, &e);
-    if (!db || !db_write_now(db, run_events, &t, &e))
-        log_line(LOG_WARN, "who came too often was not noted", F_CSTR("reason", e.msg));
-    if (db)
-        db_slot_leave_quietly(s->slot);
+    char text[IP_TEXT_LEN];
+    struct ip room;
+    limits_address_key(from, &room);
+    ip_text(&room, text);
+    atomic_fetch_add_explicit(&app->life->refusals[c->bucket], 1, memory_order_relaxed);
+    life_note(app->life, app->manifest->slug.s,
+              &(struct event){.kind = EVENT_LIMIT,
+                              .who = account,
+                              .object = slice_from(names[c->bucket]),
+                              .ip = slice_from(account.len ? "" : text),
+                              .detail = SLICE("came too often and was refused")});
 }
 
 void limits_tick(const struct host *h)
 {
     for (size_t i = 0; i < h->n_apps; i++) {
         struct limit_share *s = h->apps[i].share;
-        if (!s || !is_up(s))
-            continue;
-        tell_trips(s);
-        if (s->ledger)
+        if (s && s->ledger && is_up(s))
             share_tick(&h->apps[i], s);
     }
 }

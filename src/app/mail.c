@@ -27,23 +27,25 @@ struct mailman {
 /* ---- settings that go together ----------------------------------------------------------------
  */
 
-static bool is_missing(const struct host *h, enum setting_id id)
+static bool is_missing(const struct settings *s, enum setting_id id)
 {
-    return !settings_get(&h->settings, id).len;
+    return !settings_get(s, id).len;
 }
 
-void mail_check(struct host *h, struct problems *p)
+void mail_check(const struct site *site, const struct settings *s, struct problems *p)
 {
     bool any = false;
-    for (size_t i = 0; i < h->n_apps; i++)
-        any |= app_has_accounts(&h->apps[i]);
-    if (!any || is_missing(h, SET_SMTP_URL))
+    for (size_t i = 0; i < site->n_apps; i++) {
+        const struct app app = {.manifest = site->apps[i]};
+        any |= app_has_accounts(&app);
+    }
+    if (!any || is_missing(s, SET_SMTP_URL))
         return;
-    if (is_missing(h, SET_PUBLIC_URL))
+    if (is_missing(s, SET_PUBLIC_URL))
         problems_add(p, PROBLEM_WARNING, SLICE("PUBLIC_URL"), (struct pos){0},
                      "it is not set, so links in mail lead to where dais listens, which is often "
                      "not where people can reach it; give the address that they use");
-    if (is_missing(h, SET_MAIL_FROM))
+    if (is_missing(s, SET_MAIL_FROM))
         problems_add(p, PROBLEM_WARNING, SLICE("MAIL_FROM"), (struct pos){0},
                      "it is not set, so mail is from dais@localhost, which most servers refuse; "
                      "give an address of yours");

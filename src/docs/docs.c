@@ -73,7 +73,7 @@ static void split(struct arena *a, struct doc_field *f, struct slice path)
         f->steps[f->n_steps++] = step;
 }
 
-/* Each field that an index or a unique names has a column, once. */
+/* Each field that an index, a unique or the read rule names has a column, once. */
 static const struct doc_field *field_of(struct docs *d, struct doc_coll *c, struct slice path)
 {
     struct doc_field f = {.kind = FIELD_KEY};
@@ -120,10 +120,53 @@ static void add_index(struct compiling *x, struct doc_coll *c, const struct text
     c->n_indexes++;
 }
 
+/* ---- fields of rules ------------------------------------------------------------------------- */
+
+#define RULE_FIELDS 8 /* of a collection; what more of them ask is asked of the rows */
+
+struct rule_fields {
+    struct docs *docs;
+    struct doc_coll *coll;
+    size_t n;
+};
+
+/* What `a.b` in the manifest can name, as one text; empty: it cannot. */
+static struct slice path_text(struct arena *a, const struct query_operand *path)
+{
+    struct slice text = SLICE("");
+    for (size_t i = 0; i < path->n_steps; i++) {
+        if (!path->steps[i].len || slice_index(path->steps[i], '.') >= 0)
+            return SLICE("");
+        text = i ? arena_printf(a, "%.*s.%.*s", SLICE_ARGS(text), SLICE_ARGS(path->steps[i]))
+                 : path->steps[i];
+    }
+    return text;
+}
+
+static bool add_rule_field(void *user, const struct query_operand *path)
+{
+    struct rule_fields *f = user;
+    struct slice text = path_text(&f->docs->arena, path);
+    if (!text.len || doc_coll_field(f->coll, path->steps, path->n_steps))
+        return true;
+    field_of(f->docs, f->coll, text);
+    return ++f->n < RULE_FIELDS;
+}
+
+/* The rules that lists are filtered by: with columns the database decides, and no document is
+ * parsed to see whether somebody may see it. */
+static void add_rule_fields(struct docs *d, struct doc_coll *c)
+{
+    struct rule_fields f = {.docs = d, .coll = c};
+    const struct query *read = c->policy.rules[ACTION_READ];
+    if (read)
+        query_each_path(read, add_rule_field, &f);
+}
+
 static void compile_indexes(struct compiling *x, struct doc_coll *c)
 {
     const struct collection *conf = c->conf;
-    size_t n_terms = 0;
+    size_t n_terms = RULE_FIELDS;
     for (size_t i = 0; i < conf->indexes.n; i++)
         n_terms += conf->indexes.items[i].n;
     for (size_t i = 0; i < conf->unique.n; i++)
@@ -135,6 +178,7 @@ static void compile_indexes(struct compiling *x, struct doc_coll *c)
         add_index(x, c, &conf->indexes.items[i], false);
     for (size_t i = 0; i < conf->unique.n; i++)
         add_index(x, c, &conf->unique.items[i], true);
+    add_rule_fields(x->docs, c);
 }
 
 static void compile_policy(struct compiling *x, struct doc_coll *c)

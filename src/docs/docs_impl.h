@@ -92,6 +92,7 @@ struct doc_coll {
     _Atomic bool is_shown_ready;
     _Atomic bool is_filling; /* rows are being made anew: see docs_tend() */
     _Atomic int64_t pruned_ms;
+    _Atomic int64_t long_until_ms; /* see plan_was_long() */
     /* SQL made once the tables are open, in docs->arena */
     struct slice sql_get, sql_insert, sql_update, sql_touch, sql_lock, sql_fill;
     const struct rows_sql *sql;

@@ -337,6 +337,8 @@ bool docs_list(const struct docs_reading *r, const struct doc_coll *c, const str
         return err_set(e, ERR_OVER_BUDGET, "This list is not sure to be short.");
     arena_init(&l.own, DOC_ARENA);
     bool fine = write_page(&l, e);
+    if (!fine && r->is_on_loop && e->code == ERR_OVER_BUDGET)
+        plan_was_long(&l.plan);
     arena_done(&l.own);
     return fine;
 }

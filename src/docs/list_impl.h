@@ -132,7 +132,7 @@ struct plan {
     const struct query *rest;   /* of the filter and the rules: asked of every row */
     const struct query *filter; /* as it was asked for, bound; for the sentence about an index */
     struct order order;
-    bool is_trash;
+    bool is_trash, is_ruled; /* is_ruled: the rule asks rows for what no index has */
 };
 /* Who may read, what of it: authorize(), the filter, the sort. Empty texts mean all, and by id. */
 struct asked {
@@ -143,6 +143,7 @@ bool plan_make(struct plan *p, const struct docs_reading *r, const struct doc_co
                const struct asked *asked, struct err *e);
 /* May a loop wait for it? */
 bool plan_is_short(const struct plan *p, uint32_t limit);
+void plan_was_long(const struct plan *p); /* it took too long for a loop */
 /* ERR_OVER_BUDGET, with the index that would help. */
 bool plan_too_long(const struct plan *p, struct err *e);
 

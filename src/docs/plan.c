@@ -1,7 +1,8 @@
 /* A plan: who may see what, what is asked for of it, and what of that the database decides. */
 #include "docs/list_impl.h"
 
-#define TOLD 100 /* bytes of an index in a sentence */
+#define TOLD    100 /* bytes of an index in a sentence */
+#define LONG_MS 10000
 
 static const struct query *both(struct arena *a, const struct query *left,
                                 const struct query *right)
@@ -23,6 +24,8 @@ static bool allowed(struct plan *p, struct err *e)
     if (!authorize(who, &p->coll->policy, ACTION_READ, p->a, &rows, e))
         return false;
     p->rest = condition_add(&p->where, p->coll, rows);
+    p->is_ruled = p->where.facts.has_others;
+    p->where.facts.has_others = false;
     if (!p->is_trash)
         return true;
     if (!authorize(who, &p->coll->policy, ACTION_DELETE, p->a, &rows, e))
@@ -50,8 +53,23 @@ bool plan_make(struct plan *p, const struct docs_reading *r, const struct doc_co
            order_parse(&p->order, c, p->a, asked->sort, p->is_trash, e);
 }
 
+/* A rule that no index has may leave out many rows before a page is full. Mostly it does not; where
+ * it did, lists of this collection go to a lane at once for a while. */
+static struct doc_coll *coll_of(const struct plan *p)
+{
+    return &p->coll->docs->colls[p->coll - p->coll->docs->colls];
+}
+
+void plan_was_long(const struct plan *p)
+{
+    if (p->is_ruled)
+        atomic_store(&coll_of(p)->long_until_ms, clock_mono_ms() + LONG_MS);
+}
+
 bool plan_is_short(const struct plan *p, uint32_t limit)
 {
+    if (p->is_ruled && clock_mono_ms() < atomic_load(&coll_of(p)->long_until_ms))
+        return false;
     return limit <= LIST_LOOP_MAX && p->rest->kind == QUERY_TRUE &&
            order_is_served(&p->order, p->coll, &p->where.facts, p->is_trash);
 }

@@ -37,6 +37,7 @@ struct route {
     size_t max_body;  /* 0: takes no body */
     bool is_quiet;    /* no access log line at level info (health checks) */
     bool is_streamed; /* RUN_INLINE, run when the head is there; see struct waiter */
+    bool is_form;     /* people post to it from a page: an error of that is a page too */
 };
 
 /* A compiled set of tables: literal paths by hash, the others tried in order of the rows. */

@@ -101,7 +101,8 @@ static struct slice starting_page(struct req *rq)
 /* A person in a browser gets a page; a script, a program or an image tag gets problem+json. */
 bool req_is_page_load(const struct req *rq)
 {
-    if (rq->method != METHOD_GET && rq->method != METHOD_HEAD)
+    bool is_form = rq->method == METHOD_POST && rq->route && rq->route->is_form;
+    if (rq->method != METHOD_GET && rq->method != METHOD_HEAD && !is_form)
         return false;
     struct slice mode = h1_get(rq->h1, HEADER_SEC_FETCH_MODE);
     if (mode.ptr && !slice_is(mode, "navigate"))

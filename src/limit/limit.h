@@ -73,22 +73,3 @@ void ledger_free(struct ledger *l); /* NULL is fine */
 bool ledger_add(struct ledger *l, const struct ledger_row *row);
 /* Moves all rows into `to` (LEDGER_ROWS of them), sorted; returns how many. */
 size_t ledger_take(struct ledger *l, struct ledger_row *to);
-
-/* ---- who was refused, to be told once in a while -----------------------------------------------
- * Keys that ran out, each told at most once a minute with how often it was refused since. Of fixed
- * size: where it is full of keys that were not told yet, further ones are not. Any thread. */
-
-#define TRIPS_MAX      32
-#define TRIPS_EVERY_MS 60000
-
-struct trips;
-struct trip {
-    enum limit_bucket bucket; /* LIMIT_BUCKETS: a row with a path */
-    char who[64], ip[48];     /* an account's id, or empty; an address, or empty; end in NUL */
-    int64_t refused;
-};
-struct trips *trips_new(void);
-void trips_free(struct trips *t);                                         /* NULL is fine */
-void trips_add(struct trips *t, const struct trip *trip, int64_t now_ms); /* adds trip->refused */
-/* Those that are due, up to TRIPS_MAX; returns how many. */
-size_t trips_take(struct trips *t, int64_t now_ms, struct trip *to);

@@ -2,19 +2,15 @@
  *
  * A worker takes the oldest work of all lanes that may use one more worker, so that many reads
  * starve nobody. The write lane has one worker, so its work never overlaps; the slow lane has at
- * most half, so that quick work always finds somebody. Passwords have workers of their own, which
- * run when no other thread wants the core: a flood of them slows nothing else down. */
+ * most half, so that quick work always finds somebody. Passwords have workers of their own, so that
+ * a flood of them takes none away. */
 #include "loop/loop_impl.h"
 
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 #define QUEUE_MAX 4096
 #define SIGN_MAX  64 /* passwords: a second or two of them */
-#define SIGN_NICE 10 /* a tenth of what a loop gets where both want the same core */
 
 struct lane_queue {
     struct list queue;
@@ -122,12 +118,8 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* Refused or not: it only matters when there is more to do than cores. */
 static void *signer_main(void *arg)
 {
-    struct sched_param none = {0};
-    pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
-    setpriority(PRIO_PROCESS, (id_t)gettid(), SIGN_NICE);
     work(arg, true);
     return NULL;
 }

@@ -138,3 +138,7 @@ void lanes_stop(struct loops *all);
 /* False when the lane's queue is full (4096): answer 503. From the home loop's thread. */
 bool lane_submit(struct loop *home, enum lane lane, struct work *w) MUST_CHECK;
 void lanes_stats(struct loops *all, struct lane_stats ret[LANE_COUNT]);
+
+/* Runs fn on a thread that gives way to all others, and waits for it: for what takes a core for a
+ * while, on a lane or in a command. No more often than some hundred times a second. */
+void run_gently(void (*fn)(void *arg), void *arg);

@@ -114,11 +114,6 @@ static void check_identity(struct reader *r, const struct identity_conf *id)
 
 #define LATER_LIMITS "publish upload"
 
-static bool has_accounts(const struct manifest *m)
-{
-    return m->auth.pos.line && !slice_is(m->auth.local.s, "none");
-}
-
 static void check_limits(struct reader *r, const struct manifest *m)
 {
     for (size_t i = 0; i < m->limits.n; i++) {
@@ -128,7 +123,7 @@ static void check_limits(struct reader *r, const struct manifest *m)
         if (words_have(LATER_LIMITS, route->s))
             problems_add(r->p, PROBLEM_WARNING, r->file, route->pos,
                          "`%.*s` is checked but not served yet by this version", SHOWN(route->s));
-        else if (!has_accounts(m))
+        else if (!m->auth.pos.line)
             problems_add(r->p, PROBLEM_WARNING, r->file, route->pos,
                          "`%.*s` counts nothing here: the app has no accounts (`auth`)",
                          SHOWN(route->s));

@@ -38,12 +38,14 @@ def desk(database, folder, manifest="", auth=AUTH + NO_LIMITS, env=None, files=N
 
 
 def ask(server, method, path, body=None, *, token=None, cookie=None, host="localhost", **headers):
-    """`body`: bytes go as they are, anything else as JSON."""
+    """`body`: bytes go as they are, anything else as JSON. A cookie comes as from the app's own page."""
     pairs = [(name.replace("_", "-"), str(value)) for name, value in headers.items()]
     if token:
         pairs.append(("Authorization", f"Bearer {token}"))
     if cookie:
         pairs.append(("Cookie", cookie))
+        if not {"Sec-Fetch-Site", "Origin"} & {name for name, _ in pairs}:
+            pairs.append(("Sec-Fetch-Site", "same-origin"))
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
         if not any(name.lower() == "content-type" for name, _ in pairs):

@@ -16,20 +16,26 @@ PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "API.md").read_text(encodin
 CURL = 'curl() { command curl -sS --max-time 20 -w "\\n%{stderr}\\nSTATUS %{http_code}\\n" "$@"; }\n'
 
 
-def manifest():
-    return next(block for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S) if "collections:" in block)
+ACCOUNTS = re.search(r"^## Accounts\n(.*?)^## ", PAGE, re.M | re.S)[1]  # of an app of their own
+DOCUMENTS = PAGE.replace(ACCOUNTS, "")
 
 
-def blocks():
-    return re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)
+def manifest(part, word):
+    return next(block for block in re.findall(r"^```yaml\n(.*?)^```", part, re.M | re.S) if word in block)
 
 
+def blocks(part):
+    return re.findall(r"^```sh\n(.*?)^```", part, re.M | re.S)
+
+
+@pytest.mark.parametrize("part,word,least", [(DOCUMENTS, "collections:", 30), (ACCOUNTS, "auth:", 20)],
+                         ids=["documents", "accounts"])
 @pytest.mark.parametrize("database", DATABASES)
-def test_every_example_gets_the_status_it_says(database, tmp_path):
-    script = "".join(blocks())
+def test_every_example_gets_the_status_it_says(database, part, word, least, tmp_path):
+    script = "".join(blocks(part))
     wanted = re.findall(r"  # (\d{3})\b", script)
-    assert len(wanted) > 30 and len(wanted) == len(re.findall(r"^curl ", script, re.M)), "a status behind each"
-    app = write_app(tmp_path / "app", {"web/index.html": "hello"}, "web: { root: web }\n" + manifest())
+    assert len(wanted) > least and len(wanted) == len(re.findall(r"^curl ", script, re.M)), "a status behind each"
+    app = write_app(tmp_path / "app", {"web/index.html": "hello"}, "web: { root: web }\n" + manifest(part, word))
     with contextlib.ExitStack() as stack:
         env = {}
         if database == "postgres":
@@ -41,5 +47,8 @@ def test_every_example_gets_the_status_it_says(database, tmp_path):
                                   "URL": server.url.rstrip("/")})
     assert re.findall(r"^STATUS (\d+)$", done.stderr, re.M) == wanted, (done.stdout, done.stderr)
     assert not re.search(r"^(curl|bash|/bin/bash): ", done.stderr, re.M), done.stderr
-    lines = (tmp_path / "books.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 3 and '"failed":0' in done.stdout
+    if part is DOCUMENTS:
+        lines = (tmp_path / "books.jsonl").read_text(encoding="utf-8").splitlines()
+        assert len(lines) == 3 and '"failed":0' in done.stdout
+    else:
+        assert '"text":"mine"' in (tmp_path / "account.jsonl").read_text(encoding="utf-8")

@@ -154,7 +154,7 @@ def test_the_command_reads_beside_a_server_and_without_one(tmp_path):
 
 
 def test_the_hosts_own_are_not_a_reason_for_its_database(tmp_path):
-    app = write_app(tmp_path / "app", {"web/index.html": "x"}, "web: { root: web }\n" + MANIFEST)
+    app = write_app(tmp_path / "app", {"web/index.html": "x"}, "web: { root: web }\ncollections: { notes: {} }\n")
     with serving(app, "--data", tmp_path / "data", program=TEST_BIN) as server:
         assert server.fetch("/").status == 200
     assert not (tmp_path / "data/host.db").exists()

@@ -97,7 +97,26 @@ def test_with_accounts_nobody_is_local(tmp_path):
 def test_without_auth_everybody_here_is_local(tmp_path):
     with backend(echo) as behind, serving(app(tmp_path / "app", behind.url, ", access: { /: operator }")) as server:
         assert server.fetch("/").status == 200
-        assert server.fetch("/", host="evil.example").status == 401
+        assert server.fetch("/", host="evil.example").status == 403
+        assert server.fetch("/", headers={"X-Forwarded-For": "1.2.3.4"}).status == 403
+
+
+@pytest.mark.parametrize("more, is_fine", [
+    (", access: { /in/: signed_in }", False), (', identity: { header: X-User, value: "{user.id}" }', False),
+    (", access: { /in/: nobody, /: public }", True), ("", True)])
+def test_without_accounts_others_must_not_reach_it(tmp_path, run_dais, more, is_fine):
+    folder = app(tmp_path / "app", "http://127.0.0.1:9", more)
+    if is_fine:
+        with serving(folder, listen="0.0.0.0:0"):
+            return
+    done = run_dais("serve", folder, "--listen", "0.0.0.0:0")
+    assert done.returncode == 1 and "has no `auth:`" in done.stderr and "0.0.0.0:" in done.stderr
+
+
+def test_where_nothing_depends_on_who_asks_everybody_may_come(tmp_path):
+    with backend(echo) as behind, serving(app(tmp_path / "app", behind.url, tail="limits: { read: 100/min }\n")) as s:
+        assert s.fetch("/", host="evil.example").status == 200
+        assert s.fetch("/", headers={"Via": "1.1 p"}).status == 200
 
 
 def test_a_socket_is_this_machine_too(tmp_path):
@@ -108,7 +127,7 @@ def test_a_socket_is_this_machine_too(tmp_path):
             deadline = time.monotonic() + 10
             while not path.exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
-            for host, status in (("localhost", 200), ("evil.example", 401)):
+            for host, status in (("localhost", 200), ("evil.example", 403)):
                 with Conn(path) as conn:
                     assert conn.request("/", host=host).read().status == status
 
@@ -136,7 +155,7 @@ ED, OP = "ed;role=editor", "op;operator"
 RULES = [
     # path, method, signed out, alice, an editor, an operator, a key for scope read
     ("/", "GET", 200, 200, 200, 200, 200), ("/api/x", "GET", 401, 200, 200, 200, 200),
-    ("/api/x", "POST", 401, 200, 200, 200, 200), ("/api", "GET", 401, 200, 200, 200, 200),
+    ("/api/x", "POST", 401, 200, 200, 200, 403), ("/api", "GET", 401, 200, 200, 200, 200),
     ("/api/open/x", "DELETE", 200, 200, 200, 200, 200), ("/api/op/x", "GET", 401, 403, 403, 200, 403),
     ("/api/ed/x", "GET", 401, 403, 200, 403, 403), ("/api/key/x", "GET", 401, 200, 200, 200, 200),
     ("/api/key/x", "PUT", 401, 200, 200, 200, 403), ("/api/never/x", "GET", 403, 403, 403, 403, 403),
@@ -169,8 +188,26 @@ def test_denied_is_told_apart(ruled):
     assert (short.status, short.json()["code"]) == (403, "forbidden")
     bad = ruled.fetch("/api/open/x", headers=user("bad"))
     assert (bad.status, bad.json()["code"]) == (401, "unauthenticated")
-    page = ruled.fetch("/api/x", headers=BROWSER)
-    assert page.status == 401 and page.get("content-type").startswith("text/html")
+    page = ruled.fetch("/api/op/x", headers={**BROWSER, **user("alice")})
+    assert page.status == 403 and page.get("content-type").startswith("text/html")
+
+
+def test_a_person_is_sent_to_the_sign_in(ruled):
+    for path, next_ in (("/api/x", "%2Fapi%2Fx"), ("/api/op/a%20b?c=%26&d", "%2Fapi%2Fop%2Fa%2520b%3Fc%3D%2526%26d"),
+                        ("//evil.example/../api/x", "%2Fapi%2Fx")):
+        page = ruled.fetch(path, headers=BROWSER)
+        assert (page.status, page.get("location")) == (303, f"/_/sign-in?next={next_}")
+    for headers in ({}, {**BROWSER, "Authorization": "Bearer x"}):
+        assert ruled.fetch("/api/x", headers=headers).status == 401
+    assert ruled.fetch("/api/x", method="POST", headers=BROWSER).status == 401
+
+
+def test_a_key_is_nobody_beyond_its_scopes(ruled):
+    for method, scopes, told in (("GET", "read", ["key"]), ("POST", "read", []), ("POST", "write", ["key"]),
+                                 ("GET", "write", []), ("GET", "read:notes", []), ("PROPFIND", "read", []),
+                                 ("PROPFIND", "read;scope=write", ["key"])):
+        answer = ruled.fetch("/api/open/x", method=method, headers=user(f"key;scope={scopes}"))
+        assert sent(answer, "x-user") == told, (method, scopes)
 
 
 def test_the_body_of_a_denied_request_goes_nowhere(ruled):

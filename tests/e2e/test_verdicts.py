@@ -152,7 +152,8 @@ SHAPE = "versions: 5, search: [ body ]"
 
 
 def manifest(are_open):
-    lines = ["web: { root: web }", "auth: { signup: open, roles: [ editor, viewer ] }", "collections:"]
+    lines = ["web: { root: web }", "limits: { read: off, write: off }",
+             "auth: { signup: open, roles: [ editor, viewer ] }", "collections:"]
     for name, rules in COLLECTIONS.items():
         given = {action: rule for action, rule in zip(("read", "create", "write", "delete"), rules) if rule}
         more = "" if are_open or name not in APPENDED else ", append_only: true"
@@ -199,7 +200,8 @@ def store_all(server):
         in_batches(server, owner, [{"method": "DELETE", "path": f"/api/{c}/{doc_id(c, k, u)}"}
                                    for c, k, u in mine if u.startswith("restore")])
     in_batches(server, "ann", [{"method": "POST", "path": "/api/links", "body": {
-        "id": f"link-{kind}-document", **{f"to_{name}": doc_id(name, kind) for name in COLLECTIONS}}} for kind in KINDS])
+        "id": f"link-{kind}-document", **{f"to_{name}": doc_id(name, kind) for name in COLLECTIONS}}}
+        for kind in KINDS])
 
 
 @pytest.fixture(name="db", scope="module", params=DATABASES)
@@ -287,7 +289,8 @@ def test_many_documents(db):
         n = wanted if isinstance(wanted, int) else len(wanted)
         rows = {
             "list": (got(ask(db, s, coll, filter=BASE, limit=100), lambda a: ids(a.json()["items"])), wanted),
-            "sorted": (got(ask(db, s, coll, filter=BASE, sort="-status,team"), lambda a: ids(a.json()["items"])), wanted),
+            "sorted": (got(ask(db, s, coll, filter=BASE, sort="-status,team"),
+                           lambda a: ids(a.json()["items"])), wanted),
             "search": (got(ask(db, s, coll, search="needle", filter=BASE), lambda a: ids(a.json()["items"])), wanted),
             "export": (got(ask(db, s, coll, "/export", filter=BASE),
                            lambda a: ids(map(json.loads, a.body.splitlines()))), wanted),
@@ -366,7 +369,8 @@ def request_of(coll, edit, kind, s):
     body = EDITS[edit]
     if edit == "put":
         body = {**fields_of(kind, edit), **body}
-    method = {"put": "PUT", "delete": "DELETE", "purge": "DELETE", "restore": "POST", "revert": "POST"}.get(edit, "PATCH")
+    method = {"put": "PUT", "delete": "DELETE", "purge": "DELETE", "restore": "POST",
+              "revert": "POST"}.get(edit, "PATCH")
     tail = {"purge": "?purge=true", "restore": "/restore", "revert": "/versions/1/restore"}.get(edit, "")
     return method, path + tail, None if tail or edit == "delete" else body
 
@@ -416,7 +420,8 @@ def test_what_is_new(db):
     for (s, coll), (i, fields) in itertools.product(each(), enumerate(NEW)):
         body = {"body": "new", "grp": "new", "n": 1, **fields}
         wanted = create_verdict(s, coll, fields)
-        wrong.look(in_batch(db, s, "POST", f"/api/{coll}", body), None if wanted < 300 else wanted, s.name, coll, i, "batch")
+        wrong.look(in_batch(db, s, "POST", f"/api/{coll}", body), None if wanted < 300 else wanted,
+                   s.name, coll, i, "batch")
         wrong.look(call(db, "POST", f"/api/{coll}", body, user=s.told).status, wanted, s.name, coll, i, "post")
         path = f"/api/{coll}/new-{i}-{s.name}-{coll}-document"
         put = 405 if coll in APPENDED and not s.is_bad else wanted
@@ -477,7 +482,8 @@ def test_19_what_is_ours_is_not_assigned(db):
     for user in ("bob", None, "op;operator"):
         assert call(db, "GET", path, user=user).status in (401, 404)
     line = json.dumps({"owner": "ann", "body": "x"}).encode()
-    assert call(db, "POST", "/api/mine/import", line, user="bob", Content_Type="application/jsonl").json()["created"] == 1
+    answer = call(db, "POST", "/api/mine/import", line, user="bob", Content_Type="application/jsonl")
+    assert answer.json()["created"] == 1
     assert ask(db, WHO[1], "mine", filter="owner = 'bob'", count="exact").json()["total"] == 0
 
 
@@ -486,7 +492,8 @@ def test_20_ids_of_others_are_absent_everywhere(db):
     for path, method, body in ((f"/api/mine/{other}", "GET", None), (f"/api/mine/{other}", "PATCH", {"n": 1}),
                                (f"/api/mine/{other}", "DELETE", None), (f"/api/mine/{other}/versions", "GET", None),
                                (f"/api/mine/{other}/restore", "POST", None),
-                               (f"/api/mine/{other}/versions/1/restore", "POST", None), (f"/api/pub/{other}", "GET", None)):
+                               (f"/api/mine/{other}/versions/1/restore", "POST", None),
+                               (f"/api/pub/{other}", "GET", None)):
         theirs = call(db, method, path, body, user="ann")
         nobodys = call(db, method, path.replace(other, "x" * len(other)), body, user="ann")
         assert theirs.status == nobodys.status == 404, path
@@ -516,3 +523,45 @@ def test_17_no_rule_and_nobody_deny_and_say_the_same(db):
             params = {"fn": "count"} if what == "/aggregate" else {}
             statuses = {ask(db, s, coll, what, **params).status for coll in ("empty", "closed")}
             assert statuses == {401 if not s.id else 403}, (s.name, what, statuses)
+
+
+# ---- keys ------------------------------------------------------------------------------------------------------------
+KEYS = {"read": ("read",), "write": ("write",), "read one": ("read:mine",), "write one": ("write:mine",),
+        "both": ("read", "write"), "both of one": ("read:mine", "write:mine"), "another": ("jobs",),
+        "another's": ("read:pub", "write:pub")}
+
+
+def has_scope(scopes, verb, coll):
+    return verb in scopes or f"{verb}:{coll}" in scopes
+
+
+def test_46_a_key_does_no_more_than_its_scopes_say(db):
+    """Whatever its account may: at every route that reads, and at every one that writes."""
+    wrong = Wrong(250)
+    for (name, scopes), coll in itertools.product(KEYS.items(), ("mine", "pub")):
+        told = "ann;" + ";".join(f"scope={scope}" for scope in scopes)
+        may_read, may_write = has_scope(scopes, "read", coll), has_scope(scopes, "write", coll)
+        mine = call(db, "POST", f"/api/{coll}", {"team": "ann", "grp": "h46"}, user="ann").json()["id"]
+        path = f"/api/{coll}/{mine}"
+        for target in (path, f"/api/{coll}", f"/api/{coll}?count=exact", f"/api/{coll}?search=needle",
+                       f"/api/{coll}/export",
+                       f"/api/{coll}/aggregate?fn=count", f"{path}/versions", f"{path}/versions/1",
+                       f"{path}/versions/1/diff"):
+            wrong.look(call(db, "GET", target, user=told).status, 200 if may_read else 403, name, "GET", target)
+        answer = batch(db, told, [{"method": "GET", "path": path}])
+        wrong.look(answer.status, 200 if may_read else 403, name, coll, "batch get")
+        item = call(db, "GET", f"/api/links/link-a-draft-document?expand=to_{coll}", user=told)
+        wrong.look(item.status, 200 if has_scope(scopes, "read", "links") else 403, name, "links")
+        for method, target, body in (("POST", f"/api/{coll}", {}), ("PUT", path, {"n": 7}), ("PATCH", path, {"n": 8}),
+                                     ("POST", f"{path}/versions/1/restore", None), ("DELETE", path, None),
+                                     ("POST", f"{path}/restore", None), ("POST", f"/api/{coll}/import", {"n": 9}),
+                                     ("PUT", f"/api/{coll}/made-by-a-key-{len(name)}-{may_write}", {})):
+            if target.endswith("import"):
+                status = call(db, method, target, body, user=told, Content_Type="application/jsonl").status
+            else:
+                status = call(db, method, target, body, user=told).status
+            wrong.look(status < 300 if may_write else status, True if may_write else 403, name, method, target)
+        answer = batch(db, told, [{"method": "POST", "path": f"/api/{coll}", "body": {}}])
+        wrong.look(answer.status, 200 if may_write else 403, name, coll, "batch post")
+        assert call(db, "GET", "/_/events", user=told + ";operator").status == 403
+    wrong.tell()

@@ -18,6 +18,7 @@ sys.path[:0] = [str(REPO / "tests" / "bench" / "http"), str(REPO / "tests" / "e2
 import procs
 import report
 import rows
+import ruled
 from app import Docs, Requests, fill, write_app
 from exporting import export_figures
 from pinned import Pinned
@@ -25,7 +26,7 @@ from servers import BenchError
 from turns import Bare, Figures, Load, Run, run_rounds
 
 BINARY, TOOLS = "build/release/dais", "build/release/bench/docs_"
-PARTS = "reads writes postgres million"
+PARTS = "reads writes rules postgres million"
 CONNECTIONS, BATCHES = 64, 8
 CACHES_MB = 8   # what SQLite may keep for its readers, however large the table
 RIVALS = ("pocketbase",)
@@ -244,13 +245,14 @@ def main():
     options = options_from(args)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    runs = {"reads": run_reads, "writes": run_writes, "postgres": run_postgres,
+    runs = {"reads": run_reads, "writes": run_writes, "rules": ruled.run, "postgres": run_postgres,
             "million": run_million}
     try:
         with tempfile.TemporaryDirectory(prefix="dais-bench-") as scratch, \
                 contextlib.ExitStack() as stack:
             bench = Bench(options, Path(scratch), stack)
-            fill_base(bench)
+            if {"reads", "writes", "million"} & set(options.parts):
+                fill_base(bench)
             for part in options.parts:
                 runs[part](bench)
         misses = publish(args, bench, time.monotonic() - began)

@@ -32,6 +32,10 @@ ROWS = (
     Row("writes", "patch", "patch", "create", "create above", least=0.5),
     Row("writes", "batch", "batch of 100, 8 at a time", "batch-bare", "bare commits of 800", least_rate=25000,
         unit="documents"),
+    *(Row("rules", f"{call}-{kind}", f"{title}, {told}, signed in", f"{call}-public", "rule public, signed out",
+          least=1 / most, most_cpu=most)
+      for call, title in (("get", "get by id"), ("list", "list of 30"), ("create", "durable create"))
+      for kind, told, most in (("owner", "rule owner", 1.1), ("three", "three terms", 1.2))),
     Row("postgres", "pg-get", "Postgres: get by id", "pg-get-bare", "bare libpq loop", least=0.25),
     Row("postgres", "pg-create", "Postgres: durable create", "pg-create-bare", "bare libpq loop", least=0.5),
     Row("million", "get-1m", "get by id, 1,000,000 stored", "get-100k", "100,000 stored", least=1 / 1.5),

@@ -5,11 +5,15 @@
 
 static const struct slice roles[] = {SLICE_INIT("editor")};
 static const struct identity nobody = {0};
-static const struct identity ann = {.is_signed_in = true, .id = SLICE_INIT("u_ann")};
-static const struct identity editor = {
-    .is_signed_in = true, .id = SLICE_INIT("u_ed"), .roles = roles, .n_roles = 1};
+static const struct identity ann = {
+    .is_signed_in = true, .has_every_scope = true, .id = SLICE_INIT("u_ann")};
+static const struct identity editor = {.is_signed_in = true,
+                                       .has_every_scope = true,
+                                       .id = SLICE_INIT("u_ed"),
+                                       .roles = roles,
+                                       .n_roles = 1};
 static const struct identity operator_ = {
-    .is_signed_in = true, .is_operator = true, .id = SLICE_INIT("u_op")};
+    .is_signed_in = true, .has_every_scope = true, .is_operator = true, .id = SLICE_INIT("u_op")};
 
 static struct text text(const char *s)
 {
@@ -39,6 +43,57 @@ static char verdict(const char *rule, bool has_owner, const struct identity *who
     if (!authorize(&s, &p, ACTION_READ, &arena, &rows, &e))
         return e.code == ERR_UNAUTHENTICATED ? '1' : e.code == ERR_FORBIDDEN ? '3' : '?';
     return rows->kind == QUERY_TRUE ? 'y' : rows->kind == QUERY_FALSE ? '?' : 'r';
+}
+
+/* What a key of ann's may of what she may herself. */
+static void keys_stay_within_their_scopes(void **state)
+{
+    static const struct {
+        const char *scope,
+            *verdicts; /* read, create, write, delete, run; a bucket's read and create */
+    } table[] = {
+        {"read", "y------"},         {"write", "-yyy---"},      {"read:charts", "y------"},
+        {"write:charts", "-yyy---"}, {"read:chart", "-------"}, {"write:charts2", "-------"},
+        {"read:", "-------"},        {"jobs", "----y--"},       {"files", "-----yy"},
+        {"admin", "-------"},        {"", "-------"},           {"Read", "-------"},
+    };
+    const struct rules rules = {.read = text("public"),
+                                .create = text("signed_in"),
+                                .write = text("signed_in"),
+                                .del = text("signed_in"),
+                                .run = text("signed_in")};
+    const struct text *wrong;
+    const struct query *rows;
+    struct policy p;
+    struct err e;
+    (void)state;
+    begin(NULL);
+    assert_true(policy_compile(&p, &arena, &rules, false, &wrong, &e));
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const struct slice scopes[] = {slice_from(table[i].scope)};
+        const struct identity key = {.is_signed_in = true,
+                                     .is_key = true,
+                                     .id = SLICE("u_ann"),
+                                     .scopes = scopes,
+                                     .n_scopes = 1};
+        struct subject s = subject(&key);
+        for (int at = 0; at < ACTION_COUNT + 2; at++) {
+            bool is_bucket = at >= ACTION_COUNT;
+            p.name = is_bucket ? SLICE("uploads") : SLICE("charts");
+            p.scope = is_bucket ? "files" : NULL;
+            bool may = authorize(&s, &p, is_bucket ? at - ACTION_COUNT : at, &arena, &rows, &e);
+            assert_int_equal(may ? 'y' : '-', table[i].verdicts[at]);
+            assert_true(may || e.code == ERR_FORBIDDEN);
+        }
+    }
+    assert_int_equal(verdict("role:editor", false,
+                             &(struct identity){.is_signed_in = true,
+                                                .is_key = true,
+                                                .id = SLICE("u"),
+                                                .scopes = (struct slice[]){SLICE("read")},
+                                                .n_scopes = 1}),
+                     '3');
+    end(NULL);
 }
 
 static void words_say_who(void **state)
@@ -162,4 +217,4 @@ static void wrong_rules_are_named(void **state)
 
 TESTS(cmocka_unit_test(words_say_who), cmocka_unit_test(owners_get_what_is_not_given),
       cmocka_unit_test(rows_are_those_of_the_owner), cmocka_unit_test(consoles_and_copies),
-      cmocka_unit_test(wrong_rules_are_named))
+      cmocka_unit_test(wrong_rules_are_named), cmocka_unit_test(keys_stay_within_their_scopes))

@@ -1,4 +1,4 @@
-/* What is told: takes for other processes, and keys that ran out, both in tables of fixed size. */
+/* Takes that are told to other processes: they add up, in a table of fixed size. */
 #include "limit/limit.h"
 
 #include "base/mem.h"
@@ -71,55 +71,4 @@ static void test_a_full_ledger_knows_those_it_has(void **state)
     ledger_free(l);
 }
 
-static void trip(struct trips *t, const char *ip, int64_t now_ms)
-{
-    struct trip one = {.bucket = BUCKET_LOGIN, .refused = 1};
-    snprintf(one.ip, sizeof one.ip, "%s", ip);
-    trips_add(t, &one, now_ms);
-}
-
-static void test_a_key_is_told_once_a_minute(void **state)
-{
-    (void)state;
-    struct trips *t = trips_new();
-    struct trip rows[TRIPS_MAX];
-    trip(t, "a", 1000);
-    trip(t, "a", 1001);
-    trip(t, "b", 1002);
-    assert_int_equal(trips_take(t, 2000, rows), 2);
-    assert_int_equal(rows[0].refused, 2);
-    assert_int_equal(rows[1].refused, 1);
-    for (int64_t now = 3000; now < 2000 + TRIPS_EVERY_MS; now += 1000) {
-        trip(t, "a", now);
-        assert_int_equal(trips_take(t, now, rows), 0);
-    }
-    assert_int_equal(trips_take(t, 2000 + TRIPS_EVERY_MS, rows), 1);
-    assert_int_equal(rows[0].refused, 59);
-    assert_string_equal(rows[0].ip, "a");
-    assert_int_equal(trips_take(t, 9000000, rows), 0);
-    trips_free(t);
-    trips_free(NULL);
-}
-
-static void test_a_full_table_makes_room(void **state)
-{
-    (void)state;
-    struct trips *t = trips_new();
-    struct trip rows[TRIPS_MAX];
-    char ip[16];
-    for (int i = 0; i < 3 * TRIPS_MAX; i++) {
-        snprintf(ip, sizeof ip, "%d", i);
-        trip(t, ip, 1000);
-    }
-    assert_int_equal(trips_take(t, 1000, rows), TRIPS_MAX);
-    trip(t, "later", 2000); /* the minute of the others is not over */
-    assert_int_equal(trips_take(t, 2000, rows), 0);
-    trip(t, "later", 1000 + TRIPS_EVERY_MS);
-    assert_int_equal(trips_take(t, 1000 + TRIPS_EVERY_MS, rows), 1);
-    assert_string_equal(rows[0].ip, "later");
-    trips_free(t);
-}
-
-TESTS(cmocka_unit_test(test_takes_add_up), cmocka_unit_test(test_a_full_ledger_knows_those_it_has),
-      cmocka_unit_test(test_a_key_is_told_once_a_minute),
-      cmocka_unit_test(test_a_full_table_makes_room))
+TESTS(cmocka_unit_test(test_takes_add_up), cmocka_unit_test(test_a_full_ledger_knows_those_it_has))
