@@ -91,7 +91,8 @@ debug release tsan:
 # What never runs while dais serves stays apart from what does, and small: every 64 KB of the program
 # that its start touches are resident, and mixed in by link time optimisation these would be in all of them.
 APART := $(patsubst src/%.c,$(OUT)/%.o,$(wildcard src/render/*.c src/fetch/*.c src/cli/*.c src/keys/*.c \
-	src/describe/*.c))
+	src/describe/*.c src/mail/*.c src/signin/*.c src/app/command*.c) \
+	$(filter-out %/source.c %/cache.c %/token.c,$(wildcard src/accounts/*.c)))
 ifeq ($(MODE),release)
 $(APART): CFLAGS := $(filter-out -flto% -O2,$(CFLAGS)) -Os
 endif

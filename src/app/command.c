@@ -175,6 +175,8 @@ const size_t n_command_routes = sizeof command_routes / sizeof *command_routes;
 static void open_accounts(struct host *h, struct life *l)
 {
     for (size_t i = 0; i < h->n_apps; i++) {
+        if (h->apps[i].docs)
+            database_attach(h, &h->apps[i], l);
         if (app_has_accounts(&h->apps[i]))
             app_accounts_open(h, &h->apps[i], l);
     }

@@ -146,10 +146,25 @@ static bool state(struct commanding *c, struct err *e)
     return put_user(c, &it);
 }
 
+/* Bit by bit, as there may be very many; what was handed over before a failure stays so. */
+static bool hand_over(struct docs *docs, struct slice to, struct err *e)
+{
+    bool has_more = true;
+    if (!docs_enter(docs) && !docs_open(docs, e))
+        return false;
+    bool fine = true;
+    while (fine && has_more)
+        fine = docs_adopt_owner(docs, SLICE("local"), to, &has_more, e);
+    docs_leave(docs);
+    return fine;
+}
+
 static bool adopt(struct commanding *c, struct err *e)
 {
     struct account it;
-    if (!command_user(c, &it, e))
-        return false;
-    return err_set(e, ERR_NOT_IMPLEMENTED, "documents cannot be handed over yet");
+    if (!c->app)
+        return err_set(e, ERR_USAGE, "documents are an app's; give them to an account of it");
+    if (!c->app->docs)
+        return err_set(e, ERR_NOT_FOUND, "this app keeps no documents");
+    return command_user(c, &it, e) && hand_over(c->app->docs, it.id, e) && put_user(c, &it);
 }

@@ -398,7 +398,7 @@ def openssl_verifies(tmp_path, token, key):
 
 
 JWT = ("X-Token", "Bearer {jwt}")
-SECRET = "q7Jd-2fXw9Lk-Zr4Tb8Vn-0sYc6Hm1PgEu5"
+SECRET = "8f1c5be09d3a47627f60a1d9e24b83c5"
 
 
 def token_of(server, who="alice;role=editor;email=a@b.example;name=Ada \"x\" \u00c3\u00a9", host="shop.example:81"):

@@ -21,12 +21,16 @@ print("the key is", os.environ.get("STRIPE_KEY"), flush=True)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         text = "|".join(os.environ.get(name, "-") for name in ("STRIPE_KEY", "LLM_ONE", "GREETING")).encode()
-        self.send_response(200); self.send_header("Content-Length", str(len(text))); self.end_headers(); self.wfile.write(text)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
     def log_message(self, *args): pass
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 MANIFEST = ("secrets: [STRIPE_KEY, 'LLM_*', OPTIONAL?]\n"
-            f"backend: {{ run: {sys.executable} backend.py $PORT, routes: [/api/], env: {{ GREETING: 'hi $STRIPE_KEY' }} }}\n")
+            f"backend: {{ run: {sys.executable} backend.py $PORT, routes: [/api/],"
+            " env: { GREETING: 'hi $STRIPE_KEY' } }\n")
 
 
 @pytest.fixture(name="app")
