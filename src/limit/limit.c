@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define WAYS  8 /* buckets of a set: two cache lines */
 #define LOCKS 16
@@ -39,7 +40,10 @@ struct limit *limit_new(int64_t count, int64_t per_ms, size_t keys)
     l->sets = 1;
     while (l->sets * WAYS < keys)
         l->sets *= 2;
-    l->buckets = mem_zalloc(l->sets * WAYS * sizeof *l->buckets); /* the kernel's until used */
+    l->buckets = mmap(NULL, l->sets * WAYS * sizeof *l->buckets, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* the kernel's until used */
+    if (l->buckets == MAP_FAILED)
+        mem_failed(l->sets * WAYS * sizeof *l->buckets);
     for (size_t i = 0; i < LOCKS; i++)
         must(pthread_mutex_init(&l->locks[i], NULL) == 0);
     return l;
@@ -51,7 +55,7 @@ void limit_free(struct limit *l)
         return;
     for (size_t i = 0; i < LOCKS; i++)
         pthread_mutex_destroy(&l->locks[i]);
-    free(l->buckets);
+    munmap(l->buckets, l->sets * WAYS * sizeof *l->buckets);
     free(l);
 }
 
