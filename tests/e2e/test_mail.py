@@ -3,6 +3,7 @@ import contextlib
 import email
 import email.policy
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -326,6 +327,7 @@ def test_two_servers_send_each_letter_once(tmp_path, database):
     place = Place("postgres", tmp_path, database())
     with Smtp() as smtp, place.serving(smtp.url()):
         other = Place("postgres", tmp_path / "other", place.database)
+        other.is_prepared = True  # its database is
         sent = [place.post(f"user{n}@example.com") for n in range(12)]
         with other.serving(smtp.url()):
             sent += [place.post(f"user{n}@example.com") for n in range(12, 24)]
@@ -388,3 +390,14 @@ def test_check_tells_what_links_would_begin_with(sqlite_place, run_dais):
     (sqlite_place.app / ".env").write_text("SMTP_URL=smtp://me:hunter22@mail.example\n")
     shown = run_dais("help", "env", cwd=sqlite_place.app)
     assert "hunter22" not in shown.stdout + shown.stderr and "set, not shown" in shown.stdout
+
+
+@pytest.mark.skipif(postgres.why_not() is not None, reason=str(postgres.why_not()))
+def test_the_outbox_s_own_tests_on_postgres(database):
+    program, root = DAIS_BIN.parent / "tests/mail/test_outbox", DAIS_BIN.parents[2]
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    subprocess.run(["make", "-s", program.relative_to(root)], cwd=root, env=env, check=True, timeout=600)
+    done = subprocess.run([program], env={**env, "DAIS_TEST_DATABASE": database().url}, capture_output=True, text=True,
+                          check=False, timeout=300)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and "[  PASSED  ]" in said, said[-3000:]
