@@ -91,7 +91,9 @@ debug release tsan:
 # What never runs while dais serves stays apart from what does, and small: every 64 KB of the program
 # that its start touches are resident, and mixed in by link time optimisation these would be in all of them.
 APART := $(patsubst src/%.c,$(OUT)/%.o,$(wildcard src/render/*.c src/fetch/*.c src/cli/*.c src/keys/*.c \
-	src/describe/*.c src/mail/*.c src/signin/*.c src/app/command*.c) \
+	src/describe/*.c src/mail/*.c src/signin/*.c src/app/command*.c \
+	src/app/accounts.c src/app/events.c src/app/leavers.c src/app/limits_shared.c src/app/mail.c src/app/operators.c \
+	src/app/vault.c src/api/auth*.c src/api/keys.c src/journal/*.c) \
 	$(filter-out %/source.c %/cache.c %/token.c,$(wildcard src/accounts/*.c)))
 ifeq ($(MODE),release)
 $(APART): CFLAGS := $(filter-out -flto% -O2,$(CFLAGS)) -Os

@@ -250,6 +250,9 @@ struct life {
     int exit_code;
 };
 
+/* rest.c: the start is over; what only it needed is no longer resident. */
+void rest_begin(void);
+
 /* init.c: as the first process of a container, goes on in a child and never returns in the parent,
  * which reaps and passes signals on. Before there is anything else. */
 void init_split(void);

@@ -265,6 +265,7 @@ static void serve(struct life *l)
     keeper_start(l);
     life_note(l, SLICE(""), &(struct event){.kind = EVENT_SERVER_STARTED});
     banner_print(l, l->host);
+    rest_begin();
     operators_greet(l->host, l);
     systemd_tell("READY=1", READY_S);
     loops_run(l->loops);

@@ -24,7 +24,7 @@
 
 void vault_init(struct vault *v, struct arena *a)
 {
-    *v = (struct vault){.arena = a, .items = arena_zalloc(a, VAULT_MAX * sizeof *v->items)};
+    *v = (struct vault){.arena = a}; /* room comes with the first entry: most hosts have none */
 }
 
 struct vault_entry *vault_find(const struct vault *v, struct slice app, struct slice name)
@@ -48,6 +48,8 @@ bool vault_put(struct vault *v, const struct vault_entry *it, struct err *e)
     if (!to && v->n == VAULT_MAX)
         return err_set(e, ERR_INVALID, "the store has %d secrets and takes no more; remove some",
                        VAULT_MAX);
+    if (!v->items)
+        v->items = arena_zalloc(v->arena, VAULT_MAX * sizeof *v->items);
     if (!to)
         to = &v->items[v->n++];
     *to = (struct vault_entry){
