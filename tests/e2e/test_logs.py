@@ -238,7 +238,8 @@ SECRET_REQUESTS = {
 
 
 def test_no_secret_is_ever_written(app):
-    settings = {"DAIS_SECRET": S + "-8f1c5be09d3a47627f60a1d9", "SMTP_URL": f"smtp://me:{S}@mail.example", "OPENAI_API_KEY": S,
+    settings = {"DAIS_SECRET": S + "-8f1c5be09d3a47627f60a1d9", "SMTP_URL": f"smtp://me:{S}@mail.example",
+                "OPENAI_API_KEY": S,
                 "S3_SECRET_ACCESS_KEY": S, "DATABASE_URL": f"postgres://me:{S}@db.example/x"}
     manifest = app / "dais.yaml"
     manifest.write_text(manifest.read_text() + 'secrets: [ OPENAI_API_KEY, MISSING_KEY ]\nbackups: {}\n')

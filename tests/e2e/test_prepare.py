@@ -73,7 +73,8 @@ def test_the_backend_gets_its_secrets_and_nothing_else(tmp_path):
                  'secrets: [ KEY, "NONE?", "TEAM_*", OVER, FILED, DATABASE_URL ]')
     (folder / ".env").write_text("KEY=from dotenv\nTEAM_B=b\nNOT_LISTED=x\n")
     (tmp_path / "filed").write_text("of a file\n")
-    ours = {"TEAM_A": "a", "OVER": "theirs", "FILED_FILE": tmp_path / "filed", "DAIS_SECRET": "8f1c5be09d3a47627f60a1d9e24b83c5",
+    ours = {"TEAM_A": "a", "OVER": "theirs", "FILED_FILE": tmp_path / "filed",
+            "DAIS_SECRET": "8f1c5be09d3a47627f60a1d9e24b83c5",
             "DATABASE_URL": "sqlite:///x", "OTHER": "x"}
     with serving(folder, env=ours) as server:
         env = about(server)["env"]
