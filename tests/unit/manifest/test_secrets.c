@@ -87,19 +87,23 @@ static const struct {
 } missing[] = {
     {"app: a\nsecrets: [ NONE ]\n",
      "dais.yaml:2:12: warning: the secret `NONE` has no value; set it in the environment or in "
-     "%s/.env, or name a file that holds it in NONE_FILE; write `NONE?` if the app runs without "
+     "%s/.env, name a file that holds it in NONE_FILE, or type `dais secret add NONE`; write "
+     "`NONE?` if the app runs without "
      "it\n"},
     {"app: a\nsecrets: [ NONE ]\nbackend: { run: x, routes: /api/ }\n",
-     "dais.yaml:2:12: the secret `NONE` has no value; set it in the environment or in %s/.env, or "
-     "name a file that holds it in NONE_FILE; write `NONE?` if the app runs without it\n"},
+     "dais.yaml:2:12: the secret `NONE` has no value; set it in the environment or in %s/.env, "
+     "name a file that holds it in NONE_FILE, or type `dais secret add NONE`; write `NONE?` if the "
+     "app runs without it\n"},
     {"app: a\nsecrets: [ NONE, A ]\nbackend: { run: x, routes: /api/, secrets: A }\n",
      "dais.yaml:2:12: warning: the secret `NONE` has no value; set it in the environment or in "
-     "%s/.env, or name a file that holds it in NONE_FILE; write `NONE?` if the app runs without "
+     "%s/.env, name a file that holds it in NONE_FILE, or type `dais secret add NONE`; write "
+     "`NONE?` if the app runs without "
      "it\n"},
     {"app: a\nsecrets: [ NONE ]\nbackend: { run: x, routes: /api/, secrets: [], env: { K: "
      "\"${NONE}\" } }\n",
-     "dais.yaml:2:12: the secret `NONE` has no value; set it in the environment or in %s/.env, or "
-     "name a file that holds it in NONE_FILE; write `NONE?` if the app runs without it\n"},
+     "dais.yaml:2:12: the secret `NONE` has no value; set it in the environment or in %s/.env, "
+     "name a file that holds it in NONE_FILE, or type `dais secret add NONE`; write `NONE?` if the "
+     "app runs without it\n"},
     {"app: a\nsecrets: [ \"NONE?\", \"NONE_*\", A ]\nbackend: { run: x, routes: /api/ }\n", ""},
 };
 
@@ -145,7 +149,7 @@ static void test_help_shows_none(void **state)
     start_with(&f, "app: a\nsecrets: [ A, NONE, \"OTHER?\" ]\n");
     secrets_help(&f.secrets, f.m->slug.s, &f.said);
     assert_string_equal(f.said.data,
-                        "\nSecrets of the app a, from the environment, then .env\n\n"
+                        "\nSecrets of the app a, from the environment, .env, then the store\n\n"
                         "A\n    now:     set, not shown (from environment)\n\n"
                         "NONE\n    now:     not set, and needed\n\nOTHER\n    now:     not set\n");
     finish(&f);
