@@ -49,7 +49,7 @@ bool auth_reply_accepted(struct req *rq, const char *says);
 /* The cookie ends, unless another origin asks, which has none of ours. */
 void auth_end_cookie(struct req *rq, const struct accounts *acc);
 
-void key_write(struct json_writer *w, const struct key_row *key, const char *token);
+void key_write(struct json_writer *w, const struct key_row *row, const char *token);
 void session_write(struct json_writer *w, const struct session_row *row, struct slice present);
 /* A time, or null for 0. */
 void auth_write_time(struct json_writer *w, const char *name, int64_t ms);

@@ -11,7 +11,7 @@
 #define SESSIONS_MAX 200 /* shown; all can be ended */
 
 static const char *const texts[] = {
-#define X(id, text) text,
+#define X(id, text) [WORD_##id] = (text),
     WORD_MAP(X)
 #undef X
 };

@@ -326,11 +326,13 @@ def test_a_person_is_sent_to_the_sign_in(place):
 
 
 # ---- asking late: a Postgres that makes everybody wait -----------------------------------------------
+# (SQLite is asked on the loop.)
+POSTGRES_ONLY = pytest.mark.parametrize("place", ["postgres"], indirect=True, scope="module")
+
+
 @contextlib.contextmanager
 def locked(place):
     """Nobody reads a session until `release` is called, or the end."""
-    if not place.db:
-        pytest.skip("SQLite is asked on the loop")
     go, began = threading.Event(), threading.Event()
 
     def hold():
@@ -362,6 +364,7 @@ def head(token, path="/api/auth/me", method="GET", more=""):
     return (f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{more}\r\n").encode()
 
 
+@POSTGRES_ONLY
 def test_requests_in_a_row_are_answered_in_their_order(place):
     people = [place.person() for _ in range(4)]
     with locked(place) as release, Conn(place.server) as conn:
@@ -371,6 +374,7 @@ def test_requests_in_a_row_are_answered_in_their_order(place):
         assert [conn.read().json()["id"] for _ in people] == [p["user"]["id"] for p in people]
 
 
+@POSTGRES_ONLY
 @pytest.mark.parametrize("path", ["/api/notes", "/b/in/x"])
 @pytest.mark.parametrize("kind", ["length", "chunked", "continue", "late"])
 def test_bodies_wait_for_who_sends_them(place, path, kind):
@@ -395,6 +399,7 @@ def test_bodies_wait_for_who_sends_them(place, path, kind):
         assert conn.read().status == 200
 
 
+@POSTGRES_ONLY
 def test_a_stranger_hears_so_before_the_body(place):
     with locked(place) as release, Conn(place.server) as conn:
         conn.send(head(fake(), "/b/in/x", "POST", "Content-Length: 1000000\r\n"))
@@ -404,6 +409,7 @@ def test_a_stranger_hears_so_before_the_body(place):
         assert conn.at_end()
 
 
+@POSTGRES_ONLY
 def test_clients_that_leave_meanwhile(place):
     people = [place.person() for _ in range(6)]
     with locked(place) as release:
@@ -416,6 +422,7 @@ def test_clients_that_leave_meanwhile(place):
     assert me(place, bearer(people[0]["token"])) == 200
 
 
+@POSTGRES_ONLY
 def test_clients_that_say_no_more_are_answered(place):
     token = place.person()["token"]
     with locked(place) as release:
@@ -426,6 +433,7 @@ def test_clients_that_say_no_more_are_answered(place):
     assert raw.count(b"HTTP/1.1 200 ") == 2
 
 
+@POSTGRES_ONLY
 def test_a_reload_meanwhile(place):
     tokens = [place.person()["token"]]  # more would hold the lanes that read the manifest
     with locked(place) as release, contextlib.ExitStack() as stack:
@@ -442,6 +450,7 @@ def test_a_reload_meanwhile(place):
     assert me(place, bearer(tokens[0])) == 200
 
 
+@POSTGRES_ONLY
 def test_who_waits_too_long_is_told(place):
     token = place.person()["token"]
     with locked(place):
