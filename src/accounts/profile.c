@@ -59,12 +59,16 @@ bool accounts_rename(struct accounts *acc, struct slice id, struct slice name, s
 
 /* ---- the password ---------------------------------------------------------------------------- */
 
-/* Who took over a session must not make it theirs: it is asked for, and wrong guesses are noted. */
+/* Who took over a session must not make it theirs: it is asked for, guesses count as tries to sign
+ * in do, and wrong ones are noted. */
 static bool is_owner(const struct own *o, struct slice password, struct err *e)
 {
     const struct account *it = &o->whose.row.account;
-    if (!it->has_password ||
-        password_is(o->whose.row.hash, slice_first(password, ACCOUNT_PASSWORD_MAX + 1)))
+    if (!it->has_password)
+        return true;
+    if (!accounts_may(o->acc, BUCKET_LOGIN, it->email, o->from, e))
+        return false;
+    if (password_is(o->whose.row.hash, slice_first(password, ACCOUNT_PASSWORD_MAX + 1)))
         return true;
     store_note(o->acc->store, EVENT_SIGN_IN_FAILED, it->id, o->from, "the present password");
     return err_set(e, ERR_FORBIDDEN, "The present password is wrong.");

@@ -63,13 +63,26 @@ static bool rename_me(struct req *rq, struct accounts *acc, const struct identit
            accounts_get(acc, rq->arena, who->id, &account, e) && auth_reply_user(rq, &account);
 }
 
+/* Where there is no password to ask for, only a session is its owner's: a key that set the first
+ * one would sign in with it, beyond its scopes. */
+static bool is_up_to(struct req *rq, struct accounts *acc, const struct identity *who,
+                     struct err *e)
+{
+    struct account account;
+    if (!who->is_key)
+        return true;
+    return accounts_get(acc, rq->arena, who->id, &account, e) &&
+           (account.has_password ||
+            err_set(e, ERR_FORBIDDEN, "A key cannot do this to an account without a password."));
+}
+
 static bool leave(struct req *rq, struct accounts *acc, const struct identity *who, struct err *e)
 {
     const struct json *body = auth_body(rq, e);
     struct asker from = asker_of(rq);
     struct slice password;
     if (!body || !auth_text(rq, body, "password", false, &password, e) ||
-        !accounts_leave(acc, who->id, password, &from, e))
+        !is_up_to(rq, acc, who, e) || !accounts_leave(acc, who->id, password, &from, e))
         return false;
     auth_end_cookie(rq, acc);
     return auth_reply_accepted(rq, "The account is gone; what it owns follows.");
@@ -97,7 +110,7 @@ bool auth_password(struct req *rq, struct err *e)
     struct asker from = asker_of(rq);
     struct slice now, password;
     return body && auth_text(rq, body, "current", false, &now, e) &&
-           auth_text(rq, body, "password", true, &password, e) &&
+           auth_text(rq, body, "password", true, &password, e) && is_up_to(rq, acc, who, e) &&
            accounts_set_password(acc, who->id, who->is_key ? SLICE("") : who->session, now,
                                  password, &from, &rq->details, e) &&
            reply_empty(rq, 204);
