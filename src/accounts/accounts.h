@@ -88,6 +88,7 @@ void account_write(struct json_writer *w, const struct account *a);
 /* Where from: for events and for the words in mails. */
 struct asker {
     struct slice ip, agent, request; /* request: its id */
+    struct slice session;            /* or key that asks; empty: of no row */
 };
 struct asker asker_of(const struct req *rq); /* on the loop; copied into its arena */
 
@@ -164,6 +165,9 @@ bool accounts_follow_reset(struct accounts *acc, struct arena *a, struct slice l
 bool accounts_get(struct accounts *acc, struct arena *a, struct slice id, struct account *ret,
                   struct err *e);
 bool accounts_rename(struct accounts *acc, struct slice id, struct slice name, struct err *e);
+/* What closes somebody out or gives them a way in is refused (ERR_UNAUTHENTICATED) when the session
+ * that asks (from->session) ended before it was written: a new password, a key, leaving. */
+
 /* The others of its sessions end, and links that were sent. `now` is not needed where the account
  * has none yet; ERR_FORBIDDEN: it is another. *ret_details is a constant. */
 bool accounts_set_password(struct accounts *acc, struct slice id, struct slice session,
