@@ -103,6 +103,24 @@ static void a_session_is_ended_by_its_own(void **state)
     assert_int_equal(rows(rig.app, "dais_sessions"), 0);
 }
 
+/* Postgres takes nothing else as text, and no client reads it in JSON. */
+static void what_a_browser_calls_itself_is_text(void **state)
+{
+    char agent[203];
+    struct session_row *list;
+    size_t n;
+    (void)state;
+    memset(agent, 'x', sizeof agent);
+    memcpy(agent, "B\xff\xe9 1", 5);
+    memcpy(agent + 199, "\xc3\xa9!", 3); /* would be cut within the letter */
+    rig.from.agent = (struct slice){agent, sizeof agent};
+    struct signed_in ada = sign_up("ada@example.com", PASSWORD);
+    assert_true(accounts_sessions(rig.accounts, &rig.a, ada.account.id, &list, &n, &err));
+    assert_true(slice_starts(list[0].agent, SLICE("B?? 1xx")));
+    assert_int_equal(list[0].agent.len, 199);
+    assert_true(slice_is(slice_skip(list[0].agent, 198), "x"));
+}
+
 static void who_leaves_is_gone_at_once(void **state)
 {
     static const struct slice scopes[] = {SLICE_INIT("read")};
@@ -334,6 +352,7 @@ static void what_ended_is_removed(void **state)
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_start, rig_stop)
 TESTS(T(a_name_is_checked), T(a_new_password_ends_other_sessions),
       T(who_was_closed_out_does_nothing_more), T(a_session_is_ended_by_its_own),
-      T(who_leaves_is_gone_at_once), T(nobody_is_forgotten_who_stays), T(keys_are_what_they_say),
+      T(what_a_browser_calls_itself_is_text), T(who_leaves_is_gone_at_once),
+      T(nobody_is_forgotten_who_stays), T(keys_are_what_they_say),
       T(accounts_are_added_and_changed), T(who_is_stopped_is_out),
       T(the_first_operator_comes_by_a_link), T(what_ended_is_removed))
