@@ -140,6 +140,9 @@ enum link_purpose {
  * when five of the kind still wait to be followed. `next` counts only as a path of this site. */
 bool accounts_send_link(struct accounts *acc, enum link_purpose purpose, struct slice email,
                         struct slice next, const struct asker *from, struct err *e);
+/* On the loop: the same, after the answer. `email` and `next` are copied, some KiB at most. */
+bool accounts_send_link_later(struct accounts *acc, struct req *rq, enum link_purpose purpose,
+                              struct slice email, struct slice next, struct err *e);
 /* For who is signed in: to the address of that very account. Nothing when it is proved. */
 bool accounts_send_verify(struct accounts *acc, struct slice id, struct slice next,
                           const struct asker *from, struct err *e);
