@@ -183,10 +183,7 @@ static bool follow_operator(struct form *f, struct err *e)
 
 static bool verify_again(struct form *f, struct err *e)
 {
-    struct account who;
-    return accounts_get(f->acc, f->rq->arena, f->view.who->id, &who, e) &&
-           (who.verified_ms ||
-            accounts_send_link(f->acc, LINK_VERIFY, who.email, f->view.next, &f->from, e)) &&
+    return accounts_send_verify(f->acc, f->view.who->id, f->view.next, &f->from, e) &&
            view_go(f->rq, "done=verify", f->view.next);
 }
 
