@@ -88,6 +88,7 @@ void account_write(struct json_writer *w, const struct account *a);
 /* Where from: for events and for the words in mails. */
 struct asker {
     struct slice ip, agent, request; /* request: its id */
+    struct slice session;            /* or key that asks; empty: of no row */
 };
 struct asker asker_of(const struct req *rq); /* on the loop; copied into its arena */
 
@@ -139,6 +140,9 @@ enum link_purpose {
  * when five of the kind still wait to be followed. `next` counts only as a path of this site. */
 bool accounts_send_link(struct accounts *acc, enum link_purpose purpose, struct slice email,
                         struct slice next, const struct asker *from, struct err *e);
+/* On the loop: the same, after the answer. `email` and `next` are copied, some KiB at most. */
+bool accounts_send_link_later(struct accounts *acc, struct req *rq, enum link_purpose purpose,
+                              struct slice email, struct slice next, struct err *e);
 /* For who is signed in: to the address of that very account. Nothing when it is proved. */
 bool accounts_send_verify(struct accounts *acc, struct slice id, struct slice next,
                           const struct asker *from, struct err *e);
@@ -164,6 +168,9 @@ bool accounts_follow_reset(struct accounts *acc, struct arena *a, struct slice l
 bool accounts_get(struct accounts *acc, struct arena *a, struct slice id, struct account *ret,
                   struct err *e);
 bool accounts_rename(struct accounts *acc, struct slice id, struct slice name, struct err *e);
+/* What closes somebody out or gives them a way in is refused (ERR_UNAUTHENTICATED) when the session
+ * that asks (from->session) ended before it was written: a new password, a key, leaving. */
+
 /* The others of its sessions end, and links that were sent. `now` is not needed where the account
  * has none yet; ERR_FORBIDDEN: it is another. *ret_details is a constant. */
 bool accounts_set_password(struct accounts *acc, struct slice id, struct slice session,

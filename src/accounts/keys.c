@@ -109,7 +109,7 @@ static bool run(void *arg, struct db_conn *c, struct err *e)
     if (!is_active)
         return err_set(e, ERR_FORBIDDEN,
                        "Only accounts of this app have keys; operators make keys of the app.");
-    if (!has_room(c, k->user, &fits, e))
+    if (!asker_is_in(c, d->from, e) || !has_room(c, k->user, &fits, e))
         return false;
     if (!fits)
         return err_set(e, ERR_INVALID, "There are too many keys: remove some first.");

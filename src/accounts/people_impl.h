@@ -37,6 +37,9 @@ void account_dress(const struct accounts *acc, const struct account_store *s, st
 /* As it is now: inside a write's run. *ret_found false: gone, or not to be used any more. */
 bool active_user(struct db_conn *c, struct slice id, struct arena *a, struct user_row *ret,
                  bool *ret_found, struct err *e);
+/* Inside a write's run: the session or key that asks is still there; what it asked for may have
+ * waited while it ended. False: e. */
+bool asker_is_in(struct db_conn *c, const struct asker *from, struct err *e);
 bool is_verified_by_another(struct db_conn *c, struct slice email, struct slice id, bool *ret,
                             struct err *e);
 bool trail(struct db_conn *c, enum event_kind kind, struct slice who, struct slice object,

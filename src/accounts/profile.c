@@ -74,11 +74,13 @@ static bool is_owner(const struct own *o, struct slice password, struct err *e)
     return err_set(e, ERR_FORBIDDEN, "The present password is wrong.");
 }
 
-/* As it was when the password was looked at. */
+/* As it was when the password was looked at, and asked for by who still is signed in: where there
+ * is no password, that is all there is to look at. */
 static bool same(struct own *o, struct db_conn *c, struct user_row *ret, struct err *e)
 {
     bool is_active = false;
-    if (!active_user(c, o->whose.row.account.id, &o->arena, ret, &is_active, e))
+    if (!asker_is_in(c, o->from, e) ||
+        !active_user(c, o->whose.row.account.id, &o->arena, ret, &is_active, e))
         return false;
     if (!is_active)
         return tell_gone(e);

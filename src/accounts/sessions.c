@@ -1,6 +1,8 @@
 /* Rows of sessions: made when somebody signs in, found by the digest of their token. */
 #include "accounts/accounts_impl.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
 #define AGENT_MAX 200
@@ -16,11 +18,26 @@ static const struct sql delete_others = {
     NULL,
 };
 
+/* As much as fits of what a browser calls itself. Headers are any bytes, columns are UTF-8. */
+static struct slice agent_text(struct slice agent, char room[AGENT_MAX])
+{
+    size_t n = 0;
+    while (agent.len) {
+        size_t length = utf8_length(agent);
+        if (n + (length ? length : 1) > AGENT_MAX)
+            break;
+        memcpy(room + n, length ? agent.ptr : "?", length ? length : 1);
+        n += length ? length : 1;
+        agent = slice_skip(agent, length ? length : 1);
+    }
+    return (struct slice){room, n};
+}
+
 bool session_insert(struct db_conn *c, const struct accounts *acc, struct slice user,
                     const struct asker *from, struct signed_in *ret, struct err *e)
 {
     unsigned char digest[DIGEST_LEN];
-    char id[ID_LEN + 1];
+    char id[ID_LEN + 1], agent[AGENT_MAX];
     int64_t now = clock_wall_ms();
     struct db_stmt *s = db_prepare(c, &insert, e);
     if (!s)
@@ -35,7 +52,7 @@ bool session_insert(struct db_conn *c, const struct accounts *acc, struct slice 
     db_bind_i64(s, 4, now);
     db_bind_i64(s, 5, ret->expires_ms);
     db_bind_text(s, 6, from->ip);
-    db_bind_text(s, 7, slice_first(from->agent, AGENT_MAX));
+    db_bind_text(s, 7, agent_text(from->agent, agent));
     return db_run(s, NULL, e);
 }
 

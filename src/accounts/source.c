@@ -372,11 +372,13 @@ struct slice accounts_cookie(const struct accounts *acc, struct req *rq, const c
 
 struct asker asker_of(const struct req *rq)
 {
+    const struct identity *who = rq->identity;
     char *ip = arena_alloc(rq->arena, IP_TEXT_LEN);
     ip_text(&rq->client, ip);
     return (struct asker){
         .ip = slice_from(ip),
         .agent = arena_dup(rq->arena, req_header(rq, "User-Agent")),
         .request = slice_from(rq->id),
+        .session = who && !who->is_local ? who->session : SLICE(""),
     };
 }

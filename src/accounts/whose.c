@@ -2,6 +2,10 @@
 #include "accounts/people_impl.h"
 
 static const struct sql session_user = {"SELECT user_id FROM dais_sessions WHERE id = ?", NULL};
+static const struct sql session_or_key = {
+    "SELECT 1 FROM dais_sessions WHERE id = ? UNION ALL SELECT 1 FROM dais_keys WHERE id = ?",
+    NULL,
+};
 static const struct sql verified_by = {
     "SELECT 1 FROM dais_users WHERE email = ? AND verified > 0 AND id <> ?",
     NULL,
@@ -115,6 +119,22 @@ bool active_user(struct db_conn *c, struct slice id, struct arena *a, struct use
         return false;
     *ret_found = *ret_found && ret->account.state == ACCOUNT_ACTIVE;
     return true;
+}
+
+bool asker_is_in(struct db_conn *c, const struct asker *from, struct err *e)
+{
+    if (!from->session.len)
+        return true;
+    struct db_stmt *s = db_prepare(c, &session_or_key, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, from->session);
+    db_bind_text(s, 2, from->session);
+    enum db_step step = db_step(s, e);
+    db_reset(s);
+    return step == DB_ROW ||
+           (step == DB_END &&
+            err_set(e, ERR_UNAUTHENTICATED, "This session has ended meanwhile. Sign in again."));
 }
 
 bool is_verified_by_another(struct db_conn *c, struct slice email, struct slice id, bool *ret,

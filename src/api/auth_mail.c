@@ -3,66 +3,7 @@
 #include "api/auth_impl.h"
 #include "mail/mail.h"
 
-#include <stdlib.h>
-
 #define NEXT_MAX 2000
-
-/* ---- sending, after the answer --------------------------------------------------------------- */
-
-struct sending {
-    struct work work;
-    struct arena arena;
-    struct service *service; /* keeps the accounts */
-    struct accounts *acc;
-    enum link_purpose purpose;
-    struct slice email, next;
-    struct asker from;
-};
-
-static void send_it(struct work *w)
-{
-    struct sending *s = container_of(w, struct sending, work);
-    struct err e;
-    if (!accounts_send_link(s->acc, s->purpose, s->email, s->next, &s->from, &e) &&
-        e.code != ERR_TOO_MANY) /* of that there is an event */
-        log_line(LOG_ERROR, "a link could not be sent", F_CSTR("reason", e.msg));
-}
-
-static void drop(struct sending *s)
-{
-    service_unref(s->service);
-    arena_done(&s->arena);
-    free(s);
-}
-
-static void sent(struct work *w, struct loop *home)
-{
-    (void)home;
-    drop(container_of(w, struct sending, work));
-}
-
-/* On the loop. */
-static bool send_later(struct req *rq, struct accounts *acc, enum link_purpose purpose,
-                       struct slice email, struct slice next, struct err *e)
-{
-    struct sending *s = mem_new(struct sending);
-    struct asker from = asker_of(rq);
-    arena_init(&s->arena, 64u << 10);
-    s->work = (struct work){.run = send_it, .done = sent};
-    s->service = rq->service;
-    service_ref(s->service);
-    s->acc = acc;
-    s->purpose = purpose;
-    s->email = arena_dup(&s->arena, email);
-    s->next = arena_dup(&s->arena, next);
-    s->from = (struct asker){.ip = arena_dup(&s->arena, from.ip),
-                             .agent = arena_dup(&s->arena, slice_first(from.agent, 1024)),
-                             .request = arena_dup(&s->arena, from.request)};
-    if (lane_submit(rq->loop, LANE_SLOW, &s->work))
-        return true;
-    drop(s);
-    return err_set(e, ERR_UNAVAILABLE, "Too much work is waiting; try again in a moment.");
-}
 
 /* ---- what is given --------------------------------------------------------------------------- */
 
@@ -116,7 +57,8 @@ static bool ask_for(struct req *rq, struct accounts *acc, enum link_purpose purp
     struct slice email, next = SLICE("");
     return read_email(rq, body, &email, e) &&
            (purpose != LINK_SIGN_IN || read_next(rq, body, &next, e)) &&
-           send_later(rq, acc, purpose, email, next, e) && auth_reply_accepted(rq, ON_ITS_WAY);
+           accounts_send_link_later(acc, rq, purpose, email, next, e) &&
+           auth_reply_accepted(rq, ON_ITS_WAY);
 }
 
 bool auth_magic_link(struct req *rq, struct err *e)

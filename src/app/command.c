@@ -132,7 +132,7 @@ bool command_run(struct host *h, struct slice name, struct slice body, struct ar
     if (!json_parse(&doc, a, body, NULL, e))
         return false;
     struct commanding c = {.host = h, .in = json_root(&doc), .arena = a, .out = &w};
-    c.from = (struct asker){SLICE(""), SLICE("command line"), SLICE("")};
+    c.from = (struct asker){.ip = SLICE(""), .agent = SLICE("command line"), .request = SLICE("")};
     if (!choose(&c, e))
         return false;
     json_writer_init(&w, to, 0);

@@ -1,7 +1,8 @@
 /* What is sent to the sign-in page: one row for each `do`, one function that does it.
  *
  * A form is looked at on the loop (is it ours, is it one of these, is one left?) and runs on the
- * lane of its row. What is wrong with it comes back at its fields, with what was typed. */
+ * lane of its row; links are sent after the answer. What is wrong with a form comes back at its
+ * fields, with what was typed. */
 #include "signin/signin_impl.h"
 
 #include "base/json.h"
@@ -41,8 +42,8 @@ static const struct form_row {
     {"sign-in", sign_in, VIEW_SIGN_IN, RUN_SIGN, false},
     {"sign-up", sign_up, VIEW_SIGN_UP, RUN_SIGN, false},
     {"sign-out", sign_out, VIEW_SIGN_OUT, RUN_SLOW, false},
-    {"link", send_link, VIEW_LINK, RUN_SLOW, false},
-    {"forgot", send_reset, VIEW_FORGOT, RUN_SLOW, false},
+    {"link", send_link, VIEW_LINK, RUN_INLINE, false},
+    {"forgot", send_reset, VIEW_FORGOT, RUN_INLINE, false},
     {"magic", follow_magic, VIEW_MAGIC, RUN_SLOW, false},
     {"reset", follow_reset, VIEW_RESET, RUN_SIGN, false},
     {"verify", follow_verify, VIEW_VERIFY, RUN_SIGN, false},
@@ -121,7 +122,8 @@ static bool sign_out(struct form *f, struct err *e)
 
 static bool mail_link(struct form *f, enum link_purpose purpose, const char *done, struct err *e)
 {
-    return accounts_send_link(f->acc, purpose, f->typed[FIELD_EMAIL], f->view.next, &f->from, e) &&
+    return accounts_send_link_later(f->acc, f->rq, purpose, f->typed[FIELD_EMAIL], f->view.next,
+                                    e) &&
            view_go(f->rq, done, f->view.next);
 }
 
@@ -362,7 +364,7 @@ bool signin_post(struct req *rq, struct err *e)
         return false;
     if (row->is_own && !f.view.who->is_signed_in)
         return view_go(rq, "", f.view.next);
-    if (!rq->is_on_lane)
+    if (!rq->is_on_lane && row->lane != RUN_INLINE)
         return req_move(rq, row->lane);
     f.from = asker_of(rq);
     view_settle(&f.view);

@@ -55,6 +55,37 @@ static void a_new_password_ends_other_sessions(void **state)
     assert_int_equal(rows(rig.app, "dais_events WHERE kind = 'account.password_changed'"), 2);
 }
 
+/* Asked for by a session that ended while the request waited for its turn: a stranger's, whose
+ * account the owner of the address has just taken over. */
+static void who_was_closed_out_does_nothing_more(void **state)
+{
+    static const struct slice scopes[] = {SLICE_INIT("read")};
+    struct session_row *list;
+    struct key_made key;
+    size_t n;
+    (void)state;
+    struct slice id = sign_up("ada@example.com", PASSWORD).account.id;
+    assert_true(accounts_sessions(rig.accounts, &rig.a, id, &list, &n, &err));
+    struct asker stranger = rig.from;
+    stranger.session = list[0].id;
+    const struct key_row in = {.name = SLICE("k"), .user = id, .scopes = scopes, .n_scopes = 1};
+    assert_true(keys_add(rig.accounts, &rig.a, &in, &stranger, &key, &err));
+    const char *link = sent(LINK_SIGN_IN, "ada@example.com");
+    assert_true(accounts_follow_sign_in(rig.accounts, &rig.a, S(link), &rig.from, &got, &err));
+    assert_false(accounts_set_password(rig.accounts, id, stranger.session, S(PASSWORD), S(OTHER),
+                                       &stranger, &details, &err));
+    assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+    assert_false(keys_add(rig.accounts, &rig.a, &in, &stranger, &key, &err));
+    assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+    assert_false(accounts_leave(rig.accounts, id, S(PASSWORD), &stranger, &err));
+    assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+    stranger.session = key.row.id; /* a key is gone, too */
+    assert_false(keys_add(rig.accounts, &rig.a, &in, &stranger, &key, &err));
+    assert_true(is_known(rig.app, got.token));
+    assert_int_equal(rows(rig.app, "dais_keys"), 0);
+    assert_int_equal(rows(rig.app, "dais_users WHERE password <> ''"), 0);
+}
+
 static void a_session_is_ended_by_its_own(void **state)
 {
     struct session_row *list;
@@ -70,6 +101,24 @@ static void a_session_is_ended_by_its_own(void **state)
     assert_false(is_known(rig.app, ada.token));
     assert_true(accounts_end_session(rig.accounts, eva.account.id, SLICE(""), &err));
     assert_int_equal(rows(rig.app, "dais_sessions"), 0);
+}
+
+/* Postgres takes nothing else as text, and no client reads it in JSON. */
+static void what_a_browser_calls_itself_is_text(void **state)
+{
+    char agent[203];
+    struct session_row *list;
+    size_t n;
+    (void)state;
+    memset(agent, 'x', sizeof agent);
+    memcpy(agent, "B\xff\xe9 1", 5);
+    memcpy(agent + 199, "\xc3\xa9!", 3); /* would be cut within the letter */
+    rig.from.agent = (struct slice){agent, sizeof agent};
+    struct signed_in ada = sign_up("ada@example.com", PASSWORD);
+    assert_true(accounts_sessions(rig.accounts, &rig.a, ada.account.id, &list, &n, &err));
+    assert_true(slice_starts(list[0].agent, SLICE("B?? 1xx")));
+    assert_int_equal(list[0].agent.len, 199);
+    assert_true(slice_is(slice_skip(list[0].agent, 198), "x"));
 }
 
 static void who_leaves_is_gone_at_once(void **state)
@@ -301,7 +350,9 @@ static void what_ended_is_removed(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_start, rig_stop)
-TESTS(T(a_name_is_checked), T(a_new_password_ends_other_sessions), T(a_session_is_ended_by_its_own),
-      T(who_leaves_is_gone_at_once), T(nobody_is_forgotten_who_stays), T(keys_are_what_they_say),
+TESTS(T(a_name_is_checked), T(a_new_password_ends_other_sessions),
+      T(who_was_closed_out_does_nothing_more), T(a_session_is_ended_by_its_own),
+      T(what_a_browser_calls_itself_is_text), T(who_leaves_is_gone_at_once),
+      T(nobody_is_forgotten_who_stays), T(keys_are_what_they_say),
       T(accounts_are_added_and_changed), T(who_is_stopped_is_out),
       T(the_first_operator_comes_by_a_link), T(what_ended_is_removed))
