@@ -8,7 +8,8 @@ static bool remove_one(struct commanding *c, struct err *e);
 const struct command key_commands[] = {
     {"key.add", add}, {"key.list", list}, {"key.remove", remove_one}, {NULL, NULL}};
 
-#define DAY_MS (24LL * 3600 * 1000)
+#define DAY_MS   (24LL * 3600 * 1000)
+#define DAYS_MAX 36500
 
 static void put_key(struct commanding *c, const struct key_row *k)
 {
@@ -37,17 +38,27 @@ static bool owner_of(struct commanding *c, struct slice *ret, struct err *e)
     return true;
 }
 
+/* Left out: it has no end. One that cannot be read must not be taken for that. */
+static bool end_of(const struct commanding *c, int64_t *ret_ms, struct err *e)
+{
+    const struct json *given = json_find(c->in, SLICE("days"));
+    int64_t days = 0;
+    if (!given)
+        return true;
+    if (!json_i64(given, &days) || days < 1 || days > DAYS_MAX)
+        return err_set(e, ERR_USAGE, "days: it must be a number from 1 to %d", DAYS_MAX);
+    *ret_ms = clock_wall_ms() + days * DAY_MS;
+    return true;
+}
+
 static bool add(struct commanding *c, struct err *e)
 {
     struct key_made made = {0};
     struct key_row k = {.name = command_str(c, "name")};
-    int64_t days = 0;
-    if (!owner_of(c, &k.user, e))
+    if (!owner_of(c, &k.user, e) || !end_of(c, &k.expires_ms, e))
         return false;
     command_words(c, "scopes", &k.scopes, &k.n_scopes);
     command_words(c, "roles", &k.roles, &k.n_roles);
-    if (json_i64(json_find(c->in, SLICE("days")), &days) && days > 0 && days < 36500)
-        k.expires_ms = clock_wall_ms() + days * DAY_MS;
     if (!keys_add(c->acc, c->arena, &k, &c->from, &made, e))
         return false;
     command_put(c, "token", slice_from(made.token));

@@ -13,6 +13,9 @@ const struct command user_commands[] = {
     {"user.state", state}, {"user.adopt", adopt}, {NULL, NULL},
 };
 
+static const char *const states[] = {
+    [ACCOUNT_ACTIVE] = "active", [ACCOUNT_DISABLED] = "disabled", [ACCOUNT_LEAVING] = "leaving"};
+
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 static void put_flag(struct commanding *c, const char *key, bool is)
@@ -23,7 +26,6 @@ static void put_flag(struct commanding *c, const char *key, bool is)
 
 static void put_account(struct commanding *c, const struct account *it)
 {
-    static const char *const states[] = {"active", "disabled", "leaving"};
     json_write_object(c->out);
     command_put(c, "id", it->id);
     command_put(c, "email", it->email);
@@ -132,14 +134,24 @@ static bool leaves_an_operator(struct commanding *c, const struct account *it, s
                              SLICE_ARGS(it->email));
 }
 
+/* Nothing but its own word takes an account away. */
+static bool state_of(struct slice word, enum account_state *ret, struct err *e)
+{
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        if (!slice_is(word, states[i]))
+            continue;
+        *ret = (enum account_state)i;
+        return true;
+    }
+    return err_set(e, ERR_USAGE, "state: it can be active, disabled or leaving");
+}
+
 static bool state(struct commanding *c, struct err *e)
 {
     struct account it;
-    struct slice to = command_str(c, "state");
-    enum account_state next = slice_is(to, "active")     ? ACCOUNT_ACTIVE
-                              : slice_is(to, "disabled") ? ACCOUNT_DISABLED
-                                                         : ACCOUNT_LEAVING;
-    if (!command_user(c, &it, e) || (next != ACCOUNT_ACTIVE && !leaves_an_operator(c, &it, e)) ||
+    enum account_state next;
+    if (!state_of(command_str(c, "state"), &next, e) || !command_user(c, &it, e) ||
+        (next != ACCOUNT_ACTIVE && !leaves_an_operator(c, &it, e)) ||
         !accounts_set_state(c->acc, it.id, next, &c->from, e))
         return false;
     it.state = next;

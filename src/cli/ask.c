@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -12,23 +13,63 @@
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
+static struct termios shown, hidden; /* for on_signal() */
+
+static void catch_one(int signum);
+
+/* Who ends or stops us finds the terminal as it was. The signal is its default's by now; what comes
+ * after it, comes after a stop. */
+static void on_signal(int signum)
+{
+    int kept = errno;
+    tcsetattr(STDIN_FILENO, TCSANOW, &shown);
+    raise(signum);
+    catch_one(signum);
+    tcsetattr(STDIN_FILENO, TCSANOW, &hidden);
+    errno = kept;
+}
+
+static void catch_one(int signum)
+{
+    struct sigaction was;
+    const struct sigaction ours = {.sa_handler = on_signal,
+                                   .sa_flags = SA_RESTART | SA_RESETHAND | SA_NODEFER};
+    if (sigaction(signum, NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+        sigaction(signum, &ours, NULL);
+}
+
+static void hide(bool on)
+{
+    static const int signums[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP};
+    const struct sigaction none = {.sa_handler = SIG_DFL};
+    struct sigaction now;
+    for (size_t i = 0; on && i < sizeof signums / sizeof *signums; i++)
+        catch_one(signums[i]);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, on ? &hidden : &shown);
+    for (size_t i = 0; !on && i < sizeof signums / sizeof *signums; i++) {
+        if (sigaction(signums[i], NULL, &now) == 0 && now.sa_handler == on_signal)
+            sigaction(signums[i], &none, NULL);
+    }
+}
+
 /* One line of the terminal, without showing it. */
 static bool read_hidden(const char *prompt, struct buf *to, struct err *e)
 {
-    struct termios was, hidden;
     char c;
-    if (tcgetattr(STDIN_FILENO, &was) != 0)
+    if (tcgetattr(STDIN_FILENO, &shown) != 0)
         return err_set_sys(e, ERR_IO, "asking the terminal failed");
-    hidden = was;
+    hidden = shown;
     hidden.c_lflag &= ~(tcflag_t)ECHO;
     fprintf(stderr, "%s: ", prompt);
     fflush(stderr);
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+    hide(true);
     ssize_t n = read(STDIN_FILENO, &c, 1);
     for (; n == 1 && c != '\n'; n = read(STDIN_FILENO, &c, 1))
         buf_add_char(to, c);
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+    hide(false);
     fputc('\n', stderr);
+    if (n < 0) /* what was typed until then is not all of it */
+        return err_set_sys(e, ERR_IO, "reading from the terminal failed");
     return n == 1 || to->len || err_set(e, ERR_USAGE, "nothing was typed");
 }
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from accounts_api import AUTH, NO_LIMITS, PASSWORD, ask, desk, joined
-from conftest import DAIS_BIN, clean_env, wait_for
+from conftest import DAIS_BIN, clean_env, fetch, wait_for
 from documents import DATABASES
 from serving import serving, write_app
 
@@ -125,6 +125,20 @@ def test_many_accounts_are_all_listed(place):
     said = place.run("user", "list").splitlines()
     assert len(said) == 4 and len({line.index("active") for line in said[1:]}) == 1  # aligned
     assert said[0].split() == ["EMAIL", "VERIFIED", "NAME", "ROLES", "STATE", "CREATED", "ID"]
+
+
+def test_the_longest_life_of_a_key_has_an_end(alone):
+    assert alone.rows("key", "add", "robot", "--days", "36500")["key"]["expires"]
+
+
+def test_only_its_own_word_takes_an_account_away(alone):
+    ann = json.loads(alone.run("user", "add", "ann@example.com", "--json", value=PASSWORD))["user"]["id"]
+    with serving(alone.app, "--data", alone.data):
+        for state in ("Disabled", "", None):
+            body = json.dumps({"user": ann} | ({} if state is None else {"state": state}))
+            answer = fetch(alone.data / "dais.sock", "/accounts/user.state", "POST", body=body.encode())
+            assert answer.status >= 400, state
+        assert alone.rows("user", "show", ann)["user"]["state"] == "active"
 
 
 def test_mistakes_have_sentences(alone):

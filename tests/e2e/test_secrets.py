@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -122,6 +123,24 @@ def test_removing_asks_and_a_value_is_no_argument(app, secret):
     (app / "held").write_text("of the file\n")
     assert secret("add", "STRIPE_KEY", "--file", app / "held").returncode == 0
     assert listed(secret)["shop", "STRIPE_KEY"] == "the store of secrets"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_shows_again_what_is_typed_when_the_asking_is_broken_off(app, signum):
+    ours, theirs = os.openpty()
+
+    def is_shown():
+        return bool(termios.tcgetattr(theirs)[3] & termios.ECHO)
+
+    with subprocess.Popen([DAIS_BIN, "secret", "add", "STRIPE_KEY"], stdin=theirs, stdout=theirs,
+                          stderr=subprocess.DEVNULL, cwd=app, env=clean_env(app)) as asking:
+        wait_for(lambda: not is_shown(), "a hidden prompt")
+        os.write(ours, b"half of it")
+        asking.send_signal(signum)
+        assert asking.wait(20) == -signum
+    assert is_shown() and not (app / "data/secrets.json").exists()
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_several_apps_have_their_own(tmp_path, secret):
