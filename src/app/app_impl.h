@@ -299,4 +299,6 @@ void metrics_text(struct life *l, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);
 /* For those paths: is this machine itself asking? */
 bool is_from_here(const struct req *rq);
+/* Any header that some proxy writes to say for whom it asks. */
+bool is_forwarded(const struct h1_request *h1);
 bool health_is_private(const struct route *row);

@@ -29,7 +29,7 @@ struct life *life_of(const struct req *rq)
 /* From this machine and not through a proxy on it. */
 bool is_from_here(const struct req *rq)
 {
-    return rq->is_control || (rq->is_peer_loopback && !rq->had_forwarding);
+    return rq->is_control || (rq->is_peer_loopback && !is_forwarded(rq->h1));
 }
 
 bool health_is_private(const struct route *row)

@@ -17,8 +17,7 @@ static bool host_is_local(struct slice host)
     return ip_parse(&ip, host) && ip_is_loopback(&ip);
 }
 
-/* Any header that some proxy writes to say for whom it asks. */
-static bool is_forwarded(const struct h1_request *h1)
+bool is_forwarded(const struct h1_request *h1)
 {
     for (uint32_t i = 0; i < h1->n_headers; i++) {
         struct slice name = h1->headers[i].name;

@@ -58,3 +58,11 @@ def test_a_link_to_prove_an_address_is_for_who_asked(db):
     token = link(letter(db, first.email, sent + 1), "verify")
     answer = ask(db, "POST", "/api/auth/verify", {"token": token}, cookie=cookie)
     assert answer.status == 200 and answer.json()["id"] != first.id, answer.body
+
+
+@pytest.mark.parametrize("header", ["Via", "CF-Connecting-IP", "X-Client-IP", "X-Forwarded-Server", "X_Forwarded_For"])
+def test_what_a_proxy_brings_is_not_this_machine(db, header):
+    """Not all of them write X-Forwarded-For: any header that says for whom they ask will do, as with `local`."""
+    for path in ("/metrics", "/readyz", "/_/metrics", "/_/readyz"):
+        assert db.fetch(path).status == 200
+        assert db.fetch(path, headers=[(header, "198.51.100.7")]).status == 403, path
