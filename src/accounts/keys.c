@@ -167,10 +167,20 @@ static struct key_row read_row(const struct db_stmt *s, struct arena *a)
     return k;
 }
 
+/* What it takes at worst; json_parse says how much that is for a list. */
+static bool row_fits(const struct db_stmt *s, const struct arena *a)
+{
+    size_t needed = 1024;
+    for (int i = 0; i < 6; i++)
+        needed += db_text(s, i).len * (i < 4 ? 1 : 32);
+    return needed <= a->cap_bytes - a->used_bytes;
+}
+
 static bool look(void *arg, struct db_conn *c, struct err *e)
 {
     struct listing *l = arg;
     enum db_step step = DB_END;
+    bool fits = true;
     struct db_stmt *s = db_prepare(c, l->of_all ? &list_all : &list_own, e);
     int at = 1;
     if (!s)
@@ -178,10 +188,14 @@ static bool look(void *arg, struct db_conn *c, struct err *e)
     if (!l->of_all)
         db_bind_text(s, at++, l->user);
     db_bind_i64(s, at, LIST_MAX);
-    for (l->n = 0; l->n < LIST_MAX && (step = db_step(s, e)) == DB_ROW; l->n++)
+    for (l->n = 0; l->n < LIST_MAX && (step = db_step(s, e)) == DB_ROW; l->n++) {
+        if (!(fits = row_fits(s, l->arena)))
+            break;
         l->rows[l->n] = read_row(s, l->arena);
+    }
     db_reset(s);
-    return step != DB_FAILED;
+    return fits ? step != DB_FAILED
+                : err_set(e, ERR_UNAVAILABLE, "There are too many keys to list them all.");
 }
 
 bool keys_list(struct accounts *acc, struct arena *a, struct slice user, bool of_all,

@@ -246,10 +246,11 @@ static void begin_form(struct buf *out, const struct view *v, const char *doing,
         {"action", address(&(struct view){.signin = v->signin, .rq = v->rq}, "")},
         {"do", slice_from(doing)}};
     bool is_change = v->id == VIEW_CHANGE && *doing == 'p';
+    bool is_row = session.len > 0; /* one of hundreds: what a client sent is not in each */
     struct part p[4];
     const struct template_list lists[] = {
-        part_list(&p[0], "next", v->next),
-        part_list(&p[1], "token", v->token),
+        part_list(&p[0], "next", is_row ? SLICE("") : v->next),
+        part_list(&p[1], "token", is_row ? SLICE("") : v->token),
         part_list(&p[2], "session", session),
         part_list(&p[3], "username", is_change ? v->account.email : SLICE("")),
     };

@@ -431,6 +431,21 @@ def test_another_mail_is_for_the_account_that_asks(server, who):
     assert who.answer.get("location") == "/_/sign-in?done=verified"
 
 
+def test_a_list_of_many_sessions_is_a_page(server, who):
+    """Each row is a form: what came with the request is not in all of them."""
+    who.sign_up("many@example.org")
+    with contextlib.closing(sqlite3.connect(next(server.data.glob("apps/*/app.db")), isolation_level=None)) as db:
+        user, = db.execute("SELECT id FROM dais_users WHERE email = 'many@example.org'").fetchone()
+        db.executemany("INSERT INTO dais_sessions (id, token, old, old_until, user_id, created, expires, ip, agent)"
+                       " VALUES (?, ?, NULL, 0, ?, ?, ?, '192.0.2.1', ?)",
+                       [(f"many{i}", f"many{i}".encode(), user, i, 1 << 50, "x" * 200) for i in range(250)])
+    assert who.get("?do=sessions&next=/" + "%26" * 1000).h1() and who.answer.status == 200
+    who.post({"do": "end-session", "session": "none", "token": '"' * 4000})
+    assert who.answer.status == 422
+    who.post({"do": "end-session", "session": "many249"})
+    assert who.answer.get("location") == "/_/sign-in?done=session"
+
+
 def test_ones_own_account(server, who):
     who.sign_up("own@example.org")
     other = Visitor(server).get().fill("sign-in", email="own@example.org", password=PASSWORD)

@@ -218,6 +218,28 @@ static void keys_are_what_they_say(void **state)
     assert_int_equal(rows(rig.app, "dais_events WHERE kind = 'key.removed'"), 1);
 }
 
+/* An app with a thousand keys of a hundred scopes each is told so; the server goes on. */
+static void a_list_of_keys_fits_its_arena(void **state)
+{
+    struct slice scopes[100];
+    struct key_row *list;
+    struct key_made key;
+    struct arena small;
+    size_t n;
+    (void)state;
+    for (size_t i = 0; i < 100; i++)
+        scopes[i] = SLICE("write:notes");
+    const struct key_row in = {.name = SLICE("k"), .scopes = scopes, .n_scopes = 100};
+    for (int i = 0; i < 30; i++)
+        assert_true(add_key(&in, &key));
+    assert_true(keys_list(rig.accounts, &rig.a, SLICE(""), false, &list, &n, &err));
+    assert_int_equal(n, 30);
+    arena_init(&small, 1000 * sizeof *list + (96u << 10));
+    assert_false(keys_list(rig.accounts, &small, SLICE(""), false, &list, &n, &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    arena_done(&small);
+}
+
 /* ---- operators ------------------------------------------------------------------------------- */
 
 static void accounts_are_added_and_changed(void **state)
@@ -353,6 +375,6 @@ static void what_ended_is_removed(void **state)
 TESTS(T(a_name_is_checked), T(a_new_password_ends_other_sessions),
       T(who_was_closed_out_does_nothing_more), T(a_session_is_ended_by_its_own),
       T(what_a_browser_calls_itself_is_text), T(who_leaves_is_gone_at_once),
-      T(nobody_is_forgotten_who_stays), T(keys_are_what_they_say),
+      T(nobody_is_forgotten_who_stays), T(keys_are_what_they_say), T(a_list_of_keys_fits_its_arena),
       T(accounts_are_added_and_changed), T(who_is_stopped_is_out),
       T(the_first_operator_comes_by_a_link), T(what_ended_is_removed))
