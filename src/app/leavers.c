@@ -34,10 +34,11 @@ static bool tend_app(struct app *app, bool *ret_more, struct err *e)
     return fine;
 }
 
+/* app NULL: operators */
 static void tell(const struct app *app, const struct err *e)
 {
     log_line(LOG_WARN, "what ended of the accounts could not be removed; it is tried again",
-             F_STR("app", app->manifest->slug.s), F_CSTR("reason", e->msg));
+             F_STR("app", app ? app->manifest->slug.s : SLICE("_host")), F_CSTR("reason", e->msg));
 }
 
 static void prune(struct host *h)
@@ -48,9 +49,9 @@ static void prune(struct host *h)
         struct app *app = &h->apps[i];
         if (app->accounts && !accounts_prune(database_accounts(h, app, h->life), now, &e))
             tell(app, &e);
-        if (app->accounts && !accounts_prune(database_operators(h, h->life), now, &e))
-            tell(app, &e);
     }
+    if (h->operators && !accounts_prune(database_operators(h, h->life), now, &e))
+        tell(NULL, &e);
 }
 
 bool leavers_tend(struct host *h, struct leavers *l)

@@ -128,12 +128,28 @@ bool cli_confirm(const struct args *args, const char *question, struct err *e)
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
+/* Controls have one byte, or two of which the first is 0xc2. */
+void cli_add_shown(struct buf *to, struct slice s)
+{
+    while (s.len) {
+        size_t n = utf8_length(s);
+        unsigned char first = (unsigned char)s.ptr[0];
+        bool is_control = first < 0x20 || first == 0x7f ||
+                          (n == 2 && first == 0xc2 && (unsigned char)s.ptr[1] < 0xa0);
+        if (!n || is_control)
+            buf_add_char(to, '?');
+        else
+            buf_add(to, slice_first(s, n));
+        s = slice_skip(s, n ? n : 1);
+    }
+}
+
 /* Text of a cell: words of a list with commas, true as yes, false and null as nothing. */
 static void cell_text(const struct json *v, struct buf *to)
 {
     buf_clear(to);
     if (json_type(v) == JSON_STRING)
-        buf_add(to, json_str(v));
+        cli_add_shown(to, json_str(v));
     else if (json_type(v) == JSON_NUMBER)
         buf_add(to, json_num_text(v));
     else if (json_bool(v))
@@ -141,12 +157,7 @@ static void cell_text(const struct json *v, struct buf *to)
     json_each (it, v) {
         if (it.index)
             buf_add_str(to, ", ");
-        buf_add(to, json_str(it.value));
-    }
-    for (size_t i = 0; i < to->len; i++) { /* what people chose must not steer the terminal */
-        unsigned char c = (unsigned char)to->data[i];
-        if (c < 0x20 || c == 0x7f)
-            to->data[i] = '?';
+        cli_add_shown(to, json_str(it.value));
     }
     if (!to->len)
         buf_add_char(to, '-');

@@ -11,6 +11,9 @@ bool cli_read_value(const char *prompt, const char *file, bool twice, struct buf
 /* "This removes …": true when --yes was given or somebody types yes. */
 bool cli_confirm(const struct args *args, const char *question, struct err *e);
 
+/* What people chose must not steer the terminal: controls, and what is no UTF-8, become `?`. */
+void cli_add_shown(struct buf *to, struct slice s);
+
 #define CLI_COLUMNS_MAX 10
 struct cli_column {
     const char *title, *key; /* the last one has no title */

@@ -197,11 +197,11 @@ static bool list(struct request *r, struct err *e)
 
 static void print_row(const struct json *of, const char *key)
 {
-    struct slice value = json_str(json_find(of, slice_from(key)));
-    printf("  %-10s ", key);
-    for (size_t i = 0; i < value.len; i++)
-        putchar((unsigned char)value.ptr[i] < 0x20 || value.ptr[i] == 0x7f ? '?' : value.ptr[i]);
-    printf("\n");
+    struct buf text;
+    buf_init(&text, 64u << 10);
+    cli_add_shown(&text, json_str(json_find(of, slice_from(key))));
+    printf("  %-10s %.*s\n", key, SLICE_ARGS(buf_slice(&text)));
+    buf_done(&text);
 }
 
 static bool show(struct request *r, struct err *e)

@@ -5,10 +5,12 @@
  * from then on, without its history, once nothing else is left to go. */
 #include "docs/search_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-#define ROWS  100 /* in one write */
-#define ARENA (64u << 20)
+#define ROWS   100 /* in one write */
+#define WRITES 50  /* at once, of those that change hands */
+#define ARENA  (64u << 20)
 
 struct owned {
     struct docs *docs;
@@ -93,13 +95,15 @@ static bool purge_some(struct owned *o, bool *ret_gone, struct err *e)
 /* From the first on, until something went. */
 static bool purge_in(struct owned *o, bool *ret_gone, struct err *e)
 {
-    struct slice after = SLICE("");
+    char after[DOC_ID_MAX + 1] = "";
     do {
-        if (!read_ids(o, after, e))
+        arena_reset(&o->arena); /* of those that are held there may be any number */
+        if (!read_ids(o, slice_from(after), e))
             return false;
         if (o->n && !purge_some(o, ret_gone, e))
             return false;
-        after = o->n ? o->ids[o->n - 1] : after;
+        if (o->n)
+            snprintf(after, sizeof after, "%.*s", SLICE_ARGS(o->ids[o->n - 1]));
     } while (!*ret_gone && o->n == ROWS);
     return true;
 }
@@ -214,11 +218,16 @@ static bool do_some(struct docs *d, struct slice from, struct slice to, bit_fn f
     return fine;
 }
 
+/* To know that nothing goes any more, each that is held was tried: many are handed over for it. */
 bool docs_purge_owner(struct docs *d, struct slice user, bool *ret_more, struct err *e)
 {
     must(user.len);
-    return do_some(d, user, SLICE(""), purge_in, ret_more, e) &&
-           (*ret_more || do_some(d, user, SLICE(""), hand_over, ret_more, e));
+    bool fine = do_some(d, user, SLICE(""), purge_in, ret_more, e);
+    if (!fine || *ret_more)
+        return fine;
+    for (int i = 0; i < WRITES && fine && (!i || *ret_more); i++)
+        fine = do_some(d, user, SLICE(""), hand_over, ret_more, e);
+    return fine;
 }
 
 bool docs_adopt_owner(struct docs *d, struct slice from, struct slice to, bool *ret_more,

@@ -69,7 +69,8 @@ enum outcome folder_put(const char *folder, const struct posted *p, struct slice
         return MAIL_NOBODY;
     }
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool fine = fd >= 0 && fd_write_all(fd, message) && rename(part, ret_path) == 0;
+    bool fine =
+        fd >= 0 && fd_write_all(fd, message) && fsync(fd) == 0 && rename(part, ret_path) == 0;
     if (!fine)
         err_set_sys(e, ERR_IO, "writing %s failed", ret_path);
     if (fd >= 0)

@@ -141,6 +141,12 @@ def test_only_its_own_word_takes_an_account_away(alone):
         assert alone.rows("user", "show", ann)["user"]["state"] == "active"
 
 
+def test_a_name_does_not_steer_the_terminal(alone):
+    alone.run("user", "add", "ann@example.com", "--name", "A\u009b2Jnn \u00e9", value=PASSWORD)
+    for told in (alone.run("user", "list"), alone.run("user", "show", "ann@example.com")):
+        assert "A?2Jnn \u00e9" in told and "\u009b" not in told
+
+
 def test_mistakes_have_sentences(alone):
     assert "no app here has accounts" in Desk.run(_without_accounts(alone), "user", "list", expect=1)
     assert alone.run("user", "add", "a@example.com", value="short7!", expect=1)

@@ -123,12 +123,12 @@ static void what_comes_from_outside_is_text(void **state)
                 &(struct event){.kind = EVENT_LIMIT,
                                 .who = {big, sizeof big},
                                 .detail = {big, sizeof big},
-                                .object = {"\xc3\xa4\xc3", 3}},
+                                .object = {"\xc3\xa4\xc2\x9b\x7f\xc3", 6}},
                 5);
     flush(true, 6);
     assert_int_equal(number("SELECT LENGTH(who) FROM dais_events"), 79);
     assert_int_equal(number("SELECT LENGTH(detail) FROM dais_events"), 500);
-    assert_int_equal(number("SELECT COUNT(*) FROM dais_events WHERE object = '\xc3\xa4?'"), 1);
+    assert_int_equal(number("SELECT COUNT(*) FROM dais_events WHERE object = '\xc3\xa4???'"), 1);
     (void)e;
 }
 
