@@ -89,8 +89,10 @@ def test_stopping_while_postgres_has_a_change_of_somebody_who_left(tmp_path):
                     conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 server.proc.send_signal(signal.SIGTERM)
                 wait_for(lambda: "stopping" in server.stderr or server.proc.poll(), "the drain")
-                threading.Timer(1, postgres.thaw).start()  # it ends without its answer, or waits for it
-                server.stop(deadline=40)
+                later = threading.Timer(1, postgres.thaw)  # it ends without its answer, or waits for it
+                later.start()
+                server.stop(0, deadline=40)  # no further signal: that would end it at once
+                later.join()
             finally:
                 postgres.thaw()
         assert postgres.query("SELECT count(*) FROM app.c_notes") == [["2"]]
