@@ -149,7 +149,7 @@ static bool state_of(struct slice word, enum account_state *ret, struct err *e)
 static bool state(struct commanding *c, struct err *e)
 {
     struct account it;
-    enum account_state next;
+    enum account_state next = ACCOUNT_ACTIVE;
     if (!state_of(command_str(c, "state"), &next, e) || !command_user(c, &it, e) ||
         (next != ACCOUNT_ACTIVE && !leaves_an_operator(c, &it, e)) ||
         !accounts_set_state(c->acc, it.id, next, &c->from, e))
