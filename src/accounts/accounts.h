@@ -83,7 +83,7 @@ struct account {
     bool has_password, is_operator;
 };
 /* {"id","email","email_verified","name","roles","operator","created"} */
-void account_write(struct json_writer *w, const struct account *a);
+void account_write(struct json_writer *w, const struct account *it);
 
 /* Where from: for events and for the words in mails. */
 struct asker {
