@@ -20,6 +20,7 @@
     X(ERR_MANIFEST, 400, "invalid_manifest", 1, "The manifest has errors")             \
     X(ERR_UNAUTHENTICATED, 401, "unauthenticated", 3, "You are not signed in")         \
     X(ERR_FORBIDDEN, 403, "forbidden", 3, "You may not do this")                       \
+    X(ERR_QUOTA, 403, "quota_exceeded", 1, "There is no more room for you")            \
     X(ERR_NOT_FOUND, 404, "not_found", 1, "There is nothing here")                     \
     X(ERR_METHOD, 405, "method_not_allowed", 1, "This method is not allowed")          \
     X(ERR_TIMEOUT, 408, "request_timeout", 11, "The request took too long")            \
@@ -43,6 +44,8 @@
     X(ERR_BUILD, 500, "build_failed", 5, "The build failed")                           \
     X(ERR_LOCKED, 503, "locked", 4, "Another dais holds the lock")                     \
     X(ERR_UNREACHABLE, 503, "unreachable", 6, "It could not be reached")               \
+    X(ERR_FULL, 507, "storage_full", 11, "The disk is full")                           \
+    X(ERR_DAMAGED, 500, "damaged", 10, "What was stored is damaged")                   \
     X(ERR_IO, 500, "io", 11, "Reading or writing failed")
 
 enum err_code {

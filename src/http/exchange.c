@@ -233,7 +233,8 @@ static bool submit(struct exchange *x, enum run run)
     static const enum lane lanes[] = {[RUN_READ] = LANE_READ,
                                       [RUN_WRITE] = LANE_WRITE,
                                       [RUN_SLOW] = LANE_SLOW,
-                                      [RUN_SIGN] = LANE_SIGN};
+                                      [RUN_SIGN] = LANE_SIGN,
+                                      [RUN_STORE] = LANE_STORE};
     x->work.run = on_lane_run;
     x->work.done = on_lane_done;
     x->rq.is_on_lane = x->is_out = true;

@@ -13,7 +13,7 @@ struct source;
 
 /* ---- routes ---------------------------------------------------------------------------------- */
 
-enum run { RUN_INLINE, RUN_READ, RUN_WRITE, RUN_SLOW, RUN_SIGN };
+enum run { RUN_INLINE, RUN_READ, RUN_WRITE, RUN_SLOW, RUN_SIGN, RUN_STORE };
 
 enum { /* bits of route.methods; HEAD is implied by GET */
        ON_GET = 1 << METHOD_GET,

@@ -3,7 +3,8 @@
  * A worker takes the oldest work of all lanes that may use one more worker, so that many reads
  * starve nobody. The write lane has one worker, so its work never overlaps; the slow lane has at
  * most half, so that quick work always finds somebody. Passwords have workers of their own, so that
- * a flood of them takes none away. */
+ * a flood of them takes none away; so have disks and object stores, which may keep many waiting
+ * that use no processor meanwhile: these are started when they are first needed. */
 #include "loop/loop_impl.h"
 
 #include <stdlib.h>
@@ -11,6 +12,10 @@
 
 #define QUEUE_MAX 4096
 #define SIGN_MAX  64 /* passwords: a second or two of them */
+#define STORERS   16
+
+/* Workers that do the same kinds of work. */
+enum crew { CREW_ALL, CREW_SIGN, CREW_STORE, CREWS };
 
 struct lane_queue {
     struct list queue;
@@ -20,8 +25,9 @@ struct lane_queue {
 
 struct lanes {
     pthread_mutex_t lock;
-    pthread_cond_t more, more_to_sign;
+    pthread_cond_t more[CREWS];
     struct lane_queue lanes[LANE_COUNT];
+    unsigned n_storers, n_storers_idle;
     pthread_t *threads;
     unsigned n, n_alive;
     bool stopping;
@@ -38,12 +44,17 @@ static int64_t oldest_ns(const struct lane_queue *q)
     return container_of(q->queue.next, struct work, link)->queued_ns;
 }
 
-static struct lane_queue *next_lane(struct lanes *ls, bool is_signer)
+static enum crew crew_of(enum lane lane)
+{
+    return lane == LANE_SIGN ? CREW_SIGN : lane == LANE_STORE ? CREW_STORE : CREW_ALL;
+}
+
+static struct lane_queue *next_lane(struct lanes *ls, enum crew crew)
 {
     struct lane_queue *best = NULL;
     for (int i = 0; i < LANE_COUNT; i++) {
         struct lane_queue *q = &ls->lanes[i];
-        if ((i == LANE_SIGN) == is_signer && !list_is_empty(&q->queue) &&
+        if (crew_of((enum lane)i) == crew && !list_is_empty(&q->queue) &&
             q->running < q->workers_max && (!best || oldest_ns(q) < oldest_ns(best)))
             best = q;
     }
@@ -61,8 +72,8 @@ static bool is_empty(const struct lanes *ls)
 
 static void wake_all(struct lanes *ls)
 {
-    pthread_cond_broadcast(&ls->more);
-    pthread_cond_broadcast(&ls->more_to_sign);
+    for (int i = 0; i < CREWS; i++)
+        pthread_cond_broadcast(&ls->more[i]);
 }
 
 static void on_done(struct post *p, struct loop *l)
@@ -96,17 +107,20 @@ static void run_one(struct lanes *ls, struct lane_queue *q)
         wake_all(ls);
 }
 
-static void work(struct lanes *ls, bool is_signer)
+static void work(struct lanes *ls, enum crew crew)
 {
     pthread_mutex_lock(&ls->lock);
     for (;;) {
-        struct lane_queue *q = next_lane(ls, is_signer);
-        if (q)
+        struct lane_queue *q = next_lane(ls, crew);
+        if (q) {
             run_one(ls, q);
-        else if (ls->stopping && is_empty(ls))
+            continue;
+        }
+        if (ls->stopping && is_empty(ls))
             break;
-        else
-            pthread_cond_wait(is_signer ? &ls->more_to_sign : &ls->more, &ls->lock);
+        ls->n_storers_idle += crew == CREW_STORE;
+        pthread_cond_wait(&ls->more[crew], &ls->lock);
+        ls->n_storers_idle -= crew == CREW_STORE;
     }
     ls->n_alive--;
     pthread_mutex_unlock(&ls->lock);
@@ -114,22 +128,43 @@ static void work(struct lanes *ls, bool is_signer)
 
 static void *worker_main(void *arg)
 {
-    work(arg, false);
+    work(arg, CREW_ALL);
     return NULL;
 }
 
 static void *signer_main(void *arg)
 {
-    work(arg, true);
+    work(arg, CREW_SIGN);
     return NULL;
+}
+
+static void *storer_main(void *arg)
+{
+    work(arg, CREW_STORE);
+    return NULL;
+}
+
+/* With the lock. The first one must be there; of the others as many as the machine has. */
+static bool start_one_here(struct lanes *ls, void *(*entry)(void *))
+{
+    bool fine = pthread_create(&ls->threads[ls->n], NULL, entry, ls) == 0;
+    ls->n_alive += fine;
+    ls->n += fine;
+    return fine;
+}
+
+static bool has_storer(struct lanes *ls)
+{
+    bool all_taken = ls->lanes[LANE_STORE].depth >= ls->n_storers_idle;
+    if (all_taken && ls->n_storers < STORERS)
+        ls->n_storers += start_one_here(ls, storer_main);
+    return ls->n_storers > 0;
 }
 
 static bool start_one(struct lanes *ls, void *(*entry)(void *))
 {
     pthread_mutex_lock(&ls->lock); /* one that has begun waits until it is counted */
-    bool fine = pthread_create(&ls->threads[ls->n], NULL, entry, ls) == 0;
-    ls->n_alive += fine;
-    ls->n += fine;
+    bool fine = start_one_here(ls, entry);
     pthread_mutex_unlock(&ls->lock);
     return fine;
 }
@@ -139,10 +174,10 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     must(!all->lanes && workers >= 2);
     struct lanes *ls = mem_new(struct lanes);
     pthread_mutex_init(&ls->lock, NULL);
-    pthread_cond_init(&ls->more, NULL);
-    pthread_cond_init(&ls->more_to_sign, NULL);
+    for (int i = 0; i < CREWS; i++)
+        pthread_cond_init(&ls->more[i], NULL);
     unsigned signers = workers > 4 ? workers / 4 : 1;
-    ls->threads = mem_alloc((workers + signers) * sizeof *ls->threads);
+    ls->threads = mem_alloc((workers + signers + STORERS) * sizeof *ls->threads);
     for (int i = 0; i < LANE_COUNT; i++) {
         list_init(&ls->lanes[i].queue);
         ls->lanes[i].workers_max = workers;
@@ -152,6 +187,7 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     ls->lanes[LANE_SLOW].workers_max = workers / 2;
     ls->lanes[LANE_SIGN].workers_max = signers;
     ls->lanes[LANE_SIGN].depth_limit = SIGN_MAX;
+    ls->lanes[LANE_STORE].workers_max = STORERS;
     all->lanes = ls;
     while (ls->n < workers + signers) {
         if (!start_one(ls, ls->n < workers ? worker_main : signer_main)) {
@@ -192,8 +228,8 @@ void lanes_stop(struct loops *all)
     pthread_mutex_unlock(&ls->lock);
     wait_for_workers(all, ls);
     all->lanes = NULL;
-    pthread_cond_destroy(&ls->more);
-    pthread_cond_destroy(&ls->more_to_sign);
+    for (int i = 0; i < CREWS; i++)
+        pthread_cond_destroy(&ls->more[i]);
     pthread_mutex_destroy(&ls->lock);
     free(ls->threads);
     free(ls);
@@ -209,12 +245,14 @@ bool lane_submit(struct loop *home, enum lane lane, struct work *w)
     w->queued_ns = clock_mono_ns();
     pthread_mutex_lock(&ls->lock);
     bool fits = q->depth < q->depth_limit && !ls->stopping;
+    if (fits && lane == LANE_STORE)
+        fits = has_storer(ls);
     if (fits) {
         list_add(&q->queue, &w->link);
         q->depth++;
         if (q->depth > q->depth_max)
             q->depth_max = q->depth;
-        pthread_cond_signal(lane == LANE_SIGN ? &ls->more_to_sign : &ls->more);
+        pthread_cond_signal(&ls->more[crew_of(lane)]);
     } else {
         q->refused++;
     }

@@ -412,6 +412,30 @@ static void a_visit_while_it_stops_returns(void **state)
     loops_free(loops);
 }
 
+static void submit_stuck(struct loop *l)
+{
+    for (unsigned i = 0; i < 20; i++)
+        assert_true(submit(l, LANE_STORE, i, true));
+    for (unsigned i = 0; i < 20; i++)
+        assert_true(submit(l, LANE_READ, i, false));
+}
+
+/* Disks that hang hold up what waits for them, as many as there are workers for, and nobody else.
+ */
+static void stores_that_hang_hold_up_nobody_else(void **state)
+{
+    (void)state;
+    start();
+    on_loop(submit_stuck);
+    wait_for(&ended[LANE_READ], 20);
+    wait_for(&running[LANE_STORE], 16);
+    gate = true;
+    wait_for(&ended[LANE_STORE], 20);
+    assert_int_equal(most[LANE_STORE], 16);
+    stop();
+    assert_int_equal(delivered, 40);
+}
+
 static void starting_and_stopping_without_work(void **state)
 {
     struct err e;
@@ -426,7 +450,7 @@ static void starting_and_stopping_without_work(void **state)
 
 #define T(test) cmocka_unit_test_setup(test, reset)
 TESTS(T(no_lane_has_more_workers_than_it_may), T(slow_work_leaves_room_for_quick_work),
-      T(passwords_wait_for_each_other_alone), T(the_oldest_work_goes_first),
-      T(a_full_queue_refuses), T(what_is_delivered_has_been_counted),
+      T(passwords_wait_for_each_other_alone), T(stores_that_hang_hold_up_nobody_else),
+      T(the_oldest_work_goes_first), T(a_full_queue_refuses), T(what_is_delivered_has_been_counted),
       T(stopping_delivers_what_is_queued), T(submitting_while_it_stops_is_refused),
       T(a_visit_while_it_stops_returns), T(starting_and_stopping_without_work))
