@@ -1,9 +1,10 @@
 /* SHA-256 as FIPS 180-4 describes it. */
-#include "base/sha256.h"
+#include "base/sha256_impl.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
-static const uint32_t round_words[64] = {
+const uint32_t sha256_round_words[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -31,23 +32,47 @@ static void schedule(const unsigned char block[64], uint32_t w[64])
     }
 }
 
-static void take_block(struct sha256 *h, const unsigned char block[64])
+/* One round; the caller turns the names of the words instead of moving them. */
+#define ROUND(a, b, c, d, e, f, g, h, i)                                            \
+    do {                                                                            \
+        uint32_t one = (h) + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) +             \
+                       (((e) & (f)) ^ (~(e) & (g))) + sha256_round_words[i] + w[i]; \
+        (d) += one;                                                                 \
+        (h) = one + (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) +                      \
+              (((a) & (b)) ^ ((a) & (c)) ^ ((b) & (c)));                            \
+    } while (0)
+
+void sha256_blocks_plain(uint32_t state[8], const unsigned char *at, size_t n)
 {
     uint32_t w[64], s[8];
-    schedule(block, w);
-    memcpy(s, h->state, sizeof s);
-    for (int i = 0; i < 64; i++) {
-        uint32_t e = turn(s[4], 6) ^ turn(s[4], 11) ^ turn(s[4], 25);
-        uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
-        uint32_t one = s[7] + e + choice + round_words[i] + w[i];
-        uint32_t a = turn(s[0], 2) ^ turn(s[0], 13) ^ turn(s[0], 22);
-        uint32_t most = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-        memmove(s + 1, s, 7 * sizeof *s);
-        s[4] += one;
-        s[0] = one + a + most;
+    for (; n; n--, at += 64) {
+        schedule(at, w);
+        memcpy(s, state, sizeof s);
+        for (int i = 0; i < 64; i += 8) {
+            ROUND(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], i);
+            ROUND(s[7], s[0], s[1], s[2], s[3], s[4], s[5], s[6], i + 1);
+            ROUND(s[6], s[7], s[0], s[1], s[2], s[3], s[4], s[5], i + 2);
+            ROUND(s[5], s[6], s[7], s[0], s[1], s[2], s[3], s[4], i + 3);
+            ROUND(s[4], s[5], s[6], s[7], s[0], s[1], s[2], s[3], i + 4);
+            ROUND(s[3], s[4], s[5], s[6], s[7], s[0], s[1], s[2], i + 5);
+            ROUND(s[2], s[3], s[4], s[5], s[6], s[7], s[0], s[1], i + 6);
+            ROUND(s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[0], i + 7);
+        }
+        for (int i = 0; i < 8; i++)
+            state[i] += s[i];
     }
-    for (int i = 0; i < 8; i++)
-        h->state[i] += s[i];
+}
+
+/* Asked of the processor once; two threads that ask at the same time get the same answer. */
+static void take_blocks(uint32_t state[8], const unsigned char *at, size_t n)
+{
+    static _Atomic int has; /* 0: not asked yet; 1: no; 2: yes */
+    int known = atomic_load_explicit(&has, memory_order_relaxed);
+    if (!known) {
+        known = sha256_has_instructions() ? 2 : 1;
+        atomic_store_explicit(&has, known, memory_order_relaxed);
+    }
+    (known == 2 ? sha256_blocks_x86 : sha256_blocks_plain)(state, at, n);
 }
 
 void sha256_init(struct sha256 *h)
@@ -58,14 +83,21 @@ void sha256_init(struct sha256 *h)
 
 void sha256_add(struct sha256 *h, struct slice bytes)
 {
-    while (bytes.len) {
-        size_t has = h->length % 64, n = 64 - has < bytes.len ? 64 - has : bytes.len;
-        memcpy(h->block + has, bytes.ptr, n);
-        h->length += n;
-        bytes = slice_skip(bytes, n);
-        if (has + n == 64)
-            take_block(h, h->block);
+    size_t has = h->length % 64;
+    h->length += bytes.len;
+    if (has && has + bytes.len >= 64) {
+        memcpy(h->block + has, bytes.ptr, 64 - has);
+        bytes = slice_skip(bytes, 64 - has);
+        take_blocks(h->state, h->block, 1);
+        has = 0;
     }
+    if (!has && bytes.len >= 64) {
+        size_t n = bytes.len / 64;
+        take_blocks(h->state, (const unsigned char *)bytes.ptr, n);
+        bytes = slice_skip(bytes, n * 64);
+    }
+    if (bytes.len)
+        memcpy(h->block + has, bytes.ptr, bytes.len);
 }
 
 void sha256_end(struct sha256 *h, unsigned char to[SHA256_LEN])
