@@ -18,6 +18,7 @@
  * written into the last free_min bytes), ERR_DAMAGED (it is not what was stored), ERR_NOT_FOUND,
  * ERR_IO. */
 #pragma once
+#include "base/random.h"
 #include "base/sha256.h"
 #include "s3/s3.h"
 
@@ -42,7 +43,7 @@ bool blob_store_is_remote(const struct blob_store *s);
 struct blob_stats {
     uint64_t drafts_open, written_bytes, cache_hits, cache_misses, cache_bytes;
 };
-void blob_stats(const struct blob_store *s, struct blob_stats *ret);
+void blob_stats(struct blob_store *s, struct blob_stats *ret);
 /* Can it write and read? Blocks. */
 bool blob_ping(struct blob_store *s, struct err *e);
 

@@ -1,0 +1,69 @@
+/* Bytes that come in: a temporary file of their own, hashed while it grows. */
+#include "blob/blob_impl.h"
+
+#include "base/file.h"
+#include "base/must.h"
+#include "base/random.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* So much is handed to the disk at a time while more comes in: a flush at the end of a long file
+ * then waits for its last bytes only. */
+#define FLUSH_BYTES (8u << 20)
+
+bool blob_draft_open(struct blob_draft *d, struct blob_store *s, uint64_t size, struct err *e)
+{
+    *d = (struct blob_draft){.store = s, .fd = -1};
+    if (!blob_has_room(s, size, e))
+        return false;
+    random_id(d->name);
+    d->fd = openat(s->drafts_fd, d->name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (d->fd < 0) {
+        d->name[0] = '\0';
+        return blob_failed(e, "making a file");
+    }
+    sha256_init(&d->sum);
+    s->drafts_open++;
+    return true;
+}
+
+bool blob_draft_add(struct blob_draft *d, struct slice bytes, struct err *e)
+{
+    must(d->fd >= 0 && !d->key[0]);
+    if (!fd_write_all(d->fd, bytes))
+        return blob_failed(e, "writing a file");
+    sha256_add(&d->sum, bytes);
+    d->size += bytes.len;
+    if (d->size - d->flushed < FLUSH_BYTES)
+        return true;
+    sync_file_range(d->fd, (off_t)d->flushed, (off_t)(d->size - d->flushed), SYNC_FILE_RANGE_WRITE);
+    d->flushed = d->size;
+    return blob_has_room(d->store, 0, e);
+}
+
+void blob_draft_seal(struct blob_draft *d)
+{
+    static const char letters[] = "0123456789abcdefghijklmnopqrstuv";
+    unsigned char random[BLOB_KEY_LEN - BLOB_HASH_LEN - 1];
+    sha256_end_hex(&d->sum, d->hash);
+    random_bytes(random, sizeof random);
+    memcpy(d->key, d->hash, BLOB_HASH_LEN);
+    d->key[BLOB_HASH_LEN] = '-';
+    for (size_t i = 0; i < sizeof random; i++)
+        d->key[BLOB_HASH_LEN + 1 + i] = letters[random[i] % 32];
+    d->key[BLOB_KEY_LEN] = '\0';
+}
+
+void blob_draft_drop(struct blob_draft *d)
+{
+    if (d->name[0])
+        unlinkat(d->store->drafts_fd, d->name, 0);
+    d->name[0] = '\0';
+    if (d->fd < 0)
+        return;
+    close(d->fd);
+    d->fd = -1;
+    d->store->drafts_open--;
+}

@@ -1,0 +1,169 @@
+/* Blobs in an object store, under PLACE/ab/KEY, with a cache of blocks on the disk. */
+#include "blob/blob_impl.h"
+
+#include "base/mem.h"
+#include "base/must.h"
+#include "base/random.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OBJECT_NAME_MAX 512
+
+/* Letters of the hash in front: stores spread their load by the first bytes of names. */
+static struct slice name_of(const struct blob_store *s, struct slice key, char to[OBJECT_NAME_MAX])
+{
+    int n = snprintf(to, OBJECT_NAME_MAX, "%s%.2s/%.*s", s->place, key.ptr, SLICE_ARGS(key));
+    must(n > 0 && n < OBJECT_NAME_MAX);
+    return (struct slice){to, (size_t)n};
+}
+
+/* ---- keeping --------------------------------------------------------------------------------- */
+
+bool remote_keep(struct blob_draft *d, const char *type, struct err *e)
+{
+    struct blob_store *s = d->store;
+    struct slice key = slice_from(d->key);
+    char name[OBJECT_NAME_MAX];
+    if (!s3_put(s->s3, name_of(s, key, name), d->fd, d->size, slice_from(d->hash), type, e))
+        return false;
+    if (d->size <= BLOB_BLOCK) {
+        cache_take(s, d->name, key, 0, d->size);
+        d->name[0] = '\0';
+    }
+    return true;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static uint64_t block_len(uint64_t size, uint64_t block)
+{
+    uint64_t left = size - block * BLOB_BLOCK;
+    return left < BLOB_BLOCK ? left : BLOB_BLOCK;
+}
+
+enum blob_found remote_find(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
+                            struct blob_piece *ret, struct err *e)
+{
+    uint64_t block = offset / BLOB_BLOCK, at = offset % BLOB_BLOCK;
+    struct stat st;
+    int fd = cache_find(s, key, block);
+    (void)e;
+    if (fd < 0)
+        return BLOB_REMOTE;
+    if (fstat(fd, &st) != 0 || (uint64_t)st.st_size != block_len(size, block)) {
+        close(fd); /* the copy is bad, the object need not be */
+        cache_drop(s, key);
+        return BLOB_REMOTE;
+    }
+    *ret = (struct blob_piece){.fd = fd, .at = at, .len = block_len(size, block) - at};
+    return BLOB_HERE;
+}
+
+/* Into a draft, which is one block long when this is true. */
+static bool fetch_block(struct blob_draft *d, struct slice key, uint64_t size, uint64_t block,
+                        struct err *e)
+{
+    struct blob_store *s = d->store;
+    char name[OBJECT_NAME_MAX];
+    struct sha256 sum;
+    uint64_t read_size = 0, len = block_len(size, block);
+    if (len && !s3_get(s->s3, name_of(s, key, name), block * BLOB_BLOCK, len, d->fd, e))
+        return false;
+    if (size > BLOB_BLOCK)
+        return true;
+    sha256_init(&sum);
+    if (!blob_hash_more(d->fd, &sum, &read_size, e))
+        return false;
+    if (read_size == size && blob_sum_is(&sum, key))
+        return true;
+    return err_set(e, ERR_DAMAGED, "The object store has other bytes than those that were stored.");
+}
+
+bool remote_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
+                  struct err *e)
+{
+    struct blob_draft d;
+    uint64_t block = offset / BLOB_BLOCK;
+    if (!cache_begin_fetch(s, key, block))
+        return true;
+    bool fine =
+        blob_draft_open(&d, s, block_len(size, block), e) && fetch_block(&d, key, size, block, e);
+    if (fine) {
+        cache_take(s, d.name, key, block, block_len(size, block));
+        d.name[0] = '\0';
+    }
+    blob_draft_drop(&d);
+    cache_end_fetch(s, key, block);
+    return fine;
+}
+
+/* ---- keeping order --------------------------------------------------------------------------- */
+
+bool remote_remove(struct blob_store *s, struct slice key, struct err *e)
+{
+    char name[OBJECT_NAME_MAX];
+    cache_drop(s, key);
+    return s3_delete(s->s3, name_of(s, key, name), e);
+}
+
+/* The object itself is read, never the cache. */
+bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+{
+    char name[OBJECT_NAME_MAX];
+    struct blob_draft d;
+    bool fine = blob_draft_open(&d, s, BLOB_BLOCK, e);
+    for (uint64_t at = 0; fine && at < size; at += BLOB_BLOCK) {
+        uint64_t n;
+        fine = ftruncate(d.fd, 0) == 0 || blob_failed(e, "writing a file");
+        fine = fine &&
+               s3_get(s->s3, name_of(s, key, name), at, block_len(size, at / BLOB_BLOCK), d.fd, e);
+        fine = fine && blob_hash_more(d.fd, &d.sum, &n, e);
+    }
+    if (fine && !blob_sum_is(&d.sum, key))
+        fine = err_set(e, ERR_DAMAGED, "The bytes are not those that were stored.");
+    blob_draft_drop(&d);
+    return fine;
+}
+
+bool remote_walk(struct blob_store *s, struct slice after, struct arena *a, struct blob_item **ret,
+                 size_t *ret_n, struct slice *ret_next, struct err *e)
+{
+    struct s3_page page;
+    if (!s3_list(s->s3, slice_from(s->place), after, a, &page, e))
+        return false;
+    *ret = arena_alloc(a, page.n * sizeof **ret);
+    *ret_n = 0;
+    *ret_next = page.next;
+    for (size_t i = 0; i < page.n; i++) {
+        struct slice name = page.items[i].key, key = slice_skip(name, strlen(s->place) + 3);
+        if (!blob_key_is_good(key))
+            continue; /* somebody else's */
+        (*ret)[(*ret_n)++] = (struct blob_item){
+            .key = key, .size = page.items[i].size, .modified_ms = page.items[i].modified_ms};
+    }
+    return true;
+}
+
+bool remote_clean(struct blob_store *s, int64_t before_ms, struct err *e)
+{
+    size_t n;
+    return s3_abort_stale(s->s3, slice_from(s->place), before_ms, &n, e);
+}
+
+/* An answer is an answer: that there is no such object is what it should say. */
+bool remote_ping(struct blob_store *s, struct err *e)
+{
+    char name[OBJECT_NAME_MAX];
+    struct arena a;
+    struct s3_object object;
+    arena_init(&a, 64u << 10);
+    int n = snprintf(name, sizeof name, "%sready", s->place);
+    bool fine = s3_head(s->s3, (struct slice){name, (size_t)n}, &a, &object, e) ||
+                (e->code == ERR_NOT_FOUND);
+    arena_done(&a);
+    return fine;
+}
