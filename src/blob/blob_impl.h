@@ -1,7 +1,7 @@
 /* The inside of blob/: a store's folders, and which of the two places its blobs are in.
  *
  * The public functions are in store.c and draft.c; they ask local.c or remote.c, one of which has
- * what a store needs. Nothing of a cache (cache.c) is ever the only copy. */
+ * what a store needs. Nothing of a cache (blocks.c) is ever the only copy. */
 #pragma once
 #include "blob/blob.h"
 
@@ -15,7 +15,7 @@
 #define BLOB_CACHE_MAX (1ull << 30)
 #define BLOB_NAME_MAX  128 /* of a file below a store's folder */
 
-struct cache {
+struct blocks {
     pthread_mutex_t lock;
     pthread_cond_t fetched;
     struct map by_name;    /* of struct cached */
@@ -30,7 +30,7 @@ struct blob_store {
     int dir_fd, drafts_fd, blobs_fd, cache_fd, damaged_fd; /* those it has no use for: -1 */
     struct s3 *s3;
     uint64_t free_min, cache_max;
-    struct cache cache;
+    struct blocks cache;
     _Atomic uint64_t drafts_open, written_bytes;
 };
 
@@ -71,18 +71,19 @@ bool remote_walk(struct blob_store *s, struct slice after, struct arena *a, stru
 bool remote_ping(struct blob_store *s, struct err *e);
 bool remote_clean(struct blob_store *s, int64_t before_ms, struct err *e);
 
-/* ---- cache.c: blocks of what is in the object store ------------------------------------------ */
-
-bool cache_open(struct blob_store *s, struct err *e); /* finds what an earlier process left */
-void cache_done(struct blob_store *s);
-/* A descriptor of the block, to be closed by the caller; -1: it is not there. */
-int cache_find(struct blob_store *s, struct slice key, uint64_t block);
-/* drafts/NAME becomes that block; what was used longest ago makes room. */
-void cache_take(struct blob_store *s, const char *name, struct slice key, uint64_t block,
-                uint64_t size);
-/* All blocks of it. */
-void cache_drop(struct blob_store *s, struct slice key);
-/* True: this thread is to fetch it and calls cache_end_fetch(); false: another one did meanwhile.
+/* ---- blocks.c: blocks of what is in the object store ------------------------------------------
  */
-bool cache_begin_fetch(struct blob_store *s, struct slice key, uint64_t block);
-void cache_end_fetch(struct blob_store *s, struct slice key, uint64_t block);
+
+bool blocks_open(struct blob_store *s, struct err *e); /* finds what an earlier process left */
+void blocks_done(struct blob_store *s);
+/* A descriptor of the block, to be closed by the caller; -1: it is not there. */
+int blocks_find(struct blob_store *s, struct slice key, uint64_t block);
+/* drafts/NAME becomes that block; what was used longest ago makes room. */
+void blocks_take(struct blob_store *s, const char *name, struct slice key, uint64_t block,
+                 uint64_t size);
+/* All blocks of it. */
+void blocks_drop(struct blob_store *s, struct slice key);
+/* True: this thread is to fetch it and calls blocks_end_fetch(); false: another one did meanwhile.
+ */
+bool blocks_begin_fetch(struct blob_store *s, struct slice key, uint64_t block);
+void blocks_end_fetch(struct blob_store *s, struct slice key, uint64_t block);

@@ -31,7 +31,7 @@ bool remote_keep(struct blob_draft *d, const char *type, struct err *e)
     if (!s3_put(s->s3, name_of(s, key, name), d->fd, d->size, slice_from(d->hash), type, e))
         return false;
     if (d->size <= BLOB_BLOCK) {
-        cache_take(s, d->name, key, 0, d->size);
+        blocks_take(s, d->name, key, 0, d->size);
         d->name[0] = '\0';
     }
     return true;
@@ -50,13 +50,13 @@ enum blob_found remote_find(struct blob_store *s, struct slice key, uint64_t siz
 {
     uint64_t block = offset / BLOB_BLOCK, at = offset % BLOB_BLOCK;
     struct stat st;
-    int fd = cache_find(s, key, block);
+    int fd = blocks_find(s, key, block);
     (void)e;
     if (fd < 0)
         return BLOB_REMOTE;
     if (fstat(fd, &st) != 0 || (uint64_t)st.st_size != block_len(size, block)) {
         close(fd); /* the copy is bad, the object need not be */
-        cache_drop(s, key);
+        blocks_drop(s, key);
         return BLOB_REMOTE;
     }
     *ret = (struct blob_piece){.fd = fd, .at = at, .len = block_len(size, block) - at};
@@ -88,16 +88,16 @@ bool remote_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_
 {
     struct blob_draft d;
     uint64_t block = offset / BLOB_BLOCK;
-    if (!cache_begin_fetch(s, key, block))
+    if (!blocks_begin_fetch(s, key, block))
         return true;
     bool fine =
         blob_draft_open(&d, s, block_len(size, block), e) && fetch_block(&d, key, size, block, e);
     if (fine) {
-        cache_take(s, d.name, key, block, block_len(size, block));
+        blocks_take(s, d.name, key, block, block_len(size, block));
         d.name[0] = '\0';
     }
     blob_draft_drop(&d);
-    cache_end_fetch(s, key, block);
+    blocks_end_fetch(s, key, block);
     return fine;
 }
 
@@ -106,7 +106,7 @@ bool remote_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_
 bool remote_remove(struct blob_store *s, struct slice key, struct err *e)
 {
     char name[OBJECT_NAME_MAX];
-    cache_drop(s, key);
+    blocks_drop(s, key);
     return s3_delete(s->s3, name_of(s, key, name), e);
 }
 

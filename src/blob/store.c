@@ -77,7 +77,7 @@ struct blob_store *blob_store_new(const struct blob_options *o, struct err *e)
     map_init(&s->cache.by_name);
     list_init(&s->cache.lately);
     list_init(&s->cache.under_way);
-    if (open_folders(s, e) && (!s->s3 || cache_open(s, e)))
+    if (open_folders(s, e) && (!s->s3 || blocks_open(s, e)))
         return s;
     blob_store_free(s);
     return NULL;
@@ -87,7 +87,7 @@ void blob_store_free(struct blob_store *s)
 {
     if (!s)
         return;
-    cache_done(s);
+    blocks_done(s);
     close_folder(s->drafts_fd);
     close_folder(s->blobs_fd);
     close_folder(s->cache_fd);
@@ -234,7 +234,7 @@ bool blob_quarantine(struct blob_store *s, struct slice key, struct err *e)
     must(blob_key_is_good(key));
     if (!s->s3)
         return local_quarantine(s, key, e);
-    cache_drop(s, key);
+    blocks_drop(s, key);
     return true;
 }
 

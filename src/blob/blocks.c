@@ -36,7 +36,7 @@ static struct slice name_of(struct slice key, uint64_t block, char to[BLOB_NAME_
 
 /* ---- the list: with the lock ----------------------------------------------------------------- */
 
-static void forget(struct cache *c, struct cached *entry)
+static void forget(struct blocks *c, struct cached *entry)
 {
     map_remove(&c->by_name, slice_from(entry->name));
     list_remove(&entry->link);
@@ -44,7 +44,7 @@ static void forget(struct cache *c, struct cached *entry)
     free(entry);
 }
 
-static void note(struct cache *c, struct slice name, uint64_t size)
+static void note(struct blocks *c, struct slice name, uint64_t size)
 {
     struct cached *old = map_find(&c->by_name, name);
     if (old)
@@ -66,7 +66,7 @@ static void drop(struct blob_store *s, struct cached *entry)
 
 static void make_room(struct blob_store *s, uint64_t size)
 {
-    struct cache *c = &s->cache;
+    struct blocks *c = &s->cache;
     while (!list_is_empty(&c->lately) && c->bytes + size > s->cache_max)
         drop(s, container_of(c->lately.next, struct cached, link));
 }
@@ -82,7 +82,7 @@ static bool is_block_name(struct slice name)
            slice_to_u64(slice_skip(name, BLOB_KEY_LEN + 1), &block) && name.len < BLOB_NAME_MAX;
 }
 
-bool cache_open(struct blob_store *s, struct err *e)
+bool blocks_open(struct blob_store *s, struct err *e)
 {
     int fd = openat(s->cache_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -102,9 +102,9 @@ bool cache_open(struct blob_store *s, struct err *e)
     return true;
 }
 
-void cache_done(struct blob_store *s)
+void blocks_done(struct blob_store *s)
 {
-    struct cache *c = &s->cache;
+    struct blocks *c = &s->cache;
     while (!list_is_empty(&c->lately))
         forget(c, container_of(c->lately.next, struct cached, link));
     map_done(&c->by_name);
@@ -112,11 +112,11 @@ void cache_done(struct blob_store *s)
 
 /* ---- using it -------------------------------------------------------------------------------- */
 
-int cache_find(struct blob_store *s, struct slice key, uint64_t block)
+int blocks_find(struct blob_store *s, struct slice key, uint64_t block)
 {
     char text[BLOB_NAME_MAX];
     struct slice name = name_of(key, block, text);
-    struct cache *c = &s->cache;
+    struct blocks *c = &s->cache;
     pthread_mutex_lock(&c->lock);
     struct cached *entry = map_find(&c->by_name, name);
     int fd = entry ? openat(s->cache_fd, text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
@@ -132,8 +132,8 @@ int cache_find(struct blob_store *s, struct slice key, uint64_t block)
     return fd;
 }
 
-void cache_take(struct blob_store *s, const char *draft, struct slice key, uint64_t block,
-                uint64_t size)
+void blocks_take(struct blob_store *s, const char *draft, struct slice key, uint64_t block,
+                 uint64_t size)
 {
     char text[BLOB_NAME_MAX];
     struct slice name = name_of(key, block, text);
@@ -146,9 +146,9 @@ void cache_take(struct blob_store *s, const char *draft, struct slice key, uint6
     pthread_mutex_unlock(&s->cache.lock);
 }
 
-void cache_drop(struct blob_store *s, struct slice key)
+void blocks_drop(struct blob_store *s, struct slice key)
 {
-    struct cache *c = &s->cache;
+    struct blocks *c = &s->cache;
     pthread_mutex_lock(&c->lock);
     list_each_safe (link, &c->lately) {
         struct cached *entry = container_of(link, struct cached, link);
@@ -160,7 +160,7 @@ void cache_drop(struct blob_store *s, struct slice key)
 
 /* ---- one fetch at a time of each block ------------------------------------------------------- */
 
-static bool is_under_way(const struct cache *c, const char *name)
+static bool is_under_way(const struct blocks *c, const char *name)
 {
     list_each (link, &c->under_way) {
         if (!strcmp(container_of(link, struct fetching, link)->name, name))
@@ -169,11 +169,11 @@ static bool is_under_way(const struct cache *c, const char *name)
     return false;
 }
 
-bool cache_begin_fetch(struct blob_store *s, struct slice key, uint64_t block)
+bool blocks_begin_fetch(struct blob_store *s, struct slice key, uint64_t block)
 {
     struct fetching *f = mem_new(struct fetching);
     struct slice name = name_of(key, block, f->name);
-    struct cache *c = &s->cache;
+    struct blocks *c = &s->cache;
     pthread_mutex_lock(&c->lock);
     while (is_under_way(c, f->name))
         pthread_cond_wait(&c->fetched, &c->lock);
@@ -186,10 +186,10 @@ bool cache_begin_fetch(struct blob_store *s, struct slice key, uint64_t block)
     return is_mine;
 }
 
-void cache_end_fetch(struct blob_store *s, struct slice key, uint64_t block)
+void blocks_end_fetch(struct blob_store *s, struct slice key, uint64_t block)
 {
     char name[BLOB_NAME_MAX];
-    struct cache *c = &s->cache;
+    struct blocks *c = &s->cache;
     name_of(key, block, name);
     pthread_mutex_lock(&c->lock);
     list_each_safe (link, &c->under_way) {
