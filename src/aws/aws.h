@@ -49,10 +49,12 @@ struct aws_request {
 void aws_sign(const struct aws_request *rq, const struct aws_keys *keys,
               const struct aws_scope *scope, int64_t now_s, struct buf *to);
 /* Adds path and query ("/bucket/key?X-Amz-…") that anybody may use for `seconds` (at most 7 days)
- * without other credentials. */
+ * without other credentials. Who uses it must send `headers` just so. At S3 it goes for any
+ * payload, whatever rq->payload says. */
 void aws_presign(const struct aws_request *rq, const struct aws_keys *keys,
                  const struct aws_scope *scope, int64_t now_s, uint32_t seconds, struct buf *to);
-/* Adds path and query as they were signed, for the request line. */
+/* Adds path and query as they were signed, for the request line ("?lifecycle=" for a name without a
+ * value). */
 void aws_target(const struct aws_request *rq, struct buf *to);
 
 /* ---- keys (chain.c and a file for each place) --------------------------------------------------
