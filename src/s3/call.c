@@ -36,12 +36,17 @@ void s3_call_tell(struct s3_call *c, const char *name, struct slice value)
 
 /* ---- what threads share ---------------------------------------------------------------------- */
 
-static struct s3_place place_now(struct s3 *s)
+struct s3_place s3_place_now(struct s3 *s)
 {
     pthread_mutex_lock(&s->lock);
     struct s3_place p = s->place;
     pthread_mutex_unlock(&s->lock);
     return p;
+}
+
+int64_t s3_now_s(const struct s3 *s)
+{
+    return (clock_wall_ms() + atomic_load(&s->clock_ms)) / 1000;
 }
 
 static bool move_to_region(struct s3 *s, const char *region)
@@ -116,20 +121,22 @@ struct run {
     struct s3_outcome outcome;
     struct s3_attempt attempt;
     CURL *easy;
+    struct slice payload;            /* the hash, once it is known */
     unsigned failures;               /* without a byte between */
     bool has_set_time, has_new_keys; /* each is tried once */
     unsigned regions;                /* twice: a redirect, then the region's own answer */
 };
 
-static struct slice payload_of(struct s3_call *c, bool is_tls, struct arena *a, struct err *e)
+static struct slice payload_of(struct run *r, struct arena *a, struct err *e)
 {
+    struct s3_call *c = r->call;
     struct sha256 h;
     char hex[SHA256_HEX_LEN + 1], bytes[64 << 10];
-    if (c->payload.len)
-        return c->payload;
+    if (r->payload.len)
+        return r->payload;
     if (c->is_get || c->len == 0)
         return SLICE(AWS_PAYLOAD_NONE);
-    if (c->fd >= 0 && is_tls)
+    if (c->fd >= 0 && r->place.is_tls)
         return SLICE(AWS_PAYLOAD_UNSIGNED);
     sha256_init(&h);
     if (c->fd < 0)
@@ -147,7 +154,7 @@ static struct slice payload_of(struct s3_call *c, bool is_tls, struct arena *a, 
         at += (uint64_t)got;
     }
     sha256_end_hex(&h, hex);
-    return c->payload = arena_dup(a, slice_from(hex));
+    return r->payload = arena_dup(a, slice_from(hex));
 }
 
 static struct slice path_of(const struct s3_place *p, struct slice key, struct arena *a)
@@ -164,7 +171,7 @@ static bool attempt(struct run *r, struct arena *a, struct slice payload, struct
     struct s3 *s = c->s3;
     struct aws_keys keys;
     struct buf target, lines;
-    if (!aws_chain_get(s->chain, a, &keys, e))
+    if (!aws_chain_get(s->options.chain, a, &keys, e))
         return false;
     struct aws_scope scope = {slice_from(r->place.region), SLICE("s3")};
     struct aws_request rq = {
@@ -180,7 +187,7 @@ static bool attempt(struct run *r, struct arena *a, struct slice payload, struct
     buf_init(&target, TARGET_MAX);
     buf_init(&lines, TARGET_MAX);
     aws_target(&rq, &target);
-    aws_sign(&rq, &keys, &scope, (clock_wall_ms() + atomic_load(&s->clock_ms)) / 1000, &lines);
+    aws_sign(&rq, &keys, &scope, s3_now_s(s), &lines);
     r->attempt = (struct s3_attempt){
         .call = c,
         .easy = r->easy,
@@ -204,7 +211,7 @@ static void explain(const struct run *r, struct err *e)
 {
     const struct s3 *s = r->call->s3;
     struct s3_asked asked = {
-        .bucket = s->bucket,
+        .bucket = s->options.bucket.ptr,
         .host = r->place.host,
         .region = r->place.region,
         .verb = r->call->verb,
@@ -248,7 +255,7 @@ static bool new_keys(struct run *r)
     if (r->has_new_keys)
         return false;
     r->has_new_keys = true;
-    aws_chain_doubt(r->call->s3->chain);
+    aws_chain_doubt(r->call->s3->options.chain);
     return true;
 }
 
@@ -277,9 +284,9 @@ static bool repeat(struct run *r, struct arena *a, struct err *e)
     for (;; c->n_repeats++) {
         uint64_t before = c->done;
         struct arena_mark mark = arena_mark(a);
-        r->place = place_now(c->s3);
-        struct slice payload = payload_of(c, r->place.is_tls, a, e);
-        if (c->payload.len)
+        r->place = s3_place_now(c->s3);
+        struct slice payload = payload_of(r, a, e);
+        if (r->payload.len)
             mark = arena_mark(a); /* it is not made again */
         if (!payload.ptr || !attempt(r, a, payload, e))
             return false;
@@ -304,7 +311,7 @@ static bool repeat(struct run *r, struct arena *a, struct err *e)
 bool s3_call_run(struct s3_call *c, struct err *e)
 {
     struct s3 *s = c->s3;
-    struct run r = {.call = c};
+    struct run r = {.call = c, .payload = c->payload};
     struct arena a;
     bool is_probe;
     if (c->fd < 0)
@@ -315,7 +322,7 @@ bool s3_call_run(struct s3_call *c, struct err *e)
         return false;
     }
     arena_init(&a, 1u << 20);
-    r.budget = (struct s3_budget){clock_mono_ms(), s->options.call_ms, 0};
+    r.budget = (struct s3_budget){clock_mono_ms(), s->options.call_ms, 0, 0};
     r.easy = take_handle(s);
     r.outcome.code = "";
     bool fine = repeat(&r, &a, e);

@@ -91,7 +91,7 @@ static bool explain_missing(const struct s3_asked *a, const struct s3_outcome *o
             "%s has no bucket \"%s\" (region %s); make it, or check S3_BUCKET, S3_REGION "
             "and S3_ENDPOINT_URL",
             a->host, a->bucket, a->region);
-    if (o->is_head || !*o->code)
+    if (o->is_head)
         return err_set(e, ERR_NOT_FOUND, "%s has no such object in bucket \"%s\"", a->host,
                        a->bucket);
     return err_set(e, ERR_UNAVAILABLE,
@@ -139,9 +139,9 @@ bool s3_explain(const struct s3_outcome *o, const struct s3_asked *a, struct err
     if (o->status == 401 || o->status == 403 || is(o, "RequestExpired") ||
         (o->is_head && o->status == 400))
         return explain_refused(a, o, e);
-    if (o->status == 412)
-        return err_set(e, ERR_STALE, "the object in bucket \"%s\" is another one by now",
-                       a->bucket);
+    if (o->status == 412 || o->status == 416)
+        return err_set(e, ERR_STALE,
+                       "the object in bucket \"%s\" is another one by now, or shorter", a->bucket);
     if (o->status == 507)
         return err_set(e, ERR_FULL, "%s has no more room", a->host);
     return err_set(e, ERR_UNAVAILABLE, "%s answers %d%s%s to %s in bucket \"%s\"", a->host,

@@ -104,12 +104,15 @@ bool s3_is_outage(const struct s3_outcome *o);
 /* Before repetition n (from 1): grows, and differs by `random` (any number). */
 uint32_t s3_pause_ms(const struct s3_outcome *o, unsigned n, uint32_t random);
 
-/* Time for all attempts of a call; what moves gains more. */
+/* Time for all attempts of a call. While bytes move it stands still, as long as they are 16 KB in a
+ * second. */
 struct s3_budget {
     int64_t since_ms;
     uint32_t call_ms;
     uint64_t moved;
+    int64_t moving_ms;
 };
+void s3_budget_moved(struct s3_budget *b, uint64_t bytes, int64_t gap_ms);
 int64_t s3_budget_left(const struct s3_budget *b, int64_t now_ms);
 
 #define S3_BREAKER_FAILURES 8
@@ -146,10 +149,8 @@ bool s3_explain(const struct s3_outcome *o, const struct s3_asked *a, struct err
 
 struct s3 {
     const struct libcurl *lib;
-    char *bucket, *prefix, *ca_file;
-    struct s3_options options; /* slices of the copies below; region and endpoint as given */
-    struct aws_chain *chain;
-    pthread_mutex_t lock; /* for these */
+    struct s3_options options; /* copies in the arena, with the defaults */
+    pthread_mutex_t lock;      /* for these */
     struct s3_place place;
     struct s3_breaker breaker;
     CURL *pool[S3_POOL]; /* idle, with their connections */
@@ -157,7 +158,7 @@ struct s3 {
     _Atomic int64_t clock_ms; /* the store's time less ours */
     _Atomic bool has_no_bulk; /* it does not know how to delete many */
     _Atomic uint64_t calls[S3_VERBS], repeats, failures, sent, received;
-    struct arena arena; /* copies of the options */
+    struct arena arena;
 };
 
 #define S3_BODY_MAX  (8u << 20) /* of an answer that is read whole */
@@ -197,6 +198,8 @@ void s3_call_ask(struct s3_call *c, const char *name, struct slice value);  /* i
 void s3_call_tell(struct s3_call *c, const char *name, struct slice value); /* a header */
 /* With all repetitions. True: status is 2xx. */
 bool s3_call_run(struct s3_call *c, struct err *e);
+struct s3_place s3_place_now(struct s3 *s);
+int64_t s3_now_s(const struct s3 *s); /* the store's time, as far as we know */
 struct slice s3_full_key(const struct s3 *s, struct arena *a, struct slice key);
 
 /* One attempt. */

@@ -173,7 +173,6 @@ static size_t write_file(struct s3_attempt *t, struct slice piece)
         n += (size_t)put;
     }
     c->done += piece.len;
-    t->budget->moved += piece.len;
     return piece.len;
 }
 
@@ -200,12 +199,14 @@ static int on_progress(void *user, curl_off_t down_all, curl_off_t down, curl_of
     int64_t now = clock_mono_ms();
     uint64_t moved = (uint64_t)down + (uint64_t)up + t->head_bytes;
     (void)down_all, (void)up_all;
-    if (moved != t->moved || !t->moved_ms) {
+    if (moved != t->moved) {
+        if (moved > t->moved) /* it is less when libcurl began again */
+            s3_budget_moved(t->budget, moved - t->moved, now - t->moved_ms);
         t->moved = moved;
         t->moved_ms = now;
     }
     t->is_idle = now - t->moved_ms >= t->call->s3->options.idle_ms;
-    t->is_over = s3_budget_left(t->budget, now) + up / 16 <= 0;
+    t->is_over = s3_budget_left(t->budget, now) <= 0;
     return t->is_idle || t->is_over;
 }
 
@@ -294,8 +295,8 @@ static CURLcode set_bounds(const struct s3_attempt *t)
     SET(SSL_VERIFYPEER, 1L);
     SET(SSL_VERIFYHOST, 2L);
     SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (s->ca_file) {
-        SET(CAINFO, s->ca_file);
+    if (s->options.ca_file) {
+        SET(CAINFO, s->options.ca_file);
         SET(CAPATH, NULL);
     }
     return code;
@@ -386,6 +387,7 @@ bool s3_attempt_run(struct s3_attempt *t, struct err *e)
     must(!url.full && !target.full);
     add_headers(t, &headers);
     s->lib->easy_reset(t->easy);
+    t->moved_ms = clock_mono_ms();
     CURLcode code = set_bounds(t);
     code = code ? code : set_callbacks(t);
     code = code ? code : set_request(t, url.data, target.data, &headers);

@@ -102,10 +102,18 @@ uint32_t s3_pause_ms(const struct s3_outcome *o, unsigned n, uint32_t random)
     return told > pause ? (uint32_t)(told < 3600000 ? told + pause : 3600000) : pause;
 }
 
-/* A connection that carries 16 KB in a second is never too slow. */
 #define BYTES_IN_A_MS 16
+#define GAP_MAX_MS    1000
+
+void s3_budget_moved(struct s3_budget *b, uint64_t bytes, int64_t gap_ms)
+{
+    b->moved += bytes;
+    b->moving_ms += gap_ms < GAP_MAX_MS ? gap_ms : GAP_MAX_MS;
+}
 
 int64_t s3_budget_left(const struct s3_budget *b, int64_t now_ms)
 {
-    return b->since_ms + b->call_ms + (int64_t)(b->moved / BYTES_IN_A_MS) - now_ms;
+    int64_t earned = (int64_t)(b->moved / BYTES_IN_A_MS);
+    int64_t free_ms = b->moving_ms < earned ? b->moving_ms : earned;
+    return b->since_ms + b->call_ms + free_ms - now_ms;
 }
