@@ -202,7 +202,7 @@ static void put_target(const struct signing *s, struct buf *to)
 static void start(struct signing *s, const struct aws_request *rq)
 {
     *s = (struct signing){0};
-    arena_init(&s->arena, 8 * TEXT_MAX);
+    arena_init(&s->arena, 64 * TEXT_MAX);
     s->query = arena_alloc(&s->arena, (rq->n_query + EXTRA_MAX) * sizeof *s->query);
     s->heads = arena_alloc(&s->arena, (rq->n_headers + EXTRA_MAX) * sizeof *s->heads);
     s->path = path_of(&s->arena, rq);
