@@ -1,6 +1,6 @@
 /* Signatures of version 4: what is asked for is written in one canonical form, and that is hashed.
  */
-#include "aws/aws.h"
+#include "aws/aws_impl.h"
 #include "base/hkdf.h"
 
 #include <string.h>
@@ -31,7 +31,7 @@ static bool is_plain(char c)
            c == '_' || c == '.' || c == '~';
 }
 
-static void add_escaped(struct buf *to, struct slice s, bool keeps_slash)
+void aws_escape(struct buf *to, struct slice s, bool keeps_slash)
 {
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < s.len; i++) {
@@ -58,7 +58,7 @@ static struct slice escaped(struct arena *a, struct slice s, bool keeps_slash)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
-    add_escaped(&text, s, keeps_slash);
+    aws_escape(&text, s, keeps_slash);
     return taken(a, &text);
 }
 

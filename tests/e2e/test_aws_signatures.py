@@ -56,7 +56,8 @@ def signature_of(case):
     pairs = sorted([quote(name, safe="~"), quote(value, safe="~")] for name, value in query)
     canonical = "\n".join([
         case["method"], path_of(case), "&".join(map("=".join, pairs)),
-        *[f"{name}:{','.join(values)}" for name, values in sorted(merged.items())], "", ";".join(sorted(merged)), digest])
+        *[f"{name}:{','.join(values)}" for name, values in sorted(merged.items())],
+        "", ";".join(sorted(merged)), digest])
     text = "\n".join(["AWS4-HMAC-SHA256", case["time"], scope, hashlib.sha256(canonical.encode()).hexdigest()])
     key = ("AWS4" + case["secret"]).encode()
     for step in [*scope.split("/"), text]:
