@@ -58,12 +58,14 @@ void aws_presign(const struct aws_request *rq, const struct aws_keys *keys,
 void aws_target(const struct aws_request *rq, struct buf *to);
 
 /* ---- keys (chain.c and a file for each place) --------------------------------------------------
- * S3_ACCESS_KEY_ID and its secret, the AWS_* variables, the profile in ~/.aws, web identity (a
- * token in a file, exchanged at STS), a container's address, and the machine's own (IMDSv2). */
+ * S3_ACCESS_KEY_ID and its secret, the AWS_* variables, web identity (a token in a file, exchanged
+ * at STS), the profile in ~/.aws, a container's address, and the machine's own (IMDSv2). A place
+ * that was set up but fails ends the search: its keys, or none. */
 
 /* What the chain looks at, so that tests look elsewhere; NULL: the process's own. */
 struct aws_place {
     struct slice (*env)(void *user, const char *name); /* empty: it is not set */
+    int64_t (*now_ms)(void *user);                     /* instead of the wall clock */
     void *user;
     const char *home;     /* instead of $HOME */
     const char *imds_url; /* instead of http://169.254.169.254 */
@@ -74,8 +76,9 @@ struct aws_chain;
 /* `fixed` (both parts) goes before everything else, and is copied; NULL: there is none. */
 struct aws_chain *aws_chain_new(const struct aws_place *place, const struct aws_keys *fixed);
 void aws_chain_free(struct aws_chain *c); /* NULL is fine */
-/* Copied to the arena. Blocks when they must be asked for; any thread. Those that end are renewed
- * five minutes before; while that fails, the old ones are given as long as they are good.
+/* Copied to the arena. Blocks when they must be asked for; any thread: one asks, the others wait,
+ * or go on with those that are still good. Those that end are renewed five minutes before; while
+ * that fails, the old ones are given as long as they are good. A failure holds for two seconds.
  * ERR_UNAVAILABLE: nobody has any; the sentence names the places that were asked and what each
  * lacked. */
 bool aws_chain_get(struct aws_chain *c, struct arena *a, struct aws_keys *ret, struct err *e);

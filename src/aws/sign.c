@@ -1,6 +1,6 @@
 /* Signatures of version 4: what is asked for is written in one canonical form, and that is hashed.
  */
-#include "aws/aws.h"
+#include "aws/aws_impl.h"
 #include "base/hkdf.h"
 
 #include <string.h>
@@ -31,7 +31,7 @@ static bool is_plain(char c)
            c == '_' || c == '.' || c == '~';
 }
 
-static void add_escaped(struct buf *to, struct slice s, bool keeps_slash)
+void aws_escape(struct buf *to, struct slice s, bool keeps_slash)
 {
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < s.len; i++) {
@@ -58,7 +58,7 @@ static struct slice escaped(struct arena *a, struct slice s, bool keeps_slash)
 {
     struct buf text;
     buf_init(&text, TEXT_MAX);
-    add_escaped(&text, s, keeps_slash);
+    aws_escape(&text, s, keeps_slash);
     return taken(a, &text);
 }
 
@@ -202,7 +202,7 @@ static void put_target(const struct signing *s, struct buf *to)
 static void start(struct signing *s, const struct aws_request *rq)
 {
     *s = (struct signing){0};
-    arena_init(&s->arena, 8 * TEXT_MAX);
+    arena_init(&s->arena, 64 * TEXT_MAX);
     s->query = arena_alloc(&s->arena, (rq->n_query + EXTRA_MAX) * sizeof *s->query);
     s->heads = arena_alloc(&s->arena, (rq->n_headers + EXTRA_MAX) * sizeof *s->heads);
     s->path = path_of(&s->arena, rq);
