@@ -23,7 +23,7 @@ static size_t on_read(char *to, size_t one, size_t n, void *user)
     struct s3_call *c = t->call;
     uint64_t left = c->len - t->sent;
     size_t want = one * n < left ? one * n : (size_t)left;
-    if (c->fd < 0) {
+    if (c->fd < 0 && want) {
         memcpy(to, c->body.ptr + t->sent, want);
     } else if (want) {
         ssize_t got;
