@@ -90,7 +90,7 @@ debug release tsan:
 # ---- building -----------------------------------------------------------------------------------
 # What never runs while dais serves stays apart from what does, and small: every 64 KB of the program
 # that its start touches are resident, and mixed in by link time optimisation these would be in all of them.
-APART := $(patsubst src/%.c,$(OUT)/%.o,$(wildcard src/render/*.c src/fetch/*.c src/cli/*.c src/keys/*.c \
+APART := $(patsubst src/%.c,$(OUT)/%.o,$(wildcard src/render/*.c src/fetch/*.c src/aws/*.c src/s3/*.c src/cli/*.c src/keys/*.c \
 	src/describe/*.c src/mail/*.c src/signin/*.c src/app/command*.c \
 	src/app/accounts.c src/app/events.c src/app/leavers.c src/app/limits_shared.c src/app/mail.c src/app/operators.c \
 	src/app/vault.c src/api/auth*.c src/api/keys.c src/journal/*.c) \
@@ -150,7 +150,8 @@ $(OUT)/e2e/%.o: tests/e2e/%.c $(OUT)/.flags
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 $(OUT)/dais-identity: $(OUT)/e2e/identity_main.o $(LIB)
 $(OUT)/dais-letter: $(OUT)/e2e/letter_main.o $(LIB)
-$(OUT)/dais-identity $(OUT)/dais-letter:
+$(OUT)/dais-s3: $(OUT)/e2e/s3_main.o $(LIB) # built by the tests that need it
+$(OUT)/dais-identity $(OUT)/dais-letter $(OUT)/dais-s3:
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $< $(LIB) $(LDLIBS) -o $@
 
@@ -170,7 +171,7 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@echo "  LINK  $@"
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
--include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(OUT)/e2e/letter_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
+-include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(OUT)/e2e/s3_main.d $(OUT)/e2e/letter_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
 	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/db/pg.d $(OUT)/tests/db/pg_proxy.d $(OUT)/tests/docs/docs_test.d $(OUT)/tests/accounts/accounts_test.d
 
 # ---- set-up -----------------------------------------------------------------------------------

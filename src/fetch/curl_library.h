@@ -9,6 +9,7 @@
 #define LIBCURL_MAP(X) \
     X(global_init)     \
     X(easy_init)       \
+    X(easy_reset)      \
     X(easy_setopt)     \
     X(easy_perform)    \
     X(easy_getinfo)    \

@@ -49,7 +49,7 @@ enum s3_verb {
 #undef X
         S3_VERBS
 };
-void s3_stats(const struct s3 *s, struct s3_stats *ret);
+void s3_stats(struct s3 *s, struct s3_stats *ret);
 
 /* ---- one object ------------------------------------------------------------------------------ */
 
