@@ -1,6 +1,7 @@
 /* Where each app's database is; the same one for every reading of its manifest. */
 #include "app/limits_impl.h"
 
+#include "files/files.h"
 #include "journal/journal.h"
 #include "mail/mail.h"
 
@@ -43,6 +44,7 @@ static const struct db_migration *app_migrations(void)
     all[3] = mail_migration;
     all[4] = events_migration;
     all[5] = limits_migration;
+    all[6] = files_migration;
     return all;
 }
 

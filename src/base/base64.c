@@ -21,3 +21,34 @@ void base64_add(struct buf *to, struct slice bytes, enum base64_kind kind)
         left -= n;
     }
 }
+
+static int digit_of(char c)
+{
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '-'             ? 62
+           : c == '_'             ? 63
+                                  : -1;
+}
+
+bool base64_url_read(struct slice text, struct arena *a, struct slice *ret)
+{
+    char *to = arena_alloc(a, text.len);
+    unsigned bits = 0;
+    int n_bits = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        int digit = digit_of(text.ptr[i]);
+        if (digit < 0)
+            return false;
+        bits = (bits << 6 | (unsigned)digit) & 0xffff;
+        n_bits += 6;
+        if (n_bits >= 8) {
+            n_bits -= 8;
+            to[n++] = (char)(bits >> n_bits);
+        }
+    }
+    *ret = (struct slice){to, n};
+    return n_bits < 6 && !(bits & ((1u << n_bits) - 1));
+}

@@ -191,7 +191,8 @@ struct bucket {
     int64_t max_bytes;
     struct texts types; /* "text/csv", "image/" + "*"; none = any */
     bool owner;
-    struct text scope; /* app, user */
+    struct text scope;      /* app, user */
+    struct text visibility; /* rules, choice */
     struct quota quota;
     struct rules rules;
 };

@@ -201,6 +201,11 @@ static const struct field bucket_fields[] = {
     {"owner", BOOL(bucket, owner), .def = "true", .doc = "Files belong to whoever stores them."},
     {"scope", TEXT(bucket, scope), .format = FMT_WORD, .words = "app user", .def = "app",
      .doc = "Whether paths are the app's, or each account has its own."},
+    {"visibility", TEXT(bucket, visibility), .format = FMT_WORD, .words = "rules choice",
+     .def = "rules",
+     .doc =
+         "Whether the rules alone say who may read a file, or whoever may write it may also make "
+         "it public."},
     {"quota", OBJECT(bucket, quota, quota_shape), .doc = "How much may be stored."},
     {"rules", OBJECT(bucket, rules, rules_shape), .doc = "Who may do what."},
 };
@@ -483,7 +488,7 @@ static const struct field manifest_fields[] = {
      .doc = "The path of dais's own API; /dais/ when a backend route covers /api/."},
     {"collections", MAP(manifest, collections, FMT_COLLECTION, collection_shape),
      .doc = "Kinds of documents the app stores."},
-    {"files", MAP(manifest, files, FMT_NAME, bucket_shape), .flags = LATER,
+    {"files", MAP(manifest, files, FMT_NAME, bucket_shape),
      .doc = "Buckets of files people upload."},
     {"jobs", MAP(manifest, jobs, FMT_NAME, job_shape), .flags = LATER,
      .doc = "Work that takes longer than a request."},

@@ -1,0 +1,76 @@
+/* A file goes, is moved, or is made public. */
+#include "files/files_impl.h"
+
+#include "wire/wire.h"
+
+/* There, theirs to do that with, and what If-Match says. */
+static bool find(const struct file_place *at, const struct subject *who, struct arena *a,
+                 enum action action, struct slice if_match, struct db_conn *c, struct file *ret,
+                 const struct query **ret_rows, struct err *e)
+{
+    if (!file_path_check(at->path, e) ||
+        !authorize(who, &at->bucket->policy, action, a, ret_rows, e))
+        return false;
+    enum db_step step = file_find(c, at, a, ret, e);
+    if (step == DB_FAILED)
+        return false;
+    if (step != DB_ROW || !file_matches(*ret_rows, at->bucket, ret))
+        return file_not_found(at, e);
+    return !if_match.len || etag_match_strong(if_match, ret->etag) ||
+           err_set(e, ERR_STALE, "The file is not what `If-Match` says; read it again.");
+}
+
+bool files_delete_apply(struct file_delete *d, struct db_conn *c, struct err *e)
+{
+    const struct query *rows = NULL;
+    struct file f;
+    return find(&d->at, d->who, d->arena, ACTION_DELETE, d->if_match, c, &f, &rows, e) &&
+           file_remove(c, &d->at, e) && use_add(c, f.bucket, f.owner, -(int64_t)f.size, -1, e) &&
+           blob_row_let_go(c, d->files, f.hash, e);
+}
+
+static bool is_free(const struct file_change *ch, const struct file *next, struct db_conn *c,
+                    struct err *e)
+{
+    struct file there;
+    struct file_place to = {ch->at.bucket, ch->at.space, next->path};
+    if (slice_eq(to.path, ch->at.path))
+        return true;
+    if (!file_path_check(to.path, e))
+        return false;
+    enum db_step step = file_find(c, &to, ch->arena, &there, e);
+    if (step == DB_ROW)
+        err_set(e, ERR_EXISTS, "There is a file %.*s in %.*s already; choose another path.",
+                SLICE_ARGS(slice_first(to.path, 100)), SLICE_ARGS(to.bucket->name));
+    return step == DB_END;
+}
+
+static bool may_become(const struct file_change *ch, const struct query *rows,
+                       const struct file *next, struct err *e)
+{
+    if (ch->is_public > 0 && !ch->at.bucket->has_choice)
+        return err_set(e, ERR_INVALID,
+                       "public: in %.*s the rules alone say who may read; `visibility: choice` in"
+                       " the manifest would let you choose.",
+                       SLICE_ARGS(ch->at.bucket->name));
+    return file_matches(rows, ch->at.bucket, next) ||
+           err_set(e, ERR_FORBIDDEN, "The rules of %.*s do not let you make the file so.",
+                   SLICE_ARGS(ch->at.bucket->name));
+}
+
+bool files_change_apply(struct file_change *ch, struct db_conn *c, struct err *e)
+{
+    const struct query *rows = NULL;
+    struct file *next = &ch->file;
+    if (!find(&ch->at, ch->who, ch->arena, ACTION_WRITE, ch->if_match, c, next, &rows, e))
+        return false;
+    next->path = ch->to_path.len ? ch->to_path : next->path;
+    next->is_public = ch->is_public < 0 ? next->is_public : ch->is_public > 0;
+    next->version++;
+    next->updated = file_now(ch->arena);
+    if (!may_become(ch, rows, next, e) || !is_free(ch, next, c, e) ||
+        !file_update(c, &ch->at, next, e))
+        return false;
+    file_own(next, ch->at.bucket, ch->arena);
+    return true;
+}
