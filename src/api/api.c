@@ -10,6 +10,7 @@ struct api *api_new(const struct api_options *o)
     struct api *a = mem_new(struct api);
     a->manifest = o->manifest;
     a->docs = o->docs;
+    a->files = o->files;
     a->accounts = o->accounts;
     a->count = o->count;
     a->user = o->user;

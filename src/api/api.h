@@ -6,6 +6,7 @@
 #pragma once
 #include "accounts/accounts.h"
 #include "docs/docs.h"
+#include "files/files.h"
 #include "http/http.h"
 
 struct api;
@@ -13,6 +14,7 @@ struct api;
 struct api_options {
     const struct manifest *manifest;
     struct docs *docs;         /* NULL: the app has no collections */
+    struct files *files;       /* NULL: it has no buckets */
     struct accounts *accounts; /* NULL: it has none */
     /* Counts a request of a batch as if it had come alone; false: that is too often. May be NULL.
      * On the request's thread, which knows who asks. */

@@ -14,6 +14,7 @@
 struct api {
     const struct manifest *manifest;
     struct docs *docs;
+    struct files *files;
     struct accounts *accounts;
     bool (*count)(void *user, struct req *rq, struct slice method, struct slice path,
                   struct err *e);

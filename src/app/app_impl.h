@@ -28,6 +28,7 @@ struct app {
     struct web *web;           /* NULL when the app has no web: */
     struct edge *edge;         /* NULL without a backend */
     struct docs *docs;         /* NULL without collections */
+    struct files *files;       /* NULL without buckets */
     struct accounts *accounts; /* NULL: everybody is signed out, or `local` */
     struct signin *signin;     /* NULL without accounts */
     struct api *api;           /* NULL: it has none */
@@ -190,6 +191,17 @@ extern const struct route events_route;
 bool events_control(struct req *rq, struct err *e); /* ?app=SLUG, or the host's */
 void events_metrics(struct buf *out);
 
+/* stores.c: the places of files, which outlive the readings of a manifest too. */
+void stores_check(struct host *h, struct problems *p);
+bool stores_open(struct host *h, struct life *l, struct err *e);    /* blocks a little */
+void store_attach(struct host *h, struct app *app, struct life *l); /* after its database */
+void stores_free(struct life *l);
+/* Members of a JSON object; false: one does not answer. Blocks. */
+bool stores_check_ready(const struct host *h, struct buf *to);
+void stores_metrics(struct life *l, struct buf *out);
+/* One bit of work; true: there is more at once. *look_ms is 0 at first. Blocks. */
+bool stores_tend(struct host *h, int64_t *look_ms);
+
 /* keeper.c: loop 0, once a second: work on the tables of apps, closing databases that nobody uses.
  */
 void keeper_start(struct life *l);
@@ -235,9 +247,12 @@ struct life {
     size_t n_signals;
     int lock_fd;
     int64_t started_ms;
-    struct list backends;  /* all that run: backend_rows */
-    struct list databases; /* all there ever were */
-    pthread_mutex_t databases_lock;
+    struct list backends;           /* all that run: backend_rows */
+    struct list databases;          /* all there ever were */
+    struct list stores;             /* of files; all there ever were */
+    struct aws_chain *aws;          /* NULL: nobody needed its keys yet */
+    struct s3 *s3;                  /* NULL: files are in the data folder */
+    pthread_mutex_t databases_lock; /* of these four */
     struct keeper *keeper;
     struct mailman *mailman; /* NULL: no app has accounts */
     struct limit *denials;   /* by app and account or address */

@@ -199,6 +199,7 @@ bool app_command(const struct app_options *options, struct slice name, struct sl
 {
     struct life l = {.options = *options, .lock_fd = -1};
     list_init(&l.databases);
+    list_init(&l.stores);
     pthread_mutex_init(&l.databases_lock, NULL);
     if (!read_host(&l, e))
         return false;
@@ -210,6 +211,7 @@ bool app_command(const struct app_options *options, struct slice name, struct sl
     databases_end(&l);
     service_unref(&l.host->service);
     databases_free(&l);
+    stores_free(&l);
     pthread_mutex_destroy(&l.databases_lock);
     if (l.lock_fd >= 0)
         close(l.lock_fd);

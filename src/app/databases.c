@@ -37,7 +37,7 @@ struct database {
 /* Steps are run in this order by every database there is: new ones come last. */
 static const struct db_migration *app_migrations(void)
 {
-    static struct db_migration all[8];
+    static struct db_migration all[9];
     all[0] = docs_migrations[0];
     all[1] = docs_migrations[1];
     all[2] = accounts_migration;
@@ -170,7 +170,8 @@ void database_attach(struct host *h, struct app *app, struct life *life)
     pthread_mutex_lock(&life->databases_lock);
     struct database *d = find_or_make(h, app, life);
     pthread_mutex_unlock(&life->databases_lock);
-    docs_attach(app->docs, d->slot);
+    if (app->docs)
+        docs_attach(app->docs, d->slot);
 }
 
 static struct account_store *accounts_in(struct host *h, const struct app *app, struct life *life)

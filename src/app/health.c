@@ -72,7 +72,7 @@ static bool has_databases(const struct host *h)
 {
     bool has = false;
     for (size_t i = 0; i < h->n_apps; i++)
-        has |= h->apps[i].docs != NULL;
+        has |= h->apps[i].docs || h->apps[i].files;
     return has;
 }
 
@@ -85,10 +85,11 @@ static bool readyz(struct req *rq, struct err *e)
     if (atomic_load(&life_of(rq)->is_draining))
         return err_set(e, ERR_UNAVAILABLE, "The server is stopping.");
     if (has_databases(h) && !rq->is_on_lane)
-        return req_move(rq, RUN_SLOW);
+        return req_move(rq, RUN_STORE);
     buf_init(&text, 64u << 10);
     bool ready = check_backends(h, &text);
     ready &= databases_check_ready(h, &text);
+    ready &= stores_check_ready(h, &text);
     struct slice body =
         arena_printf(rq->arena, "{\"ready\":%s,\"checks\":{%.*s}}", ready ? "true" : "false",
                      (int)text.len, text.len ? text.data : "");

@@ -206,6 +206,7 @@ static void host_free(struct service *s)
         signin_free(h->apps[i].signin);
         accounts_free(h->apps[i].accounts);
         docs_free(h->apps[i].docs);
+        files_free(h->apps[i].files);
         web_unref(h->apps[i].web);
         signer_free(h->apps[i].signer);
         limits_done(&h->apps[i]);
@@ -302,6 +303,8 @@ static void compile_docs(struct host *h, struct problems *p)
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
         app->docs = api_read(app->manifest, p);
+        if (app->manifest->files.n)
+            app->files = files_new(app->manifest, p);
     }
 }
 
@@ -327,6 +330,7 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     check_backends(h, p);
     compile_docs(h, p);
     databases_check(h, p);
+    stores_check(h, p);
     mail_check(h->site, &h->settings, p);
     check_data_is_private(h, p);
     for (size_t i = 0; is_to_run && i < h->n_apps; i++)
@@ -411,9 +415,10 @@ static void open_api(struct host *h, struct app *app, struct life *life)
 {
     if (app_has_accounts(app))
         app_accounts_open(h, app, life);
-    if (app->docs || app->accounts)
+    if (app->docs || app->files || app->accounts)
         app->api = api_new(&(struct api_options){.manifest = app->manifest,
                                                  .docs = app->docs,
+                                                 .files = app->files,
                                                  .accounts = app->accounts,
                                                  .count = limits_count,
                                                  .user = app});
@@ -425,8 +430,10 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
         limits_open(h, app, life);
-        if (app->docs)
+        if (app->docs || app->files)
             database_attach(h, app, life);
+        if (app->files)
+            store_attach(h, app, life);
         open_api(h, app, life);
         if (app->manifest->web.root.s.len)
             open_web(h, app, loops, budget);

@@ -17,6 +17,15 @@ static bool purge(struct app *app, struct slice id, bool *ret_more, struct err *
     return fine;
 }
 
+static bool purge_files(struct app *app, struct slice id, bool *ret_more, struct err *e)
+{
+    if (!files_open(app->files, e))
+        return false;
+    bool fine = files_purge_owner(app->files, id, ret_more, e);
+    files_leave(app->files);
+    return fine;
+}
+
 /* *ret_more: there is somebody. */
 static bool tend_app(struct app *app, bool *ret_more, struct err *e)
 {
@@ -28,6 +37,8 @@ static bool tend_app(struct app *app, bool *ret_more, struct err *e)
     *ret_more = fine && id.len;
     if (*ret_more)
         fine = !app->docs || purge(app, id, &has_things, e);
+    if (*ret_more && fine && !has_things)
+        fine = !app->files || purge_files(app, id, &has_things, e);
     if (*ret_more && fine && !has_things)
         fine = accounts_forget(app->accounts, id, e);
     arena_done(&a);

@@ -164,7 +164,7 @@ static void make_server(struct life *l)
 
 static bool open_all(struct life *l, struct err *e)
 {
-    if (!life_take_data(l, e) || !tokens_open(l->host, e))
+    if (!life_take_data(l, e) || !tokens_open(l->host, e) || !stores_open(l->host, l, e))
         return false;
     l->spawner = spawner_open(e);
     if (!l->spawner)
@@ -292,6 +292,7 @@ static void close_all(struct life *l)
     if (l->host)
         service_unref(&l->host->service);
     databases_free(l);
+    stores_free(l);
     limit_free(l->denials);
     if (l->loops)
         loops_free(l->loops);
@@ -334,6 +335,7 @@ int app_serve(const struct app_options *options)
     list_init(&l.backends);
     list_init(&l.asks);
     list_init(&l.databases);
+    list_init(&l.stores);
     pthread_mutex_init(&l.databases_lock, NULL);
     l.denials = limit_new(DENIED_COUNT, DENIED_MS, DENIED_KEYS);
     l.n_passed = n_passed;

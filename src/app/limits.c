@@ -116,7 +116,7 @@ void limits_open(struct host *h, struct app *app, struct life *life)
     open_rules(h, app, old);
     if (app_has_accounts(app))
         named_open(app, old);
-    if (app->docs || app_has_accounts(app))
+    if (app->docs || app->files || app_has_accounts(app))
         app->share = database_limits(h, app, life);
 }
 

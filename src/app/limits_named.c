@@ -93,6 +93,9 @@ static enum limit_bucket find(const struct path_row *rows, size_t n, struct slic
 
 static enum limit_bucket of_api(struct slice method, struct slice path)
 {
+    bool stores = slice_is(method, "PUT") || slice_is(method, "POST");
+    if (stores && is_at_or_below(path, SLICE("files")) && !slice_ends(path, SLICE("/sign")))
+        return BUCKET_UPLOAD;
     if (!is_reading(method))
         return find(api_paths, sizeof api_paths / sizeof *api_paths, path);
     return is_at_or_below(path, SLICE("auth")) ? LIMIT_BUCKETS : BUCKET_READ;

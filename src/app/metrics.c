@@ -122,6 +122,7 @@ void metrics_text(struct life *l, struct arena *a, struct buf *out)
     lane_rows(out, l->loops);
     backends_metrics(l, out);
     databases_metrics(l, out);
+    stores_metrics(l, out);
     limits_metrics(l, out);
     events_metrics(out);
     turns(out, l->loops);

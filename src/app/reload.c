@@ -120,7 +120,8 @@ static void read_again(struct work *w)
     log_reopen(); /* errors or not: whoever renamed the file waits for a new one */
     r->next = host_try(&l->options, &r->problems);
     life_log_problems(r->next ? LOG_WARN : LOG_ERROR, buf_slice(&r->problems));
-    if (r->next && !(tokens_open(r->next, &e) && identity_is_safe(r->next, l, &e))) {
+    if (r->next && !(tokens_open(r->next, &e) && stores_open(r->next, l, &e) &&
+                     identity_is_safe(r->next, l, &e))) {
         buf_printf(&r->problems, "%s\n", e.msg);
         log_line(LOG_ERROR, "manifest", F_CSTR("problem", e.msg));
         service_unref(&r->next->service);

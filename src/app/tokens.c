@@ -33,7 +33,7 @@ bool tokens_open(struct host *h, struct err *e)
     bool is_fine = true;
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
-        if (!wants_tokens(app->manifest) && !app_has_accounts(app))
+        if (!wants_tokens(app->manifest) && !app_has_accounts(app) && !app->files)
             continue;
         if (!h->has_secret && !read_secret(h, &h->secret, e))
             return false;

@@ -112,7 +112,7 @@ static void check_identity(struct reader *r, const struct identity_conf *id)
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 
-#define LATER_LIMITS "publish upload"
+#define LATER_LIMITS "publish"
 
 static void check_limits(struct reader *r, const struct manifest *m)
 {

@@ -1,0 +1,311 @@
+/* Where each app's files are; the same place for every reading of its manifest.
+ *
+ * Files of the data folder are below apps/SLUG/files. With STORAGE_BACKEND=s3 all apps share one
+ * bucket, each below its slug, and that folder holds what comes in and a cache. Another bucket
+ * needs a restart. */
+#include "app/app_impl.h"
+
+#include "aws/aws.h"
+#include "s3/s3.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define STORE_PATH_MAX 4096
+
+struct store {
+    struct list link;
+    struct arena arena;
+    struct slice slug;
+    struct blob_store *blobs;
+};
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+static struct slice setting(const struct host *h, enum setting_id id)
+{
+    return settings_get(&h->settings, id);
+}
+
+static bool is_s3(const struct host *h)
+{
+    return slice_is(setting(h, SET_STORAGE_BACKEND), "s3");
+}
+
+static bool has_files(const struct host *h)
+{
+    bool has = false;
+    for (size_t i = 0; i < h->n_apps; i++)
+        has |= h->apps[i].files != NULL;
+    return has;
+}
+
+void stores_check(struct host *h, struct problems *p)
+{
+    if (is_s3(h) && has_files(h) && !setting(h, SET_S3_BUCKET).len)
+        problems_add(p, PROBLEM_ERROR, SLICE("S3_BUCKET"), (struct pos){0},
+                     "STORAGE_BACKEND is s3, and no bucket is named; set S3_BUCKET");
+}
+
+/* ---- the object store ------------------------------------------------------------------------ */
+
+/* Of the two spellings that the environment knows, ours first. */
+static struct aws_keys keys_of(const struct host *h)
+{
+    if (setting(h, SET_S3_ACCESS_KEY_ID).len)
+        return (struct aws_keys){.id = setting(h, SET_S3_ACCESS_KEY_ID),
+                                 .secret = setting(h, SET_S3_SECRET_ACCESS_KEY)};
+    return (struct aws_keys){.id = setting(h, SET_AWS_ACCESS_KEY_ID),
+                             .secret = setting(h, SET_AWS_SECRET_ACCESS_KEY),
+                             .token = setting(h, SET_AWS_SESSION_TOKEN)};
+}
+
+static struct slice region_of(const struct host *h)
+{
+    static const enum setting_id ids[] = {SET_S3_REGION, SET_AWS_REGION, SET_AWS_DEFAULT_REGION};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        if (setting(h, ids[i]).len)
+            return setting(h, ids[i]);
+    }
+    return SLICE("");
+}
+
+/* "backups" means the same as "backups/". */
+static struct slice prefix_of(const struct host *h, struct arena *a)
+{
+    struct slice prefix = setting(h, SET_S3_PREFIX);
+    return !prefix.len || slice_ends(prefix, SLICE("/"))
+               ? prefix
+               : arena_printf(a, "%.*s/", SLICE_ARGS(prefix));
+}
+
+static bool open_s3(struct host *h, struct life *l, struct err *e)
+{
+    const struct aws_keys keys = keys_of(h);
+    if (!l->aws)
+        l->aws = aws_chain_new(NULL, keys.id.len && keys.secret.len ? &keys : NULL);
+    l->s3 = s3_new(
+        &(struct s3_options){
+            .bucket = setting(h, SET_S3_BUCKET),
+            .region = region_of(h),
+            .endpoint = setting(h, SET_S3_ENDPOINT_URL),
+            .prefix = prefix_of(h, &h->arena),
+            .is_path_style = slice_is(setting(h, SET_S3_FORCE_PATH_STYLE), "true"),
+            .chain = l->aws,
+        },
+        e);
+    return l->s3 != NULL;
+}
+
+/* ---- an app's store -------------------------------------------------------------------------- */
+
+static struct store *store_find(struct life *l, struct slice slug)
+{
+    list_each (link, &l->stores) {
+        struct store *s = container_of(link, struct store, link);
+        if (slice_eq(s->slug, slug))
+            return s;
+    }
+    return NULL;
+}
+
+static bool make_folders(struct host *h, struct slice slug, char to[STORE_PATH_MAX], struct err *e)
+{
+    const struct slice parts[] = {slug, SLICE("files")};
+    int n = snprintf(to, STORE_PATH_MAX, "%s/apps", h->data_dir);
+    mkdir(to, 0700); /* the last one tells what is wrong with any of them */
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        n += snprintf(to + n, STORE_PATH_MAX - (size_t)n, "/%.*s", SLICE_ARGS(parts[i]));
+        if (n >= STORE_PATH_MAX)
+            return err_set(e, ERR_USAGE, "the path of the data folder is too long");
+        mkdir(to, 0700);
+    }
+    return true;
+}
+
+static struct store *store_new(struct host *h, struct slice slug, struct life *l, struct err *e)
+{
+    char dir[STORE_PATH_MAX];
+    if (!make_folders(h, slug, dir, e))
+        return NULL;
+    struct store *s = mem_new(struct store);
+    arena_init(&s->arena, 1u << 16);
+    s->slug = arena_dup(&s->arena, slug);
+    s->blobs = blob_store_new(
+        &(struct blob_options){
+            .dir = dir,
+            .s3 = l->s3,
+            .place = arena_printf(&s->arena, "%.*s/", SLICE_ARGS(slug)),
+        },
+        e);
+    if (!s->blobs) {
+        arena_done(&s->arena);
+        free(s);
+        return NULL;
+    }
+    list_add(&l->stores, &s->link);
+    return s;
+}
+
+bool stores_open(struct host *h, struct life *l, struct err *e)
+{
+    bool fine = true;
+    if (!has_files(h))
+        return true;
+    pthread_mutex_lock(&l->databases_lock);
+    if (is_s3(h) && !l->s3)
+        fine = open_s3(h, l, e);
+    for (size_t i = 0; fine && i < h->n_apps; i++) {
+        struct slice slug = h->apps[i].manifest->slug.s;
+        if (h->apps[i].files)
+            fine = store_find(l, slug) || store_new(h, slug, l, e);
+    }
+    pthread_mutex_unlock(&l->databases_lock);
+    return fine;
+}
+
+void store_attach(struct host *h, struct app *app, struct life *l)
+{
+    unsigned char key[32];
+    pthread_mutex_lock(&l->databases_lock);
+    struct store *s = store_find(l, app->manifest->slug.s);
+    pthread_mutex_unlock(&l->databases_lock);
+    must(s && h->has_secret); /* stores_open and tokens_open came before */
+    root_secret_derive(&h->secret, "file links", app->manifest->slug.s, key, sizeof key);
+    files_attach(app->files, database_slot(l, app->manifest->slug.s), s->blobs,
+                 (struct slice){(const char *)key, sizeof key});
+    explicit_bzero(key, sizeof key);
+}
+
+void stores_free(struct life *l)
+{
+    list_each_safe (link, &l->stores) {
+        struct store *s = container_of(link, struct store, link);
+        blob_store_free(s->blobs);
+        arena_done(&s->arena);
+        free(s);
+    }
+    list_init(&l->stores);
+    s3_free(l->s3);
+    aws_chain_free(l->aws);
+    l->s3 = NULL;
+    l->aws = NULL;
+}
+
+/* ---- what is told of them -------------------------------------------------------------------- */
+
+bool stores_check_ready(const struct host *h, struct buf *to)
+{
+    bool is_ready = true;
+    struct err e;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        if (!h->apps[i].files)
+            continue;
+        bool fine = blob_ping(files_store(h->apps[i].files), &e);
+        if (!fine)
+            log_line(LOG_WARN, "the store of files does not answer",
+                     F_STR("app", h->apps[i].manifest->slug.s), F_CSTR("reason", e.msg));
+        is_ready &= fine;
+        buf_printf(to, "%s\"files:%.*s\":\"%s\"", to->len ? "," : "",
+                   SLICE_ARGS(h->apps[i].manifest->slug.s), fine ? "ready" : "failing");
+    }
+    return is_ready;
+}
+
+/*        name                              type       help */
+#define STORE_FIGURES(X)                                                                         \
+    X("dais_files_arriving", "gauge", "Files whose bytes are coming in.", drafts_open)           \
+    X("dais_files_written_bytes_total", "counter", "Bytes of files that were kept.",             \
+      written_bytes)                                                                             \
+    X("dais_files_cache_hits_total", "counter", "Blocks of the object store found on the disk.", \
+      cache_hits)                                                                                \
+    X("dais_files_cache_misses_total", "counter", "Blocks that were not.", cache_misses)         \
+    X("dais_files_cache_bytes", "gauge", "Bytes in that cache.", cache_bytes)
+
+static void write_store_figures(struct life *l, struct buf *out)
+{
+    static const struct {
+        const char *name, *type, *help;
+        size_t at;
+    } rows[] = {
+#define X(name, type, help, member) {name, type, help, offsetof(struct blob_stats, member)},
+        STORE_FIGURES(X)
+#undef X
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", rows[i].name, rows[i].help, rows[i].name,
+                   rows[i].type);
+        list_each (link, &l->stores) {
+            const struct store *s = container_of(link, struct store, link);
+            struct blob_stats stats;
+            blob_stats(s->blobs, &stats);
+            buf_printf(out, "%s{app=\"%.*s\"} %llu\n", rows[i].name, SLICE_ARGS(s->slug),
+                       *(unsigned long long *)((char *)&stats + rows[i].at));
+        }
+    }
+}
+
+static void write_s3_figures(const struct s3 *s3, struct buf *out)
+{
+    static const char *const verbs[S3_VERBS] = {
+#define X(id, name) [id] = name,
+        S3_VERB_MAP(X)
+#undef X
+    };
+    struct s3_stats s;
+    s3_stats(s3, &s);
+    buf_add_str(out, "# HELP dais_s3_calls_total Questions to the object store.\n"
+                     "# TYPE dais_s3_calls_total counter\n");
+    for (size_t i = 0; i < S3_VERBS; i++)
+        buf_printf(out, "dais_s3_calls_total{verb=\"%s\"} %llu\n", verbs[i],
+                   (unsigned long long)s.calls[i]);
+    buf_printf(out,
+               "# HELP dais_s3_repeats_total Questions that were asked again.\n"
+               "# TYPE dais_s3_repeats_total counter\ndais_s3_repeats_total %llu\n"
+               "# HELP dais_s3_failures_total Questions without a good answer in the end.\n"
+               "# TYPE dais_s3_failures_total counter\ndais_s3_failures_total %llu\n"
+               "# HELP dais_s3_refusing Is the object store taken to be down?\n"
+               "# TYPE dais_s3_refusing gauge\ndais_s3_refusing %d\n",
+               (unsigned long long)s.repeats, (unsigned long long)s.failures, s.is_open);
+}
+
+void stores_metrics(struct life *l, struct buf *out)
+{
+    pthread_mutex_lock(&l->databases_lock);
+    if (!list_is_empty(&l->stores))
+        write_store_figures(l, out);
+    if (l->s3)
+        write_s3_figures(l->s3, out);
+    pthread_mutex_unlock(&l->databases_lock);
+}
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+#define FIRST_MS (60 * 1000)
+#define LOOK_MS  (10 * 60 * 1000)
+
+/* Nobody waits for it, and an app that nobody asks is opened for it all the same: what was thrown
+ * away last has to go some time. */
+bool stores_tend(struct host *h, int64_t *look_ms)
+{
+    int64_t now = clock_mono_ms();
+    struct err e;
+    bool has_more = false;
+    if (!*look_ms)
+        *look_ms = now + FIRST_MS;
+    if (now < *look_ms)
+        return false;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        struct files *f = h->apps[i].files;
+        if (!f || !files_open(f, &e))
+            continue;
+        has_more |= files_tend(f, clock_wall_ms());
+        files_leave(f);
+    }
+    if (!has_more)
+        *look_ms = now + LOOK_MS;
+    return has_more;
+}
