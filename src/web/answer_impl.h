@@ -32,11 +32,3 @@ struct web_file *error_page_find(const struct web_rules *r, const struct web_tre
 
 /* The best copy in memory for this request: NULL when the file must be read from disk. */
 const struct web_copy *copy_choose(const struct web_file *f, const struct h1_request *h1);
-
-struct web_judged {
-    int status; /* 200, 206, 304, 412 or 416 */
-    uint32_t n_ranges;
-    struct byte_range ranges[RANGES_MAX];
-};
-/* What the request's conditions say about a file that is `valid`; RFC 9110 section 13.2.2. */
-void web_judge(const struct web_query *q, const struct web_valid *valid, struct web_judged *ret);

@@ -189,7 +189,7 @@ static struct web_copy *copy_new(const struct web_head *h, struct slice head, si
     c->body = body;
     c->head = keep(c, &used, head);
     c->rest = slice_skip(c->head, left_out);
-    c->valid = (struct web_valid){keep(c, &used, h->valid.etag), h->valid.mtime_s, body->len};
+    c->valid = (struct h1_valid){keep(c, &used, h->valid.etag), h->valid.mtime_s, body->len};
     c->inlines = (struct web_csp_sources){.scripts = keep(c, &used, in->scripts),
                                           .styles = keep(c, &used, in->styles)};
     c->type = h->type;

@@ -17,19 +17,12 @@ struct web_facts {
     int64_t mtime_ns;
 };
 
-/* What a head and the conditions of a request speak of. */
-struct web_valid {
-    struct slice etag;
-    int64_t mtime_s;
-    uint64_t size;
-};
-
 /* Bytes in memory in one coding, with their head. */
 struct web_copy {
     struct shared *body;
     struct slice head; /* all lines */
     struct slice rest; /* those without Content-Type and Content-Encoding: for 304 and multipart */
-    struct web_valid valid;
+    struct h1_valid valid;
     struct web_csp_sources inlines; /* of HTML, where a policy asks for them */
     const char *type;
     enum coding coding;
@@ -85,7 +78,7 @@ struct web_head {
     const struct web_file *file;
     const char *type;
     const struct web_profile *profile;
-    struct web_valid valid;
+    struct h1_valid valid;
     struct web_csp_sources inlines;
     enum coding coding;
     bool dev;

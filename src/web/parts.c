@@ -11,7 +11,7 @@
 struct parts {
     struct source source;
     struct parts_from from;
-    struct web_judged judged;
+    struct h1_judged judged;
     char boundary[ID_LEN + 1];
     uint32_t at;   /* the part under way */
     uint64_t done; /* bytes of it already given */
@@ -82,7 +82,7 @@ static void on_close(struct source *s)
     free(p);
 }
 
-struct source *parts_new(const struct parts_from *from, const struct web_judged *judged)
+struct source *parts_new(const struct parts_from *from, const struct h1_judged *judged)
 {
     struct parts *p = mem_new(struct parts);
     p->source.pull = on_pull;

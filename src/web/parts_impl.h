@@ -9,6 +9,6 @@ struct parts_from {
     const char *type; /* of each part; outlives the answer: a static string */
 };
 /* For reply_source with parts_type(). Never NULL. */
-struct source *parts_new(const struct parts_from *from, const struct web_judged *judged);
+struct source *parts_new(const struct parts_from *from, const struct h1_judged *judged);
 /* The answer's Content-Type, in the arena. */
 const char *parts_type(struct source *s, struct arena *a);

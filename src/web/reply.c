@@ -51,7 +51,7 @@ struct found {
     const struct web_copy *copy; /* NULL: fd */
     int fd;
     struct web_head head; /* valid when it has to be written: other profile, or from disk */
-    struct web_valid valid;
+    struct h1_valid valid;
     const char *type;
 };
 
@@ -93,7 +93,7 @@ static bool reply_part(struct req *rq, const struct found *f, const struct byte_
                    : reply_file(rq, 206, f->fd, r->first, r->len);
 }
 
-static bool reply_parts(struct req *rq, const struct found *f, const struct web_judged *judged)
+static bool reply_parts(struct req *rq, const struct found *f, const struct h1_judged *judged)
 {
     struct parts_from from = {f->copy ? f->copy->body : NULL, f->fd, f->valid.size, f->type};
     struct source *s = parts_new(&from, judged);
@@ -120,8 +120,8 @@ static bool reply_refused(struct req *rq, const struct found *f, int status)
 static bool reply_found(struct req *rq, const struct web_query *q, const struct found *f,
                         bool is_own_profile)
 {
-    struct web_judged judged;
-    web_judge(q, &f->valid, &judged);
+    struct h1_judged judged;
+    h1_judge(q->method, q->h1, &f->valid, &judged);
     switch (judged.status) {
     case 206:
         reply_head(rq, f, is_own_profile, judged.n_ranges == 1);
@@ -164,7 +164,7 @@ static bool open_found(struct req *rq, struct web *w, struct web_file *file, str
         return false;
     struct web_facts facts = facts_of(&st);
     ret->valid =
-        (struct web_valid){etag_of_facts(&facts, etag), st.st_mtim.tv_sec, (uint64_t)st.st_size};
+        (struct h1_valid){etag_of_facts(&facts, etag), st.st_mtim.tv_sec, (uint64_t)st.st_size};
     ret->type = file->type->type;
     if (file->type->flags & TYPE_IMAGE) {
         ssize_t n = pread(ret->fd, first, sizeof first, 0);

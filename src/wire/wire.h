@@ -258,7 +258,8 @@ bool query_decode(struct slice raw, char *to, struct slice *ret, struct err *e) 
 bool query_find(struct slice query, struct slice name, struct arena *a, struct slice *ret_value,
                 struct err *e) MUST_CHECK;
 
-/* ---- ranges and conditions (range.c, negotiate.c) ---------------------------------------------
+/* ---- ranges and conditions (range.c, conditions.c, negotiate.c)
+ * ---------------------------------------------
  */
 
 #define RANGES_MAX 16
@@ -284,6 +285,21 @@ bool etag_match_strong(struct slice list, struct slice etag);
 
 enum coding { CODING_IDENTITY, CODING_GZIP, CODING_BR };
 #define CODING_BIT(c) (1u << (c))
+/* What a head and the conditions of a request speak of (conditions.c). */
+struct h1_valid {
+    struct slice etag; /* with its quotes */
+    int64_t mtime_s;   /* 0: nobody knows */
+    uint64_t size;
+};
+struct h1_judged {
+    int status; /* 200, 206, 304, 412 or 416 */
+    uint32_t n_ranges;
+    struct byte_range ranges[RANGES_MAX];
+};
+/* What they make of a GET or HEAD; RFC 9110 section 13.2.2. */
+void h1_judge(enum http_method method, const struct h1_request *h1, const struct h1_valid *valid,
+              struct h1_judged *ret);
+
 /* The best of the available codings (CODING_BITs) by q, then br, gzip, identity. Identity when
  * nothing else is welcome, even when it is refused too. `accept_encoding` may be empty. */
 enum coding coding_choose(struct slice accept_encoding, unsigned available);
