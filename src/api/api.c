@@ -11,6 +11,7 @@ struct api *api_new(const struct api_options *o)
     a->manifest = o->manifest;
     a->docs = o->docs;
     a->files = o->files;
+    a->base = o->base;
     a->accounts = o->accounts;
     a->count = o->count;
     a->user = o->user;
@@ -21,6 +22,7 @@ struct api *api_new(const struct api_options *o)
     router_add(a->router, description_routes, n_description_routes);
     router_add(a->router, transfer_routes, n_transfer_routes);
     router_add(a->router, list_routes, n_list_routes);
+    router_add(a->router, file_routes, n_file_routes);
     router_add(a->router, document_routes, n_document_routes);
     router_add(a->router, change_routes, n_change_routes);
     router_add(a->router, version_routes, n_version_routes);
@@ -54,7 +56,7 @@ const struct route *api_find(struct api *a, struct req *rq)
     rq->path = slice_skip(whole, prefix.len - 1);
     const struct route *row = router_find(a->router, rq);
     rq->path = whole;
-    return row ? row : &missing_row;
+    return row ? file_route_of(row, rq) : &missing_row;
 }
 
 /* ---- being in the database ------------------------------------------------------------------- */

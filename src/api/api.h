@@ -21,6 +21,7 @@ struct api_options {
     bool (*count)(void *user, struct req *rq, struct slice method, struct slice path,
                   struct err *e);
     void *user;
+    struct slice base; /* how people reach the app; no slash at its end; empty: nobody knows */
 };
 struct api *api_new(const struct api_options *o);
 void api_free(struct api *a); /* NULL is fine */

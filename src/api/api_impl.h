@@ -19,14 +19,18 @@ struct api {
     bool (*count)(void *user, struct req *rq, struct slice method, struct slice path,
                   struct err *e);
     void *user;
+    struct slice base;
     struct router *router;
 };
 
 extern const struct route document_routes[], transfer_routes[], batch_routes[],
     description_routes[], auth_routes[], key_routes[], change_routes[], version_routes[],
-    list_routes[];
+    list_routes[], file_routes[];
 extern const size_t n_document_routes, n_transfer_routes, n_batch_routes, n_description_routes,
-    n_auth_routes, n_key_routes, n_change_routes, n_version_routes, n_list_routes;
+    n_auth_routes, n_key_routes, n_change_routes, n_version_routes, n_list_routes, n_file_routes;
+
+/* files.c: what comes in is streamed, so its method has another row. */
+const struct route *file_route_of(const struct route *row, const struct req *rq);
 
 /* export.c, import.c: the handlers of transfer_routes */
 bool export_collection(struct req *rq, struct err *e);

@@ -421,6 +421,7 @@ static void open_api(struct host *h, struct app *app, struct life *life)
                                                  .files = app->files,
                                                  .accounts = app->accounts,
                                                  .count = limits_count,
+                                                 .base = app_public_url(h, app, life, &h->arena),
                                                  .user = app});
 }
 

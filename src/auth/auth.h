@@ -46,6 +46,8 @@ struct subject {
 };
 /* Asks the app's identity source, at first. On the loop. */
 bool subject_of(struct req *rq, struct subject *ret, struct err *e);
+/* The same for an identity that somebody else vouches for; `who` lives in the arena. */
+void subject_from(const struct identity *who, struct arena *a, struct subject *ret);
 /* For work that outlives the request: everything is copied. */
 void subject_copy(const struct subject *s, struct arena *a, struct subject *ret);
 /* The user's id, what `owner` becomes; empty when signed out. */

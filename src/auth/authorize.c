@@ -52,15 +52,20 @@ static const struct json *now_json(struct arena *a)
     return now;
 }
 
+void subject_from(const struct identity *who, struct arena *a, struct subject *ret)
+{
+    *ret = (struct subject){.who = who};
+    if (who->is_signed_in)
+        ret->context.user = user_json(a, who);
+    ret->context.now = now_json(a);
+}
+
 bool subject_of(struct req *rq, struct subject *ret, struct err *e)
 {
-    *ret = (struct subject){.who = req_identity(rq, e)};
-    if (!ret->who)
-        return false;
-    if (ret->who->is_signed_in)
-        ret->context.user = user_json(rq->arena, ret->who);
-    ret->context.now = now_json(rq->arena);
-    return true;
+    const struct identity *who = req_identity(rq, e);
+    if (who)
+        subject_from(who, rq->arena, ret);
+    return who != NULL;
 }
 
 static const struct slice *copy_all(struct arena *a, const struct slice *from, size_t n)

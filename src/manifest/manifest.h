@@ -74,6 +74,8 @@ struct rate { /* "10/min"; `off` is per_ms 0 */
 struct duration_range { /* "10s..5m" */
     int64_t min_ms, max_ms;
 };
+/* "10m", "30d"; false when it is none. */
+bool duration_parse(struct slice s, int64_t *ret_ms);
 
 /* The one grammar of path patterns: `/x` is exactly that path; with a `*` as its last character,
  * every path that starts with what precedes it (`/x/` and `/x/y` for `/x/` + `*`, not `/x`).

@@ -114,7 +114,6 @@ extern const struct shape manifest_shape, host_shape, header_profile_shape;
 
 /* "100MB" and the like; false when it is none. */
 bool bytes_parse(struct slice s, int64_t *ret);
-bool duration_parse(struct slice s, int64_t *ret_ms);
 bool duration_range_parse(struct slice s, struct duration_range *ret);
 bool rate_parse(struct slice s, struct rate *ret);
 bool words_have(const char *words, struct slice s); /* words by spaces */

@@ -1,0 +1,34 @@
+/* What the calls for files share: the place that a request names, and being in its database. */
+#pragma once
+#include "api/api_impl.h"
+
+#define FILES_BODY_MAX (64u << 10) /* of PATCH and of /sign */
+
+struct file_call {
+    struct files *files;
+    struct file_place at;
+    struct subject *who;
+    bool has_link; /* the query's signature was right, and says who asks */
+};
+
+/* The bucket and path that the request's path names, and who asks: by its signature alone where it
+ * has one (on a lane then). FILE_CALL_MOVED: the handler returns true at once. */
+enum file_called { FILE_CALLED, FILE_CALL_MOVED, FILE_CALL_REFUSED };
+enum file_called file_call_begin(struct req *rq, struct file_call *ret, struct err *e);
+
+/* As api_enter(). */
+enum enter file_enter(struct req *rq, const struct file_call *call, struct files_reading *r,
+                      struct err *e);
+void file_leave(struct req *rq, struct files_reading *r);
+/* In the database for a write, on a lane. */
+bool file_open(struct files *f, struct err *e);
+/* Does the query have a signature? It is judged by that alone then: see service.find. */
+bool file_has_link(const struct req *rq);
+
+/* 200 or 201 with the file as JSON, its ETag and, when it is new, its Location. */
+bool file_reply_json(struct req *rq, int status, const struct file *f);
+/* send.c: its bytes, as the request's conditions want them. */
+bool file_send(struct req *rq, struct files *files, const struct file *f, struct err *e);
+
+/* upload.c: PUT of a file and POST of a form, streamed. */
+extern const struct route file_put_route, file_form_route;
