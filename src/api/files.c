@@ -126,7 +126,7 @@ enum file_called file_call_begin(struct req *rq, struct file_call *ret, struct e
 
 /* ---- being in the database ------------------------------------------------------------------- */
 
-bool file_open(struct files *f, struct err *e)
+bool file_db_open(struct files *f, struct err *e)
 {
     struct err why = {0};
     if (files_open(f, &why))
@@ -138,7 +138,7 @@ bool file_open(struct files *f, struct err *e)
 
 static enum enter enter_on_lane(struct files_reading *r, struct err *e)
 {
-    if (!file_open(r->files, e))
+    if (!file_db_open(r->files, e))
         return REFUSED;
     r->conn = db_conn_take(files_db(r->files), e);
     if (r->conn)
@@ -268,7 +268,7 @@ static bool delete_file(struct req *rq, const struct file_call *call, struct err
         .at = call->at,
         .if_match = h1_get(rq->h1, HEADER_IF_MATCH),
     };
-    if (!api_params_known(rq, params, e) || !file_open(call->files, e))
+    if (!api_params_known(rq, params, e) || !file_db_open(call->files, e))
         return false;
     bool fine = db_write_now(files_db(call->files), run_delete, &d, e);
     files_leave(call->files);
@@ -324,7 +324,7 @@ static bool change_file(struct req *rq, const struct file_call *call, struct err
         .at = call->at,
         .if_match = h1_get(rq->h1, HEADER_IF_MATCH),
     };
-    if (!api_params_known(rq, params, e) || !read_change(rq, &ch, e) || !file_open(call->files, e))
+    if (!api_params_known(rq, params, e) || !read_change(rq, &ch, e) || !file_db_open(call->files, e))
         return false;
     bool fine = db_write_now(files_db(call->files), run_change, &ch, e);
     files_leave(call->files);

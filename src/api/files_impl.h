@@ -21,7 +21,7 @@ enum enter file_enter(struct req *rq, const struct file_call *call, struct files
                       struct err *e);
 void file_leave(struct req *rq, struct files_reading *r);
 /* In the database for a write, on a lane. */
-bool file_open(struct files *f, struct err *e);
+bool file_db_open(struct files *f, struct err *e);
 /* Does the query have a signature? It is judged by that alone then: see service.find. */
 bool file_has_link(const struct req *rq);
 
