@@ -324,7 +324,8 @@ static bool change_file(struct req *rq, const struct file_call *call, struct err
         .at = call->at,
         .if_match = h1_get(rq->h1, HEADER_IF_MATCH),
     };
-    if (!api_params_known(rq, params, e) || !read_change(rq, &ch, e) || !file_db_open(call->files, e))
+    if (!api_params_known(rq, params, e) || !read_change(rq, &ch, e) ||
+        !file_db_open(call->files, e))
         return false;
     bool fine = db_write_now(files_db(call->files), run_change, &ch, e);
     files_leave(call->files);
