@@ -248,7 +248,7 @@ static void write_store_figures(struct life *l, struct buf *out)
     }
 }
 
-static void write_s3_figures(const struct s3 *s3, struct buf *out)
+static void write_s3_figures(struct s3 *s3, struct buf *out)
 {
     static const char *const verbs[S3_VERBS] = {
 #define X(id, name) [id] = name,
