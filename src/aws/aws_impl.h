@@ -31,7 +31,7 @@ struct asking {
 
 enum place_said fixed_ask(const struct asking *q, struct lent *ret, struct err *e);
 enum place_said environment_ask(const struct asking *q, struct lent *ret, struct err *e);
-enum place_said identity_ask(const struct asking *q, struct lent *ret, struct err *e);
+enum place_said web_identity_ask(const struct asking *q, struct lent *ret, struct err *e);
 enum place_said profile_ask(const struct asking *q, struct lent *ret, struct err *e);
 enum place_said container_ask(const struct asking *q, struct lent *ret, struct err *e);
 enum place_said machine_ask(const struct asking *q, struct lent *ret, struct err *e);
@@ -39,7 +39,8 @@ enum place_said machine_ask(const struct asking *q, struct lent *ret, struct err
 /* Of the process or of a test; empty: it is not set. */
 struct slice place_env(const struct aws_place *p, const char *name);
 
-/* ---- web identity (identity.c) --------------------------------------------------------------- */
+/* ---- web identity (web_identity.c)
+ * --------------------------------------------------------------- */
 
 struct identity {
     struct slice role, token_file, session, region; /* the last two may be empty */
