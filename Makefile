@@ -162,7 +162,7 @@ $(DB_TESTS:%=$(OUT)/tests/%): $(OUT)/tests/db/db_test.o
 $(OUT)/tests/db/test_postgres $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg.o
 $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg_proxy.o
 $(OUT)/tests/docs/test_search $(OUT)/tests/docs/test_same_lists $(OUT)/tests/docs/test_lists $(OUT)/tests/docs/test_keeping $(OUT)/tests/docs/test_purge_owner: $(OUT)/tests/docs/docs_test.o
-$(addprefix $(OUT)/tests/accounts/,test_entering test_links test_own): $(OUT)/tests/accounts/accounts_test.o
+$(addprefix $(OUT)/tests/accounts/,test_entering test_links test_own test_streams): $(OUT)/tests/accounts/accounts_test.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
 FUZZ_MAIN := $(if $(filter fuzzer,$(MODE)),-fsanitize=fuzzer,$(OUT)/fuzz/replay.o)
@@ -199,7 +199,7 @@ unit: $(UNIT_BINS) ## unit tests and wire conversations
 	@tools/run-tests unit $(UNIT_BINS)
 
 TSAN_TESTS := limit/test_limit loop/test_lanes loop/test_loop loop/test_watch net/test_listener http/test_server \
-	http/test_random http/test_reload http/test_wait web/test_refresh $(DB_TESTS) \
+	http/test_random http/test_reload http/test_wait web/test_refresh accounts/test_cache $(DB_TESTS) \
 	db/test_postgres db/test_postgres_down
 tsan-unit: ## the threaded unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory MODE=tsan tsan-run

@@ -266,3 +266,10 @@ struct slice accounts_token(const struct accounts *acc, struct req *rq);
 /* Sessions, links and keys that ended, where the database is open. Blocks for one bit of it; on a
  * lane. */
 bool accounts_prune(struct account_store *s, int64_t now_ms, struct err *e);
+
+/* Streams end at once with a session that this process ends. For those that others end (another
+ * process, a command), and for time: about once a second, if there are streams at all. */
+bool accounts_have_streams(struct account_store *s); /* any thread */
+/* Ends those whose session or key is gone, disabled or too old; reads, never writes. Blocks: on a
+ * lane, one at a time for a store. */
+void accounts_look_at_streams(struct account_store *s);

@@ -177,6 +177,8 @@ void mail_end(struct life *l);   /* what is being sent is broken off */
 struct events;
 struct events *database_events(struct life *l, struct slice slug);
 struct db_slot *database_slot(struct life *l, struct slice slug);
+bool databases_have_streams(struct life *l);    /* of somebody signed in */
+void databases_look_at_streams(struct life *l); /* accounts_look_at_streams for each. Blocks */
 bool databases_tend_events(struct life *l); /* writes and forgets; true: there is more. Blocks */
 
 /* events.c: what happens without a write of its own, noted on any thread. */
@@ -194,6 +196,10 @@ void events_metrics(struct buf *out);
  */
 void keeper_start(struct life *l);
 void keeper_stop(struct life *l); /* after the lanes */
+
+/* watchman.c: loop 0, once a second: open streams whose session ended elsewhere, or by time. */
+void watchman_start(struct life *l);
+void watchman_stop(struct life *l); /* after the lanes */
 
 /* tokens.c: a key for each app that asks for {jwt}; reads or makes the secret. */
 bool tokens_open(struct host *h, struct err *e);
@@ -239,6 +245,7 @@ struct life {
     struct list databases; /* all there ever were */
     pthread_mutex_t databases_lock;
     struct keeper *keeper;
+    struct watchman *watchman;
     struct mailman *mailman; /* NULL: no app has accounts */
     struct limit *denials;   /* by app and account or address */
     struct reload *reload;   /* the one under way; loop 0 */

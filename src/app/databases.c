@@ -307,6 +307,50 @@ bool databases_tend_events(struct life *l)
     return has_more;
 }
 
+/* ---- streams of who is signed in ------------------------------------------------------------- */
+
+static struct account_store **account_stores(struct life *l, size_t *ret_n)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&l->databases_lock);
+    list_each (link, &l->databases)
+        n++;
+    struct account_store **all = mem_alloc((n + 1) * sizeof *all);
+    *ret_n = 0;
+    list_each (link, &l->databases) {
+        struct database *d = container_of(link, struct database, link);
+        if (d->accounts)
+            all[(*ret_n)++] = d->accounts;
+    }
+    pthread_mutex_unlock(&l->databases_lock);
+    return all;
+}
+
+bool databases_have_streams(struct life *l)
+{
+    bool any = false;
+    pthread_mutex_lock(&l->databases_lock);
+    list_each (link, &l->databases) {
+        struct database *d = container_of(link, struct database, link);
+        any |= d->accounts && accounts_have_streams(d->accounts);
+    }
+    pthread_mutex_unlock(&l->databases_lock);
+    return any;
+}
+
+void databases_look_at_streams(struct life *l)
+{
+    size_t n;
+    struct account_store **all = account_stores(l, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (accounts_have_streams(all[i]))
+            accounts_look_at_streams(all[i]);
+    }
+    free(all);
+}
+
+/* ---- letters --------------------------------------------------------------------------------- */
+
 struct mail_box **databases_mail(struct life *l, size_t *ret_n)
 {
     size_t n = 0;

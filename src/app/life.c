@@ -263,6 +263,7 @@ static void serve(struct life *l)
     }
     host_start(l->host);
     keeper_start(l);
+    watchman_start(l);
     life_note(l, SLICE(""), &(struct event){.kind = EVENT_SERVER_STARTED});
     banner_print(l, l->host);
     rest_begin();
@@ -285,6 +286,7 @@ static void close_all(struct life *l)
     if (l->loops)
         lanes_stop(l->loops);
     keeper_stop(l);
+    watchman_stop(l);
     databases_end(l); /* while those are there whom it still answers */
     life_reload_end(l);
     if (l->server)
