@@ -23,7 +23,7 @@ static char kept_link[200];
 
 static int make_db(void **state)
 {
-    static struct db_migration steps[3];
+    static struct db_migration steps[4];
     const char *url = getenv("DAIS_TEST_DATABASE");
     struct db_options o = {.migrations = steps};
     char schema[32];
@@ -31,6 +31,7 @@ static int make_db(void **state)
     (void)state;
     steps[0] = mail_migration;
     steps[1] = events_migration;
+    steps[2] = mail_index_migration;
     snprintf(folder, sizeof folder, "/tmp/dais-mail-XXXXXX");
     if (!mkdtemp(folder))
         return -1;
