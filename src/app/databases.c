@@ -40,9 +40,10 @@ static const struct db_migration *app_migrations(void)
     all[0] = docs_migrations[0];
     all[1] = docs_migrations[1];
     all[2] = accounts_migration;
-    all[3] = mail_migration;
+    all[3] = mail_migrations[0];
     all[4] = events_migration;
     all[5] = limits_migration;
+    all[6] = mail_migrations[1];
     return all;
 }
 
