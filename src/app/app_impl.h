@@ -304,7 +304,11 @@ void backends_text(struct life *l, struct buf *to);
 void backends_metrics(struct life *l, struct buf *to);
 void metrics_text(struct life *l, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);
-/* For those paths: is this machine itself asking? */
+/* Of a request's Host, without the port: an address, written as one; localhost, a name below it or
+ * a loopback address. */
+bool host_is_address(struct slice host, struct ip *ret);
+bool host_is_local(struct slice host);
+/* For those paths: is this machine itself asking, by a name that is its own? */
 bool is_from_here(const struct req *rq);
 /* Any header that some proxy writes to say for whom it asks. */
 bool is_forwarded(const struct h1_request *h1);

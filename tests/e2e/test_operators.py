@@ -226,6 +226,8 @@ def test_metrics_and_readiness_are_for_this_machine_and_operators(place):
         assert status(token=key) == 403
         assert status(token="dst_o" + "x" * 43) == 403 and status(token="nonsense") == 403
         assert status(token=ops) == 200
+        assert ask(place.server, "GET", path, host="evil.example").status == 403  # from here, by a name of theirs
+        assert ask(place.server, "GET", path, host="evil.example", token=ops).status == 200
     assert ask(place.server, "GET", "/healthz", **SOMEWHERE_ELSE).status == 200
     place.run("user", "add", "other@example.com", "--operator", value=PASSWORD)
     place.run("user", "disable", "ops@example.com", "--operator")
