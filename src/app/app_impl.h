@@ -265,7 +265,8 @@ void rest_begin(void);
 void init_split(void);
 
 struct life *life_of(const struct req *rq);
-/* l->host's data folder is made and ours alone until l->lock_fd is closed. ERR_LOCKED. */
+/* l->host's data folder is made and ours alone until l->lock_fd is closed. ERR_LOCKED: it was
+ * another's for a whole second. */
 bool life_take_data(struct life *l, struct err *e);
 size_t life_file_bytes(struct life *l); /* contents of files held in memory; any thread */
 /* Loop 0: reads everything again, by a worker, and serves that once its backends are ready. With
