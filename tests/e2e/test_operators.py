@@ -1,6 +1,9 @@
 # Operators and the commands about accounts: with a server and without one, on both databases; what nobody else may do.
+import contextlib
 import json
+import pathlib
 import re
+import sqlite3
 import subprocess
 
 import pytest
@@ -142,7 +145,11 @@ def test_only_its_own_word_takes_an_account_away(alone):
 
 
 def test_a_name_does_not_steer_the_terminal(alone):
-    alone.run("user", "add", "ann@example.com", "--name", "A\u009b2Jnn \u00e9", value=PASSWORD)
+    name = "A\u009b2Jnn \u00e9"
+    assert "control characters" in alone.run("user", "add", "ann@example.com", "--name", name, value=PASSWORD, expect=1)
+    alone.run("user", "add", "ann@example.com", "--name", "Ann", value=PASSWORD)
+    with contextlib.closing(sqlite3.connect(next(pathlib.Path(alone.data).glob("apps/*/app.db")))) as db, db:
+        db.execute("UPDATE dais_users SET name = ?", (name,))  # of a time when they were taken
     for told in (alone.run("user", "list"), alone.run("user", "show", "ann@example.com")):
         assert "A?2Jnn \u00e9" in told and "\u009b" not in told
 
