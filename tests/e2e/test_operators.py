@@ -1,6 +1,7 @@
 # Operators and the commands about accounts: with a server and without one, on both databases; what nobody else may do.
 import contextlib
 import json
+import os
 import pathlib
 import re
 import sqlite3
@@ -120,6 +121,29 @@ def test_documents_of_local_are_handed_over(tmp_path):
         assert ask(server, "GET", f"/api/notes/{note}", token=token).json()["a"] == 1
         other = joined(server, "bob").token
         assert ask(server, "GET", f"/api/notes/{note}", token=other).status == 404
+
+
+@pytest.mark.parametrize("typed, is_done", [("yes\n", True), ("no\n", False), ("y\n", False), ("\n", False),
+                                            ("YES\n", False), ("yes please, all of them\n", False), ("\x04", False)])
+def test_only_a_typed_yes_removes(alone, typed, is_done):
+    alone.run("user", "add", "ann@example.com", value=PASSWORD)
+    ours, theirs = os.openpty()
+    with subprocess.Popen([DAIS_BIN, "user", "remove", "ann@example.com", "--data", alone.data], cwd=alone.app,
+                          env=clean_env(alone.folder), stdin=theirs, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as asking:
+        said = b""
+        while not said.endswith(b"Type yes to do it: "):
+            more = os.read(asking.stderr.fileno(), 1000)
+            assert more, said
+            said += more
+        assert len(alone.rows("user", "list")["users"]) == 1  # not before
+        os.write(ours, typed.encode())
+        said = asking.stderr.read()
+        assert asking.wait(30) == (0 if is_done else 1), said
+    os.close(ours)
+    os.close(theirs)
+    assert is_done or b"nothing was changed" in said
+    assert len(alone.rows("user", "list")["users"]) == (0 if is_done else 1)
 
 
 def test_many_accounts_are_all_listed(place):
