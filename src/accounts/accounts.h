@@ -54,10 +54,13 @@ struct accounts_options {
     struct slice public_url;          /* PUBLIC_URL with the mount, without a last slash */
     /* Before anything is hashed or looked up, on the thread of the call: may somebody try this
      * address (as email_key makes it) once more? e: ERR_TOO_MANY. And: the owner of this address
-     * has just signed in from there. Both may be NULL. */
+     * has just signed in from there. And: may one more letter leave that a sign-up with this
+     * address causes, or (is_again) one of those accounts that asks for it once more? What is
+     * answered is the same. Each may be NULL. */
     bool (*may)(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
                 struct err *e);
     void (*welcome)(void *user, struct slice email, const struct asker *from);
+    bool (*may_write)(void *user, struct slice email, bool is_again, const struct asker *from);
     void *user;
 };
 struct accounts *accounts_new(const struct accounts_options *o);
@@ -143,12 +146,13 @@ bool accounts_send_link(struct accounts *acc, enum link_purpose purpose, struct 
 /* On the loop: the same, after the answer. `email` and `next` are copied, some KiB at most. */
 bool accounts_send_link_later(struct accounts *acc, struct req *rq, enum link_purpose purpose,
                               struct slice email, struct slice next, struct err *e);
-/* For who is signed in: to the address of that very account. Nothing when it is proved. */
+/* For who is signed in: to the address of that very account. Nothing when it is proved, or when
+ * too many left for the address. */
 bool accounts_send_verify(struct accounts *acc, struct slice id, struct slice next,
                           const struct asker *from, struct err *e);
 /* ERR_MALFORMED: used, too old, of another purpose, or none of ours; the same words for all. An
  * account that had not proved the address has by this; as a stranger may have made it, its
- * password, sessions and keys end. */
+ * password, name, sessions, keys and other links end. Documents are the account's and stay. */
 bool accounts_follow_sign_in(struct accounts *acc, struct arena *a, struct slice link,
                              const struct asker *from, struct signed_in *ret, struct err *e);
 /* A link that came with the sign-up of an account whose password the owner of the address does not

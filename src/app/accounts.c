@@ -34,6 +34,7 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life)
         .public_url = public_url(h, app, life),
         .may = limits_may,
         .welcome = limits_welcome,
+        .may_write = limits_may_write,
         .user = app,
     });
     app->local.accounts = accounts_source(app->accounts);

@@ -41,6 +41,7 @@ struct app {
     struct limit_rule *limits;
     size_t n_limits;
     struct counter *named[LIMIT_BUCKETS]; /* NULL: off */
+    struct counter *letters;              /* that sign-ups have sent to one address */
     struct limit_share *share;            /* of its database; NULL without one */
     struct life *life;                    /* of limits: NULL before they are opened */
     struct secrets secrets;
@@ -218,6 +219,7 @@ bool limits_count(void *user, struct req *rq, struct slice method, struct slice 
 bool limits_may(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
                 struct err *e);
 void limits_welcome(void *user, struct slice email, const struct asker *from);
+bool limits_may_write(void *user, struct slice email, bool is_again, const struct asker *from);
 /* From the keeper, once a second, on a lane: what others took and who ran out. Blocks. */
 void limits_tick(const struct host *h);
 void limits_metrics(struct life *l, struct buf *out);
@@ -253,7 +255,7 @@ struct life {
     unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */
     _Atomic bool is_draining;
     _Atomic uint64_t reloads, reload_failures;
-    _Atomic uint64_t refusals[LIMIT_BUCKETS + 1]; /* the last: rows with a path */
+    _Atomic uint64_t refusals[LIMIT_BUCKETS + 2]; /* then: rows with a path, letters */
     int exit_code;
 };
 
