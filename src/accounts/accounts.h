@@ -15,7 +15,8 @@
  * sign-up makes an account of its own, the mail to the owner of the address says that there is one
  * already. Signing in with an address finds the account that verified it, else the oldest.
  *
- * Operators are accounts of the host's own store; their addresses sign in at every app.
+ * Operators are accounts of the host's own store; their addresses sign in at every app. One who is
+ * disabled is nobody there, so whoever has the address in the app itself signs in to that.
  *
  * Everything that changes something blocks (a hash, a write, fsync): on a lane, or in a command.
  */
@@ -184,8 +185,9 @@ bool accounts_set_password(struct accounts *acc, struct slice id, struct slice s
  * Its address and name are forgotten at once. Operators cannot. */
 bool accounts_leave(struct accounts *acc, struct slice id, struct slice password,
                     const struct asker *from, struct err *e);
-bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice *ret_id,
-                           struct err *e); /* *ret_id empty: none, or the database is not open */
+/* The first behind `after` (empty: of all). *ret_id empty: none, or the database is not open. */
+bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice after,
+                           struct slice *ret_id, struct err *e);
 bool accounts_forget(struct accounts *acc, struct slice id, struct err *e); /* only who leaves */
 
 struct session_row {
@@ -241,8 +243,13 @@ bool accounts_add(struct accounts *acc, struct arena *a, const struct account_dr
 bool accounts_change(struct accounts *acc, struct arena *a, struct slice id,
                      const struct account_draft *in, const struct asker *from, struct account *ret,
                      struct err *e);
+/* ERR_FORBIDDEN: it is the last operator who can sign in, and nobody could make another. */
 bool accounts_set_state(struct accounts *acc, struct slice id, enum account_state state,
                         const struct asker *from, struct err *e);
+
+/* It is given the documents of `local` by a command: the event. ERR_NOT_FOUND: it is leaving. */
+bool accounts_note_adoption(struct accounts *acc, struct slice id, const struct asker *from,
+                            struct err *e);
 
 /* The same calls for operators: an accounts of the host's store alone. */
 struct accounts *accounts_of_operators(struct account_store *operators,

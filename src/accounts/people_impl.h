@@ -26,7 +26,8 @@ struct whose {
 };
 bool whose_id(struct accounts *acc, struct arena *a, struct slice id, struct whose *ret,
               struct err *e);
-/* The operator's address first; both are read whatever is found. One that is leaving is nobody. */
+/* The operator's address first; both are read whatever is found. One that is leaving is nobody, and
+ * so is an operator who is disabled. */
 bool whose_email(struct accounts *acc, struct arena *a, struct slice key, struct whose *ret,
                  struct err *e);
 bool whose_session(struct accounts *acc, struct arena *a, struct slice session, struct whose *ret,

@@ -61,13 +61,19 @@ void account_dress(const struct accounts *acc, const struct account_store *s, st
 
 typedef bool (*look_fn)(void *arg, struct db_conn *c, struct err *e);
 
+/* An operator who is stopped does not stand before who has the address in the app. */
+static bool is_nobody(const struct account_store *s, const struct account *it)
+{
+    return it->state == ACCOUNT_LEAVING || (s->is_operators && it->state != ACCOUNT_ACTIVE);
+}
+
 static bool look_in(struct accounts *acc, struct account_store *s, look_fn fn, struct arena *a,
                     struct slice text, struct whose *ret, struct err *e)
 {
     struct looking l = {.arena = a, .text = text};
     if (!store_read(s, fn, &l, e))
         return false;
-    if (!l.is_found || (fn == look_email && l.row.account.state == ACCOUNT_LEAVING))
+    if (!l.is_found || (fn == look_email && is_nobody(s, &l.row.account)))
         return true;
     ret->store = s;
     ret->row = l.row;

@@ -145,8 +145,13 @@ struct account_store *database_operators(struct host *h, struct life *life);
 struct limit_share *database_limits(struct host *h, const struct app *app, struct life *life);
 
 /* When to look for accounts that leave, monotonic; zeros at first. */
+#define LEAVERS_HELD 16
 struct leavers {
     int64_t look_ms, prune_ms;
+    struct { /* whose things could not be removed: until when the others come first */
+        char id[ID_LEN + 1];
+        int64_t until_ms, wait_ms; /* wait_ms 0: nobody */
+    } held[LEAVERS_HELD];
 };
 /* One bit of work on a lane; true: there is more at once. */
 bool leavers_tend(struct host *h, struct leavers *l);
