@@ -99,6 +99,10 @@ struct asker asker_of(const struct req *rq); /* on the loop; copied into its are
 /* ---- what people do: on a lane ----------------------------------------------------------------
  * `a` is the arena of what is returned. Refusals tell nothing about who exists. */
 
+/* Inside a write of the app's own database: the session or key that asked is still there. What it
+ * asked for may have waited while it ended, or while its account left. ERR_UNAUTHENTICATED. */
+bool accounts_is_in(struct db_conn *c, const struct identity *who, struct err *e);
+
 struct signed_in {
     char token[TOKEN_MAX]; /* ends in NUL */
     int64_t expires_ms;
@@ -140,6 +144,9 @@ enum link_purpose {
 #undef X
         LINK_PURPOSES
 };
+/* What `next` says, if that is an address to go on to: below the origin, however it is read. Else
+ * empty. In the arena. */
+struct slice accounts_next(struct slice raw, struct arena *a);
 /* Sends one to the address, or nothing when nobody has it: whoever asked is answered before. Nor
  * when five of the kind still wait to be followed. `next` counts only as a path of this site. */
 bool accounts_send_link(struct accounts *acc, enum link_purpose purpose, struct slice email,
@@ -238,6 +245,9 @@ struct account_draft { /* what is not given stays as it is */
     size_t n_roles;
     bool has_roles, is_verified;
 };
+/* A new password ends sessions and links, whoever sets it (the owner, a reset, an operator); keys
+ * go on, for programs that know nothing of it. What ends keys: removing them, a first proof of the
+ * address, leaving; and while an account is disabled they are refused. */
 bool accounts_add(struct accounts *acc, struct arena *a, const struct account_draft *in,
                   const struct asker *from, struct account *ret, struct err *e);
 bool accounts_change(struct accounts *acc, struct arena *a, struct slice id,

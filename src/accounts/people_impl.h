@@ -14,8 +14,6 @@ bool given_name(struct slice text, struct arena *a, struct slice *ret, struct sl
                 struct err *e);
 /* Each is one of the manifest's, none twice. */
 bool given_roles(const struct accounts *acc, const struct slice *roles, size_t n, struct err *e);
-/* The path on this site that a page goes on to; empty when it is none. */
-struct slice given_next(struct slice next);
 
 /* ---- whose.c: the app's store, or the operators' ----------------------------------------------
  */

@@ -143,6 +143,13 @@ bool asker_is_in(struct db_conn *c, const struct asker *from, struct err *e)
             err_set(e, ERR_UNAUTHENTICATED, "This session has ended meanwhile. Sign in again."));
 }
 
+/* Operators are rows of another database. */
+bool accounts_is_in(struct db_conn *c, const struct identity *who, struct err *e)
+{
+    const struct asker from = {.session = who->is_operator ? SLICE("") : who->session};
+    return asker_is_in(c, &from, e);
+}
+
 bool is_verified_by_another(struct db_conn *c, struct slice email, struct slice id, bool *ret,
                             struct err *e)
 {

@@ -132,6 +132,9 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life);
 
 /* operators.c: a link on the console while there is none; before the loops run. */
 void operators_greet(struct host *h, const struct life *l);
+/* After a reload that brought accounts: the same, on a lane. */
+bool operators_are_needed(const struct host *h);
+void operators_greet_later(struct host *h, struct loop *l);
 /* Host paths that only they and this machine see: sets who may answer for the request. */
 void operators_ask(struct host *h, struct req *rq);
 bool operator_asks(const struct req *rq);

@@ -3,11 +3,15 @@ import contextlib
 import json
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 
-from accounts_api import AUTH, NO_LIMITS, PASSWORD, ask, joined
-from conftest import DAIS_BIN, clean_env, wait_for
+import pytest
+
+from accounts_api import AUTH, NO_LIMITS, PASSWORD, ask, desk, joined
+from conftest import DAIS_BIN, Conn, clean_env, wait_for
+from documents import DATABASES
 from serving import serving, write_app
 
 NOTES = "collections: { notes: { owner: true } }\n"
@@ -82,3 +86,27 @@ def test_one_whose_things_stay_holds_nobody_up(tmp_path):
     with serving(folder, "--data", tmp_path / "data") as server, database(tmp_path) as db:
         assert ask(server, "POST", "/api/auth/login", {"email": "x@example.com", "password": "y"}).status == 401
         wait_for(lambda: one(db, ids, stuck.id) == 0, "gone at last", deadline=30)
+
+
+@pytest.mark.parametrize("database_kind", DATABASES)
+@pytest.mark.parametrize("method, path", [("POST", "/api/notes"), ("POST", "/api/notes/import"), ("POST", "/api/batch"),
+                                          ("PUT", "/api/notes/{id}")])
+def test_a_write_that_waited_while_its_account_left(tmp_path, database_kind, method, path):
+    with desk(database_kind, tmp_path, NOTES + "limits: { write: off, login: off, signup: off }\n", AUTH) as server:
+        ann, bob = joined(server), joined(server, "bob")
+        note = ask(server, "POST", "/api/notes", {"a": 1}, token=ann.token).json()["id"]
+        kind, body = "application/json", b'{"a":2}'
+        if path.endswith("import"):
+            kind, body = "application/x-ndjson", body + b"\n"
+        if path.endswith("batch"):
+            body = b'{"requests":[{"method":"POST","path":"/api/notes","body":{"a":2}}]}'
+        with Conn(server) as conn:
+            conn.send(f"{method} {path.format(id=note)} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+                      f"Authorization: Bearer {ann.token}\r\nContent-Length: {len(body)}\r\n"
+                      "Expect: 100-continue\r\n\r\n".encode())
+            wait_for(lambda: b"100 Continue" in conn.sock.recv(100, socket.MSG_PEEK), "it was let in")
+            assert ask(server, "DELETE", "/api/auth/me", {"password": PASSWORD}, token=ann.token).status == 202
+            conn.send(body)
+            answer = conn.read(method)
+        assert answer.status in (401, 404), (answer.status, answer.body)
+        assert ask(server, "POST", "/api/notes", {"a": 3}, token=bob.token).status == 201
