@@ -162,7 +162,7 @@ $(DB_TESTS:%=$(OUT)/tests/%): $(OUT)/tests/db/db_test.o
 $(OUT)/tests/db/test_postgres $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg.o
 $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg_proxy.o
 $(OUT)/tests/docs/test_search $(OUT)/tests/docs/test_same_lists $(OUT)/tests/docs/test_lists $(OUT)/tests/docs/test_keeping $(OUT)/tests/docs/test_purge_owner: $(OUT)/tests/docs/docs_test.o
-$(addprefix $(OUT)/tests/accounts/,test_entering test_links test_own test_streams): $(OUT)/tests/accounts/accounts_test.o
+$(addprefix $(OUT)/tests/accounts/,test_entering test_links test_operators test_own test_streams): $(OUT)/tests/accounts/accounts_test.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
 FUZZ_MAIN := $(if $(filter fuzzer,$(MODE)),-fsanitize=fuzzer,$(OUT)/fuzz/replay.o)

@@ -45,6 +45,7 @@ struct accounts {
     bool (*may)(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
                 struct err *e);
     void (*welcome)(void *user, struct slice email, const struct asker *from);
+    bool (*may_write)(void *user, struct slice email, bool is_again, const struct asker *from);
     void *limits; /* their `user` */
 };
 
@@ -52,6 +53,8 @@ struct accounts {
 bool accounts_may(const struct accounts *acc, enum limit_bucket bucket, struct slice email,
                   const struct asker *from, struct err *e);
 void accounts_welcome(const struct accounts *acc, struct slice email, const struct asker *from);
+bool accounts_may_write(const struct accounts *acc, struct slice email, bool is_again,
+                        const struct asker *from);
 
 void accounts_source_init(struct accounts *a); /* source.c */
 

@@ -63,15 +63,6 @@ bool given_roles(const struct accounts *acc, const struct slice *roles, size_t n
     return true;
 }
 
-/* Browsers read \ as /, and //host as another site. */
-struct slice given_next(struct slice next)
-{
-    bool is_path = slice_starts(next, SLICE("/")) && !slice_starts(next, SLICE("//"));
-    if (!is_path || next.len > 1000 || !utf8_is_line(next) || slice_index(next, '\\') >= 0)
-        return (struct slice){0};
-    return next;
-}
-
 bool accounts_allow(const struct accounts *acc, const char *method)
 {
     const struct texts *all = acc->manifest ? &acc->manifest->auth.methods : NULL;

@@ -41,6 +41,7 @@ struct app {
     struct limit_rule *limits;
     size_t n_limits;
     struct counter *named[LIMIT_BUCKETS]; /* NULL: off */
+    struct counter *letters;              /* that sign-ups have sent to one address */
     struct limit_share *share;            /* of its database; NULL without one */
     struct life *life;                    /* of limits: NULL before they are opened */
     struct secrets secrets;
@@ -131,6 +132,9 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life);
 
 /* operators.c: a link on the console while there is none; before the loops run. */
 void operators_greet(struct host *h, const struct life *l);
+/* After a reload that brought accounts: the same, on a lane. */
+bool operators_are_needed(const struct host *h);
+void operators_greet_later(struct host *h, struct loop *l);
 /* Host paths that only they and this machine see: sets who may answer for the request. */
 void operators_ask(struct host *h, struct req *rq);
 bool operator_asks(const struct req *rq);
@@ -144,8 +148,13 @@ struct account_store *database_operators(struct host *h, struct life *life);
 struct limit_share *database_limits(struct host *h, const struct app *app, struct life *life);
 
 /* When to look for accounts that leave, monotonic; zeros at first. */
+#define LEAVERS_HELD 16
 struct leavers {
     int64_t look_ms, prune_ms;
+    struct { /* whose things could not be removed: until when the others come first */
+        char id[ID_LEN + 1];
+        int64_t until_ms, wait_ms; /* wait_ms 0: nobody */
+    } held[LEAVERS_HELD];
 };
 /* One bit of work on a lane; true: there is more at once. */
 bool leavers_tend(struct host *h, struct leavers *l);
@@ -218,6 +227,7 @@ bool limits_count(void *user, struct req *rq, struct slice method, struct slice 
 bool limits_may(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
                 struct err *e);
 void limits_welcome(void *user, struct slice email, const struct asker *from);
+bool limits_may_write(void *user, struct slice email, bool is_again, const struct asker *from);
 /* From the keeper, once a second, on a lane: what others took and who ran out. Blocks. */
 void limits_tick(const struct host *h);
 void limits_metrics(struct life *l, struct buf *out);
@@ -253,7 +263,7 @@ struct life {
     unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */
     _Atomic bool is_draining;
     _Atomic uint64_t reloads, reload_failures;
-    _Atomic uint64_t refusals[LIMIT_BUCKETS + 1]; /* the last: rows with a path */
+    _Atomic uint64_t refusals[LIMIT_BUCKETS + 2]; /* then: rows with a path, letters */
     int exit_code;
 };
 

@@ -101,6 +101,7 @@ struct doc_coll {
 struct docs {
     const struct manifest *manifest;
     struct db_slot *slot;
+    docs_is_in is_in; /* NULL: not asked */
     struct arena arena;
     struct doc_coll *colls;
     size_t n_colls;

@@ -215,6 +215,17 @@ def test_a_link_for_the_first_operator_is_on_the_console_until_there_is_one(alon
     assert "is the only operator" in alone.run("user", "remove", "ops@example.com", "--operator", "--yes", expect=3)
 
 
+def test_a_reload_that_brings_accounts_shows_the_link(alone):
+    write_app(alone.app, {"web/index.html": "hello"}, "web: { root: web }\n")
+    with serving(alone.app, "--data", alone.data) as server:
+        for tail in (AUTH, AUTH + NO_LIMITS):  # the second brings nothing new
+            write_app(alone.app, {"web/index.html": "hello"}, "web: { root: web }\n" + tail)
+            assert fetch(alone.data / "dais.sock", "/reload", "POST").status == 200
+            wait_for(lambda: LINK.search(server.stdout), "the link")
+        assert login(server, "x@example.com").status == 401
+        assert len(LINK.findall(server.stdout)) == 1 and "dln_" not in server.stderr
+
+
 @pytest.mark.parametrize("auth", ["", "auth: { local: none, signup: open }\n"])
 def test_no_link_where_nobody_signs_in(tmp_path, auth):
     app = write_app(tmp_path / "app", {"web/index.html": "hello"}, "web: { root: web }\n" + auth)

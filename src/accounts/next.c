@@ -1,7 +1,8 @@
 /* Where people go on to: an address of this origin, whatever reads it. */
-#include "signin/signin_impl.h"
+#include "accounts/accounts.h"
 
-#include "base/mem.h"
+#include "base/utf8.h"
+#include "wire/wire.h"
 
 #define NEXT_MAX 2048
 
@@ -52,7 +53,7 @@ static bool is_local_decoded(struct slice path, struct arena *a)
     return slice_index(path, '%') < 0;
 }
 
-struct slice signin_next(struct slice raw, struct arena *a)
+struct slice accounts_next(struct slice raw, struct arena *a)
 {
     struct slice path = path_of(raw), none = SLICE("");
     if (raw.len > NEXT_MAX || !utf8_is_valid(raw) || has_bad_byte(raw) ||
