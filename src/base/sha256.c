@@ -1,6 +1,7 @@
 /* SHA-256 as FIPS 180-4 describes it. */
 #include "base/sha256.h"
 
+#include <endian.h>
 #include <string.h>
 
 static const uint32_t round_words[64] = {
@@ -19,11 +20,15 @@ static uint32_t turn(uint32_t x, unsigned n)
     return x >> n | x << (32 - n);
 }
 
+static uint32_t word_at(const unsigned char *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 static void schedule(const unsigned char block[64], uint32_t w[64])
 {
     for (int i = 0; i < 16; i++)
-        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
-               (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+        w[i] = word_at(block + 4 * i);
     for (int i = 16; i < 64; i++) {
         uint32_t a = turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3;
         uint32_t b = turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10;
@@ -31,23 +36,34 @@ static void schedule(const unsigned char block[64], uint32_t w[64])
     }
 }
 
-static void take_block(struct sha256 *h, const unsigned char block[64])
+/* The eight words change places with each round: here the names do, and not the words. */
+__attribute__((always_inline)) static inline void take_round(uint32_t a, uint32_t b, uint32_t c,
+                                                             uint32_t *d, uint32_t e, uint32_t f,
+                                                             uint32_t g, uint32_t *h, uint32_t word)
 {
-    uint32_t w[64], s[8];
+    uint32_t one = *h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + (g ^ (e & (f ^ g))) + word;
+    *d += one;
+    *h = one + (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) | (c & (a | b)));
+}
+
+static void take_block(struct sha256 *to, const unsigned char block[64])
+{
+    uint32_t w[64], *s = to->state;
+    uint32_t a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7];
     schedule(block, w);
-    memcpy(s, h->state, sizeof s);
-    for (int i = 0; i < 64; i++) {
-        uint32_t e = turn(s[4], 6) ^ turn(s[4], 11) ^ turn(s[4], 25);
-        uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
-        uint32_t one = s[7] + e + choice + round_words[i] + w[i];
-        uint32_t a = turn(s[0], 2) ^ turn(s[0], 13) ^ turn(s[0], 22);
-        uint32_t most = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-        memmove(s + 1, s, 7 * sizeof *s);
-        s[4] += one;
-        s[0] = one + a + most;
+    for (int i = 0; i < 64; i += 8) {
+        take_round(a, b, c, &d, e, f, g, &h, w[i] + round_words[i]);
+        take_round(h, a, b, &c, d, e, f, &g, w[i + 1] + round_words[i + 1]);
+        take_round(g, h, a, &b, c, d, e, &f, w[i + 2] + round_words[i + 2]);
+        take_round(f, g, h, &a, b, c, d, &e, w[i + 3] + round_words[i + 3]);
+        take_round(e, f, g, &h, a, b, c, &d, w[i + 4] + round_words[i + 4]);
+        take_round(d, e, f, &g, h, a, b, &c, w[i + 5] + round_words[i + 5]);
+        take_round(c, d, e, &f, g, h, a, &b, w[i + 6] + round_words[i + 6]);
+        take_round(b, c, d, &e, f, g, h, &a, w[i + 7] + round_words[i + 7]);
     }
+    const uint32_t now[8] = {a, b, c, d, e, f, g, h};
     for (int i = 0; i < 8; i++)
-        h->state[i] += s[i];
+        s[i] += now[i];
 }
 
 void sha256_init(struct sha256 *h)
@@ -72,14 +88,14 @@ void sha256_end(struct sha256 *h, unsigned char to[SHA256_LEN])
 {
     static const char padding[64] = {(char)0x80};
     uint64_t bits = h->length * 8;
-    char tail[8];
-    for (int i = 0; i < 8; i++)
-        tail[i] = (char)(bits >> (56 - 8 * i));
+    uint64_t tail = htobe64(bits);
     size_t has = h->length % 64;
     sha256_add(h, (struct slice){padding, (has < 56 ? 56 : 120) - has});
-    sha256_add(h, (struct slice){tail, sizeof tail});
-    for (int i = 0; i < SHA256_LEN; i++)
-        to[i] = (unsigned char)(h->state[i / 4] >> (24 - 8 * (i % 4)));
+    sha256_add(h, (struct slice){(const char *)&tail, sizeof tail});
+    for (int i = 0; i < 8; i++) {
+        uint32_t word = htobe32(h->state[i]);
+        memcpy(to + sizeof word * (size_t)i, &word, sizeof word);
+    }
 }
 
 void sha256_end_hex(struct sha256 *h, char to[SHA256_HEX_LEN + 1])
