@@ -1,6 +1,6 @@
 # How dais is built, run and tested. `make help` lists what it can do.
 #
-# MODE chooses the build: debug (ASan + UBSan), release, coverage, tsan, fuzzer. Objects of a mode live
+# MODE chooses the build: debug (ASan + UBSan), release, coverage, tsan, fuzzer, clang. Objects of a mode live
 # in build/MODE/; a source folder is a room, and a new file in it is found by itself.
 
 MODE ?= debug
@@ -32,6 +32,7 @@ CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(OUT)/gen $(shell pkg-config --cflags $(PKGS)
 CFLAGS_debug    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS_coverage := -O0 -g --coverage
+CFLAGS_clang    := -O0
 # libFuzzer (clang): every object is instrumented, the fuzzer's main comes with the linker flag.
 CFLAGS_fuzzer   := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
@@ -245,8 +246,8 @@ lint-cppcheck:
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
 		--suppressions-list=tools/cppcheck.txt -j 2 -D_GNU_SOURCE -Isrc src
-lint-clang: # the other compiler, its warnings as errors
-	@$(MAKE) --no-print-directory MODE=debug CC=clang OUT=build/clang all build/clang/.test-objects
+lint-clang: # the other compiler, its warnings as errors: it knows them before it optimises
+	@$(MAKE) --no-print-directory MODE=clang CC=clang all build/clang/.test-objects
 $(OUT)/.test-objects: $(UNIT_BINS:=.o) $(FUZZ_BINS:=.o)
 	@touch $@
 lint-tidy:
