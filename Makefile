@@ -1,6 +1,6 @@
 # How dais is built, run and tested. `make help` lists what it can do.
 #
-# MODE chooses the build: debug (ASan + UBSan), release, coverage, tsan, fuzzer. Objects of a mode live
+# MODE chooses the build: debug (ASan + UBSan), release, coverage, tsan, fuzzer, clang. Objects of a mode live
 # in build/MODE/; a source folder is a room, and a new file in it is found by itself.
 
 MODE ?= debug
@@ -32,6 +32,7 @@ CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(OUT)/gen $(shell pkg-config --cflags $(PKGS)
 CFLAGS_debug    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS_coverage := -O0 -g --coverage
+CFLAGS_clang    := -O0
 # libFuzzer (clang): every object is instrumented, the fuzzer's main comes with the linker flag.
 CFLAGS_fuzzer   := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
@@ -163,7 +164,7 @@ $(DB_TESTS:%=$(OUT)/tests/%): $(OUT)/tests/db/db_test.o
 $(OUT)/tests/db/test_postgres $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg.o
 $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg_proxy.o
 $(OUT)/tests/docs/test_search $(OUT)/tests/docs/test_same_lists $(OUT)/tests/docs/test_lists $(OUT)/tests/docs/test_keeping $(OUT)/tests/docs/test_purge_owner: $(OUT)/tests/docs/docs_test.o
-$(addprefix $(OUT)/tests/accounts/,test_entering test_links test_own): $(OUT)/tests/accounts/accounts_test.o
+$(addprefix $(OUT)/tests/accounts/,test_entering test_links test_operators test_own test_streams): $(OUT)/tests/accounts/accounts_test.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
 FUZZ_MAIN := $(if $(filter fuzzer,$(MODE)),-fsanitize=fuzzer,$(OUT)/fuzz/replay.o)
@@ -200,7 +201,7 @@ unit: $(UNIT_BINS) ## unit tests and wire conversations
 	@tools/run-tests unit $(UNIT_BINS)
 
 TSAN_TESTS := limit/test_limit loop/test_lanes loop/test_loop loop/test_watch net/test_listener http/test_server \
-	http/test_random http/test_reload http/test_wait web/test_refresh $(DB_TESTS) \
+	http/test_random http/test_reload http/test_wait web/test_refresh accounts/test_cache $(DB_TESTS) \
 	db/test_postgres db/test_postgres_down aws/test_chain
 tsan-unit: ## the threaded unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory MODE=tsan tsan-run
@@ -246,8 +247,8 @@ lint-cppcheck:
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
 		--suppressions-list=tools/cppcheck.txt -j 2 -D_GNU_SOURCE -Isrc src
-lint-clang: # the other compiler, its warnings as errors
-	@$(MAKE) --no-print-directory MODE=debug CC=clang OUT=build/clang all build/clang/.test-objects
+lint-clang: # the other compiler, its warnings as errors: it knows them before it optimises
+	@$(MAKE) --no-print-directory MODE=clang CC=clang all build/clang/.test-objects
 $(OUT)/.test-objects: $(UNIT_BINS:=.o) $(FUZZ_BINS:=.o)
 	@touch $@
 lint-tidy:

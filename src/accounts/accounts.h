@@ -15,7 +15,8 @@
  * sign-up makes an account of its own, the mail to the owner of the address says that there is one
  * already. Signing in with an address finds the account that verified it, else the oldest.
  *
- * Operators are accounts of the host's own store; their addresses sign in at every app.
+ * Operators are accounts of the host's own store; their addresses sign in at every app. One who is
+ * disabled is nobody there, so whoever has the address in the app itself signs in to that.
  *
  * Everything that changes something blocks (a hash, a write, fsync): on a lane, or in a command.
  */
@@ -54,10 +55,13 @@ struct accounts_options {
     struct slice public_url;          /* PUBLIC_URL with the mount, without a last slash */
     /* Before anything is hashed or looked up, on the thread of the call: may somebody try this
      * address (as email_key makes it) once more? e: ERR_TOO_MANY. And: the owner of this address
-     * has just signed in from there. Both may be NULL. */
+     * has just signed in from there. And: may one more letter leave that a sign-up with this
+     * address causes, or (is_again) one of those accounts that asks for it once more? What is
+     * answered is the same. Each may be NULL. */
     bool (*may)(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
                 struct err *e);
     void (*welcome)(void *user, struct slice email, const struct asker *from);
+    bool (*may_write)(void *user, struct slice email, bool is_again, const struct asker *from);
     void *user;
 };
 struct accounts *accounts_new(const struct accounts_options *o);
@@ -94,6 +98,10 @@ struct asker asker_of(const struct req *rq); /* on the loop; copied into its are
 
 /* ---- what people do: on a lane ----------------------------------------------------------------
  * `a` is the arena of what is returned. Refusals tell nothing about who exists. */
+
+/* Inside a write of the app's own database: the session or key that asked is still there. What it
+ * asked for may have waited while it ended, or while its account left. ERR_UNAUTHENTICATED. */
+bool accounts_is_in(struct db_conn *c, const struct identity *who, struct err *e);
 
 struct signed_in {
     char token[TOKEN_MAX]; /* ends in NUL */
@@ -136,6 +144,9 @@ enum link_purpose {
 #undef X
         LINK_PURPOSES
 };
+/* What `next` says, if that is an address to go on to: below the origin, however it is read. Else
+ * empty. In the arena. */
+struct slice accounts_next(struct slice raw, struct arena *a);
 /* Sends one to the address, or nothing when nobody has it: whoever asked is answered before. Nor
  * when five of the kind still wait to be followed. `next` counts only as a path of this site. */
 bool accounts_send_link(struct accounts *acc, enum link_purpose purpose, struct slice email,
@@ -143,12 +154,13 @@ bool accounts_send_link(struct accounts *acc, enum link_purpose purpose, struct 
 /* On the loop: the same, after the answer. `email` and `next` are copied, some KiB at most. */
 bool accounts_send_link_later(struct accounts *acc, struct req *rq, enum link_purpose purpose,
                               struct slice email, struct slice next, struct err *e);
-/* For who is signed in: to the address of that very account. Nothing when it is proved. */
+/* For who is signed in: to the address of that very account. Nothing when it is proved, or when
+ * too many left for the address. */
 bool accounts_send_verify(struct accounts *acc, struct slice id, struct slice next,
                           const struct asker *from, struct err *e);
 /* ERR_MALFORMED: used, too old, of another purpose, or none of ours; the same words for all. An
  * account that had not proved the address has by this; as a stranger may have made it, its
- * password, sessions and keys end. */
+ * password, name, sessions, keys and other links end. Documents are the account's and stay. */
 bool accounts_follow_sign_in(struct accounts *acc, struct arena *a, struct slice link,
                              const struct asker *from, struct signed_in *ret, struct err *e);
 /* A link that came with the sign-up of an account whose password the owner of the address does not
@@ -180,8 +192,9 @@ bool accounts_set_password(struct accounts *acc, struct slice id, struct slice s
  * Its address and name are forgotten at once. Operators cannot. */
 bool accounts_leave(struct accounts *acc, struct slice id, struct slice password,
                     const struct asker *from, struct err *e);
-bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice *ret_id,
-                           struct err *e); /* *ret_id empty: none, or the database is not open */
+/* The first behind `after` (empty: of all). *ret_id empty: none, or the database is not open. */
+bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice after,
+                           struct slice *ret_id, struct err *e);
 bool accounts_forget(struct accounts *acc, struct slice id, struct err *e); /* only who leaves */
 
 struct session_row {
@@ -232,13 +245,21 @@ struct account_draft { /* what is not given stays as it is */
     size_t n_roles;
     bool has_roles, is_verified;
 };
+/* A new password ends sessions and links, whoever sets it (the owner, a reset, an operator); keys
+ * go on, for programs that know nothing of it. What ends keys: removing them, a first proof of the
+ * address, leaving; and while an account is disabled they are refused. */
 bool accounts_add(struct accounts *acc, struct arena *a, const struct account_draft *in,
                   const struct asker *from, struct account *ret, struct err *e);
 bool accounts_change(struct accounts *acc, struct arena *a, struct slice id,
                      const struct account_draft *in, const struct asker *from, struct account *ret,
                      struct err *e);
+/* ERR_FORBIDDEN: it is the last operator who can sign in, and nobody could make another. */
 bool accounts_set_state(struct accounts *acc, struct slice id, enum account_state state,
                         const struct asker *from, struct err *e);
+
+/* It is given the documents of `local` by a command: the event. ERR_NOT_FOUND: it is leaving. */
+bool accounts_note_adoption(struct accounts *acc, struct slice id, const struct asker *from,
+                            struct err *e);
 
 /* The same calls for operators: an accounts of the host's store alone. */
 struct accounts *accounts_of_operators(struct account_store *operators,
@@ -266,3 +287,10 @@ struct slice accounts_token(const struct accounts *acc, struct req *rq);
 /* Sessions, links and keys that ended, where the database is open. Blocks for one bit of it; on a
  * lane. */
 bool accounts_prune(struct account_store *s, int64_t now_ms, struct err *e);
+
+/* Streams end at once with a session that this process ends. For those that others end (another
+ * process, a command), and for time: about once a second, if there are streams at all. */
+bool accounts_have_streams(struct account_store *s); /* any thread */
+/* Ends those whose session or key is gone, disabled or too old; reads, never writes. Blocks: on a
+ * lane, one at a time for a store. */
+void accounts_look_at_streams(struct account_store *s);

@@ -4,6 +4,7 @@
  *   token.c     tokens and their digests            password.c  argon2id
  *   users.c     rows of accounts                    sessions.c  rows of sessions
  *   cache.c     who a token belongs to, in memory   source.c    who asks, for the server
+ *   streams.c   streams whose session ended elsewhere
  *   people_impl.h and what it names: what people do
  *
  * What people do is written so: look at what was given, hash where there is a password (once,
@@ -31,6 +32,7 @@ struct account_store {
     bool is_operators;
     struct who_cache *cache;
     struct events *events; /* NULL: they are only counted */
+    bool is_blind;         /* the last look at streams failed; of who looks */
 };
 
 struct accounts {
@@ -43,6 +45,7 @@ struct accounts {
     bool (*may)(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
                 struct err *e);
     void (*welcome)(void *user, struct slice email, const struct asker *from);
+    bool (*may_write)(void *user, struct slice email, bool is_again, const struct asker *from);
     void *limits; /* their `user` */
 };
 
@@ -50,6 +53,8 @@ struct accounts {
 bool accounts_may(const struct accounts *acc, enum limit_bucket bucket, struct slice email,
                   const struct asker *from, struct err *e);
 void accounts_welcome(const struct accounts *acc, struct slice email, const struct asker *from);
+bool accounts_may_write(const struct accounts *acc, struct slice email, bool is_again,
+                        const struct asker *from);
 
 void accounts_source_init(struct accounts *a); /* source.c */
 
@@ -161,6 +166,27 @@ void cache_changed(struct who_cache *c, struct slice user, struct slice session)
 /* For identity_source; on the watch's home loop. */
 void who_watch(struct who_cache *c, const struct identity *who, struct session_watch *w);
 void who_unwatch(struct who_cache *c, struct session_watch *w); /* one that is watched */
+
+/* A look at the sessions of all streams, some at a time, by one thread at a time:
+ *   begin, then while next: read which of `ids` live on, into `leases`; told. */
+#define LOOK_MAX 1000
+struct lease {
+    uint64_t session; /* its hash */
+    int64_t expires_ms;
+};
+struct look {
+    struct arena *arena;
+    struct slice ids[LOOK_MAX]; /* of sessions and keys; in the arena; one comes for each stream */
+    struct lease leases[LOOK_MAX];
+    size_t n, n_leases;
+    bool has_failed; /* nobody knows; of all streams, only those whose time is over end */
+    uint64_t first, round;
+};
+bool who_watches_any(struct who_cache *c);
+void who_look_begin(struct who_cache *c, struct arena *a, struct look *ret);
+bool who_look_next(struct who_cache *c, struct look *l); /* false: all were asked for */
+struct lease lease_of(struct slice session, int64_t expires_ms);
+void who_look_told(struct who_cache *c, struct look *l, int64_t now_ms);
 
 /* ---- notes.c: what follows from somebody asking; on the loop, nobody waits for it -------------
  */

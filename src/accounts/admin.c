@@ -222,6 +222,36 @@ struct stating {
     const struct asker *from;
 };
 
+static bool is_another_there(struct db_conn *c, struct slice id, bool *ret, struct err *e)
+{
+    static const struct sql others = {
+        "SELECT 1 FROM dais_users WHERE state = 0 AND id <> ? LIMIT 1",
+        NULL,
+    };
+    struct db_stmt *s = db_prepare(c, &others, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, id);
+    enum db_step step = db_step(s, e);
+    db_reset(s);
+    *ret = step == DB_ROW;
+    return step != DB_FAILED;
+}
+
+/* Of two who stop each other at once one goes on: it is looked at in the write itself. */
+static bool may_stop(const struct stating *s, struct db_conn *c, const struct account *it,
+                     struct err *e)
+{
+    bool is_another = true;
+    if (s->acc->store->is_operators && s->state != ACCOUNT_ACTIVE &&
+        !is_another_there(c, it->id, &is_another, e))
+        return false;
+    return is_another || err_set(e, ERR_FORBIDDEN,
+                                 "%.*s is the only operator; add another one first (dais user add "
+                                 "--operator)",
+                                 SLICE_ARGS(it->email));
+}
+
 static bool run_state(void *arg, struct db_conn *c, struct err *e)
 {
     struct stating *s = arg;
@@ -231,6 +261,8 @@ static bool run_state(void *arg, struct db_conn *c, struct err *e)
         return false;
     if (!is_found || u.account.state == ACCOUNT_LEAVING)
         return err_set(e, ERR_NOT_FOUND, "There is no such account.");
+    if (!may_stop(s, c, &u.account, e))
+        return false;
     if (s->state == ACCOUNT_LEAVING)
         return user_leaves(c, s->acc, &u, SLICE("operator"), s->from, e);
     u.account.state = s->state;
@@ -250,6 +282,32 @@ bool accounts_set_state(struct accounts *acc, struct slice id, enum account_stat
     bool fine = store_write(acc->store, run_state, &s, e);
     if (fine)
         cache_end(acc->store->cache, id, SLICE(""), SLICE(""));
+    arena_done(&a);
+    return fine;
+}
+
+/* ---- documents of `local` -------------------------------------------------------------------- */
+
+/* An operator's row is not in the app's store; its documents are the app's all the same. */
+static bool run_adoption(void *arg, struct db_conn *c, struct err *e)
+{
+    struct stating *s = arg;
+    struct user_row u;
+    bool is_found = false;
+    if (!user_by_id(c, s->id, s->arena, &u, &is_found, e))
+        return false;
+    if (is_found && u.account.state == ACCOUNT_LEAVING)
+        return err_set(e, ERR_NOT_FOUND, "There is no such account.");
+    return trail(c, EVENT_ADOPTED, SLICE("operator"), s->id, s->from, "the documents of local", e);
+}
+
+bool accounts_note_adoption(struct accounts *acc, struct slice id, const struct asker *from,
+                            struct err *e)
+{
+    struct arena a;
+    struct stating s = {.acc = acc, .arena = &a, .id = id, .from = from};
+    arena_init(&a, 1u << 20);
+    bool fine = store_write(acc->store, run_adoption, &s, e);
     arena_done(&a);
     return fine;
 }

@@ -41,8 +41,9 @@ struct end {
 struct who_cache {
     _Atomic uint64_t epoch;
     struct shard shards[SHARDS];
-    pthread_mutex_t lock; /* of what follows, and of raising the epoch */
-    struct list followers;
+    pthread_mutex_t lock;  /* of what follows, and of raising the epoch */
+    struct list followers; /* by `asked`, the newest last; new ones behind them */
+    uint64_t round;
     struct end lately[LATELY];
 };
 
@@ -53,7 +54,11 @@ struct follower {
     struct post post;
     struct session_watch *watch; /* NULL: nobody waits for it any more. The home loop's */
     uint64_t session, user;
+    int64_t expires_ms; /* 0: never */
+    uint64_t asked;     /* in which round its session was last looked at; 0: not yet */
     bool is_posted;
+    uint32_t id_len;
+    char id[]; /* of the session */
 };
 
 struct who_cache *who_cache_new(void)
@@ -325,11 +330,17 @@ static bool has_ended(const struct who_cache *c, const struct follower *s, uint6
 
 void who_watch(struct who_cache *c, const struct identity *who, struct session_watch *w)
 {
-    struct follower *s = mem_new(struct follower);
-    s->watch = w;
-    s->post.fn = on_end;
-    s->session = hash_of(who->session);
-    s->user = hash_of(who->id);
+    struct follower *s = mem_alloc(sizeof *s + who->session.len);
+    *s = (struct follower){
+        .post.fn = on_end,
+        .watch = w,
+        .session = hash_of(who->session),
+        .user = hash_of(who->id),
+        .expires_ms = who->expires_ms,
+        .id_len = (uint32_t)who->session.len,
+    };
+    if (who->session.len)
+        memcpy(s->id, who->session.ptr, who->session.len);
     w->at = s;
     pthread_mutex_lock(&c->lock);
     if (has_ended(c, s, who->epoch))
@@ -352,4 +363,82 @@ void who_unwatch(struct who_cache *c, struct session_watch *w)
     pthread_mutex_unlock(&c->lock);
     if (is_ours)
         free(s);
+}
+
+/* ---- a look at them -------------------------------------------------------------------------- */
+
+bool who_watches_any(struct who_cache *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool any = !list_is_empty(&c->followers);
+    pthread_mutex_unlock(&c->lock);
+    return any;
+}
+
+void who_look_begin(struct who_cache *c, struct arena *a, struct look *ret)
+{
+    pthread_mutex_lock(&c->lock);
+    *ret = (struct look){.arena = a, .first = c->round + 1};
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* Whom this look has asked for is at the end, and whoever came since is behind them: it is done
+ * when it meets one of its own. */
+bool who_look_next(struct who_cache *c, struct look *l)
+{
+    l->n = 0;
+    pthread_mutex_lock(&c->lock);
+    l->round = ++c->round;
+    while (l->n < LOOK_MAX && !list_is_empty(&c->followers)) {
+        struct follower *s = container_of(c->followers.next, struct follower, link);
+        if (s->asked >= l->first)
+            break;
+        s->asked = l->round;
+        list_remove(&s->link);
+        list_add(&c->followers, &s->link);
+        l->ids[l->n++] = arena_dup(l->arena, (struct slice){s->id, s->id_len});
+    }
+    pthread_mutex_unlock(&c->lock);
+    return l->n > 0;
+}
+
+static int by_session(const void *a, const void *b)
+{
+    const struct lease *x = a, *y = b;
+    return (x->session > y->session) - (x->session < y->session);
+}
+
+struct lease lease_of(struct slice session, int64_t expires_ms)
+{
+    return (struct lease){hash_of(session), expires_ms};
+}
+
+/* What was read counts; where nothing could be, the time that was known before. */
+static bool lives_on(struct follower *s, const struct look *l, int64_t now_ms)
+{
+    if (!l->has_failed && s->asked != l->round)
+        return true;
+    if (!l->has_failed) {
+        const struct lease key = {.session = s->session};
+        const struct lease *it =
+            bsearch(&key, l->leases, l->n_leases, sizeof *l->leases, by_session);
+        if (!it)
+            return false;
+        s->expires_ms = it->expires_ms;
+    }
+    return !s->expires_ms || now_ms < s->expires_ms;
+}
+
+void who_look_told(struct who_cache *c, struct look *l, int64_t now_ms)
+{
+    qsort(l->leases, l->n_leases, sizeof *l->leases, by_session);
+    pthread_mutex_lock(&c->lock);
+    list_each_safe (link, &c->followers) {
+        struct follower *s = container_of(link, struct follower, link);
+        if (lives_on(s, l, now_ms))
+            continue;
+        list_remove(&s->link);
+        post_end(s, s->watch->home);
+    }
+    pthread_mutex_unlock(&c->lock);
 }

@@ -12,15 +12,6 @@ bool given_tell(struct arena *a, struct slice *ret_details, struct err *e, const
     return err_set(e, ERR_INVALID, "%s", says);
 }
 
-static bool has_control(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f)
-            return true;
-    }
-    return false;
-}
-
 bool given_email(struct slice text, struct arena *a, struct slice *ret_key,
                  struct slice *ret_details, struct err *e)
 {
@@ -28,7 +19,7 @@ bool given_email(struct slice text, struct arena *a, struct slice *ret_key,
     if (ret_key->len > ACCOUNT_EMAIL_MAX)
         return given_tell(a, ret_details, e, "/email", "too_long",
                           "The address may have at most 254 bytes.");
-    if (has_control(*ret_key) || !utf8_is_valid(*ret_key))
+    if (!utf8_is_line(*ret_key))
         return given_tell(a, ret_details, e, "/email", "format",
                           "The address has characters that no address has.");
     return mail_is_address(*ret_key) ||
@@ -42,7 +33,7 @@ bool given_name(struct slice text, struct arena *a, struct slice *ret, struct sl
     if (ret->len > ACCOUNT_NAME_MAX)
         return given_tell(a, ret_details, e, "/name", "too_long",
                           "The name may have at most 200 bytes.");
-    if (has_control(*ret) || !utf8_is_valid(*ret))
+    if (!utf8_is_line(*ret))
         return given_tell(a, ret_details, e, "/name", "format",
                           "The name may have no line breaks or other control characters.");
     return true;
@@ -70,16 +61,6 @@ bool given_roles(const struct accounts *acc, const struct slice *roles, size_t n
         }
     }
     return true;
-}
-
-/* Browsers read \ as /, and //host as another site. */
-struct slice given_next(struct slice next)
-{
-    bool is_path = slice_starts(next, SLICE("/")) && !slice_starts(next, SLICE("//"));
-    if (!is_path || next.len > 1000 || has_control(next) || !utf8_is_valid(next) ||
-        slice_index(next, '\\') >= 0)
-        return (struct slice){0};
-    return next;
 }
 
 bool accounts_allow(const struct accounts *acc, const char *method)

@@ -3,7 +3,7 @@
 #include "accounts/people_impl.h"
 
 static const struct sql next = {
-    "SELECT id FROM dais_users WHERE state = 2 ORDER BY id LIMIT 1",
+    "SELECT id FROM dais_users WHERE state = 2 AND id > ? ORDER BY id LIMIT 1",
     NULL,
 };
 static const struct sql forget = {"DELETE FROM dais_users WHERE id = ? AND state = 2", NULL};
@@ -29,7 +29,7 @@ bool user_leaves(struct db_conn *c, const struct accounts *acc, struct user_row 
 
 struct leaving {
     struct arena *arena;
-    struct slice id;
+    struct slice id, after;
 };
 
 static bool look(void *arg, struct db_conn *c, struct err *e)
@@ -38,6 +38,7 @@ static bool look(void *arg, struct db_conn *c, struct err *e)
     struct db_stmt *s = db_prepare(c, &next, e);
     if (!s)
         return false;
+    db_bind_text(s, 1, l->after);
     enum db_step step = db_step(s, e);
     l->id = step == DB_ROW ? arena_dup(l->arena, db_text(s, 0)) : SLICE("");
     db_reset(s);
@@ -45,10 +46,10 @@ static bool look(void *arg, struct db_conn *c, struct err *e)
 }
 
 /* Asked every few seconds: no use that keeps a database open. */
-bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice *ret_id,
-                           struct err *e)
+bool accounts_next_leaving(struct accounts *acc, struct arena *a, struct slice after,
+                           struct slice *ret_id, struct err *e)
 {
-    struct leaving l = {.arena = a, .id = SLICE("")};
+    struct leaving l = {.arena = a, .id = SLICE(""), .after = after};
     struct db *db = db_slot_enter(acc->store->slot);
     *ret_id = l.id;
     if (!db)

@@ -58,7 +58,7 @@ static struct slice address(struct arena *a, const struct accounts *acc, const c
                             struct slice link, struct slice next)
 {
     struct buf b;
-    struct slice goes_on = given_next(next);
+    struct slice goes_on = accounts_next(next, a);
     struct slice base = acc->public_url.len ? acc->public_url : acc->mount;
     buf_init(&b, 16u << 10);
     buf_printf(&b, "%.*s/_/sign-in", SLICE_ARGS(base));

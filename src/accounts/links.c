@@ -2,7 +2,8 @@
  * one at once one wins.
  *
  * Whoever gets a mail to an address owns it. Where the account had not proved that, a stranger may
- * have made it: nothing that the stranger knows (password, sessions, keys) is good afterwards. */
+ * have made it: nothing that the stranger knows (password, sessions, keys, links) is good
+ * afterwards, and nothing speaks for the stranger (the name). Documents are the account's. */
 #include "accounts/people_impl.h"
 
 #include <string.h>
@@ -77,6 +78,8 @@ static bool look_everywhere(struct following *f, struct err *e)
 static bool prove(struct following *f, struct db_conn *c, struct user_row *u, struct err *e)
 {
     u->account.verified_ms = u->account.updated_ms = clock_wall_ms();
+    if (u->hash[0]) /* without one nobody was ever in: it is of whoever invited */
+        u->account.name = SLICE("");
     u->hash[0] = '\0';
     return doors_close(c, u->account.id, e) &&
            trail(c, EVENT_VERIFIED, u->account.id, u->account.id, f->from, NULL, e);

@@ -14,8 +14,6 @@ bool given_name(struct slice text, struct arena *a, struct slice *ret, struct sl
                 struct err *e);
 /* Each is one of the manifest's, none twice. */
 bool given_roles(const struct accounts *acc, const struct slice *roles, size_t n, struct err *e);
-/* The path on this site that a page goes on to; empty when it is none. */
-struct slice given_next(struct slice next);
 
 /* ---- whose.c: the app's store, or the operators' ----------------------------------------------
  */
@@ -26,7 +24,8 @@ struct whose {
 };
 bool whose_id(struct accounts *acc, struct arena *a, struct slice id, struct whose *ret,
               struct err *e);
-/* The operator's address first; both are read whatever is found. One that is leaving is nobody. */
+/* The operator's address first; both are read whatever is found. One that is leaving is nobody, and
+ * so is an operator who is disabled. */
 bool whose_email(struct accounts *acc, struct arena *a, struct slice key, struct whose *ret,
                  struct err *e);
 bool whose_session(struct accounts *acc, struct arena *a, struct slice session, struct whose *ret,

@@ -71,7 +71,10 @@ bool accounts_send_verify(struct accounts *acc, struct slice id, struct slice ne
     struct whose w;
     struct arena a;
     arena_init(&a, 1u << 20);
-    bool fine = whose_id(acc, &a, id, &w, e) && send_to(acc, &a, &w, LINK_VERIFY, next, from, e);
+    bool fine = whose_id(acc, &a, id, &w, e);
+    if (fine && !w.row.account.verified_ms &&
+        accounts_may_write(acc, w.row.account.email, true, from))
+        fine = send_to(acc, &a, &w, LINK_VERIFY, next, from, e);
     arena_done(&a);
     return fine;
 }

@@ -9,6 +9,7 @@ struct signing_up {
     struct entry entry;
     struct slice key, name;
     char hash[HASH_MAX];
+    bool may_write; /* a letter; not many leave for one address */
 };
 
 /* Who owns the address is told that there is an account already. The link is made all the same,
@@ -21,6 +22,8 @@ static bool write_to(struct signing_up *s, struct db_conn *c, const struct accou
     if (!is_verified_by_another(c, s->key, it->id, &is_known, e) ||
         !link_insert(c, LINK_VERIFY, it->id, s->key, 0, link, e))
         return false;
+    if (!s->may_write)
+        return true;
     is_known |= s->entry.whose.store && s->entry.whose.row.account.is_operator;
     return letter_post(c, s->entry.acc, is_known ? LETTER_KNOWN : LETTER_VERIFY, it,
                        is_known ? SLICE("") : slice_from(link), SLICE(""), e);
@@ -60,7 +63,8 @@ bool accounts_sign_up(struct accounts *acc, struct arena *a, const struct sign_u
     bool is_right = password_is(n->whose.store ? n->whose.row.hash : NULL, in->password);
     if (!password_hash(in->password, s.hash, e))
         return false;
-    return is_right && n->whose.row.account.state == ACCOUNT_ACTIVE
-               ? entry_write(n, e)
-               : store_write(acc->store, run, &s, e);
+    if (is_right && n->whose.row.account.state == ACCOUNT_ACTIVE)
+        return entry_write(n, e);
+    s.may_write = accounts_may_write(acc, s.key, false, from);
+    return store_write(acc->store, run, &s, e);
 }

@@ -192,6 +192,7 @@ static void fill(const struct accounts *acc, const struct known *k, uint64_t epo
         .n_roles = k->n_roles,
         .scopes = k->scopes,
         .n_scopes = k->n_scopes,
+        .expires_ms = k->expires_ms,
         .epoch = epoch,
     };
     if (!k->is_operator || !acc->manifest)

@@ -105,6 +105,7 @@ struct accounts *accounts_new(const struct accounts_options *o)
     root_secret_derive(o->secret, "account links", slug, a->link_key, sizeof a->link_key);
     a->may = o->may;
     a->welcome = o->welcome;
+    a->may_write = o->may_write;
     a->limits = o->user;
     accounts_source_init(a);
     return a;
@@ -132,4 +133,10 @@ void accounts_welcome(const struct accounts *acc, struct slice email, const stru
 {
     if (acc->welcome)
         acc->welcome(acc->limits, email, from);
+}
+
+bool accounts_may_write(const struct accounts *acc, struct slice email, bool is_again,
+                        const struct asker *from)
+{
+    return !acc->may_write || acc->may_write(acc->limits, email, is_again, from);
 }

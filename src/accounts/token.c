@@ -44,11 +44,8 @@ void token_next(enum token_kind kind, struct slice key, struct slice token, char
     write_token(kind, bytes, to);
 }
 
-static bool is_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
-}
+static const bool is_char[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['_'] = true};
 
 bool token_kind_of(struct slice token, enum token_kind *ret)
 {
@@ -57,7 +54,7 @@ bool token_kind_of(struct slice token, enum token_kind *ret)
         if (token.len != prefix.len + RANDOM_CHARS || !slice_starts(token, prefix))
             continue;
         for (size_t i = 0; i < token.len; i++) {
-            if (!is_char(token.ptr[i]))
+            if (!is_char[(unsigned char)token.ptr[i]])
                 return false;
         }
         *ret = (enum token_kind)kind;

@@ -12,7 +12,8 @@ static const struct sql by_email = {
     NULL,
 };
 static const struct sql insert = {
-    "INSERT INTO dais_users (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "INSERT INTO dais_users (email, verified, name, roles, password, state, updated, id, created)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     NULL,
 };
 static const struct sql update = {
@@ -117,33 +118,13 @@ bool user_by_id(struct db_conn *c, struct slice id, struct arena *a, struct user
     return find(c, &by_id, id, a, ret, ret_found, e);
 }
 
-bool user_insert(struct db_conn *c, const struct user_row *u, struct err *e)
+/* Both statements take the same, in the same order, and a new row when it was created. */
+static bool write_row(struct db_conn *c, const struct sql *sql, const struct user_row *u,
+                      struct err *e)
 {
     const struct account *it = &u->account;
     struct arena a;
-    struct db_stmt *s = db_prepare(c, &insert, e);
-    if (!s)
-        return false;
-    arena_init(&a, 1u << 20);
-    db_bind_text(s, 1, it->id);
-    db_bind_text(s, 2, it->email);
-    db_bind_i64(s, 3, it->verified_ms);
-    db_bind_text(s, 4, it->name);
-    db_bind_text(s, 5, words_text(it->roles, it->n_roles, &a));
-    db_bind_text(s, 6, slice_from(u->hash));
-    db_bind_i64(s, 7, it->state);
-    db_bind_i64(s, 8, it->created_ms);
-    db_bind_i64(s, 9, it->updated_ms);
-    bool fine = db_run(s, NULL, e);
-    arena_done(&a);
-    return fine;
-}
-
-bool user_update(struct db_conn *c, const struct user_row *u, struct err *e)
-{
-    const struct account *it = &u->account;
-    struct arena a;
-    struct db_stmt *s = db_prepare(c, &update, e);
+    struct db_stmt *s = db_prepare(c, sql, e);
     if (!s)
         return false;
     arena_init(&a, 1u << 20);
@@ -155,9 +136,21 @@ bool user_update(struct db_conn *c, const struct user_row *u, struct err *e)
     db_bind_i64(s, 6, it->state);
     db_bind_i64(s, 7, it->updated_ms);
     db_bind_text(s, 8, it->id);
+    if (sql == &insert)
+        db_bind_i64(s, 9, it->created_ms);
     bool fine = db_run(s, NULL, e);
     arena_done(&a);
     return fine;
+}
+
+bool user_insert(struct db_conn *c, const struct user_row *u, struct err *e)
+{
+    return write_row(c, &insert, u, e);
+}
+
+bool user_update(struct db_conn *c, const struct user_row *u, struct err *e)
+{
+    return write_row(c, &update, u, e);
 }
 
 /* ---- as it is sent --------------------------------------------------------------------------- */

@@ -61,13 +61,19 @@ void account_dress(const struct accounts *acc, const struct account_store *s, st
 
 typedef bool (*look_fn)(void *arg, struct db_conn *c, struct err *e);
 
+/* An operator who is stopped does not stand before who has the address in the app. */
+static bool is_nobody(const struct account_store *s, const struct account *it)
+{
+    return it->state == ACCOUNT_LEAVING || (s->is_operators && it->state != ACCOUNT_ACTIVE);
+}
+
 static bool look_in(struct accounts *acc, struct account_store *s, look_fn fn, struct arena *a,
                     struct slice text, struct whose *ret, struct err *e)
 {
     struct looking l = {.arena = a, .text = text};
     if (!store_read(s, fn, &l, e))
         return false;
-    if (!l.is_found || (fn == look_email && l.row.account.state == ACCOUNT_LEAVING))
+    if (!l.is_found || (fn == look_email && is_nobody(s, &l.row.account)))
         return true;
     ret->store = s;
     ret->row = l.row;
@@ -135,6 +141,13 @@ bool asker_is_in(struct db_conn *c, const struct asker *from, struct err *e)
     return step == DB_ROW ||
            (step == DB_END &&
             err_set(e, ERR_UNAUTHENTICATED, "This session has ended meanwhile. Sign in again."));
+}
+
+/* Operators are rows of another database. */
+bool accounts_is_in(struct db_conn *c, const struct identity *who, struct err *e)
+{
+    const struct asker from = {.session = who->is_operator ? SLICE("") : who->session};
+    return asker_is_in(c, &from, e);
 }
 
 bool is_verified_by_another(struct db_conn *c, struct slice email, struct slice id, bool *ret,

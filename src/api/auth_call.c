@@ -129,16 +129,7 @@ bool auth_is_id(struct slice id)
 
 bool auth_is_name(struct slice name)
 {
-    if (name.len > ACCOUNT_NAME_MAX)
-        return false;
-    while (name.len) {
-        size_t length = utf8_length(name);
-        unsigned char first = (unsigned char)name.ptr[0];
-        if (!length || first < 0x20 || first == 0x7f)
-            return false;
-        name = slice_skip(name, length);
-    }
-    return true;
+    return name.len <= ACCOUNT_NAME_MAX && utf8_is_line(name);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */

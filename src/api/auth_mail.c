@@ -3,8 +3,6 @@
 #include "api/auth_impl.h"
 #include "mail/mail.h"
 
-#define NEXT_MAX 2000
-
 /* ---- what is given --------------------------------------------------------------------------- */
 
 static bool read_email(struct req *rq, const struct json *body, struct slice *ret, struct err *e)
@@ -16,27 +14,12 @@ static bool read_email(struct req *rq, const struct json *body, struct slice *re
            auth_tell(rq, "/email", "invalid", "This is no e-mail address.", e);
 }
 
-/* A path of this origin, as browsers read it. */
-static bool is_inside(struct slice next)
-{
-    if (!next.len)
-        return true;
-    if (next.ptr[0] != '/' || next.len > NEXT_MAX ||
-        (next.len > 1 && (next.ptr[1] == '/' || next.ptr[1] == '\\')))
-        return false;
-    for (size_t i = 0; i < next.len; i++) {
-        unsigned char c = (unsigned char)next.ptr[i];
-        if (c <= 0x20 || c >= 0x7f || c == '\\')
-            return false;
-    }
-    return true;
-}
-
 static bool read_next(struct req *rq, const struct json *body, struct slice *ret, struct err *e)
 {
     return auth_text(rq, body, "next", false, ret, e) &&
-           (is_inside(*ret) || auth_tell(rq, "/next", "invalid",
-                                         "`next` is a path of this app, such as /charts/?a=1.", e));
+           (!ret->len || accounts_next(*ret, rq->arena).len ||
+            auth_tell(rq, "/next", "invalid", "`next` is a path of this app, such as /charts/?a=1.",
+                      e));
 }
 
 /* The call to follow a link, else to ask for one. */

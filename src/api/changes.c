@@ -12,9 +12,8 @@ static bool read_label(struct req *rq, struct slice *ret, struct err *e)
     if (!api_param(rq, "label", ret, e))
         return false;
     for (rest = *ret; rest.len; n++) {
-        unsigned char first = (unsigned char)rest.ptr[0];
         size_t length = utf8_length(rest);
-        if (!length || first < 0x20 || first == 0x7f)
+        if (!length || utf8_is_control(rest))
             return err_set(e, ERR_MALFORMED, "A label is text without control characters.");
         rest = slice_skip(rest, length);
     }

@@ -34,8 +34,11 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life)
         .public_url = public_url(h, app, life),
         .may = limits_may,
         .welcome = limits_welcome,
+        .may_write = limits_may_write,
         .user = app,
     });
+    if (app->docs && !app->is_given)
+        docs_guard(app->docs, accounts_is_in);
     app->local.accounts = accounts_source(app->accounts);
     if (!app->is_given && !slice_is(app->manifest->auth.local.s, "none"))
         app->identities = app->local.accounts;

@@ -42,6 +42,7 @@ struct app {
     struct limit_rule *limits;
     size_t n_limits;
     struct counter *named[LIMIT_BUCKETS]; /* NULL: off */
+    struct counter *letters;              /* that sign-ups have sent to one address */
     struct limit_share *share;            /* of its database; NULL without one */
     struct life *life;                    /* of limits: NULL before they are opened */
     struct secrets secrets;
@@ -132,6 +133,9 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life);
 
 /* operators.c: a link on the console while there is none; before the loops run. */
 void operators_greet(struct host *h, const struct life *l);
+/* After a reload that brought accounts: the same, on a lane. */
+bool operators_are_needed(const struct host *h);
+void operators_greet_later(struct host *h, struct loop *l);
 /* Host paths that only they and this machine see: sets who may answer for the request. */
 void operators_ask(struct host *h, struct req *rq);
 bool operator_asks(const struct req *rq);
@@ -145,8 +149,13 @@ struct account_store *database_operators(struct host *h, struct life *life);
 struct limit_share *database_limits(struct host *h, const struct app *app, struct life *life);
 
 /* When to look for accounts that leave, monotonic; zeros at first. */
+#define LEAVERS_HELD 16
 struct leavers {
     int64_t look_ms, prune_ms;
+    struct { /* whose things could not be removed: until when the others come first */
+        char id[ID_LEN + 1];
+        int64_t until_ms, wait_ms; /* wait_ms 0: nobody */
+    } held[LEAVERS_HELD];
 };
 /* One bit of work on a lane; true: there is more at once. */
 bool leavers_tend(struct host *h, struct leavers *l);
@@ -178,6 +187,8 @@ void mail_end(struct life *l);   /* what is being sent is broken off */
 struct events;
 struct events *database_events(struct life *l, struct slice slug);
 struct db_slot *database_slot(struct life *l, struct slice slug);
+bool databases_have_streams(struct life *l);    /* of somebody signed in */
+void databases_look_at_streams(struct life *l); /* accounts_look_at_streams for each. Blocks */
 bool databases_tend_events(struct life *l); /* writes and forgets; true: there is more. Blocks */
 
 /* events.c: what happens without a write of its own, noted on any thread. */
@@ -199,13 +210,21 @@ void stores_free(struct life *l);
 /* Members of a JSON object; false: one does not answer. Blocks. */
 bool stores_check_ready(const struct host *h, struct buf *to);
 void stores_metrics(struct life *l, struct buf *out);
-/* One bit of work; true: there is more at once. *look_ms is 0 at first. Blocks. */
-bool stores_tend(struct host *h, int64_t *look_ms);
+/* One bit of work; true: there is more at once. Blocks. */
+bool stores_tend(struct host *h);
+
+/* storeman.c: loop 0, once a second: what nobody needs leaves the stores. */
+void storeman_start(struct life *l);
+void storeman_stop(struct life *l); /* after the lanes */
 
 /* keeper.c: loop 0, once a second: work on the tables of apps, closing databases that nobody uses.
  */
 void keeper_start(struct life *l);
 void keeper_stop(struct life *l); /* after the lanes */
+
+/* watchman.c: loop 0, once a second: open streams whose session ended elsewhere, or by time. */
+void watchman_start(struct life *l);
+void watchman_stop(struct life *l); /* after the lanes */
 
 /* tokens.c: a key for each app that asks for {jwt}; reads or makes the secret. */
 bool tokens_open(struct host *h, struct err *e);
@@ -224,6 +243,7 @@ bool limits_count(void *user, struct req *rq, struct slice method, struct slice 
 bool limits_may(void *user, enum limit_bucket bucket, struct slice email, const struct asker *from,
                 struct err *e);
 void limits_welcome(void *user, struct slice email, const struct asker *from);
+bool limits_may_write(void *user, struct slice email, bool is_again, const struct asker *from);
 /* From the keeper, once a second, on a lane: what others took and who ran out. Blocks. */
 void limits_tick(const struct host *h);
 void limits_metrics(struct life *l, struct buf *out);
@@ -254,6 +274,8 @@ struct life {
     struct s3 *s3;                  /* NULL: files are in the data folder */
     pthread_mutex_t databases_lock; /* of these four */
     struct keeper *keeper;
+    struct storeman *storeman;
+    struct watchman *watchman;
     struct mailman *mailman; /* NULL: no app has accounts */
     struct limit *denials;   /* by app and account or address */
     struct reload *reload;   /* the one under way; loop 0 */
@@ -261,7 +283,7 @@ struct life {
     unsigned n_passed; /* listening sockets that came with us: descriptors from SYSTEMD_FIRST on */
     _Atomic bool is_draining;
     _Atomic uint64_t reloads, reload_failures;
-    _Atomic uint64_t refusals[LIMIT_BUCKETS + 1]; /* the last: rows with a path */
+    _Atomic uint64_t refusals[LIMIT_BUCKETS + 2]; /* then: rows with a path, letters */
     int exit_code;
 };
 
@@ -273,7 +295,8 @@ void rest_begin(void);
 void init_split(void);
 
 struct life *life_of(const struct req *rq);
-/* l->host's data folder is made and ours alone until l->lock_fd is closed. ERR_LOCKED. */
+/* l->host's data folder is made and ours alone until l->lock_fd is closed. ERR_LOCKED: it was
+ * another's for a whole second. */
 bool life_take_data(struct life *l, struct err *e);
 size_t life_file_bytes(struct life *l); /* contents of files held in memory; any thread */
 /* Loop 0: reads everything again, by a worker, and serves that once its backends are ready. With
@@ -312,7 +335,11 @@ void backends_text(struct life *l, struct buf *to);
 void backends_metrics(struct life *l, struct buf *to);
 void metrics_text(struct life *l, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);
-/* For those paths: is this machine itself asking? */
+/* Of a request's Host, without the port: an address, written as one; localhost, a name below it or
+ * a loopback address. */
+bool host_is_address(struct slice host, struct ip *ret);
+bool host_is_local(struct slice host);
+/* For those paths: is this machine itself asking, by a name that is its own? */
 bool is_from_here(const struct req *rq);
 /* Any header that some proxy writes to say for whom it asks. */
 bool is_forwarded(const struct h1_request *h1);

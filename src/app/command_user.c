@@ -116,24 +116,6 @@ static bool show(struct commanding *c, struct err *e)
     return true;
 }
 
-/* The last operator who can sign in stays one: nobody could make another. */
-static bool leaves_an_operator(struct commanding *c, const struct account *it, struct err *e)
-{
-    struct account *rows = NULL;
-    const struct account_query q = {.limit = 1000};
-    size_t n = 0, others = 0;
-    if (c->app)
-        return true;
-    if (!accounts_list(c->acc, c->arena, &q, &rows, &n, e))
-        return false;
-    for (size_t i = 0; i < n; i++)
-        others += rows[i].state == ACCOUNT_ACTIVE && !slice_eq(rows[i].id, it->id);
-    return others || err_set(e, ERR_FORBIDDEN,
-                             "%.*s is the only operator; add another one first (dais user add "
-                             "--operator)",
-                             SLICE_ARGS(it->email));
-}
-
 /* Nothing but its own word takes an account away. */
 static bool state_of(struct slice word, enum account_state *ret, struct err *e)
 {
@@ -151,22 +133,32 @@ static bool state(struct commanding *c, struct err *e)
     struct account it;
     enum account_state next = ACCOUNT_ACTIVE;
     if (!state_of(command_str(c, "state"), &next, e) || !command_user(c, &it, e) ||
-        (next != ACCOUNT_ACTIVE && !leaves_an_operator(c, &it, e)) ||
         !accounts_set_state(c->acc, it.id, next, &c->from, e))
         return false;
     it.state = next;
     return put_user(c, &it);
 }
 
-/* Bit by bit, as there may be very many; what was handed over before a failure stays so. */
-static bool hand_over(struct docs *docs, struct slice to, struct err *e)
+static bool is_stopping(const struct host *h)
 {
+    return h->life && atomic_load(&h->life->is_draining);
+}
+
+/* Bit by bit, as there may be very many; what was handed over before a failure stays so. */
+static bool hand_over(struct commanding *c, struct slice to, struct err *e)
+{
+    struct docs *docs = c->app->docs;
     bool has_more = true;
     if (!docs_enter(docs) && !docs_open(docs, e))
         return false;
     bool fine = true;
-    while (fine && has_more)
+    while (fine && has_more) {
         fine = docs_adopt_owner(docs, SLICE("local"), to, &has_more, e);
+        if (fine && has_more && is_stopping(c->host))
+            fine = err_set(e, ERR_UNAVAILABLE,
+                           "The server is stopping; some documents were handed over. Ask again for "
+                           "the others.");
+    }
     docs_leave(docs);
     return fine;
 }
@@ -178,5 +170,6 @@ static bool adopt(struct commanding *c, struct err *e)
         return err_set(e, ERR_USAGE, "documents are an app's; give them to an account of it");
     if (!c->app->docs)
         return err_set(e, ERR_NOT_FOUND, "this app keeps no documents");
-    return command_user(c, &it, e) && hand_over(c->app->docs, it.id, e) && put_user(c, &it);
+    return command_user(c, &it, e) && accounts_note_adoption(c->acc, it.id, &c->from, e) &&
+           hand_over(c, it.id, e) && put_user(c, &it);
 }

@@ -37,14 +37,15 @@ struct database {
 /* Steps are run in this order by every database there is: new ones come last. */
 static const struct db_migration *app_migrations(void)
 {
-    static struct db_migration all[9];
+    static struct db_migration all[10];
     all[0] = docs_migrations[0];
     all[1] = docs_migrations[1];
     all[2] = accounts_migration;
-    all[3] = mail_migration;
+    all[3] = mail_migrations[0];
     all[4] = events_migration;
     all[5] = limits_migration;
-    all[6] = files_migration;
+    all[6] = mail_migrations[1];
+    all[7] = files_migration;
     return all;
 }
 
@@ -309,6 +310,50 @@ bool databases_tend_events(struct life *l)
     free(all);
     return has_more;
 }
+
+/* ---- streams of who is signed in ------------------------------------------------------------- */
+
+static struct account_store **account_stores(struct life *l, size_t *ret_n)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&l->databases_lock);
+    list_each (link, &l->databases)
+        n++;
+    struct account_store **all = mem_alloc((n + 1) * sizeof *all);
+    *ret_n = 0;
+    list_each (link, &l->databases) {
+        struct database *d = container_of(link, struct database, link);
+        if (d->accounts)
+            all[(*ret_n)++] = d->accounts;
+    }
+    pthread_mutex_unlock(&l->databases_lock);
+    return all;
+}
+
+bool databases_have_streams(struct life *l)
+{
+    bool any = false;
+    pthread_mutex_lock(&l->databases_lock);
+    list_each (link, &l->databases) {
+        struct database *d = container_of(link, struct database, link);
+        any |= d->accounts && accounts_have_streams(d->accounts);
+    }
+    pthread_mutex_unlock(&l->databases_lock);
+    return any;
+}
+
+void databases_look_at_streams(struct life *l)
+{
+    size_t n;
+    struct account_store **all = account_stores(l, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (accounts_have_streams(all[i]))
+            accounts_look_at_streams(all[i]);
+    }
+    free(all);
+}
+
+/* ---- letters --------------------------------------------------------------------------------- */
 
 struct mail_box **databases_mail(struct life *l, size_t *ret_n)
 {

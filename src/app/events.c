@@ -102,9 +102,21 @@ static bool are_known(const struct req *rq, struct err *e)
     return true;
 }
 
+/* As random_id() makes them. */
+static bool is_id(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'a' && s.ptr[i] <= 'v')))
+            return false;
+    }
+    return s.len == ID_LEN;
+}
+
 static bool check(struct events_query *q, struct err *e)
 {
     enum event_kind ignored;
+    if (q->after.len && !is_id(q->after))
+        return err_set(e, ERR_MALFORMED, "after: it is the `next` of the page before.");
     if (q->kind.len && !event_kind_of(q->kind, &ignored))
         return err_set(e, ERR_MALFORMED, "There is no kind of events %.*s.",
                        SLICE_ARGS(slice_first(q->kind, 60)));

@@ -26,10 +26,25 @@ struct life *life_of(const struct req *rq)
     return container_of(rq->service, struct host, service)->life;
 }
 
-/* From this machine and not through a proxy on it. */
-bool is_from_here(const struct req *rq)
+/* A page whose name is made to resolve to this machine may read what it gets from here, but its
+ * requests name its host, which is none of ours and no address. HTTP/1.0 need not name any. */
+static bool is_name_ours(const struct req *rq)
+{
+    const struct host *h = container_of(rq->service, struct host, service);
+    struct ip ip;
+    return !rq->host.len || host_is_local(rq->host) || host_is_address(rq->host, &ip) ||
+           host_app_of_name(h, rq->host);
+}
+
+static bool is_asked_here(const struct req *rq)
 {
     return rq->is_control || (rq->is_peer_loopback && !is_forwarded(rq->h1));
+}
+
+/* From this machine and not through a proxy on it, nor by a page of somebody else's. */
+bool is_from_here(const struct req *rq)
+{
+    return is_asked_here(rq) && (rq->is_control || is_name_ours(rq));
 }
 
 bool health_is_private(const struct route *row)
@@ -41,6 +56,10 @@ static bool must_be_allowed(const struct req *rq, struct err *e)
 {
     if (is_from_here(rq) || operator_asks(rq))
         return true;
+    if (is_asked_here(rq))
+        return err_set(e, ERR_FORBIDDEN,
+                       "This machine is shown this under a name of its own only: ask for "
+                       "localhost, an address, or a host of an app here.");
     return err_set(e, ERR_FORBIDDEN, "This is only shown to this machine itself and to operators.");
 }
 

@@ -4,7 +4,14 @@
 
 /* ---- is it this machine? --------------------------------------------------------------------- */
 
-static bool host_is_local(struct slice host)
+bool host_is_address(struct slice host, struct ip *ret)
+{
+    if (host.len > 2 && host.ptr[0] == '[')
+        host = slice_first(slice_skip(host, 1), host.len - 2);
+    return ip_parse(ret, host);
+}
+
+bool host_is_local(struct slice host)
 {
     const struct slice tail = SLICE(".localhost");
     struct ip ip;
@@ -12,9 +19,7 @@ static bool host_is_local(struct slice host)
         return true;
     if (host.len > tail.len && slice_eq_nocase(slice_skip(host, host.len - tail.len), tail))
         return true;
-    if (host.len > 2 && host.ptr[0] == '[')
-        host = slice_first(slice_skip(host, 1), host.len - 2);
-    return ip_parse(&ip, host) && ip_is_loopback(&ip);
+    return host_is_address(host, &ip) && ip_is_loopback(&ip);
 }
 
 bool is_forwarded(const struct h1_request *h1)

@@ -13,7 +13,6 @@ struct keeper {
     struct host *host; /* while it works; held */
     bool has_more;
     struct leavers leavers;
-    int64_t stores_ms;
 };
 
 static struct docs *next_to_tend(const struct host *h)
@@ -35,7 +34,6 @@ static void run(struct work *w)
     k->has_more = databases_tend_events(k->life);
     k->has_more |= d && docs_tend(d);
     k->has_more |= leavers_tend(k->host, &k->leavers);
-    k->has_more |= stores_tend(k->host, &k->stores_ms);
     if (d)
         docs_leave_quietly(d);
     else

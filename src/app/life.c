@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CONTROL_NAME "dais.sock"
@@ -20,6 +21,8 @@
 #define DENIED_COUNT 20 /* answers 401 and 403 in a minute, of one account or address: often */
 #define DENIED_MS    60000
 #define DENIED_KEYS  8192
+#define LOCK_WAIT_MS 1000
+#define LOCK_POLL_MS 10
 #define READY_S      20 /* a word that is lost would have us killed */
 
 /* ---- opening
@@ -66,6 +69,19 @@ bool app_make_data(const char *dir, struct err *e)
     return true;
 }
 
+/* Processes of one that was killed have its lock until they see that it is gone. */
+static bool wait_for_lock(int fd)
+{
+    const struct timespec moment = {.tv_nsec = LOCK_POLL_MS * 1000000L};
+    int64_t until_ms = clock_mono_ms() + LOCK_WAIT_MS;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || clock_mono_ms() >= until_ms)
+            return false;
+        nanosleep(&moment, NULL);
+    }
+    return true;
+}
+
 /* One server per data folder: the second is told who has it. */
 bool life_take_data(struct life *l, struct err *e)
 {
@@ -77,7 +93,7 @@ bool life_take_data(struct life *l, struct err *e)
     l->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (l->lock_fd < 0)
         return err_set_sys(e, ERR_IO, "opening %s failed; choose another folder with --data", path);
-    if (flock(l->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+    if (wait_for_lock(l->lock_fd)) {
         backends_clean(dir);
         return true;
     }
@@ -263,6 +279,8 @@ static void serve(struct life *l)
     }
     host_start(l->host);
     keeper_start(l);
+    watchman_start(l);
+    storeman_start(l);
     life_note(l, SLICE(""), &(struct event){.kind = EVENT_SERVER_STARTED});
     banner_print(l, l->host);
     rest_begin();
@@ -285,6 +303,8 @@ static void close_all(struct life *l)
     if (l->loops)
         lanes_stop(l->loops);
     keeper_stop(l);
+    watchman_stop(l);
+    storeman_stop(l);
     databases_end(l); /* while those are there whom it still answers */
     life_reload_end(l);
     if (l->server)

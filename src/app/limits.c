@@ -16,8 +16,10 @@
 /* ---- counters -------------------------------------------------------------------------------- */
 
 /* What a bucket counts; the first kind that applies to a request is taken. */
-static unsigned kinds_of(enum limit_bucket bucket)
+static unsigned kinds_of(int bucket)
 {
+    if (bucket == BUCKET_LETTERS)
+        return 1u << BY_EMAIL;
     bool is_of_accounts =
         bucket == BUCKET_LOGIN || bucket == BUCKET_SIGNUP || bucket == BUCKET_RESET;
     return is_of_accounts ? 1u << BY_ADDRESS | 1u << BY_EMAIL | 1u << BY_PAIR
@@ -69,6 +71,8 @@ struct counter *counter_find(const struct app *app, struct slice id)
         if (app->named[i] && slice_is(id, app->named[i]->id))
             return app->named[i];
     }
+    if (app->letters && slice_is(id, app->letters->id))
+        return app->letters;
     for (size_t i = 0; i < app->n_limits; i++) {
         if (app->limits[i].counter && slice_is(id, app->limits[i].counter->id))
             return app->limits[i].counter;
@@ -77,7 +81,7 @@ struct counter *counter_find(const struct app *app, struct slice id)
 }
 
 struct counter *counter_open(const struct host *old, const struct app *app, struct slice name,
-                             enum limit_bucket bucket, const struct rate *rate)
+                             int bucket, const struct rate *rate)
 {
     struct counter like = {.bucket = bucket, .rate = *rate};
     write_id(&like, name);
@@ -105,7 +109,7 @@ static void open_rules(struct host *h, struct app *app, const struct host *old)
         struct limit_rule *rule = &app->limits[app->n_limits++];
         *rule = (struct limit_rule){row, method, path_lax(prefix, 0, &h->arena), NULL};
         if (row->rate.per_ms)
-            rule->counter = counter_open(old, app, row->route.s, LIMIT_BUCKETS, &row->rate);
+            rule->counter = counter_open(old, app, row->route.s, BUCKET_ROUTE, &row->rate);
     }
 }
 

@@ -21,10 +21,13 @@ enum limit_kind {
         LIMIT_KINDS
 };
 
+#define BUCKET_ROUTE   LIMIT_BUCKETS /* a row with a path */
+#define BUCKET_LETTERS (LIMIT_BUCKETS + 1)
+
 struct counter {
     _Atomic int refs;
-    char id[40];              /* of name and rate; ends in NUL */
-    enum limit_bucket bucket; /* LIMIT_BUCKETS: a row with a path */
+    char id[40]; /* of name and rate; ends in NUL */
+    int bucket;  /* enum limit_bucket, or one of the above */
     struct rate rate;
     struct limit *of[LIMIT_KINDS]; /* NULL: it does not count that */
     struct limit *familiar;        /* BUCKET_LOGIN: pairs that signed in */
@@ -39,7 +42,7 @@ struct limit_rule {
 /* That of the same row of the same app in the host before, else a new one. `name` is "write", or
  * "POST /api/jobs/". */
 struct counter *counter_open(const struct host *old, const struct app *app, struct slice name,
-                             enum limit_bucket bucket, const struct rate *rate);
+                             int bucket, const struct rate *rate);
 void counter_unref(struct counter *c); /* NULL is fine */
 /* NULL: the app has none called so. */
 struct counter *counter_find(const struct app *app, struct slice id);
@@ -52,6 +55,7 @@ bool limits_tell_too_many(const struct limit_state *st, struct err *e);
 struct slice limits_address_key(const struct ip *client, struct ip *room);
 
 /* limits_named.c */
+const char *limit_bucket_name(int bucket);
 void named_open(struct app *app, const struct host *old);
 void named_done(struct app *app);
 /* LIMIT_BUCKETS: none. The path is the app's, without its mount. */

@@ -17,6 +17,9 @@ static const struct bucket_row {
 #undef X
 };
 
+/* Nothing of the manifest's: it is about the mailboxes of people who may not be here at all. */
+static const struct rate letters_rate = {.count = 5, .per_ms = 3600 * 1000};
+
 /* What changes something at a path or below it: below `api:`, or of a page of ours. */
 static const struct path_row {
     const char *path;
@@ -37,6 +40,13 @@ static const struct path_row {
       {"/_/sign-in", BUCKET_LOGIN},  {"/_/operator", BUCKET_LOGIN}, {"/_/verify", BUCKET_LOGIN},
       {"/_/sign-up", BUCKET_SIGNUP}, {"/_/reset", BUCKET_RESET},    {"/_/password", BUCKET_RESET},
 };
+
+const char *limit_bucket_name(int bucket)
+{
+    if (bucket == BUCKET_LETTERS)
+        return "letters";
+    return bucket < LIMIT_BUCKETS ? buckets[bucket].name : "route";
+}
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
@@ -61,10 +71,12 @@ void named_open(struct app *app, const struct host *old)
             app->named[i] =
                 counter_open(old, app, slice_from(buckets[i].name), (enum limit_bucket)i, &rate);
     }
+    app->letters = counter_open(old, app, SLICE("letters"), BUCKET_LETTERS, &letters_rate);
 }
 
 void named_done(struct app *app)
 {
+    counter_unref(app->letters);
     for (int i = 0; i < LIMIT_BUCKETS; i++)
         counter_unref(app->named[i]);
 }
@@ -189,14 +201,38 @@ void limits_welcome(void *user, struct slice email, const struct asker *from)
     limit_take(app->named[BUCKET_LOGIN]->familiar, bytes_of(t.pair), clock_mono_ns(), &st);
 }
 
+/* Whoever asks again from an account of their own counts apart from who signs up: all accounts that
+ * claim the address together. */
+bool limits_may_write(void *user, struct slice email, bool is_again, const struct asker *from)
+{
+    const struct app *app = user;
+    unsigned char key[SHA256_LEN];
+    struct limit_state st;
+    struct sha256 h;
+    struct try t;
+    if (!app->letters) /* a command: nobody serves */
+        return true;
+    try_init(&t, email, from);
+    sha256_init(&h);
+    sha256_add(&h, bytes_of(t.email));
+    sha256_add(&h, is_again ? SLICE("again") : SLICE("sign-up"));
+    sha256_end(&h, key);
+    const struct share_key one = {BY_EMAIL, bytes_of(key)};
+    if (!counter_take(app, app->letters, BY_EMAIL, one.key, &t.client, &st))
+        return false;
+    if (share_take(app->share, app->letters, &one, 1, &st))
+        return true;
+    limits_note(app, app->letters, SLICE(""), &t.client);
+    return false;
+}
+
 /* ---- figures --------------------------------------------------------------------------------- */
 
 void limits_metrics(struct life *l, struct buf *out)
 {
     const char *name = "dais_limit_refused_total";
     buf_printf(out, "# HELP %s Requests that came too often.\n# TYPE %s counter\n", name, name);
-    for (int i = 0; i <= LIMIT_BUCKETS; i++)
-        buf_printf(out, "%s{bucket=\"%s\"} %llu\n", name,
-                   i < LIMIT_BUCKETS ? buckets[i].name : "route",
+    for (int i = 0; i <= BUCKET_LETTERS; i++)
+        buf_printf(out, "%s{bucket=\"%s\"} %llu\n", name, limit_bucket_name(i),
                    (unsigned long long)atomic_load(&l->refusals[i]));
 }

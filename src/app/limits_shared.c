@@ -323,11 +323,6 @@ static void share_tick(const struct app *app, struct limit_share *s)
 void limits_note(const struct app *app, const struct counter *c, struct slice account,
                  const struct ip *from)
 {
-    static const char *const names[] = {
-#define X(id, name, a_minute) [id] = name,
-        LIMIT_BUCKET_MAP(X)
-#undef X
-            [LIMIT_BUCKETS] = "route"};
     char text[IP_TEXT_LEN];
     struct ip room;
     limits_address_key(from, &room);
@@ -336,7 +331,7 @@ void limits_note(const struct app *app, const struct counter *c, struct slice ac
     life_note(app->life, app->manifest->slug.s,
               &(struct event){.kind = EVENT_LIMIT,
                               .who = account,
-                              .object = slice_from(names[c->bucket]),
+                              .object = slice_from(limit_bucket_name(c->bucket)),
                               .ip = slice_from(account.len ? "" : text),
                               .detail = SLICE("came too often and was refused")});
 }

@@ -3,6 +3,7 @@
 #include "app/app_impl.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One that people sign in at. Where whoever sits at the machine is everybody's `local`, only once
@@ -32,12 +33,17 @@ static void print_link(const struct host *h, const struct life *l, const char *t
     arena_done(&a);
 }
 
+bool operators_are_needed(const struct host *h)
+{
+    return h->operators && first_for_strangers(h);
+}
+
 void operators_greet(struct host *h, const struct life *l)
 {
     char token[TOKEN_MAX];
     struct err e;
     bool is_any = true;
-    if (!h->operators || !first_for_strangers(h))
+    if (!operators_are_needed(h))
         return;
     if (!operators_any(h->operators, &is_any, &e)) {
         printf("  Whether there is an operator could not be asked; the log says why.\n\n");
@@ -47,6 +53,37 @@ void operators_greet(struct host *h, const struct life *l)
     if (!is_any && operators_make_link(h->operators, token, &e))
         print_link(h, l, token);
     explicit_bzero(token, sizeof token);
+}
+
+struct greeting {
+    struct work work;
+    struct host *host;
+};
+
+static void greet(struct work *w)
+{
+    struct host *h = container_of(w, struct greeting, work)->host;
+    operators_greet(h, h->life);
+}
+
+static void greeted(struct work *w, struct loop *home)
+{
+    struct greeting *g = container_of(w, struct greeting, work);
+    (void)home;
+    service_unref(&g->host->service);
+    free(g);
+}
+
+void operators_greet_later(struct host *h, struct loop *l)
+{
+    struct greeting *g = mem_new(struct greeting);
+    g->work = (struct work){.run = greet, .done = greeted};
+    g->host = h;
+    service_ref(&h->service);
+    if (lane_submit(l, LANE_SLOW, &g->work))
+        return;
+    log_line(LOG_WARN, "no link for the first operator is shown: too much work is waiting");
+    greeted(&g->work, l);
 }
 
 /* ---- host paths ------------------------------------------------------------------------------ */

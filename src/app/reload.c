@@ -78,6 +78,8 @@ static void swap(struct reload *r)
     server_replace(l->server, &r->next->service);
     l->host = r->next;
     host_stop(old);
+    if (!operators_are_needed(old) && operators_are_needed(l->host))
+        operators_greet_later(l->host, loops_get(l->loops, 0));
     backends_retire(old, l->host);
     service_unref(&old->service);
     atomic_fetch_add(&l->reloads, 1);

@@ -284,28 +284,12 @@ void stores_metrics(struct life *l, struct buf *out)
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
-#define FIRST_MS (60 * 1000)
-#define LOOK_MS  (10 * 60 * 1000)
-
-/* Nobody waits for it, and an app that nobody asks is opened for it all the same: what was thrown
- * away last has to go some time. */
-bool stores_tend(struct host *h, int64_t *look_ms)
+bool stores_tend(struct host *h)
 {
-    int64_t now = clock_mono_ms();
-    struct err e;
     bool has_more = false;
-    if (!*look_ms)
-        *look_ms = now + FIRST_MS;
-    if (now < *look_ms)
-        return false;
     for (size_t i = 0; i < h->n_apps; i++) {
-        struct files *f = h->apps[i].files;
-        if (!f || !files_open(f, &e))
-            continue;
-        has_more |= files_tend(f, clock_wall_ms());
-        files_leave(f);
+        if (h->apps[i].files)
+            has_more |= files_tend(h->apps[i].files, clock_wall_ms());
     }
-    if (!has_more)
-        *look_ms = now + LOOK_MS;
     return has_more;
 }

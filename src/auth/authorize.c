@@ -19,13 +19,19 @@ static struct json string_of(struct slice s)
     return (struct json){.type = JSON_STRING, .len = (uint32_t)s.len, .ptr = s.ptr ? s.ptr : ""};
 }
 
+/* null for an address that was not proved: two such accounts have nothing in common. */
+static struct json email_of(const struct identity *who)
+{
+    return who->email.len ? string_of(who->email) : (struct json){.type = JSON_NULL};
+}
+
 static const struct json *user_json(struct arena *a, const struct identity *who)
 {
     const struct json members[] = {
         string_of(SLICE("id")),
         string_of(who->id),
         string_of(SLICE("email")),
-        string_of(who->email),
+        email_of(who),
         string_of(SLICE("name")),
         string_of(who->name),
         string_of(SLICE("operator")),

@@ -26,6 +26,8 @@
 #define ALIGN       16u
 #define CHUNK_BYTES 4096u
 
+#define PRINTED_USUAL 256
+
 struct arena_chunk {
     struct arena_chunk *older;
     size_t size, used; /* of data[] */
@@ -197,13 +199,17 @@ const char *arena_cstr(struct arena *a, struct slice s)
 struct slice arena_printf(struct arena *a, const char *fmt, ...)
 {
     va_list args, again;
+    char short_text[PRINTED_USUAL]; /* most are, and need not be made twice */
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    int n = vsnprintf(short_text, sizeof short_text, fmt, args);
     va_end(args);
     must(n >= 0);
     char *p = arena_alloc(a, (size_t)n + 1);
-    vsnprintf(p, (size_t)n + 1, fmt, again);
+    if ((size_t)n < sizeof short_text)
+        memcpy(p, short_text, (size_t)n + 1);
+    else
+        vsnprintf(p, (size_t)n + 1, fmt, again);
     va_end(again);
     return (struct slice){p, (size_t)n};
 }

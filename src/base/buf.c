@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_EVER (SIZE_MAX / 4) /* so that sums and doubling cannot overflow */
+#define MAX_EVER      (SIZE_MAX / 4) /* so that sums and doubling cannot overflow */
+#define PRINTED_USUAL 256
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -123,14 +124,18 @@ void buf_add_quoted(struct buf *b, struct slice s)
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list args, again;
+    char short_text[PRINTED_USUAL]; /* most are, and need not be made twice */
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    int n = vsnprintf(short_text, sizeof short_text, fmt, args);
     va_end(args);
     must(n >= 0);
     char *to = buf_reserve(b, (size_t)n);
     if (to) {
-        vsnprintf(to, (size_t)n + 1, fmt, again);
+        if ((size_t)n < sizeof short_text)
+            memcpy(to, short_text, (size_t)n);
+        else
+            vsnprintf(to, (size_t)n + 1, fmt, again);
         buf_grew(b, (size_t)n);
     }
     va_end(again);

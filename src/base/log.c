@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/json_impl.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,14 +108,8 @@ static struct slice shortened(struct slice s)
 static size_t harmless(const char *at, size_t left)
 {
     if ((signed char)*at >= 0)
-        return *at >= 0x20 && *at != 0x7f;
-    size_t n = utf8_sequence(at, left);
-    const unsigned char *u = (const unsigned char *)at;
-    bool c1 = n == 2 && u[0] == 0xc2 && u[1] < 0xa0;
-    bool turns = n == 3 && u[0] == 0xe2 &&
-                 ((u[1] == 0x80 && u[2] >= 0xa8 && u[2] <= 0xae) ||
-                  (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9));
-    return c1 || turns ? 0 : n;
+        return !char_is_control(*at);
+    return utf8_is_unseen((struct slice){at, left}) ? 0 : utf8_sequence(at, left);
 }
 
 static void add_text(struct buf *b, struct slice s, bool quoted)

@@ -107,6 +107,15 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+bool slice_has_control(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (char_is_control(s.ptr[i]))
+            return true;
+    }
+    return false;
+}
+
 struct slice slice_trim(struct slice s)
 {
     while (s.len && is_space(s.ptr[0]))

@@ -43,6 +43,13 @@ struct slice slice_first(struct slice s, size_t n);
  * Without a `c` it takes all. False when *s was already empty (nothing taken). */
 bool slice_cut(struct slice *s, char c, struct slice *ret_head);
 
+/* Of one byte: below the space, or DEL. */
+static inline bool char_is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+bool slice_has_control(struct slice s);
+
 struct slice slice_trim(struct slice s); /* spaces, tabs, CR and LF off both ends */
 
 /* Decimal digits only, no sign, no space, no overflow; false leaves *ret untouched. */

@@ -1,4 +1,5 @@
-/* The one check of UTF-8: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
+/* The one check of UTF-8: no overlong forms, no surrogates, nothing beyond U+10FFFF. And the one of
+ * control characters. */
 #include "base/utf8.h"
 
 size_t utf8_length(struct slice s)
@@ -18,11 +19,37 @@ size_t utf8_length(struct slice s)
     return overlong || beyond ? 0 : n;
 }
 
+bool utf8_is_control(struct slice s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    return char_is_control(s.ptr[0]) || (s.len > 1 && p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0);
+}
+
+bool utf8_is_unseen(struct slice s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    if (s.len < 3 || p[0] != 0xe2)
+        return utf8_is_control(s);
+    return (p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) ||
+           (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
+}
+
 bool utf8_is_valid(struct slice s)
 {
     while (s.len) {
         size_t n = utf8_length(s);
         if (n == 0)
+            return false;
+        s = slice_skip(s, n);
+    }
+    return true;
+}
+
+bool utf8_is_line(struct slice s)
+{
+    while (s.len) {
+        size_t n = utf8_length(s);
+        if (n == 0 || utf8_is_control(s))
             return false;
         s = slice_skip(s, n);
     }

@@ -128,15 +128,11 @@ bool cli_confirm(const struct args *args, const char *question, struct err *e)
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-/* Controls have one byte, or two of which the first is 0xc2. */
 void cli_add_shown(struct buf *to, struct slice s)
 {
     while (s.len) {
         size_t n = utf8_length(s);
-        unsigned char first = (unsigned char)s.ptr[0];
-        bool is_control = first < 0x20 || first == 0x7f ||
-                          (n == 2 && first == 0xc2 && (unsigned char)s.ptr[1] < 0xa0);
-        if (!n || is_control)
+        if (!n || utf8_is_control(s))
             buf_add_char(to, '?');
         else
             buf_add(to, slice_first(s, n));

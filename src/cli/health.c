@@ -1,6 +1,7 @@
 /* dais health: asks a running server whether it is well, for containers and scripts. */
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "manifest/manifest.h"
 #include "net/net.h"
@@ -153,10 +154,10 @@ static void add_line(struct buf *to, struct slice where, struct slice status, st
     if (body.len)
         buf_add_char(to, ' ');
     for (size_t i = 0; i < body.len; i++) {
-        unsigned char c = (unsigned char)body.ptr[i];
-        bool is_c1 = c == 0xc2 && i + 1 < body.len && (unsigned char)body.ptr[i + 1] < 0xa0;
-        buf_add_char(to, c < ' ' || c == 127 || is_c1 ? ' ' : (char)c);
-        i += is_c1;
+        char c = body.ptr[i];
+        bool is_control = utf8_is_control(slice_skip(body, i));
+        buf_add_char(to, is_control ? ' ' : c);
+        i += is_control && !char_is_control(c);
     }
 }
 

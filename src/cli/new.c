@@ -227,11 +227,7 @@ static int unknown_template(const struct args *args, const char *name)
 /* A name that a person can type and a terminal can show. */
 static bool is_typable(struct slice name)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        if ((unsigned char)name.ptr[i] < 0x20 || name.ptr[i] == 0x7f)
-            return false;
-    }
-    return name.len > 0 && utf8_is_valid(name);
+    return name.len > 0 && utf8_is_line(name);
 }
 
 /* Quoted for the shell where it needs it; one that looks like a flag becomes a path. */

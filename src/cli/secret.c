@@ -128,7 +128,7 @@ static bool check_name(struct slice name, struct err *e)
 static bool add_to(struct secreting *s, struct slice value, struct err *e)
 {
     const struct vault_entry it = {s->app, s->name, value, clock_wall_ms()};
-    return vault_open(&s->vault, &s->arena, s->data_dir, s->given, e) &&
+    return vault_open_locked(&s->vault, &s->arena, s->data_dir, s->given, e) &&
            vault_put(&s->vault, &it, e) && vault_save(&s->vault, s->data_dir, s->given, e);
 }
 
@@ -167,7 +167,7 @@ static bool add(struct secreting *s, struct err *e)
 
 static bool remove_from(struct secreting *s, struct err *e)
 {
-    if (!vault_open(&s->vault, &s->arena, s->data_dir, s->given, e))
+    if (!vault_open_locked(&s->vault, &s->arena, s->data_dir, s->given, e))
         return false;
     if (!vault_remove(&s->vault, s->app, s->name))
         return err_set(e, ERR_NOT_FOUND, "the store has no %.*s of the %s%.*s", SLICE_ARGS(s->name),

@@ -106,6 +106,7 @@ struct db_conn *db_conn_of_loop(struct db *db, struct loop *l)
         (c->seen != atomic_load(&db->commits) || atomic_load(&db->is_shared)) &&
         list_is_empty(&c->busy))
         db_conn_end(c);
+    db_conn_budget(c, 0); /* what the request before had left is not this one's */
     return c;
 }
 

@@ -81,8 +81,8 @@ bool db_ping(struct db *db, struct err *e);
 /* ---- connections --------------------------------------------------------------------------- */
 
 /* The loop's reader, on its thread; NULL on Postgres, or when it cannot be opened: then use a lane.
- * Once a request: each call may move on to a newer state of the data. All is reset by the turn's
- * end. */
+ * Once a request: each call may move on to a newer state of the data, and has no budget yet. All is
+ * reset by the turn's end. */
 struct db_conn *db_conn_of_loop(struct db *db, struct loop *l);
 /* A reader for one piece of work on a lane, given back after it; inside one read transaction. */
 struct db_conn *db_conn_take(struct db *db, struct err *e);

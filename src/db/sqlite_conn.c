@@ -25,6 +25,8 @@ static const char reader_settings[] = "PRAGMA query_only = ON; PRAGMA mmap_size 
 static int on_round(void *arg)
 {
     struct sqlite_conn *c = arg;
+    if (c->is_saying)
+        return 0;
     if (c->has_budget && c->rounds_left-- <= 0)
         return 1;
     if (c->until_ms && ++c->rounds % CLOCK_ROUNDS == 0 && clock_mono_ms() > c->until_ms)
@@ -41,9 +43,12 @@ void sqlite_budget(struct db_conn *base, uint64_t steps)
 
 /* ---- words --------------------------------------------------------------------------------- */
 
+/* Whatever is left to read with: a ROLLBACK that is interrupted leaves its transaction open. */
 bool sqlite_say(struct sqlite_conn *c, enum word word, struct err *e)
 {
+    c->is_saying = true;
     int rc = sqlite3_step(c->words[word]);
+    c->is_saying = false;
     if (rc != SQLITE_DONE)
         sqlite_fail(c, rc, e);
     sqlite3_reset(c->words[word]);

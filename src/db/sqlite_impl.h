@@ -28,6 +28,7 @@ struct sqlite_conn {
     sqlite3 *handle;
     sqlite3_stmt *words[WORD_COUNT];
     bool has_budget, is_late; /* is_late: it was interrupted for the time, not for the steps */
+    bool is_saying;           /* a word: it is never interrupted */
     int64_t rounds_left;      /* of the progress handler */
     int64_t until_ms;         /* lanes: the transaction's end */
     unsigned rounds;

@@ -32,17 +32,6 @@ struct slice remark_of(struct arena *a, const struct json *schema)
 
 /* What editors and compilers may take for the end of a line, U+0085, U+2028, U+2029, and the marks
  * that turn the direction of writing, is no part of a remark. */
-static bool is_harmless(struct slice c)
-{
-    unsigned char first = (unsigned char)c.ptr[0];
-    unsigned char second = c.len > 1 ? (unsigned char)c.ptr[1] : 0;
-    unsigned char third = c.len > 2 ? (unsigned char)c.ptr[2] : 0;
-    bool is_control = first < 0x20 || first == 0x7f || (first == 0xc2 && second < 0xa0);
-    bool is_mark = first == 0xe2 && ((second == 0x80 && third >= 0xa8 && third <= 0xae) ||
-                                     (second == 0x81 && third >= 0xa6 && third <= 0xa9));
-    return !is_control && !is_mark;
-}
-
 bool remark_line(struct arena *a, struct slice *rest, struct slice *ret_line)
 {
     struct slice line;
@@ -53,7 +42,7 @@ bool remark_line(struct arena *a, struct slice *rest, struct slice *ret_line)
     while (line.len) {
         size_t length = utf8_length(line);
         struct slice c = slice_first(line, length ? length : 1);
-        bool fine = length && is_harmless(c);
+        bool fine = length && !utf8_is_unseen(c);
         memcpy(to + n, fine ? c.ptr : " ", fine ? c.len : 1);
         n += fine ? c.len : 1;
         line = slice_skip(line, c.len);

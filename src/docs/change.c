@@ -115,15 +115,27 @@ bool change_matches(struct doc_change *ch, const struct doc_row *row, struct are
     return fits || tell_stale(ch, row, a, e);
 }
 
+bool change_may_store(struct docs_writing *w, const struct doc_plan *p, enum action action,
+                      struct doc_draft *d, bool *ret, struct err *e)
+{
+    const struct query *rule = p->rules[action];
+    const struct json *whole = NULL;
+    if (rule && doc_rule_of_owner(rule, d->meta.owner, ret))
+        return true;
+    if (rule && rule->kind != QUERY_TRUE && !(whole = draft_whole(d, w->arena, e)))
+        return false;
+    *ret = change_may(p, action, whole);
+    return true;
+}
+
 /* The read rule may be narrower than the others: then nothing of it is shown. */
 bool change_done(struct docs_writing *w, struct doc_change *ch, struct doc_draft *d, struct err *e)
 {
-    const struct query *rule = ch->plan->rules[ACTION_READ];
-    const struct json *whole = NULL;
+    bool is_shown = false;
     ch->doc = doc_of_draft(d);
-    if (rule && rule->kind != QUERY_TRUE && !(whole = draft_whole(d, w->arena, e)))
+    if (!change_may_store(w, ch->plan, ACTION_READ, d, &is_shown, e))
         return false;
-    if (!change_may(ch->plan, ACTION_READ, whole))
+    if (!is_shown)
         ch->doc.text = (struct slice){0};
     return true;
 }
@@ -202,6 +214,9 @@ static bool apply_one(struct docs_writing *w, struct doc_change *ch, struct db_c
 bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e)
 {
     size_t shown = 0;
+    const struct identity *who = w->who->who;
+    if (w->docs->is_in && who && who->is_signed_in && !w->docs->is_in(c, who, e))
+        return false;
     search_begin(w);
     for (w->failed = 0; w->failed < w->n; w->failed++) {
         const struct doc_change *ch = &w->changes[w->failed];

@@ -50,11 +50,10 @@ bool create_plan(struct docs_writing *w, struct doc_change *ch, struct err *e)
 static bool allowed(struct docs_writing *w, struct doc_change *ch, struct doc_draft *d,
                     struct err *e)
 {
-    const struct query *rule = ch->plan->rules[ACTION_CREATE];
-    const struct json *whole = NULL;
-    if (rule && rule->kind != QUERY_TRUE && !(whole = draft_whole(d, w->arena, e)))
+    bool may = false;
+    if (!change_may_store(w, ch->plan, ACTION_CREATE, d, &may, e))
         return false;
-    if (change_may(ch->plan, ACTION_CREATE, whole))
+    if (may)
         return true;
     if (ch->op == DOC_PUT) /* absent and a stranger's look alike */
         return doc_not_found(ch->coll, ch->id, e);

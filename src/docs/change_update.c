@@ -155,9 +155,11 @@ static bool is_same(struct updating *u, const struct json *own, bool *ret, struc
 
 static bool may_become(struct updating *u, struct err *e)
 {
-    const struct json *whole = draft_whole(u->draft, u->w->arena, e);
-    if (!whole || change_may(u->ch->plan, ACTION_WRITE, whole))
-        return whole != NULL;
+    bool may = false;
+    if (!change_may_store(u->w, u->ch->plan, ACTION_WRITE, u->draft, &may, e))
+        return false;
+    if (may)
+        return true;
     return err_set(e, ERR_FORBIDDEN,
                    "The rules do not let you make this of the document: you could not change it"
                    " any more.");

@@ -84,6 +84,7 @@ static void vouch(const struct doc_coll *c, const struct docs_query *q, struct s
     for (size_t i = 0; i < n; i++)
         bytes += sizeof(uint64_t) + parts[i].len;
     buf_init(&told, bytes);
+    (void)!buf_reserve(&told, bytes);
     for (size_t i = 0; i < n; i++)
         add_part(&told, parts[i]);
     sip_of(c->docs->cursor_key, buf_slice(&told), to);

@@ -360,6 +360,11 @@ struct db *docs_db(const struct docs *d)
     return atomic_load(&d->db);
 }
 
+void docs_guard(struct docs *d, docs_is_in is_in)
+{
+    d->is_in = is_in;
+}
+
 bool docs_is_present(const struct docs *d, struct err *e)
 {
     if (db_slot_is_present(d->slot, d->reading))

@@ -43,6 +43,10 @@ struct doc_coll;
 struct docs *docs_new(const struct manifest *m, struct problems *p); /* m outlives the docs */
 /* Before anybody is in it: where its rows are, which all readings of the manifest share. */
 void docs_attach(struct docs *d, struct db_slot *slot);
+/* Asked in every write of somebody's documents, in its transaction: is who asked still there? NULL,
+ * as at first: always. */
+typedef bool (*docs_is_in)(struct db_conn *c, const struct identity *who, struct err *e);
+void docs_guard(struct docs *d, docs_is_in is_in);
 void docs_free(struct docs *d); /* NULL is fine; nobody may be in it */
 
 const struct doc_coll *docs_find(const struct docs *d, struct slice name); /* NULL: none */

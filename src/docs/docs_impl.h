@@ -101,6 +101,7 @@ struct doc_coll {
 struct docs {
     const struct manifest *manifest;
     struct db_slot *slot;
+    docs_is_in is_in; /* NULL: not asked */
     struct arena arena;
     struct doc_coll *colls;
     size_t n_colls;
@@ -194,6 +195,9 @@ bool doc_text_public(const struct doc_coll *c, struct slice body, struct slice s
 /* Present, and for this subject to read; else ERR_NOT_FOUND. */
 bool docs_row(const struct docs_reading *r, const struct doc_coll *c, struct slice id,
               struct doc_row *ret, struct err *e);
+/* Is the bound rule only `owner = …`? Then *ret_holds says whether it holds for this owner, and no
+ * document has to be parsed for it. */
+bool doc_rule_of_owner(const struct query *rows, struct slice owner, bool *ret_holds);
 /* "There is no document ID in NAME." */
 bool doc_not_found(const struct doc_coll *c, struct slice id, struct err *e);
 
@@ -320,6 +324,9 @@ bool violations_none(const struct violations *v, enum err_code code, struct doc_
 
 /* May this document be seen, changed...? The tree is needed only by a rule that looks at it. */
 bool change_may(const struct doc_plan *p, enum action action, const struct json *doc);
+/* The same for what is about to be stored; its tree is made only then. False: it could not be. */
+bool change_may_store(struct docs_writing *w, const struct doc_plan *p, enum action action,
+                      struct doc_draft *d, bool *ret, struct err *e);
 /* Is the version what the request says it must be? `row` NULL: there is none. */
 bool change_matches(struct doc_change *ch, const struct doc_row *row, struct arena *a,
                     struct err *e);

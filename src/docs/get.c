@@ -1,13 +1,14 @@
 /* One document by its id. */
 #include "docs/docs_impl.h"
 
-/* `owner = …`, which is a column of the row; NULL: another rule. */
-static const struct json *only_owner(const struct query *rows)
+bool doc_rule_of_owner(const struct query *rows, struct slice owner, bool *ret_holds)
 {
     bool is_it = rows->kind == QUERY_TEST && rows->op == QUERY_EQ && rows->a.root == QUERY_DOC &&
                  rows->a.n_steps == 1 && slice_is(rows->a.steps[0], "owner") &&
                  rows->b.root == QUERY_LITERAL && json_type(rows->b.value) == JSON_STRING;
-    return is_it ? rows->b.value : NULL;
+    if (is_it)
+        *ret_holds = owner.len && slice_eq(owner, json_str(rows->b.value));
+    return is_it;
 }
 
 /* Most rules leave everything, or what is one's own: neither needs the document parsed. */
@@ -15,13 +16,8 @@ static bool is_visible(const struct docs_reading *r, const struct query *rows,
                        const struct doc_row *row, bool *ret, struct err *e)
 {
     *ret = true;
-    if (rows->kind == QUERY_TRUE)
+    if (rows->kind == QUERY_TRUE || doc_rule_of_owner(rows, row->meta.owner, ret))
         return true;
-    const struct json *owner = only_owner(rows);
-    if (owner) {
-        *ret = row->meta.owner.len && slice_eq(row->meta.owner, json_str(owner));
-        return true;
-    }
     const struct json *doc = doc_row_json(row, r->arena, e);
     if (!doc)
         return false;

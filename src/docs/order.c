@@ -162,9 +162,12 @@ static const char *sign_of(const struct active *x, size_t i)
 static void after_one_way(const struct active *x, struct condition *to)
 {
     const char *open = x->n > 1 ? "(" : "", *close = x->n > 1 ? ")" : "";
-    buf_printf(to->text, " AND %s", open);
-    for (size_t i = 0; i < x->n; i++)
-        buf_printf(to->text, "%s%s", i ? ", " : "", x->terms[i].sql);
+    buf_add_str(to->text, " AND ");
+    buf_add_str(to->text, open);
+    for (size_t i = 0; i < x->n; i++) {
+        buf_add_str(to->text, i ? ", " : "");
+        buf_add_str(to->text, x->terms[i].sql);
+    }
     buf_printf(to->text, "%s %s %s", close, sign_of(x, 0), open);
     for (size_t i = 0; i < x->n; i++) {
         buf_add_str(to->text, i ? ", ?" : "?");
@@ -206,9 +209,11 @@ void order_by(const struct order *o, const struct facts *facts, struct buf *to)
 {
     struct active x;
     activate(&x, o, facts, NULL);
-    for (size_t i = 0; i < x.n; i++)
-        buf_printf(to, "%s%s%s", i ? ", " : " ORDER BY ", x.terms[i].sql,
-                   x.terms[i].is_descending ? " DESC" : "");
+    for (size_t i = 0; i < x.n; i++) {
+        buf_add_str(to, i ? ", " : " ORDER BY ");
+        buf_add_str(to, x.terms[i].sql);
+        buf_add_str(to, x.terms[i].is_descending ? " DESC" : "");
+    }
 }
 
 /* ---- indexes --------------------------------------------------------------------------------- */

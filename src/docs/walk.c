@@ -45,8 +45,10 @@ static void add_columns(const struct walk *w, struct buf *sql)
 {
     buf_add_str(sql,
                 w->plan->coll->conf->hidden.n ? "SELECT id, body, shown" : "SELECT id, body, NULL");
-    for (size_t i = 0; i < w->order.n; i++)
-        buf_printf(sql, ", %s", order_sql(w->order.terms[i].field));
+    for (size_t i = 0; i < w->order.n; i++) {
+        buf_add_str(sql, ", ");
+        buf_add_str(sql, order_sql(w->order.terms[i].field));
+    }
 }
 
 static bool start(struct walk *w, struct err *e)
@@ -61,8 +63,9 @@ static bool start(struct walk *w, struct err *e)
         order_after(&w->order, &p->where.facts, &w->place, &after);
     buf_init(&sql, 2 * CONDITION_SIZE);
     add_columns(w, &sql);
-    buf_printf(&sql, " FROM c_%.*s WHERE deleted IS %sNULL", SLICE_ARGS(p->coll->name),
-               p->is_trash ? "NOT " : "");
+    buf_add_str(&sql, " FROM c_");
+    buf_add(&sql, p->coll->name);
+    buf_add_str(&sql, p->is_trash ? " WHERE deleted IS NOT NULL" : " WHERE deleted IS NULL");
     buf_add(&sql, buf_slice(p->where.text));
     buf_add(&sql, buf_slice(after.text));
     order_by(&w->order, &p->where.facts, &sql);
@@ -141,7 +144,8 @@ static enum db_step step(struct walk *w, struct err *e)
         if (step == DB_ROW) {
             w->left--;
             w->n_looked_at++;
-            w->bytes += db_text(w->stmt, COLUMN_BODY).len;
+            if (w->is_chunked)
+                w->bytes += db_text(w->stmt, COLUMN_BODY).len;
             if (w->left == 0)
                 keep_place(w);
             return DB_ROW;
@@ -188,8 +192,9 @@ bool walk_text(struct walk *w, struct slice *ret, struct err *e)
 {
     if (w->is_plain)
         arena_reset(&w->docs);
-    return doc_text_public(w->plan->coll, db_text(w->stmt, COLUMN_BODY),
-                           db_text(w->stmt, COLUMN_SHOWN), &w->docs, ret, e);
+    const struct doc_coll *coll = w->plan->coll;
+    struct slice shown = coll->conf->hidden.n ? db_text(w->stmt, COLUMN_SHOWN) : SLICE("");
+    return doc_text_public(coll, db_text(w->stmt, COLUMN_BODY), shown, &w->docs, ret, e);
 }
 
 void walk_place(const struct walk *w, struct arena *a, struct place *ret)

@@ -83,7 +83,8 @@ struct identity {
     struct slice session;         /* the session's or key's own id; empty: there is none */
     const struct slice *roles, *scopes;
     size_t n_roles, n_scopes;
-    uint64_t epoch; /* the source's: when it was known */
+    int64_t expires_ms; /* of the session or key; 0: never */
+    uint64_t epoch;     /* the source's: when it was known */
 };
 bool identity_has_role(const struct identity *who, struct slice role);
 bool identity_has_scope(const struct identity *who, struct slice scope);
@@ -109,7 +110,7 @@ struct identity_source {
 void req_identified(struct req *rq, const struct identity *who, const struct err *e);
 
 /* Whoever sends one account something without an end (a tunnel, events) watches its session:
- * logout, a new password and the account's end are the end of that too. */
+ * logout, a new password, its time and the account's end are the end of that too. */
 struct session_watch {
     void (*ended)(struct session_watch *w); /* once, on `home`; never after session_unwatch() */
     struct loop *home;

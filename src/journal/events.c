@@ -69,13 +69,6 @@ void event_counted(enum event_kind kind)
     atomic_fetch_add_explicit(&counts[kind], 1, memory_order_relaxed);
 }
 
-static bool is_control(const char *c, size_t len)
-{
-    unsigned char first = (unsigned char)c[0];
-    return first < ' ' || first == 0x7f ||
-           (len == 2 && first == 0xc2 && (unsigned char)c[1] < 0xa0);
-}
-
 /* What comes from outside may be anything: a database takes neither half a character nor a NUL, and
  * a terminal takes controls as orders. */
 size_t event_text(struct slice from, char *to, size_t room)
@@ -83,7 +76,7 @@ size_t event_text(struct slice from, char *to, size_t room)
     size_t n = 0;
     while (from.len) {
         size_t len = utf8_length(from);
-        bool is_fine = len && !is_control(from.ptr, len);
+        bool is_fine = len && !utf8_is_control(from);
         size_t take = is_fine ? len : 1;
         if (n + take >= room)
             break;

@@ -73,6 +73,7 @@ extern const struct db_migration events_migration;
     X(EVENT_CHANGED, "account.changed", false)              \
     X(EVENT_STATE, "account.state", false)                  \
     X(EVENT_LEFT, "account.left", false)                    \
+    X(EVENT_NOT_REMOVED, "account.not_removed", true)       \
     X(EVENT_ADOPTED, "account.adopted", false)              \
     X(EVENT_KEY_ADDED, "key.added", false)                  \
     X(EVENT_KEY_REMOVED, "key.removed", false)              \

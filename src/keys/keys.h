@@ -77,12 +77,17 @@ bool vault_read(struct vault *ret, struct arena *a, struct slice text, const str
                 struct err *e);
 
 /* The file. `given` is DAIS_SECRET, empty where the data folder has the secret. A store that is not
- * there is empty, and nothing is made for it; a rotation that was cut off is finished. */
+ * there is empty, and nothing is made for it; a rotation that was cut off is finished, one that
+ * goes on is waited for. */
 bool vault_open(struct vault *ret, struct arena *a, const char *data_dir, struct slice given,
                 struct err *e);
+/* The same for whoever holds vault_lock. */
+bool vault_open_locked(struct vault *ret, struct arena *a, const char *data_dir, struct slice given,
+                       struct err *e);
 /* The old file or the new one is there, whatever happens. Makes the secret if there is none. */
 bool vault_save(const struct vault *v, const char *data_dir, struct slice given, struct err *e);
-/* Everything under another secret: `next`, or a new one in the data folder where that is empty. */
+/* Everything under another secret: `next`, or a new one in the data folder where that is empty.
+ * With vault_lock held. */
 bool vault_rotate(const char *data_dir, struct slice given, struct slice next, struct err *e);
 /* Between opening and saving: one at a time. A descriptor to close, or -1. */
 int vault_lock(const char *data_dir, struct err *e);

@@ -2,7 +2,7 @@
  *
  * A new secret in the data folder takes two names that change one after the other: the store's,
  * then the secret's. Cut off between them, the store is under `secret.next`: whoever opens it next
- * finishes. */
+ * finishes, with the lock held, so that nobody finishes for a rotation that still goes on. */
 #include "keys/vault_impl.h"
 
 #include "base/file.h"
@@ -54,23 +54,25 @@ static bool finish_rotation(struct vault *ret, struct arena *a, const char *data
 }
 
 static bool read_with(struct vault *ret, struct arena *a, const char *data_dir, struct slice given,
-                      struct slice text, struct err *e)
+                      bool may_finish, struct slice text, struct err *e)
 {
     struct root_secret s;
     if (!find_secret(&s, data_dir, given, e))
         return false;
     bool fine = vault_read(ret, a, text, &s, e);
     explicit_bzero(&s, sizeof s);
-    if (fine || e->code != ERR_FORBIDDEN || (!given.len && finish_rotation(ret, a, data_dir, text)))
-        return fine || e->code == ERR_FORBIDDEN;
+    if (fine || e->code != ERR_FORBIDDEN)
+        return fine;
+    if (may_finish && !given.len && finish_rotation(ret, a, data_dir, text))
+        return true;
     return err_set(
         e, ERR_FORBIDDEN, "%s does not open %s/secrets.json, which was made under another; %s",
         given.len ? "DAIS_SECRET" : "the file `secret`", data_dir,
         given.len ? "set it to that one" : "restore that file, or set DAIS_SECRET to what it held");
 }
 
-bool vault_open(struct vault *ret, struct arena *a, const char *data_dir, struct slice given,
-                struct err *e)
+static bool read_store(struct vault *ret, struct arena *a, const char *data_dir, struct slice given,
+                       bool may_finish, struct err *e)
 {
     char path[PATH_ROOM];
     struct buf text;
@@ -82,8 +84,30 @@ bool vault_open(struct vault *ret, struct arena *a, const char *data_dir, struct
     bool is_absent = !is_read && (errno == ENOENT || errno == ENOTDIR);
     bool fine = is_absent || (is_read || err_set_sys(e, ERR_IO, "reading %s failed", path));
     if (is_read)
-        fine = read_with(ret, a, data_dir, given, arena_dup(a, buf_slice(&text)), e);
+        fine = read_with(ret, a, data_dir, given, may_finish, arena_dup(a, buf_slice(&text)), e);
     buf_done(&text);
+    return fine;
+}
+
+bool vault_open_locked(struct vault *ret, struct arena *a, const char *data_dir, struct slice given,
+                       struct err *e)
+{
+    return read_store(ret, a, data_dir, given, true, e);
+}
+
+/* The two names are read one after the other as well: what does not fit may be a rotation's doing,
+ * which is over once the lock is ours. Where a file system has no locks, there is none. */
+bool vault_open(struct vault *ret, struct arena *a, const char *data_dir, struct slice given,
+                struct err *e)
+{
+    if (read_store(ret, a, data_dir, given, false, e))
+        return true;
+    if (given.len || e->code != ERR_FORBIDDEN)
+        return false;
+    int fd = vault_lock(data_dir, NULL);
+    bool fine = vault_open_locked(ret, a, data_dir, given, e);
+    if (fd >= 0)
+        close(fd);
     return fine;
 }
 
@@ -136,7 +160,7 @@ bool vault_rotate(const char *data_dir, struct slice given, struct slice next, s
     struct vault v;
     struct arena a;
     arena_init(&a, (size_t)64 * FILE_MAX);
-    bool fine = vault_open(&v, &a, data_dir, given, e) &&
+    bool fine = vault_open_locked(&v, &a, data_dir, given, e) &&
                 (next.len ? root_secret_from(&s, next, e) : root_secret_make_next(&s, data_dir, e));
     fine = fine && save_with(&v, data_dir, &s, e) && (next.len || root_secret_turn(data_dir, e));
     explicit_bzero(&s, sizeof s);

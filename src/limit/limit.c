@@ -59,8 +59,8 @@ void limit_free(struct limit *l)
     free(l);
 }
 
-/* The key's bucket, or the one it takes over. */
-static struct bucket *find(const struct limit *l, struct bucket *set, uint64_t key, int64_t now_ns)
+/* The key's bucket, or the one it would take over. */
+static struct bucket *find(struct bucket *set, uint64_t key)
 {
     struct bucket *least = set;
     for (struct bucket *b = set; b < set + WAYS; b++) {
@@ -69,11 +69,15 @@ static struct bucket *find(const struct limit *l, struct bucket *set, uint64_t k
         if (b->full_ns < least->full_ns)
             least = b;
     }
-    int64_t one_left = now_ns + l->per_ns - l->token_ns;
-    least->key = key;
-    if (least->full_ns > one_left)
-        least->full_ns = one_left;
     return least;
+}
+
+static void take_over(const struct limit *l, struct bucket *b, uint64_t key, int64_t now_ns)
+{
+    int64_t one_left = now_ns + l->per_ns - l->token_ns;
+    b->key = key;
+    if (b->full_ns > one_left)
+        b->full_ns = one_left;
 }
 
 static bool take(const struct limit *l, struct bucket *b, int64_t now_ns, struct limit_state *ret)
@@ -98,21 +102,35 @@ static bool take(const struct limit *l, struct bucket *b, int64_t now_ns, struct
     return is_fine;
 }
 
-/* The key's bucket, with the lock of its set held. */
-static struct bucket *enter(struct limit *l, struct slice key, int64_t now_ns,
-                            pthread_mutex_t **ret_lock)
+static uint64_t hash_of(struct slice key)
 {
-    uint64_t hash = map_hash(key) | 1; /* 0 marks a bucket nobody had */
+    return map_hash(key) | 1; /* 0 marks a bucket nobody had */
+}
+
+/* The key's set, with its lock held. */
+static struct bucket *enter(struct limit *l, uint64_t hash, pthread_mutex_t **ret_lock)
+{
     size_t set = (size_t)(hash >> 32) & (l->sets - 1);
     *ret_lock = &l->locks[set % LOCKS];
     pthread_mutex_lock(*ret_lock);
-    return find(l, &l->buckets[set * WAYS], hash, now_ns);
+    return &l->buckets[set * WAYS];
+}
+
+/* The key's bucket, with the lock of its set held. */
+static struct bucket *enter_own(struct limit *l, struct slice key, int64_t now_ns,
+                                pthread_mutex_t **ret_lock)
+{
+    uint64_t hash = hash_of(key);
+    struct bucket *b = find(enter(l, hash, ret_lock), hash);
+    if (b->key != hash)
+        take_over(l, b, hash, now_ns);
+    return b;
 }
 
 bool limit_take(struct limit *l, struct slice key, int64_t now_ns, struct limit_state *ret)
 {
     pthread_mutex_t *lock;
-    bool is_fine = take(l, enter(l, key, now_ns, &lock), now_ns, ret);
+    bool is_fine = take(l, enter_own(l, key, now_ns, &lock), now_ns, ret);
     pthread_mutex_unlock(lock);
     return is_fine;
 }
@@ -120,15 +138,18 @@ bool limit_take(struct limit *l, struct slice key, int64_t now_ns, struct limit_
 bool limit_look(struct limit *l, struct slice key, int64_t now_ns, struct limit_state *ret)
 {
     pthread_mutex_t *lock;
-    struct bucket copy = *enter(l, key, now_ns, &lock);
+    uint64_t hash = hash_of(key);
+    struct bucket copy = *find(enter(l, hash, &lock), hash);
     pthread_mutex_unlock(lock);
+    if (copy.key != hash)
+        take_over(l, &copy, hash, now_ns);
     return take(l, &copy, now_ns, ret);
 }
 
 void limit_raise(struct limit *l, struct slice key, int64_t now_ns, int64_t full_ns)
 {
     pthread_mutex_t *lock;
-    struct bucket *b = enter(l, key, now_ns, &lock);
+    struct bucket *b = enter_own(l, key, now_ns, &lock);
     if (full_ns > now_ns + l->per_ns)
         full_ns = now_ns + l->per_ns;
     if (b->full_ns < full_ns)

@@ -46,7 +46,7 @@ void limit_free(struct limit *l); /* NULL is fine */
 
 /* Takes a token of the key's; false: there is none. now_ns is a monotonic clock's. */
 bool limit_take(struct limit *l, struct slice key, int64_t now_ns, struct limit_state *ret);
-/* Would one be there? Nothing is taken. */
+/* Would one be there? Nothing is taken, and no bucket is given to a new key. */
 bool limit_look(struct limit *l, struct slice key, int64_t now_ns, struct limit_state *ret);
 /* Somebody else counted the same key: its bucket is full again no sooner than at full_ns, and no
  * later than one that is empty now. Never gives anything back. */

@@ -9,26 +9,13 @@
 
 /* ---- what may stand in a letter -------------------------------------------------------------- */
 
-/* Controls of both kinds, line ends of Unicode, and what turns the direction of writing around. */
-static bool is_unseen(const unsigned char *p, size_t n)
-{
-    if (n == 1)
-        return p[0] < ' ' || p[0] == 0x7f;
-    if (n == 2)
-        return p[0] == 0xc2 && p[1] < 0xa0;
-    if (n != 3 || p[0] != 0xe2)
-        return false;
-    return (p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) ||
-           (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
-}
-
 void line_add(struct buf *to, struct slice s, size_t max)
 {
     size_t before = to->len;
     while (s.len) {
         size_t n = utf8_length(s);
         struct slice one = n ? slice_first(s, n) : SLICE("\xef\xbf\xbd");
-        if (n && is_unseen((const unsigned char *)s.ptr, n))
+        if (n && utf8_is_unseen(s))
             one = SLICE(" ");
         if (to->len - before + one.len > max)
             return;

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "db/db.h"
 
-extern const struct db_migration mail_migration;
+extern const struct db_migration mail_migrations[];
 
 /* A text with a link, in words and as a page; both are made from the same parts, so that they never
  * say different things. All parts are escaped, and what would drive a terminal or begin another

@@ -50,6 +50,7 @@ struct outbox_view {
     uint64_t waiting;
     int64_t next_ms, oldest_given_up_ms; /* 0: none */
 };
+extern const struct sql outbox_look_sql; /* asked every second, for each database */
 bool outbox_look(struct db *db, struct outbox_view *ret, struct err *e);
 /* The next one that is due is nobody else's for LEASE_MS; *ret_found false: there is none. */
 bool outbox_claim(struct db *db, struct arena *a, int64_t now_ms, struct posted *ret,

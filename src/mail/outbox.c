@@ -17,10 +17,10 @@
     " words TEXT NOT NULL, page TEXT NOT NULL, link TEXT NOT NULL, code TEXT NOT NULL," \
     " created BIGINT NOT NULL, given_up BIGINT NOT NULL, error TEXT NOT NULL);"         \
     "CREATE INDEX dais_mail_due ON dais_mail (due) WHERE given_up = 0;"
-const struct db_migration mail_migration = {
-    "mail",
-    TABLE("TEXT"),
-    TABLE("TEXT COLLATE \"C\""),
+const struct db_migration mail_migrations[] = {
+    {"mail", TABLE("TEXT"), TABLE("TEXT COLLATE \"C\"")},
+    {"mail_given_up", "CREATE INDEX dais_mail_given_up ON dais_mail (given_up) WHERE given_up > 0",
+     NULL},
 };
 
 /* ---- the bell -------------------------------------------------------------------------------- */
@@ -128,7 +128,7 @@ bool mail_post(struct db_conn *c, const struct letter *l, int64_t now_ms, struct
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
-static const struct sql look = {
+const struct sql outbox_look_sql = {
     "SELECT count(*), coalesce(min(due), 0),"
     " (SELECT coalesce(min(given_up), 0) FROM dais_mail WHERE given_up > 0)"
     " FROM dais_mail WHERE given_up = 0",
@@ -141,7 +141,7 @@ bool outbox_look(struct db *db, struct outbox_view *ret, struct err *e)
     if (!c)
         return false;
     db_conn_once(c);
-    struct db_stmt *s = db_prepare(c, &look, e);
+    struct db_stmt *s = db_prepare(c, &outbox_look_sql, e);
     bool fine = s && db_step(s, e) == DB_ROW;
     if (fine)
         *ret = (struct outbox_view){(uint64_t)db_i64(s, 0), db_i64(s, 1), db_i64(s, 2)};

@@ -1,6 +1,8 @@
 /* What several values of a manifest say together: names that must exist, paths that overlap. */
 #include "manifest/check_impl.h"
 
+#include "base/utf8.h"
+
 #include <string.h>
 
 #define report(r, at, ...) problems_add((r)->p, PROBLEM_ERROR, (r)->file, (at), __VA_ARGS__)
@@ -384,8 +386,7 @@ static void check_shown(struct reader *r, struct manifest *m)
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
         struct slice s = shown[i].text->s;
         size_t n = 0;
-        while (n < s.len && ((unsigned char)s.ptr[n] >= 0x20 || s.ptr[n] == '\n') &&
-               s.ptr[n] != 0x7f)
+        while (n < s.len && (s.ptr[n] == '\n' || !utf8_is_control(slice_skip(s, n))))
             n++;
         if (n < s.len)
             report(r, shown[i].text->pos, "`%s` holds a control character; remove it",

@@ -18,8 +18,7 @@ static void add_printable(struct buf *to, struct slice s)
 {
     while (s.len) {
         size_t n = utf8_length(s);
-        unsigned char first = (unsigned char)*s.ptr;
-        if (n == 0 || first < 0x20 || first == 0x7f)
+        if (n == 0 || utf8_is_control(s))
             buf_add_char(to, '?');
         else
             buf_add(to, slice_first(s, n));

@@ -29,15 +29,6 @@ static bool only(struct slice s, const char *letters)
     return true;
 }
 
-static bool has_control(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
-            return true;
-    }
-    return false;
-}
-
 static bool name_of(struct slice s, const char *first, const char *letters, size_t max)
 {
     return s.len > 0 && s.len <= max && only(slice_first(s, 1), first) && only(s, letters);
@@ -58,12 +49,12 @@ static bool has_dotdot(struct slice path)
 
 static bool path_ok(struct slice s)
 {
-    return s.len && s.len < 1024 && s.ptr[0] != '/' && !has_control(s) && !has_dotdot(s);
+    return s.len && s.len < 1024 && s.ptr[0] != '/' && !slice_has_control(s) && !has_dotdot(s);
 }
 
 static bool urlpath_ok(struct slice s)
 {
-    return s.len && s.len < 1024 && s.ptr[0] == '/' && !has_control(s) && !has_dotdot(s) &&
+    return s.len && s.len < 1024 && s.ptr[0] == '/' && !slice_has_control(s) && !has_dotdot(s) &&
            slice_search(s, SLICE("//")) < 0 && slice_index(s, '?') < 0 && slice_index(s, '#') < 0;
 }
 
@@ -116,7 +107,7 @@ static bool skip_scheme(struct slice *s)
 
 static bool url_ok(struct slice s)
 {
-    if (has_control(s) || slice_index(s, ' ') >= 0 || !skip_scheme(&s))
+    if (slice_has_control(s) || slice_index(s, ' ') >= 0 || !skip_scheme(&s))
         return false;
     size_t n = 0;
     while (n < s.len && !strchr("/?#", s.ptr[n]))
@@ -134,7 +125,7 @@ static bool origin_ok(struct slice s)
 static bool address_ok(struct slice s)
 {
     if (slice_starts(s, SLICE("unix:")))
-        return s.len > 6 && s.ptr[5] == '/' && s.len < 100 && !has_control(s);
+        return s.len > 6 && s.ptr[5] == '/' && s.len < 100 && !slice_has_control(s);
     ptrdiff_t colon = slice_rindex(s, ':');
     if (colon < 0)
         return false;
@@ -146,7 +137,7 @@ static bool address_ok(struct slice s)
 static bool email_ok(struct slice s)
 {
     ptrdiff_t at = slice_rindex(s, '@');
-    return at > 0 && !has_control(s) && slice_index(s, ' ') < 0 &&
+    return at > 0 && !slice_has_control(s) && slice_index(s, ' ') < 0 &&
            hostname_ok(slice_skip(s, (size_t)at + 1));
 }
 
@@ -254,7 +245,7 @@ static bool collection_ok(struct slice s)
 
 static bool folder_ok(struct slice s)
 {
-    return s.len && s.len < 1024 && !has_control(s);
+    return s.len && s.len < 1024 && !slice_has_control(s);
 }
 
 static bool prefix_ok(struct slice s)
@@ -266,7 +257,8 @@ static bool prefix_ok(struct slice s)
 static bool target_ok(struct slice s)
 {
     bool is_path = s.len && s.ptr[0] == '/' && !slice_starts(s, SLICE("//"));
-    return s.len < 2048 && (url_ok(s) || (is_path && !has_control(s) && slice_index(s, '\\') < 0));
+    return s.len < 2048 &&
+           (url_ok(s) || (is_path && !slice_has_control(s) && slice_index(s, '\\') < 0));
 }
 
 static bool header_name_ok(struct slice s)
@@ -293,7 +285,7 @@ bool header_is_given(struct slice name)
 
 static bool header_value_ok(struct slice s)
 {
-    return s.len < 8192 && !has_control(s);
+    return s.len < 8192 && !slice_has_control(s);
 }
 
 static bool variable_ok(struct slice s)

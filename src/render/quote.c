@@ -69,11 +69,6 @@ static bool quote_raw(struct buf *to, struct slice s)
     return true;
 }
 
-static bool is_control(char c)
-{
-    return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
 static bool quote_json(struct buf *to, struct slice s)
 {
     json_escape(to, s, 0);
@@ -89,7 +84,7 @@ static bool quote_md(struct buf *to, struct slice s)
         else if (s.ptr[i] == '|')
             buf_add_str(to, "\xc2\xa6");
         else
-            buf_add_char(to, is_control(s.ptr[i]) ? ' ' : s.ptr[i]);
+            buf_add_char(to, char_is_control(s.ptr[i]) ? ' ' : s.ptr[i]);
     }
     return true;
 }
@@ -146,7 +141,7 @@ static bool quote_line(struct buf *to, struct slice s)
     while (s.len) {
         unsigned code;
         size_t n = odd_for_yaml(s, &code);
-        buf_add_char(to, n || is_control(*s.ptr) ? ' ' : *s.ptr);
+        buf_add_char(to, n || char_is_control(*s.ptr) ? ' ' : *s.ptr);
         s = slice_skip(s, n ? n : 1);
     }
     return true;
@@ -284,7 +279,7 @@ static bool quote_python(struct buf *to, struct slice s)
     buf_add_char(to, '"');
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
-        if (is_control(c))
+        if (char_is_control(c))
             buf_printf(to, "\\x%02x", (unsigned char)c);
         else if (c == '"' || c == '\\')
             buf_printf(to, "\\%c", c);
@@ -332,7 +327,7 @@ static bool quote_caddy(struct buf *to, struct slice s)
 {
     static const char special[] = " \"`\\{},";
     for (size_t i = 0; i < s.len; i++) {
-        if (is_control(s.ptr[i]) || strchr(special, s.ptr[i]))
+        if (char_is_control(s.ptr[i]) || strchr(special, s.ptr[i]))
             return false;
     }
     if (s.len && s.ptr[0] == '#')
@@ -344,7 +339,7 @@ static bool quote_caddy(struct buf *to, struct slice s)
 static bool quote_docker(struct buf *to, struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
-        char c = is_control(s.ptr[i]) ? ' ' : s.ptr[i];
+        char c = char_is_control(s.ptr[i]) ? ' ' : s.ptr[i];
         if (c == '"' || c == '\\' || c == '$')
             buf_add_char(to, '\\');
         buf_add_char(to, c);
@@ -376,7 +371,7 @@ static bool quote_systemd_word(struct buf *to, struct slice s)
         char c = *s.ptr;
         unsigned code;
         size_t n = odd_for_yaml(s, &code);
-        if (is_control(c) && c != '\n' && c != '\t')
+        if (char_is_control(c) && c != '\n' && c != '\t')
             return false;
         if (n)
             buf_printf(to, "\\u%04x", code);

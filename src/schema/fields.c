@@ -14,6 +14,15 @@ struct alike {
     bool is_full;
 };
 
+/* Not cleared: most values have one schema or two. */
+static struct alike *alike_new(void)
+{
+    struct alike *to = mem_alloc(sizeof *to);
+    to->n = 0;
+    to->is_full = false;
+    return to;
+}
+
 static void add(struct alike *to, const struct schema *s)
 {
     for (size_t i = 0; s && i < to->n; i++) {
@@ -66,7 +75,7 @@ static int by_text(const void *a, const void *b)
 bool schema_properties(const struct schema *s, struct arena *a, struct slice **ret_names,
                        size_t *ret_n)
 {
-    struct alike *all = mem_new(struct alike);
+    struct alike *all = alike_new();
     size_t n = 0, kept = 0;
     bool closed = false;
     add(all, s);
@@ -164,7 +173,7 @@ static bool step_into(const struct alike *from, struct slice step, bool is_first
 
 bool schema_has_path(const struct schema *s, const struct slice *steps, size_t n)
 {
-    struct alike *now = mem_new(struct alike), *next = mem_new(struct alike);
+    struct alike *now = alike_new(), *next = alike_new();
     bool has = true;
     add(now, s);
     add_beside(now);

@@ -328,7 +328,7 @@ static bool take(struct form *f, struct err *e)
     if (!value(f->rq, "next", &next, e) || !value(f->rq, "token", &f->view.token, e) ||
         !value(f->rq, "session", &f->session, e))
         return false;
-    f->view.next = signin_next(next, f->rq->arena);
+    f->view.next = accounts_next(next, f->rq->arena);
     return true;
 }
 

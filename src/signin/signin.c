@@ -265,7 +265,7 @@ static bool choose(struct req *rq, struct view *v, struct err *e)
     if (!param(rq, "do", &doing, e) || !param(rq, "done", &done, e) ||
         !param(rq, "next", &next, e) || !find_link(rq, v, e))
         return false;
-    v->next = signin_next(next, rq->arena);
+    v->next = accounts_next(next, rq->arena);
     if (v->token.len)
         return true;
     v->id = v->who->is_signed_in      ? VIEW_ACCOUNT

@@ -23,7 +23,3 @@ const struct route *signin_find(struct signin *s, struct req *rq);
 bool signin_has(const struct route *row);
 /* An error that came before the handler (too often, no room) as a page of this family. */
 bool signin_reply_error(struct signin *s, struct req *rq, int status);
-
-/* What `next` says, if that is an address to go on to: below the origin, however it is read. Else
- * empty. In the arena. */
-struct slice signin_next(struct slice raw, struct arena *a);

@@ -1,7 +1,7 @@
 /* The inside of signin/: the views, what one of them shows, and the way from a request to it.
  *
  *   signin.c  routes, which view a request asks for      forms.c  what is sent
- *   view.c    a view as HTML                             next.c   where to go on to
+ *   view.c    a view as HTML
  *   words.h   every string */
 #pragma once
 #include "signin/signin.h"

@@ -126,11 +126,7 @@ static bool is_servable(const char *name, bool in_root)
         return in_root && slice_is(s, ".well-known");
     if (in_root && (slice_is(s, "dais.yaml") || slice_is(s, "host.yaml")))
         return false;
-    for (size_t i = 0; i < s.len; i++) {
-        if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == 0x7f || s.ptr[i] == '\\')
-            return false;
-    }
-    return utf8_is_valid(s);
+    return !slice_has_control(s) && slice_index(s, '\\') < 0 && utf8_is_valid(s);
 }
 
 /* What a name is: of links, what they lead to, as long as that lies beneath the root. */

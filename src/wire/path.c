@@ -27,7 +27,7 @@ static bool decode(struct slice raw, char *to, size_t *ret_len, struct err *e)
         if (escaped && !percent_decode(raw, i, &c))
             return err_set(e, ERR_MALFORMED, "The path holds a '%%' without two hex digits.");
         i += escaped ? 2 : 0;
-        if ((unsigned char)c < 0x20 || c == 0x7f)
+        if (char_is_control(c))
             return err_set(e, ERR_MALFORMED, "The path holds a control character.");
         if (c == '\\' || (escaped && c == '/'))
             return err_set(e, ERR_MALFORMED, "The path holds a backslash or an escaped slash.");

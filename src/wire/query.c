@@ -53,6 +53,10 @@ bool query_decode(struct slice raw, char *to, struct slice *ret, struct err *e)
 
 static bool decode_into(struct arena *a, struct slice raw, struct slice *ret, struct err *e)
 {
+    if (is_plain(raw)) {
+        *ret = raw;
+        return true;
+    }
     char *to = arena_try_alloc(a, raw.len);
     if (!to)
         return err_set(e, ERR_HEADERS_TOO_LARGE, "The query is larger than the limit.");

@@ -16,7 +16,7 @@ static bool post(void *arg, struct db_conn *c, struct err *e)
 
 int main(int argc, char **argv)
 {
-    const struct db_migration all[2] = {mail_migration};
+    const struct db_migration all[2] = {mail_migrations[0]};
     struct err e;
     if (argc != 10)
         return 2;

@@ -20,6 +20,7 @@ def _url():
 
 
 @pytest.mark.parametrize("name", ["accounts/test_entering", "accounts/test_links", "accounts/test_own",
+                                  "accounts/test_operators", "accounts/test_streams",
                                   "docs/test_purge_owner"])
 def test_on_postgres(url, name):
     made = subprocess.run(["make", "-s", (PROGRAMS / name).relative_to(ROOT)], cwd=ROOT, env=ENV, capture_output=True,

@@ -113,6 +113,7 @@ BAD = [
     ("signup", {"email": "a@example.com", "password": PASSWORD, "name": 7}, [("/name", "type")]),
     ("signup", {"email": "a@example.com", "password": PASSWORD, "name": "x" * 201}, ["/name"]),
     ("signup", {"email": "a@example.com", "password": PASSWORD, "name": "a\0b"}, ["/name"]),
+    ("signup", {"email": "a@example.com", "password": PASSWORD, "name": "a\x9b2Jb"}, ["/name"]),
     ("login", {"email": "a@example.com"}, [("/password", "required")]),
     ("login", {"password": PASSWORD}, [("/email", "required")]),
     ("login", {"email": True, "password": PASSWORD}, [("/email", "type")]),

@@ -356,6 +356,13 @@ def test_no_colour_codes_leave_without_a_terminal(app):
     assert "\x1b" not in dais("check", app()).stdout
 
 
+def test_what_a_manifest_says_drives_no_terminal(app):
+    done = dais("check", app('app: a\ntitle: "a\\x9b2Jb"\nweb: { root: web }\n'))
+    assert done.returncode == 1 and "control character" in done.stdout + done.stderr
+    done = dais("check", app('app: b\n"web\\x9b2J": 1\n', "b"))
+    assert done.returncode == 1 and "\x9b" not in done.stdout + done.stderr
+
+
 def test_a_full_disk_is_not_success():
     with open("/dev/full", "w") as full:
         done = subprocess.run([BIN, "schema", "manifest"], stdout=full, stderr=subprocess.PIPE)

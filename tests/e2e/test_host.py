@@ -129,6 +129,14 @@ def test_names_lead_to_their_app(host, name, expected):
         assert conn.read().body == f"docs of {expected}\n".encode()
 
 
+
+def test_what_it_measures_is_told_under_every_name_of_the_host(host):
+    for name in ("wiki.example.com", "DOCS.example.org:80", "blog.localhost", "localhost"):
+        assert host.fetch("/_/readyz", host=name).status == host.fetch("/_/metrics", host=name).status == 200
+    for name in ("example.com", "blog.example.com", "xwiki.example.com"):
+        assert host.fetch("/_/readyz", host=name).status == host.fetch("/_/metrics", host=name).status == 403
+
+
 def test_health_is_the_apps_where_it_says_so(tmp_path):
     with backend(lambda *_: ok(b"the app's")) as behind:
         manifest = f"web: {{ root: web }}\nbackend: {{ url: \"{behind.url}\", routes: [ /healthz, /readyz/ ] }}\n"

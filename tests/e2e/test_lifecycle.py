@@ -1,4 +1,5 @@
 # From start to end of `dais serve`: addresses, locks, signals, draining, reloading, what it says when it cannot.
+import fcntl
 import os
 import random
 import re
@@ -107,6 +108,29 @@ def test_after_kill_9_the_same_address_and_data_serve_again(app):
         assert server.fetch("/").body == b"one\n"
         assert "connections" in fetch(app / "data/dais.sock", "/debug/mem").body.decode()
     assert not (app / "data/dais.sock").exists()
+
+
+def test_a_start_right_after_kill_9_waits_for_the_killed_one(app):
+    for _ in range(3):
+        with serving(app) as killed:
+            killed.proc.kill()  # its processes have the lock for a moment more
+            with serving(app) as server:
+                assert server.fetch("/").body == b"one\n"
+            killed.kill()
+
+
+def test_a_lock_that_is_given_up_within_a_second_is_taken(app):
+    (app / "data").mkdir()
+    with open(app / "data/dais.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with serving(app, ready=False) as server:
+            def asked():
+                links = [os.path.realpath(entry.path) for entry in os.scandir(f"/proc/{server.proc.pid}/fd")]
+                return str(app / "data/dais.lock") in links
+            wait_for(lambda: server.proc.poll() is not None or asked(), "asking for the lock")
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            server.wait_ready()
+            assert server.fetch("/").status == 200
 
 
 # ---- when it cannot --------------------------------------------------------------------------------

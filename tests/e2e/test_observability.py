@@ -378,13 +378,15 @@ def test_requests_whose_client_left_are_counted(server):
 
 
 # ---- /healthz and /readyz -------------------------------------------------------------------------------
-HOSTS = ["localhost", "example.com", "127.0.0.1:1", "[::1]", "app.localhost", "a" * 200 + ".example"]
+OWN_HOSTS = ["localhost", "127.0.0.1:1", "[::1]", "app.localhost", "LOCALHOST:80", "10.1.2.3", "[2001:db8::1]:8080"]
+FOREIGN_HOSTS = ["example.com", "a" * 200 + ".example", "localhost.example", "127.0.0.1.example.com", "xlocalhost"]
+HOSTS = OWN_HOSTS + FOREIGN_HOSTS
 
 
 @pytest.mark.parametrize("path, body", [("/healthz", {"ok": True}), ("/readyz", {"ready": True, "checks": {}})])
 def test_health_for_every_name_method_and_condition(server, path, body):
     for target in (path, "/_" + path):
-        for host in HOSTS:
+        for host in HOSTS if path == "/healthz" else OWN_HOSTS:
             answer = server.fetch(target, host=host)
             assert (answer.status, answer.json()) == (200, body)
             assert answer.get("content-type") == "application/json"
@@ -413,6 +415,15 @@ def test_who_comes_through_a_proxy_sees_health_alone(server, line):
     assert server.fetch("/healthz", headers=headers).json() == {"ok": True}
 
 
+@pytest.mark.parametrize("name", FOREIGN_HOSTS)
+def test_a_page_whose_name_was_made_to_lead_here_sees_health_alone(server, name):
+    for path in ("/readyz", "/_/readyz", "/metrics", "/_/metrics"):
+        answer = server.fetch(path, host=name + ":8080")
+        assert answer.status == 403 and answer.json()["code"] == "forbidden" and "localhost" in answer.json()["detail"]
+        assert answer.get("cache-control") == "no-store" and b"dais_" not in answer.body
+    assert server.fetch("/healthz", host=name).json() == {"ok": True}
+
+
 def test_other_machines_see_health_alone(app):
     own = next((ip for ip in own_addresses() if not ip.startswith("127.")), None)
     if not own:
@@ -437,11 +448,11 @@ def test_while_draining_it_is_alive_and_not_ready(server):
         wait_for(lambda: "stopping: finishing open requests" in server.stderr, "draining")
         answer = health.send("ET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").read()
         assert (answer.status, answer.json(), answer.get("connection")) == (200, {"ok": True}, "close")
-        answer = ready.send("ET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").read()
+        answer = ready.send("ET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").read()
         assert answer.status == 503 and answer.get("cache-control") == "no-store"
         assert answer.get("retry-after") == "2" and answer.json()["code"] == "unavailable"
         assert answer.get("x-request-id") == answer.json()["request_id"]
-        answer = head.send("EAD /readyz HTTP/1.1\r\nHost: a\r\n\r\n").read("HEAD")
+        answer = head.send("EAD /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").read("HEAD")
         assert answer.status == 503
     assert server.proc.wait(10) == 0
 

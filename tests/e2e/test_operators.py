@@ -1,6 +1,10 @@
 # Operators and the commands about accounts: with a server and without one, on both databases; what nobody else may do.
+import contextlib
 import json
+import os
+import pathlib
 import re
+import sqlite3
 import subprocess
 
 import pytest
@@ -119,6 +123,29 @@ def test_documents_of_local_are_handed_over(tmp_path):
         assert ask(server, "GET", f"/api/notes/{note}", token=other).status == 404
 
 
+@pytest.mark.parametrize("typed, is_done", [("yes\n", True), ("no\n", False), ("y\n", False), ("\n", False),
+                                            ("YES\n", False), ("yes please, all of them\n", False), ("\x04", False)])
+def test_only_a_typed_yes_removes(alone, typed, is_done):
+    alone.run("user", "add", "ann@example.com", value=PASSWORD)
+    ours, theirs = os.openpty()
+    with subprocess.Popen([DAIS_BIN, "user", "remove", "ann@example.com", "--data", alone.data], cwd=alone.app,
+                          env=clean_env(alone.folder), stdin=theirs, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as asking:
+        said = b""
+        while not said.endswith(b"Type yes to do it: "):
+            more = os.read(asking.stderr.fileno(), 1000)
+            assert more, said
+            said += more
+        assert len(alone.rows("user", "list")["users"]) == 1  # not before
+        os.write(ours, typed.encode())
+        said = asking.stderr.read()
+        assert asking.wait(30) == (0 if is_done else 1), said
+    os.close(ours)
+    os.close(theirs)
+    assert is_done or b"nothing was changed" in said
+    assert len(alone.rows("user", "list")["users"]) == (0 if is_done else 1)
+
+
 def test_many_accounts_are_all_listed(place):
     for i in range(3):
         joined(place.server, f"p{i}")
@@ -142,7 +169,11 @@ def test_only_its_own_word_takes_an_account_away(alone):
 
 
 def test_a_name_does_not_steer_the_terminal(alone):
-    alone.run("user", "add", "ann@example.com", "--name", "A\u009b2Jnn \u00e9", value=PASSWORD)
+    name = "A\u009b2Jnn \u00e9"
+    assert "control characters" in alone.run("user", "add", "ann@example.com", "--name", name, value=PASSWORD, expect=1)
+    alone.run("user", "add", "ann@example.com", "--name", "Ann", value=PASSWORD)
+    with contextlib.closing(sqlite3.connect(next(pathlib.Path(alone.data).glob("apps/*/app.db")))) as db, db:
+        db.execute("UPDATE dais_users SET name = ?", (name,))  # of a time when they were taken
     for told in (alone.run("user", "list"), alone.run("user", "show", "ann@example.com")):
         assert "A?2Jnn \u00e9" in told and "\u009b" not in told
 
@@ -182,6 +213,17 @@ def test_a_link_for_the_first_operator_is_on_the_console_until_there_is_one(alon
         assert answer.status == 200 and answer.json()["token"].startswith("dst_o")
     assert "is the only operator" in alone.run("user", "disable", "ops@example.com", "--operator", expect=3)
     assert "is the only operator" in alone.run("user", "remove", "ops@example.com", "--operator", "--yes", expect=3)
+
+
+def test_a_reload_that_brings_accounts_shows_the_link(alone):
+    write_app(alone.app, {"web/index.html": "hello"}, "web: { root: web }\n")
+    with serving(alone.app, "--data", alone.data) as server:
+        for tail in (AUTH, AUTH + NO_LIMITS):  # the second brings nothing new
+            write_app(alone.app, {"web/index.html": "hello"}, "web: { root: web }\n" + tail)
+            assert fetch(alone.data / "dais.sock", "/reload", "POST").status == 200
+            wait_for(lambda: LINK.search(server.stdout), "the link")
+        assert login(server, "x@example.com").status == 401
+        assert len(LINK.findall(server.stdout)) == 1 and "dln_" not in server.stderr
 
 
 @pytest.mark.parametrize("auth", ["", "auth: { local: none, signup: open }\n"])
@@ -226,6 +268,8 @@ def test_metrics_and_readiness_are_for_this_machine_and_operators(place):
         assert status(token=key) == 403
         assert status(token="dst_o" + "x" * 43) == 403 and status(token="nonsense") == 403
         assert status(token=ops) == 200
+        assert ask(place.server, "GET", path, host="evil.example").status == 403  # from here, by a name of theirs
+        assert ask(place.server, "GET", path, host="evil.example", token=ops).status == 200
     assert ask(place.server, "GET", "/healthz", **SOMEWHERE_ELSE).status == 200
     place.run("user", "add", "other@example.com", "--operator", value=PASSWORD)
     place.run("user", "disable", "ops@example.com", "--operator")

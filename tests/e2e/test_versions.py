@@ -65,6 +65,11 @@ def test_page_by_page(db):
         assert call(db, "GET", f"{path}/versions?{bad}").status == 400, bad
 
 
+def test_a_label_drives_no_terminal(db):
+    for bad in ("a%0Ab", "a%7Fb", "a%C2%9B2Jb", "%FF"):
+        assert call(db, "POST", f"/api/notes?label={bad}", {"title": "a"}).status == 400, bad
+
+
 def test_who_and_why(db):
     answer = call(db, "POST", "/api/notes?label=first%20%C3%A9", {"title": "a"})
     path = f"/api/notes/{answer.json()['id']}"

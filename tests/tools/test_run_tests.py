@@ -2,7 +2,9 @@
 import importlib.machinery
 import importlib.util
 import pathlib
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -88,6 +90,55 @@ def test_a_step_that_fails_without_counting_counts_as_one_failure(suite):
 def test_a_step_that_hangs_fails(suite):
     step = suite.Step("x", ["sleep", "30"], suite.count_one, timeout=0.3).run()
     assert (step.passed, step.failed) == (0, 1)
+
+
+def test_a_step_that_hangs_leaves_no_child_behind(suite, tmp_path):
+    suite.Step("x", ["sh", "-c", f"sleep 30 & echo $! >{tmp_path}/pid; wait"], suite.count_one, timeout=0.5).run()
+    assert is_gone((tmp_path / "pid").read_text())
+
+
+def is_gone(pid, seconds=5):
+    until = time.monotonic() + seconds
+    stat = pathlib.Path("/proc", pid.strip(), "stat")
+    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_processor_time_is_that_of_the_children_too(suite, capsys):
+    code = "import time\nwhile time.process_time() < 0.5: pass"
+    step = suite.Step("x", ["sh", "-c", f"python3 -c '{code}'; true"], suite.count_one).run()
+    assert 0.5 <= step.cpu < 5
+    assert f"processor {step.cpu:.1f} s" in capsys.readouterr().out
+
+
+def test_what_runs_behind_is_nicer(suite, tmp_path):
+    step = suite.Step("x", ["sh", "-c", f"nice >{tmp_path}/nice; exit 3"], suite.count_one, is_background=True).run()
+    assert step.failed == 1 and (tmp_path / "nice").read_text() == "19\n"
+
+
+def test_a_signal_ends_every_step(tmp_path):
+    code = f"""
+import importlib.machinery, importlib.util, pathlib, signal, sys
+loader = importlib.machinery.SourceFileLoader("suite", {str(ROOT / "tools/test")!r})
+suite = importlib.util.module_from_spec(importlib.util.spec_from_loader("suite", loader))
+loader.exec_module(suite)
+suite.RESULTS = suite.ROOT = pathlib.Path({str(tmp_path)!r})
+suite.catch_signals()
+with suite.concurrent.futures.ThreadPoolExecutor(1) as pool:
+    command = ["sh", "-c", "echo $$ >pid.new; mv pid.new pid; exec sleep 30"]
+    done = [pool.submit(suite.Step("x", command, suite.count_one, is_background=True).run) for _ in range(2)]
+    done[1].result()
+"""
+    suite_process = subprocess.Popen(["/usr/bin/python3", "-c", code])
+    until = time.monotonic() + 20
+    while not (tmp_path / "pid").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    suite_process.terminate()
+    assert suite_process.wait(20) == 128 + signal.SIGTERM
+    assert is_gone((tmp_path / "pid").read_text())
 
 
 def test_the_last_line_counts_everything(suite, capsys):

@@ -33,7 +33,7 @@ static void open_slot(int i)
     steps[0] = docs_migrations[0];
     steps[1] = docs_migrations[1];
     steps[2] = accounts_migration;
-    steps[3] = mail_migration;
+    steps[3] = mail_migrations[0];
     steps[4] = events_migration;
     snprintf(rig.paths[i], sizeof rig.paths[i], "%s/%d.db", rig.folder, i);
     rig.options[i] = (struct db_options){

@@ -219,6 +219,106 @@ static void streams_end_with_their_session(void **state)
     loops_free(loops);
 }
 
+/* The next look, all of it at once: the sessions named live on until then. */
+static size_t look_at_all(const char *const *live, int64_t expires_ms, bool has_failed)
+{
+    struct look *l = mem_new(struct look);
+    size_t asked = 0;
+    who_look_begin(cache, &arena, l);
+    while (!l->has_failed && who_look_next(cache, l)) {
+        asked += l->n;
+        l->has_failed = has_failed;
+        for (l->n_leases = 0; live[l->n_leases]; l->n_leases++)
+            l->leases[l->n_leases] = lease_of(slice_from(live[l->n_leases]), expires_ms);
+        who_look_told(cache, l, NOW);
+    }
+    free(l);
+    run_loop_once();
+    return asked;
+}
+
+static void streams_end_when_their_session_did_elsewhere(void **state)
+{
+    (void)state;
+    loops = loops_new(1);
+    memset(ended, 0, sizeof ended);
+    assert_false(who_watches_any(cache));
+    assert_int_equal(look_at_all((const char *[]){NULL}, 0, false), 0);
+    take_seat(0, "ann", "s1", 0);
+    take_seat(1, "ann", "s1", 0);
+    take_seat(2, "ann", "s2", 0);
+    take_seat(3, "bob", "s3", 0);
+    assert_true(who_watches_any(cache));
+    assert_int_equal(look_at_all((const char *[]){"s3", "s2", "s1", NULL}, NOW + 1, false), 4);
+    assert_int_equal(ended[0] + ended[1] + ended[2] + ended[3], 0);
+    assert_int_equal(look_at_all((const char *[]){"s2", "s3", NULL}, 0, false), 4);
+    assert_true(ended[0] == 1 && ended[1] == 1 && ended[2] == 0 && ended[3] == 0);
+    assert_int_equal(look_at_all((const char *[]){"s2", "s3", NULL}, NOW, false), 2);
+    assert_true(ended[2] == 1 && ended[3] == 1);
+    assert_false(who_watches_any(cache));
+    loops_free(loops);
+}
+
+/* Nobody can say: whose time is over as far as it was known. */
+static void nobody_ends_because_nothing_can_be_read(void **state)
+{
+    static const struct identity last = {.is_signed_in = true,
+                                         .id = SLICE_INIT("ann"),
+                                         .session = SLICE_INIT("s1"),
+                                         .expires_ms = NOW};
+    (void)state;
+    loops = loops_new(1);
+    memset(ended, 0, sizeof ended);
+    take_seat(1, "ann", "s2", 0);
+    take_seat(2, "ann", "s3", 0);
+    assert_int_equal(look_at_all((const char *[]){"s2", "s3", NULL}, NOW + 1, false), 2);
+    seats[0] = (struct seat){.watch = {.ended = on_ended, .home = loops_get(loops, 0)}};
+    who_watch(cache, &last, &seats[0].watch);
+    look_at_all((const char *[]){NULL}, 0, true);
+    assert_true(ended[0] == 1 && ended[1] == 0 && ended[2] == 0);
+    look_at_all((const char *[]){"s3", NULL}, 0, false);
+    assert_true(ended[1] == 1 && ended[2] == 0);
+    who_unwatch(cache, &seats[2].watch);
+    loops_free(loops);
+}
+
+/* Many are asked for in turns, each once, and who comes meanwhile the next time. */
+static void a_look_asks_for_each_stream_once(void **state)
+{
+    enum { MANY = 3 * LOOK_MAX + 1 };
+    static struct seat many[MANY];
+    struct look *l = mem_new(struct look);
+    char name[20];
+    size_t turns = 0, asked = 0;
+    (void)state;
+    loops = loops_new(1);
+    memset(ended, 0, sizeof ended);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "session %d", i);
+        const struct identity who = {.is_signed_in = true, .session = slice_from(name)};
+        many[i] = (struct seat){.watch = {.ended = on_ended, .home = loops_get(loops, 0)}};
+        who_watch(cache, &who, &many[i].watch);
+    }
+    for (who_look_begin(cache, &arena, l); who_look_next(cache, l); turns++) {
+        asked += l->n;
+        if (turns == 0)
+            take_seat(0, "ann", "late", 0);
+        for (l->n_leases = 0; l->n_leases < l->n; l->n_leases++)
+            l->leases[l->n_leases] = lease_of(l->ids[l->n_leases], 0);
+        who_look_told(cache, l, NOW);
+    }
+    assert_int_equal(turns, 4);
+    assert_int_equal(asked, MANY);
+    run_loop_once();
+    assert_int_equal(ended[0], 0);
+    for (int i = 0; i < MANY; i++)
+        who_unwatch(cache, &many[i].watch);
+    assert_int_equal(look_at_all((const char *[]){NULL}, 0, false), 1);
+    assert_int_equal(ended[0], 1);
+    free(l);
+    loops_free(loops);
+}
+
 /* ---- threads --------------------------------------------------------------------------------- */
 
 static _Atomic int version; /* even: the session lives; what a reader of rows would see */
@@ -270,7 +370,74 @@ static void nobody_sees_what_ended(void **state)
     assert_true(hits[0] + hits[1] + hits[2] > 0);
 }
 
+/* Every other session is there, whenever it is asked for. */
+static void *looks(void *arg)
+{
+    unsigned *n = arg;
+    struct look *l = mem_new(struct look);
+    struct arena mine;
+    arena_init(&mine, 1u << 20);
+    for (; !atomic_load(&is_over); ++*n) {
+        who_look_begin(cache, &mine, l);
+        while (who_look_next(cache, l)) {
+            l->n_leases = 0;
+            for (size_t i = 0; i < l->n; i++) {
+                if (l->ids[i].ptr[0] == 'a')
+                    l->leases[l->n_leases++] = lease_of(l->ids[i], 0);
+            }
+            who_look_told(cache, l, NOW);
+            arena_reset(&mine);
+        }
+    }
+    arena_done(&mine);
+    free(l);
+    return NULL;
+}
+
+static void *ends(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&is_over))
+        cache_end(cache, SLICE(""), SLICE("bob"), SLICE(""));
+    return NULL;
+}
+
+static void streams_come_and_go_while_they_are_looked_at(void **state)
+{
+    static const char *const sessions[] = {"ann", "bob", "al", "carl"};
+    pthread_t threads[2];
+    unsigned n = 0;
+    (void)state;
+    loops = loops_new(1);
+    memset(ended, 0, sizeof ended);
+    atomic_store(&is_over, false);
+    assert_int_equal(pthread_create(&threads[0], NULL, looks, &n), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, ends, NULL), 0);
+    for (int round = 0; round < 20000 || !ended[1] || !ended[3]; round++) {
+        for (int i = 0; i < 4; i++) {
+            if (!seats[i].watch.at)
+                take_seat(i, "user", sessions[i], who_epoch(cache));
+            else if ((round + i) % 7 == 0)
+                who_unwatch(cache, &seats[i].watch);
+        }
+        run_loop_once();
+    }
+    atomic_store(&is_over, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 4; i++) {
+        if (seats[i].watch.at)
+            who_unwatch(cache, &seats[i].watch);
+    }
+    run_loop_once();
+    assert_true(ended[0] == 0 && ended[2] == 0 && n > 0);
+    loops_free(loops);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
 TESTS(T(what_was_put_is_found_whole), T(it_lasts_as_long_as_is_said),
       T(ends_are_of_a_session_or_a_user), T(what_was_read_before_an_end_is_not_put),
-      T(it_is_bounded), T(streams_end_with_their_session), T(nobody_sees_what_ended))
+      T(it_is_bounded), T(streams_end_with_their_session),
+      T(streams_end_when_their_session_did_elsewhere), T(nobody_ends_because_nothing_can_be_read),
+      T(a_look_asks_for_each_stream_once), T(nobody_sees_what_ended),
+      T(streams_come_and_go_while_they_are_looked_at))

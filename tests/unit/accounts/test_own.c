@@ -133,7 +133,7 @@ static void who_leaves_is_gone_at_once(void **state)
     assert_true(keys_add(rig.accounts, &rig.a, &in, &rig.from, &key, &err));
     assert_false(accounts_leave(rig.accounts, ada.account.id, S(OTHER), &rig.from, &err));
     assert_int_equal(err.code, ERR_FORBIDDEN);
-    assert_true(accounts_next_leaving(rig.accounts, &rig.a, &id, &err));
+    assert_true(accounts_next_leaving(rig.accounts, &rig.a, SLICE(""), &id, &err));
     assert_int_equal(id.len, 0);
     assert_true(accounts_leave(rig.accounts, ada.account.id, S(PASSWORD), &rig.from, &err));
     assert_false(is_known(rig.app, ada.token));
@@ -144,10 +144,10 @@ static void who_leaves_is_gone_at_once(void **state)
     assert_false(log_in("", PASSWORD, &got));
     assert_false(accounts_set_state(rig.accounts, ada.account.id, ACCOUNT_ACTIVE, &rig.from, &err));
     sign_up("ada@example.com", OTHER); /* the address is free */
-    assert_true(accounts_next_leaving(rig.accounts, &rig.a, &id, &err));
+    assert_true(accounts_next_leaving(rig.accounts, &rig.a, SLICE(""), &id, &err));
     assert_true(slice_eq(id, ada.account.id));
     assert_true(accounts_forget(rig.accounts, id, &err));
-    assert_true(accounts_next_leaving(rig.accounts, &rig.a, &id, &err));
+    assert_true(accounts_next_leaving(rig.accounts, &rig.a, SLICE(""), &id, &err));
     assert_int_equal(id.len, 0);
     assert_int_equal(rows(rig.app, "dais_users"), 1);
     struct signed_in op = make_operator("op@example.com");
@@ -290,6 +290,27 @@ static void accounts_are_added_and_changed(void **state)
     assert_true(slice_eq(list[0].id, eva));
 }
 
+/* Whoever sets it: the two must not differ. */
+static void a_new_password_leaves_keys(void **state)
+{
+    static const struct slice scopes[] = {SLICE_INIT("read")};
+    struct signed_in in = sign_up("ada@example.com", PASSWORD);
+    struct account after;
+    struct key_made made;
+    const struct key_row key = {
+        .name = SLICE("k"), .user = in.account.id, .scopes = scopes, .n_scopes = 1};
+    const struct account_draft draft = {.password = SLICE("a third one")};
+    (void)state;
+    assert_true(keys_add(rig.accounts, &rig.a, &key, &rig.from, &made, &err));
+    assert_true(accounts_set_password(rig.accounts, in.account.id, SLICE(""), S(PASSWORD), S(OTHER),
+                                      &rig.from, &details, &err));
+    assert_int_equal(rows(rig.app, "dais_keys"), 1);
+    assert_true(
+        accounts_change(rig.accounts, &rig.a, in.account.id, &draft, &rig.from, &after, &err));
+    assert_int_equal(rows(rig.app, "dais_keys"), 1);
+    assert_int_equal(rows(rig.app, "dais_sessions"), 0);
+}
+
 static void who_is_stopped_is_out(void **state)
 {
     (void)state;
@@ -376,5 +397,5 @@ TESTS(T(a_name_is_checked), T(a_new_password_ends_other_sessions),
       T(who_was_closed_out_does_nothing_more), T(a_session_is_ended_by_its_own),
       T(what_a_browser_calls_itself_is_text), T(who_leaves_is_gone_at_once),
       T(nobody_is_forgotten_who_stays), T(keys_are_what_they_say), T(a_list_of_keys_fits_its_arena),
-      T(accounts_are_added_and_changed), T(who_is_stopped_is_out),
+      T(accounts_are_added_and_changed), T(a_new_password_leaves_keys), T(who_is_stopped_is_out),
       T(the_first_operator_comes_by_a_link), T(what_ended_is_removed))

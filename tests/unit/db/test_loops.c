@@ -111,6 +111,28 @@ static void on_turn(struct post *p, struct loop *l)
     loops_stop(t->loops);
 }
 
+/* Who asks is looked up on the connection that lists of documents use. */
+static void on_turn_without_budget(struct post *p, struct loop *l)
+{
+    struct turn *t = container_of(p, struct turn, post);
+    db_conn_budget(db_conn_of_loop(t->db, l), 1);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(read_count(db_conn_of_loop(t->db, l)), 0);
+    loops_stop(t->loops);
+}
+
+static void a_budget_ends_with_its_request(void **state)
+{
+    (void)state;
+    struct loops *loops = loops_new(1);
+    struct db *db = open_with(loops);
+    struct turn t = {.post.fn = on_turn_without_budget, .db = db, .loops = loops};
+    loop_post(loops_get(loops, 0), &t.post);
+    loops_run(loops);
+    db_close(db);
+    loops_free(loops);
+}
+
 static void a_turn_reads_one_state_and_a_request_the_newest(void **state)
 {
     (void)state;
@@ -215,5 +237,6 @@ static void closed_in_the_turn_of_a_write(void **state)
 }
 
 DB_TESTS(T(what_was_answered_is_read_on_every_loop),
-         T(a_turn_reads_one_state_and_a_request_the_newest), T(closed_while_the_loops_run),
-         T(the_last_answers_are_heard_before_it_closes), T(closed_in_the_turn_of_a_write))
+         T(a_turn_reads_one_state_and_a_request_the_newest), T(a_budget_ends_with_its_request),
+         T(closed_while_the_loops_run), T(the_last_answers_are_heard_before_it_closes),
+         T(closed_in_the_turn_of_a_write))

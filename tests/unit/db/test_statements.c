@@ -132,6 +132,21 @@ static void too_many_steps_are_interrupted(void **state)
     db_close(db);
 }
 
+/* SQLite looks at the budget now and then, whatever statement it is at: at ROLLBACK, too. */
+static void ending_a_transaction_needs_no_budget(void **state)
+{
+    (void)state;
+    struct db *db = open_with(NULL);
+    for (int i = 0; i < 1000; i++) {
+        struct db_conn *c = db_conn_take(db, &err);
+        assert_int_equal(count_up(c, 100), DB_ROW);
+        db_conn_budget(c, 1);
+        assert_int_equal(count_up(c, INT64_MAX), DB_FAILED);
+        db_conn_give(c);
+    }
+    db_close(db);
+}
+
 static void readers_are_kept_but_not_all(void **state)
 {
     struct db_conn *taken[IDLE_MAX + 3];
@@ -149,4 +164,4 @@ static void readers_are_kept_but_not_all(void **state)
 
 DB_TESTS(T(values_come_back_as_they_went), T(statements_are_prepared_once),
          T(a_reader_cannot_write), T(unique_keys_are_told), T(too_many_steps_are_interrupted),
-         T(readers_are_kept_but_not_all))
+         T(ending_a_transaction_needs_no_budget), T(readers_are_kept_but_not_all))

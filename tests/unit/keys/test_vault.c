@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -279,6 +280,49 @@ static void test_a_rotation_that_is_cut_off_anywhere_is_finished(void **state)
     assert_memory_not_equal(&found, &next, sizeof found);
 }
 
+#define ROTATIONS 60
+
+struct rotating {
+    const char *dir;
+    _Atomic bool is_done;
+    bool is_fine;
+};
+
+static void *rotate(void *arg)
+{
+    struct rotating *r = arg;
+    struct err e;
+    r->is_fine = true;
+    for (int i = 0; i < ROTATIONS; i++) {
+        int fd = vault_lock(r->dir, &e);
+        r->is_fine &= fd >= 0 && vault_rotate(r->dir, SLICE(""), SLICE(""), &e);
+        close(fd);
+    }
+    r->is_done = true;
+    return NULL;
+}
+
+/* A server that starts meanwhile reads the store, and takes nothing from the rotation's hands. */
+static void test_it_opens_while_a_rotation_goes_on(void **state)
+{
+    struct fix *f = *state;
+    struct rotating r = {.dir = f->dir};
+    pthread_t thread;
+    int failed = 0;
+    assert_true(vault_save(&f->v, f->dir, SLICE(""), &f->e));
+    assert_int_equal(pthread_create(&thread, NULL, rotate, &r), 0);
+    while (!r.is_done) {
+        struct arena a;
+        struct vault v;
+        arena_init(&a, 1u << 20);
+        failed += !vault_open(&v, &a, f->dir, SLICE(""), &f->e) || v.n != 4;
+        arena_done(&a);
+    }
+    pthread_join(thread, NULL);
+    assert_true(r.is_fine);
+    assert_int_equal(failed, 0);
+}
+
 static void test_what_cannot_be_written_leaves_the_old_one(void **state)
 {
     struct fix *f = *state;
@@ -299,4 +343,5 @@ TESTS(TEST(test_what_is_put_comes_back_and_is_not_in_the_text),
       TEST(test_the_file_is_private_and_nothing_is_made_for_an_absent_one),
       TEST(test_a_wrong_dais_secret_is_named),
       TEST(test_a_rotation_that_is_cut_off_anywhere_is_finished),
+      TEST(test_it_opens_while_a_rotation_goes_on),
       TEST(test_what_cannot_be_written_leaves_the_old_one))

@@ -151,6 +151,34 @@ static void test_looking_takes_nothing(void **state)
     limit_free(l);
 }
 
+/* Whoever only looks, from many addresses, drives nobody out of a full table. */
+static void test_looking_moves_nothing(void **state)
+{
+    (void)state;
+    struct limit *l = limit_new(10, 60000, 8);
+    struct limit_state st;
+    char key[32];
+    int64_t now = 1000 * S;
+    while (take(l, "victim", now, &st))
+        continue;
+    for (int i = 0; i < 7; i++) {
+        snprintf(key, sizeof key, "other %d", i);
+        while (take(l, key, now, &st))
+            continue;
+    }
+    for (int i = 0; i < 100; i++) {
+        snprintf(key, sizeof key, "look %d", i);
+        assert_true(limit_look(l, slice_from(key), now, &st)); /* as a take would be told */
+        assert_int_equal(st.remaining, 0);
+    }
+    assert_false(take(l, "victim", now, &st));
+    for (int i = 0; i < 7; i++) {
+        snprintf(key, sizeof key, "other %d", i);
+        assert_false(take(l, key, now, &st));
+    }
+    limit_free(l);
+}
+
 static void test_what_others_took(void **state)
 {
     (void)state;
@@ -171,7 +199,7 @@ static void test_what_others_took(void **state)
     limit_free(l);
 }
 
-TESTS(cmocka_unit_test(test_looking_takes_nothing), cmocka_unit_test(test_what_others_took),
-      cmocka_unit_test(test_a_bucket_empties_and_fills),
+TESTS(cmocka_unit_test(test_looking_takes_nothing), cmocka_unit_test(test_looking_moves_nothing),
+      cmocka_unit_test(test_what_others_took), cmocka_unit_test(test_a_bucket_empties_and_fills),
       cmocka_unit_test(test_nothing_and_very_much), cmocka_unit_test(test_a_flood_resets_nobody),
       cmocka_unit_test(test_there_is_room_for_many), cmocka_unit_test(test_threads_share_a_bucket))

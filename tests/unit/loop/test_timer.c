@@ -156,6 +156,8 @@ static void a_callback_may_switch_off_its_neighbour(void **state)
     run_to(now_ms + 1000);
     assert_int_equal(first.fired, 1);
     assert_int_equal(second.fired, 0);
+    off(&first); /* both are off: clang-tidy also reads paths that the timers never take */
+    off(&second);
 }
 
 /* A callback sets a timer while the wheel catches up: the slots between must still be seen. */

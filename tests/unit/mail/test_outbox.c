@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,14 +24,15 @@ static char kept_link[200];
 
 static int make_db(void **state)
 {
-    static struct db_migration steps[3];
+    static struct db_migration steps[4];
     const char *url = getenv("DAIS_TEST_DATABASE");
     struct db_options o = {.migrations = steps};
     char schema[32];
     static int number;
     (void)state;
-    steps[0] = mail_migration;
+    steps[0] = mail_migrations[0];
     steps[1] = events_migration;
+    steps[2] = mail_migrations[1];
     snprintf(folder, sizeof folder, "/tmp/dais-mail-XXXXXX");
     if (!mkdtemp(folder))
         return -1;
@@ -315,7 +317,30 @@ static void rings_after_a_post(void **state)
     mail_on_ring(NULL, NULL);
 }
 
+/* It is asked every second: of each part an index, and no letter is read for it. */
+static void is_looked_at_by_its_indexes(void **state)
+{
+    char text[600];
+    unsigned indexed = 0;
+    (void)state;
+    if (getenv("DAIS_TEST_DATABASE")) /* a Postgres reads an empty table as it likes */
+        return;
+    snprintf(text, sizeof text, "EXPLAIN QUERY PLAN %s", outbox_look_sql.sqlite);
+    struct db_conn *c = db_conn_take(db, &err);
+    struct db_stmt *s = c ? db_prepare_text(c, slice_from(text), &err) : NULL;
+    assert_non_null(s);
+    while (db_step(s, &err) == DB_ROW) {
+        struct slice detail = db_text(s, 3);
+        if (slice_starts(detail, SLICE("SCAN dais_mail")))
+            assert_non_null(memmem(detail.ptr, detail.len, "INDEX dais_mail_", 16));
+        indexed += memmem(detail.ptr, detail.len, "INDEX dais_mail_", 16) != NULL;
+    }
+    db_reset(s);
+    db_conn_give(c);
+    assert_int_equal(indexed, 2);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, make_db, remove_db)
 TESTS(T(goes_to_the_folder_once), T(keeps_the_last_two_hundred), T(comes_again_and_is_given_up),
       T(leaves_a_server_alone_that_is_not_there), T(is_claimed_by_one), T(stops_without_counting),
-      T(has_a_bound), T(refuses_no_address), T(rings_after_a_post))
+      T(has_a_bound), T(refuses_no_address), T(rings_after_a_post), T(is_looked_at_by_its_indexes))

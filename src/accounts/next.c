@@ -1,18 +1,14 @@
 /* Where people go on to: an address of this origin, whatever reads it. */
-#include "signin/signin_impl.h"
+#include "accounts/accounts.h"
 
-#include "base/mem.h"
+#include "base/utf8.h"
+#include "wire/wire.h"
 
 #define NEXT_MAX 2048
 
 static bool has_bad_byte(struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c <= 0x20 || c == 0x7f || c == '\\')
-            return true;
-    }
-    return false;
+    return slice_has_control(s) || slice_index(s, '\\') >= 0;
 }
 
 /* "/a/../..//b" is "//b" to who resolves it and forgets where it came from. */
@@ -29,7 +25,7 @@ static bool has_dots(struct slice path)
 static bool is_local(struct slice path)
 {
     return path.len && path.ptr[0] == '/' && !slice_starts(path, SLICE("//")) &&
-           !has_bad_byte(path) && !has_dots(path);
+           !has_bad_byte(path) && slice_index(path, ' ') < 0 && !has_dots(path);
 }
 
 static struct slice path_of(struct slice address)
@@ -51,22 +47,17 @@ static bool is_local_decoded(struct slice path, struct arena *a)
         if (!query_decode(path, room, &decoded, &e))
             return false;
         path = arena_dup(a, decoded);
-        for (size_t k = 0; k < path.len; k++) {
-            unsigned char c = (unsigned char)path.ptr[k];
-            if (c < 0x20 || c == 0x7f || c == '\\')
-                return false;
-        }
-        if (slice_starts(path, SLICE("//")) || has_dots(path))
+        if (has_bad_byte(path) || slice_starts(path, SLICE("//")) || has_dots(path))
             return false;
     }
     return slice_index(path, '%') < 0;
 }
 
-struct slice signin_next(struct slice raw, struct arena *a)
+struct slice accounts_next(struct slice raw, struct arena *a)
 {
     struct slice path = path_of(raw), none = SLICE("");
-    if (raw.len > NEXT_MAX || !utf8_is_valid(raw) || has_bad_byte(raw) || !is_local(path) ||
-        !is_local_decoded(path, a))
+    if (raw.len > NEXT_MAX || !utf8_is_valid(raw) || has_bad_byte(raw) ||
+        slice_index(raw, ' ') >= 0 || !is_local(path) || !is_local_decoded(path, a))
         return none;
     struct buf b;
     buf_init(&b, 3 * NEXT_MAX);

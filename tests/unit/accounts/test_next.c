@@ -1,13 +1,13 @@
-/* Where the sign-in page sends people on to: every way to leave the origin is refused. */
+/* Where people are sent on to after signing in: every way to leave the origin is refused. */
 #include "unit.h"
 
-#include "signin/signin.h"
+#include "accounts/accounts.h"
 
 static struct arena arena;
 
 static const char *next_of(const char *raw)
 {
-    return arena_cstr(&arena, signin_next(slice_from(raw), &arena));
+    return arena_cstr(&arena, accounts_next(slice_from(raw), &arena));
 }
 
 static void test_good(void **state)
@@ -81,8 +81,8 @@ static void test_bad(void **state)
     }
     memset(longer, 'a', sizeof longer);
     longer[0] = '/';
-    assert_int_equal(signin_next((struct slice){longer, sizeof longer}, &arena).len, 0);
-    assert_int_equal(signin_next((struct slice){"/a\0b", 4}, &arena).len, 0);
+    assert_int_equal(accounts_next((struct slice){longer, sizeof longer}, &arena).len, 0);
+    assert_int_equal(accounts_next((struct slice){"/a\0b", 4}, &arena).len, 0);
 }
 
 static int begin(void **state)
