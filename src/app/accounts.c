@@ -39,6 +39,8 @@ void app_accounts_open(struct host *h, struct app *app, struct life *life)
     });
     if (app->docs && !app->is_given)
         docs_guard(app->docs, accounts_is_in);
+    if (app->files && !app->is_given)
+        files_guard(app->files, accounts_is_in);
     app->local.accounts = accounts_source(app->accounts);
     if (!app->is_given && !slice_is(app->manifest->auth.local.s, "none"))
         app->identities = app->local.accounts;

@@ -24,7 +24,8 @@ bool files_delete_apply(struct file_delete *d, struct db_conn *c, struct err *e)
 {
     const struct query *rows = NULL;
     struct file f;
-    return find(&d->at, d->who, d->arena, ACTION_DELETE, d->if_match, c, &f, &rows, e) &&
+    return still_in(d->files, d->who, c, e) &&
+           find(&d->at, d->who, d->arena, ACTION_DELETE, d->if_match, c, &f, &rows, e) &&
            file_remove(c, &d->at, e) && use_add(c, f.bucket, f.owner, -(int64_t)f.size, -1, e) &&
            blob_row_let_go(c, d->files, f.hash, e);
 }
@@ -62,7 +63,8 @@ bool files_change_apply(struct file_change *ch, struct db_conn *c, struct err *e
 {
     const struct query *rows = NULL;
     struct file *next = &ch->file;
-    if (!find(&ch->at, ch->who, ch->arena, ACTION_WRITE, ch->if_match, c, next, &rows, e))
+    if (!still_in(ch->files, ch->who, c, e) ||
+        !find(&ch->at, ch->who, ch->arena, ACTION_WRITE, ch->if_match, c, next, &rows, e))
         return false;
     next->path = ch->to_path.len ? ch->to_path : next->path;
     next->is_public = ch->is_public < 0 ? next->is_public : ch->is_public > 0;

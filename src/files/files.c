@@ -196,3 +196,15 @@ struct slice file_owner_of(const struct file_place *at, const struct subject *wh
 {
     return at->bucket->has_spaces ? at->space : subject_id(who);
 }
+
+void files_guard(struct files *f, files_is_in is_in)
+{
+    f->is_in = is_in;
+}
+
+/* Whoever a link stands for has no session: the link was asked. */
+bool still_in(const struct files *f, const struct subject *who, struct db_conn *c, struct err *e)
+{
+    const struct identity *it = who->who;
+    return !f->is_in || !it || !it->is_signed_in || !it->session.len || f->is_in(c, it, e);
+}

@@ -47,6 +47,10 @@ struct files *files_new(const struct manifest *m, struct problems *p); /* m outl
 /* Before anybody is in it: where rows and blobs are; `secret` signs links. */
 void files_attach(struct files *f, struct db_slot *slot, struct blob_store *store,
                   struct slice secret);
+/* Asked in every write of somebody's files, in its transaction: is the session or key that asks
+ * still there? NULL, as at first: always. */
+typedef bool (*files_is_in)(struct db_conn *c, const struct identity *who, struct err *e);
+void files_guard(struct files *f, files_is_in is_in);
 void files_free(struct files *f); /* NULL is fine; nobody may be in it */
 
 const struct file_bucket *files_find(const struct files *f, struct slice name); /* NULL: none */

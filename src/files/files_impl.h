@@ -39,6 +39,7 @@ struct files {
     struct db_slot *slot;
     struct db *_Atomic db;
     struct blob_store *store;
+    files_is_in is_in;
     struct arena arena;
     struct file_bucket *buckets;
     size_t n_buckets;
@@ -122,6 +123,8 @@ void mac_of(const unsigned char key[KEY_LEN], const struct slice *parts, size_t 
             unsigned char to[KEY_LEN]);
 bool mac_is(const unsigned char *a,
             const unsigned char *b); /* in the same time wherever they differ */
+/* Inside a write. */
+bool still_in(const struct files *f, const struct subject *who, struct db_conn *c, struct err *e);
 /* In the arena. */
 struct slice file_now(struct arena *a);
 /* Whose a new file at this place is. */

@@ -213,6 +213,9 @@ static bool put(struct file_put *p, struct db_conn *c, struct err *e)
 bool files_put_apply(struct file_put *puts, size_t n, size_t *ret_failed, struct db_conn *c,
                      struct err *e)
 {
+    *ret_failed = 0;
+    if (n && !still_in(puts->files, puts->who, c, e))
+        return false;
     for (size_t i = 0; i < n; i++) {
         if (!put(&puts[i], c, e)) {
             *ret_failed = i;

@@ -309,7 +309,8 @@ def facts(args, command, took):
         f"- Machine: {os.cpu_count()} x {report.cpu_model()}, {memory:.0f} GB, "
         f"Linux {os.uname().release.split('-')[0]}; loopback, the cores shared with the clients.",
         f"- Version: {report.output_of(str(REPO / args.dais), 'version')}.",
-        f"- Method: both sides take turns, {args.rounds} rounds; ratios are of neighbours, figures are medians. Uploads by "
+        f"- Method: both sides take turns, {args.rounds} rounds; ratios are of neighbours, figures are medians. "
+        "Uploads by "
         "curl of random bytes, against `cp` and `sync` of the same file on the same disk; downloads by one curl each, "
         f"against nginx with sendfile; small files by wrk with 16 connections. The run took {took:.0f} s.",
     ]
