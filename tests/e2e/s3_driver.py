@@ -42,7 +42,7 @@ class Driver:
         return line[:-1]
 
     def begin(self, *words):
-        line = "\t".join(urllib.parse.quote(str(word), safe="") for word in words)
+        line = "".join(urllib.parse.quote(str(word), safe="") + "\t" for word in words)
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
