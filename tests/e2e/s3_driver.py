@@ -21,8 +21,8 @@ class Failed(Exception):
 
 
 def build():
-    made = subprocess.run(["make", "-s", PROGRAM.relative_to(ROOT)], cwd=ROOT, env=CLEAN, capture_output=True, text=True,
-                          check=False, timeout=600)
+    made = subprocess.run(["make", "-s", PROGRAM.relative_to(ROOT)], cwd=ROOT, env=CLEAN, capture_output=True,
+                          text=True, check=False, timeout=600)
     assert made.returncode == 0, made.stderr
 
 

@@ -184,8 +184,9 @@ def test_session_tokens_and_the_check(s3, drive):
 
 def test_tls(tmp_path, file):
     pem, key = tmp_path / "pem", tmp_path / "key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", pem, "-days", "2",
-                    "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", pem, "-days",
+                    "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True,
+                   capture_output=True)
     with S3(tls=(pem, key)) as s3:
         with Driver({**s3.env, **QUICK, "DRIVER_CA": pem}) as driver:
             driver("put", "x", file(3 * PART), "")
@@ -228,7 +229,7 @@ FAULTS = [("answer", {"status": 500, "code": "InternalError"}), ("answer", {"sta
           ("answer", {"status": 400, "code": "RequestTimeout"}), ("reset", {}), ("lost", {}), ("hang-head", {})]
 
 
-@pytest.mark.parametrize("fault,more", FAULTS, ids=lambda value: value if isinstance(value, str) else value.get("code", "-"))
+@pytest.mark.parametrize("fault,more", FAULTS, ids=[more.get("code", fault) for fault, more in FAULTS])
 def test_every_call_is_repeated(s3, drive, file, tmp_path, fault, more):
     driver = drive(DRIVER_CALL_MS=20000, DRIVER_IDLE_MS=500)
     s3.fail("*", fault, 1, **more)
