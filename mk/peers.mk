@@ -1,9 +1,9 @@
 # Tests against programs of others that no Debian package brings: `make test-peers`. They come from PyPI
-# in the versions of tests/peers/requirements.txt, live in build/peers/, and `make test` never needs them.
+# in the versions of tests/peers/requirements.txt (one from the Go module proxy, tests/peers/go.mod), live in build/peers/, and `make test` never needs them.
 PEERS := build/peers
 
 .PHONY: test-peers
-test-peers: $(DAIS) $(OUT)/peers/schema_suite $(PEERS)/.installed ## against cfn-lint, emulators of AWS, the JSON Schema suite (PyPI)
+test-peers: $(DAIS) $(OUT)/peers/schema_suite $(PEERS)/.installed $(if $(shell command -v go),$(PEERS)/versitygw/versitygw) ## against cfn-lint, emulators of AWS, an S3 server, the JSON Schema suite
 	@PYTHONDONTWRITEBYTECODE=1 timeout 900 $(PEERS)/venv/bin/python -m pytest -q -W ignore \
 		-p no:cacheprovider tests/peers
 
@@ -18,3 +18,11 @@ $(PEERS)/.installed: tests/peers/requirements.txt
 	@python3 -m venv $(PEERS)/venv
 	@$(PEERS)/venv/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
+
+# An S3 server that checks signatures; without Go its tests are skipped and say so. go.mod names the version,
+# go.sum is made here: what the module proxy gives is checked against the public checksums.
+$(PEERS)/versitygw/versitygw: tests/peers/go.mod
+	@mkdir -p $(@D)
+	@echo "  GO    $@"
+	@cp $< $(@D)/go.mod
+	@cd $(@D) && GOFLAGS=-mod=mod go build -o versitygw github.com/versity/versitygw/cmd/versitygw

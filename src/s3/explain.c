@@ -19,6 +19,8 @@ static const struct {
 } sentences[] = {
     {"InvalidAccessKeyId", ERR_UNAVAILABLE,
      "%s does not know the access key (for bucket \"%s\"); check S3_ACCESS_KEY_ID"},
+    {"XAdminUserNotFound", ERR_UNAVAILABLE, /* versitygw */
+     "%s does not know the access key (for bucket \"%s\"); check S3_ACCESS_KEY_ID"},
     {"SignatureDoesNotMatch", ERR_UNAVAILABLE,
      "%s finds the signature wrong (for bucket \"%s\"); check that S3_SECRET_ACCESS_KEY is whole "
      "and "

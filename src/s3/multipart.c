@@ -29,7 +29,7 @@ static bool start(struct upload *u, const char *type, struct err *e)
     s3_call_init(&c, u->s3, S3_MULTI, "POST");
     c.key = u->key;
     s3_call_ask(&c, "uploads", SLICE(""));
-    if (type)
+    if (type && *type)
         s3_call_tell(&c, "content-type", slice_from(type));
     bool fine = s3_call_run(&c, e);
     if (fine && !s3_upload_id_read(buf_slice(&c.answer), &u->arena, &u->id))
@@ -87,8 +87,8 @@ static bool put_together(struct upload *u, struct err *e)
     s3_call_ask(&c, "uploadId", u->id);
     s3_call_tell(&c, "content-type", SLICE("application/xml"));
     bool fine = s3_call_run(&c, &why);
-    /* The first try may have worked and only its answer was lost. */
-    if (!fine && c.n_repeats && strcmp(c.code, "NoSuchUpload") == 0)
+    /* An earlier try, of ours or of libcurl's own, may have worked and only its answer was lost. */
+    if (!fine && strcmp(c.code, "NoSuchUpload") == 0)
         fine = is_there(u);
     s3_call_done(&c);
     return fine ||

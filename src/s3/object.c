@@ -40,7 +40,7 @@ bool s3_put(struct s3 *s, struct slice key, int fd, uint64_t size, struct slice 
     c.fd = fd;
     c.len = size;
     c.payload = sha256_hex;
-    if (type)
+    if (type && *type)
         s3_call_tell(&c, "content-type", slice_from(type));
     bool fine = s3_call_run(&c, e);
     end(&c, &a);

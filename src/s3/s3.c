@@ -118,11 +118,11 @@ static bool check_with(struct s3 *s, struct slice key, int fd, struct err *e)
     if (pwrite(fd, text.ptr, text.len, 0) != (ssize_t)text.len)
         return err_set_sys(e, ERR_IO, "memory for a check could not be written");
     if (!s3_put(s, key, fd, text.len, slice_from(hex), "text/plain", e))
-        return err_prefix(e, "writing: ");
+        return err_prefix(e, "writing");
     if (pwrite(fd, back, text.len, 0) != (ssize_t)text.len)
         return err_set_sys(e, ERR_IO, "memory for a check could not be written");
-    bool fine = s3_get(s, key, 0, text.len, fd, e) || err_prefix(e, "reading: ");
-    bool deleted = s3_delete(s, key, fine ? e : NULL) || (fine && err_prefix(e, "deleting: "));
+    bool fine = s3_get(s, key, 0, text.len, fd, e) || err_prefix(e, "reading");
+    bool deleted = s3_delete(s, key, fine ? e : NULL) || (fine && err_prefix(e, "deleting"));
     if (!fine || !deleted)
         return false;
     if (pread(fd, back, text.len, 0) != (ssize_t)text.len || memcmp(back, text.ptr, text.len) != 0)

@@ -37,7 +37,7 @@ static bool take_name(struct slice *s, struct slice *ret)
         n++;
     *ret = slice_first(*s, n);
     *s = slice_skip(*s, n);
-    return n > 0 && utf8_is_valid(*ret);
+    return n > 0 && ret->ptr[n - 1] != ':' && utf8_is_valid(*ret);
 }
 
 /* ="…" or ='…' after its name; the value means nothing to us. */

@@ -257,7 +257,12 @@ int main(void)
 {
     static struct line l;
     struct err e = {0};
-    struct aws_chain *chain = aws_chain_new(NULL, NULL);
+    struct aws_keys keys = {
+        .id = slice_from(getenv("S3_ACCESS_KEY_ID")),
+        .secret = slice_from(getenv("S3_SECRET_ACCESS_KEY")),
+        .token = slice_from(getenv("AWS_SESSION_TOKEN")),
+    };
+    struct aws_chain *chain = aws_chain_new(NULL, keys.id.len ? &keys : NULL);
     struct s3_options o = {
         .bucket = slice_from(getenv("S3_BUCKET")),
         .region = slice_from(getenv("S3_REGION")),
