@@ -247,53 +247,51 @@ static struct source *feed_new(struct req *rq, struct files *files, const struct
 
 /* ---- a request ------------------------------------------------------------------------------- */
 
-/* In the store of the app: nobody may wait for it on a loop. */
-static bool reply_damaged(struct req *rq, struct files *files, const struct file *f,
-                          struct err *why, struct err *e)
+/* False, also when the handler is to run again where this may take its time (*ret_moved). */
+static bool tell_damaged(struct req *rq, struct files *files, const struct file *f,
+                         const struct err *why, bool *ret_moved, struct err *e)
 {
     *e = *why;
     if (why->code != ERR_DAMAGED && why->code != ERR_NOT_FOUND)
         return false;
-    if (!rq->is_on_lane)
-        return req_move(rq, RUN_STORE);
+    *ret_moved = !rq->is_on_lane && req_move(rq, RUN_STORE);
+    if (*ret_moved)
+        return false;
     files_damaged(files, f->hash, f->key, why);
     return err_set(e, ERR_DAMAGED,
                    "This file is damaged: what is stored is not what was sent. It can be sent "
                    "again.");
 }
 
-static bool reply_range(struct req *rq, struct files *files, const struct file *f, int status,
-                        const struct byte_range *range, struct err *e)
+/* The bytes from `offset` on, fetched if need be. Before any header: the handler may run again. */
+static bool find_bytes(struct req *rq, struct files *files, const struct file *f, uint64_t offset,
+                       struct blob_piece *ret, bool *ret_moved, struct err *e)
 {
     struct blob_store *store = files_store(files);
-    struct blob_piece piece;
     struct err why;
-    enum blob_found found = blob_find(store, f->key, f->size, range->first, &piece, &why);
-    if (found == BLOB_REMOTE && !rq->is_on_lane)
-        return req_move(rq, RUN_STORE);
+    *ret_moved = false;
+    enum blob_found found = blob_find(store, f->key, f->size, offset, ret, &why);
     if (found == BLOB_REMOTE) {
-        if (!blob_fetch(store, f->key, f->size, range->first, &why))
-            return reply_damaged(rq, files, f, &why, e);
-        found = blob_find(store, f->key, f->size, range->first, &piece, &why);
-        if (found == BLOB_REMOTE)
-            return err_set(e, ERR_UNAVAILABLE,
-                           "The file could not be kept long enough to send it.");
+        *ret_moved = !rq->is_on_lane && req_move(rq, RUN_STORE);
+        if (*ret_moved)
+            return false;
+        if (!blob_fetch(store, f->key, f->size, offset, &why))
+            return tell_damaged(rq, files, f, &why, ret_moved, e);
+        found = blob_find(store, f->key, f->size, offset, ret, &why);
     }
+    if (found == BLOB_HERE)
+        return true;
     if (found == BLOB_GONE)
-        return reply_damaged(rq, files, f, &why, e);
-    if (piece.len >= range->len)
-        return reply_file(rq, status, piece.fd, piece.at, range->len);
-    close(piece.fd);
-    return reply_sized_source(rq, status, range->len, feed_new(rq, files, f, range));
+        return tell_damaged(rq, files, f, &why, ret_moved, e);
+    return err_set(e, ERR_UNAVAILABLE, "The file could not be kept long enough to send it.");
 }
 
 static void add_content_range(struct req *rq, const struct file *f, const struct byte_range *r)
 {
     reply_header(rq, "Content-Range",
-                 r ? arena_printf(rq->arena, "bytes %llu-%llu/%llu", (unsigned long long)r->first,
-                                  (unsigned long long)(r->first + r->len - 1),
-                                  (unsigned long long)f->size)
-                   : arena_printf(rq->arena, "bytes */%llu", (unsigned long long)f->size));
+                 arena_printf(rq->arena, "bytes %llu-%llu/%llu", (unsigned long long)r->first,
+                              (unsigned long long)(r->first + r->len - 1),
+                              (unsigned long long)f->size));
 }
 
 /* A HEAD says how many there would be. */
@@ -304,6 +302,15 @@ static bool reply_length(struct req *rq, uint64_t size)
     return true;
 }
 
+static bool reply_piece(struct req *rq, struct files *files, const struct file *f, int status,
+                        const struct blob_piece *piece, const struct byte_range *range)
+{
+    if (piece->len >= range->len)
+        return reply_file(rq, status, piece->fd, piece->at, range->len);
+    close(piece->fd);
+    return reply_sized_source(rq, status, range->len, feed_new(rq, files, f, range));
+}
+
 static bool reply_bytes_of(struct req *rq, struct files *files, const struct file *f,
                            const struct h1_valid *valid, const struct h1_judged *judged,
                            struct err *e)
@@ -311,16 +318,23 @@ static bool reply_bytes_of(struct req *rq, struct files *files, const struct fil
     const struct byte_range whole = {0, f->size};
     bool is_part = judged->status == 206 && judged->n_ranges == 1; /* of several, all of it */
     const struct byte_range *range = is_part ? &judged->ranges[0] : &whole;
+    struct blob_piece piece = {.fd = -1};
+    bool is_moved, has_body = rq->method != METHOD_HEAD && f->size;
     if (f->is_damaged)
         return err_set(e, ERR_DAMAGED, "This file is damaged; it can be sent again.");
-    if (!add_headers(rq, f, valid, e))
+    if (has_body && !find_bytes(rq, files, f, range->first, &piece, &is_moved, e))
+        return is_moved;
+    if (!add_headers(rq, f, valid, e)) {
+        if (has_body)
+            close(piece.fd);
         return false;
+    }
     reply_header(rq, "Content-Type", type_as_sent(rq, f));
     if (is_part)
         add_content_range(rq, f, range);
-    if (rq->method == METHOD_HEAD || !f->size)
+    if (!has_body)
         return reply_length(rq, f->size);
-    return reply_range(rq, files, f, is_part ? 206 : 200, range, e);
+    return reply_piece(rq, files, f, is_part ? 206 : 200, &piece, range);
 }
 
 bool file_send(struct req *rq, struct files *files, const struct file *f, struct err *e)
