@@ -31,7 +31,7 @@ struct asking {
 
 enum place_said fixed_ask(const struct asking *q, struct lent *ret, struct err *e);
 enum place_said environment_ask(const struct asking *q, struct lent *ret, struct err *e);
-enum place_said identity_ask(const struct asking *q, struct lent *ret, struct err *e);
+enum place_said web_identity_ask(const struct asking *q, struct lent *ret, struct err *e);
 enum place_said profile_ask(const struct asking *q, struct lent *ret, struct err *e);
 enum place_said container_ask(const struct asking *q, struct lent *ret, struct err *e);
 enum place_said machine_ask(const struct asking *q, struct lent *ret, struct err *e);

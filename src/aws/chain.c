@@ -19,7 +19,7 @@ static const struct {
     const char *name;
     enum place_said (*ask)(const struct asking *q, struct lent *ret, struct err *e);
 } places[] = {
-    {"settings", fixed_ask},  {"environment", environment_ask}, {"web identity", identity_ask},
+    {"settings", fixed_ask},  {"environment", environment_ask}, {"web identity", web_identity_ask},
     {"profile", profile_ask}, {"container", container_ask},     {"machine", machine_ask},
 };
 

@@ -98,7 +98,7 @@ enum place_said identity_exchange(const struct asking *q, const struct identity 
     return PLACE_FAILED;
 }
 
-enum place_said identity_ask(const struct asking *q, struct lent *ret, struct err *e)
+enum place_said web_identity_ask(const struct asking *q, struct lent *ret, struct err *e)
 {
     struct identity who = {.role = slice_trim(place_env(q->place, "AWS_ROLE_ARN")),
                            .token_file = place_env(q->place, "AWS_WEB_IDENTITY_TOKEN_FILE"),
