@@ -172,7 +172,7 @@ static const struct {
     {B("<script>alert(1)</script>"), "image/png", "a.png", "text/html"},
     {B("<!-- x --><SCRIPT src=x>"), "text/csv", "a", "text/html"},
     {B("\xef\xbb\xbf<svg xmlns='x'><script/></svg>"), "image/png", "a.png", "image/svg+xml"},
-    {B("<?xml version='1.0'?><!-- x --><svg:svg>"), "text/xml", "a.xml", "text/xml"},
+    {B("<?xml version='1.0'?><!-- x --><svg:svg>"), "text/xml", "a.xml", "image/svg+xml"},
     {B("<?xml version='1.0'?><!-- x --><svg>"), "text/xml", "a.xml", "image/svg+xml"},
     {B("<?xml version='1.0'?><rss>"), "", "a", "application/xml"},
     {B("<?xml version='1.0'?><html>"), "text/plain", "a", "application/xhtml+xml"},
