@@ -37,7 +37,8 @@ static void check_type(struct slice bytes, struct slice said, struct slice path)
     must(!file_type_is_passive(type) || file_type_is_passive(alone));
     if (slice_starts(type, SLICE("text/")))
         must(slice_index(slice_first(bytes, FILE_SNIFF_BYTES), '\0') < 0);
-    if (slice_starts_nocase(bytes, SLICE("<script")) || slice_starts_nocase(bytes, SLICE("<html>")))
+    if (slice_starts_nocase(bytes, SLICE("<script>")) ||
+        slice_starts_nocase(bytes, SLICE("<html>")))
         must(!file_type_is_passive(type));
 }
 
