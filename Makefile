@@ -164,6 +164,7 @@ $(DB_TESTS:%=$(OUT)/tests/%): $(OUT)/tests/db/db_test.o
 $(OUT)/tests/db/test_postgres $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg.o
 $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg_proxy.o
 $(OUT)/tests/docs/test_search $(OUT)/tests/docs/test_same_lists $(OUT)/tests/docs/test_lists $(OUT)/tests/docs/test_keeping $(OUT)/tests/docs/test_purge_owner: $(OUT)/tests/docs/docs_test.o
+$(addprefix $(OUT)/tests/files/,test_names test_rows test_links test_model): $(OUT)/tests/files/files_test.o
 $(addprefix $(OUT)/tests/accounts/,test_entering test_links test_operators test_own test_streams): $(OUT)/tests/accounts/accounts_test.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
@@ -173,7 +174,7 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
 -include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(OUT)/e2e/s3_main.d $(OUT)/e2e/letter_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
-	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/db/pg.d $(OUT)/tests/db/pg_proxy.d $(OUT)/tests/docs/docs_test.d $(OUT)/tests/accounts/accounts_test.d
+	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/db/pg.d $(OUT)/tests/db/pg_proxy.d $(OUT)/tests/docs/docs_test.d $(OUT)/tests/accounts/accounts_test.d $(OUT)/tests/files/files_test.d
 
 # ---- set-up -----------------------------------------------------------------------------------
 deps: ## install what building needs (a no-op when it is there)

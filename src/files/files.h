@@ -17,9 +17,12 @@
  * A blob is written before its row, and a row is removed before its blob: at any instant each row
  * has its blob. Both databases hold the same tables:
  *
- *   files   (bucket, space, path) -> hash, size, type, owner, public, version, created, updated
- *   blobs   hash -> key, size, loose_at (since when no file names it; null: some do), state
- *   file_use (bucket, owner) -> bytes, files: the sums that quotas are held against */
+ *   dais_files     (bucket, space, path) -> hash, size, type, owner, is_public, version, times
+ *   dais_blobs     hash -> key, size, loose_at (since when no file names it; null: some do), state
+ *   dais_file_use  (bucket, owner) -> bytes, files: the sums that quotas are held against
+ *
+ * A file is owned by whoever stored it first; in a bucket of `scope: user` by whose space it is in,
+ * and there only who may write in another's space may begin a file in it. */
 #pragma once
 #include "auth/auth.h"
 #include "blob/blob.h"
@@ -75,12 +78,13 @@ struct file_place {
  * none
  * "." or ".."; no backslash, no control characters, none that turn the direction of text. */
 bool file_path_check(struct slice path, struct err *e);
-/* The place that a request names. `user`: whose space it asks for, empty: the caller's own. */
+/* The place that a request names. `user`: whose space it asks for, empty: the caller's own. An
+ * empty path is let through: a list has none. */
 bool file_place_of(struct files *f, const struct subject *who, struct slice bucket,
                    struct slice user, struct slice path, struct file_place *ret, struct err *e);
 /* The media type that these first bytes are, whatever anybody says; `said` (may be empty) and the
  * path's extension decide among those that bytes cannot tell (text, office documents). Never
- * empty; without parameters, lower case. In the arena or static. */
+ * empty; without parameters, lower case. `said` itself, or static. */
 struct slice file_sniff(struct slice first, struct slice said, struct slice path);
 /* May it be shown inside a page of the app's origin (images but SVG, audio, video, plain text)?
  * Everything else is sent as an attachment. */
@@ -137,8 +141,8 @@ struct file_put {
     struct file_place at;
     struct slice said;                    /* Content-Type, without parameters; may be empty */
     struct slice if_match, if_none_match; /* as sent */
-    int64_t size;                         /* as announced; -1: nobody knows */
-    int is_public;                        /* 1, 0; -1: as it was, at first not */
+    int64_t size;  /* as announced, -1: nobody knows; by files_put_apply() as received */
+    int is_public; /* 1, 0; -1: as it was, at first not */
     /* received: by whoever receives it, before files_put_apply() */
     struct slice hash, key, type;
     /* the outcome */
@@ -152,7 +156,8 @@ struct file_put {
  * ERR_MEDIA_TYPE, ERR_BODY_TOO_LARGE, ERR_QUOTA, ERR_EXISTS, ERR_STALE, … */
 bool files_put_may(const struct files_reading *r, const struct file_put *p, struct err *e);
 /* While uploads are under way, their announced sizes count too, so that many at once are refused
- * before their bodies; undone by files_release(). False: ERR_QUOTA. */
+ * before their bodies; undone by files_release() with the same values. After files_put_may() for
+ * the same place; `owner`: subject_id(). False: ERR_QUOTA. */
 bool files_reserve(struct files *f, const struct file_place *at, struct slice owner, int64_t size,
                    struct err *e);
 void files_release(struct files *f, const struct file_place *at, struct slice owner, int64_t size);
@@ -202,8 +207,8 @@ bool file_link_read(const struct files *f, const struct file_place *at, enum htt
 
 /* ---- usage, people who leave, order ---------------------------------------------------------- */
 
-/* Adds the members of GET /api/usage that are about files: bytes, files and limit of each bucket.
- */
+/* Adds the member of GET /api/usage that is about files, of the buckets that the subject may use:
+ * "files":{"uploads":{"bytes","files","limit" (or null),"per":"user"|"app"},…} */
 bool files_usage(const struct files_reading *r, struct buf *to, struct err *e);
 
 /* As docs_purge_owner() and docs_adopt_owner(). */
@@ -214,8 +219,9 @@ bool files_adopt_owner(struct files *f, struct slice from, struct slice to, bool
 bool files_export_owner(const struct files_reading *r, struct slice owner, struct slice after,
                         struct buf *to, struct slice *ret_next, struct err *e);
 
-/* One bit of the daily work: blobs that were loose for longer than the grace lose their row, then
- * their bytes; bytes without a row that are old go; drafts too. True: there is more at once. */
+/* One thread at a time; cheap when nothing is due. One bit of the daily work: blobs that were loose
+ * for longer than the grace lose their row, then their bytes; bytes without a row that are old go;
+ * drafts too. True: there is more at once. */
 bool files_tend(struct files *f, int64_t now_ms);
 /* This blob is not what it was: told as an event, never sent, until the same content comes again.
  */

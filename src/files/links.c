@@ -100,7 +100,7 @@ bool file_link_read(const struct files *f, const struct file_place *at, enum htt
     bool is_whole = read_parts(query, a, &sent) && method_of(sent.method, &ret->method) &&
                     slice_to_u64(sent.exp, &until) && until < INT64_MAX / 1000 &&
                     (sent.exp.ptr[0] != '0' || sent.exp.len == 1);
-    ret->until_ms = (int64_t)until * 1000;
+    ret->until_ms = is_whole ? (int64_t)until * 1000 : 0;
     ret->by = sent.by;
     if (!is_whole || !is_signed(f, ret, sent.sig, a))
         return err_set(e, ERR_FORBIDDEN,

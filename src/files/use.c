@@ -141,11 +141,18 @@ static struct reserved *reserved_new(struct files *f, const struct file_bucket *
     return r;
 }
 
+/* In a space all is its account's. */
+static struct slice owner_in(const struct file_place *at, struct slice owner)
+{
+    return at->bucket->has_spaces ? at->space : owner;
+}
+
 bool files_reserve(struct files *f, const struct file_place *at, struct slice owner, int64_t size,
                    struct err *e)
 {
     const struct file_bucket *b = at->bucket;
     int64_t more = size > 0 ? size : 0;
+    owner = owner_in(at, owner);
     uint64_t id = id_of(at, owner);
     pthread_mutex_lock(&f->lock);
     struct reserved *r = reserved_of(f, b, owner);
@@ -165,7 +172,7 @@ bool files_reserve(struct files *f, const struct file_place *at, struct slice ow
 void files_release(struct files *f, const struct file_place *at, struct slice owner, int64_t size)
 {
     pthread_mutex_lock(&f->lock);
-    struct reserved *r = reserved_of(f, at->bucket, owner);
+    struct reserved *r = reserved_of(f, at->bucket, owner_in(at, owner));
     must(r && r->n);
     r->bytes -= size > 0 ? size : 0;
     if (!--r->n) {
