@@ -108,5 +108,9 @@ struct blob_item {
  * *ret_next; empty at first and, as *ret_next, at the end. */
 bool blob_walk(struct blob_store *s, struct slice after, struct arena *a, struct blob_item **ret,
                size_t *ret_n, struct slice *ret_next, struct err *e);
+/* Is this the store of the database that calls itself so? The first that asks has it; false with
+ * fine: it is another's, or not surely ours yet. */
+#define BLOB_OWNER_MAX 64
+bool blob_claim(struct blob_store *s, struct slice id, bool *ret_is_ours, struct err *e);
 /* Drafts that nobody has written to since then go, and multipart uploads. */
 bool blob_clean(struct blob_store *s, int64_t before_ms, struct err *e);

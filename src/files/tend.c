@@ -6,6 +6,7 @@
 #include "files/files_impl.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SWEEP_ROWS 100
 #define SWEEP_MS   (10 * 60 * 1000LL) /* between two looks */
@@ -202,9 +203,47 @@ static bool walk_page(struct files *f, struct arena *a, int64_t before_ms, bool 
     return true;
 }
 
+/* The name by which the store knows this database: random, made once. */
+static bool run_name(void *arg, struct db_conn *c, struct err *e)
+{
+    static const struct sql put = {
+        "INSERT INTO dais_meta (name, value) VALUES ('files_owner', ?) ON CONFLICT DO NOTHING",
+        NULL};
+    static const struct sql get = {"SELECT value FROM dais_meta WHERE name = 'files_owner'", NULL};
+    char *name = arg;
+    struct db_stmt *s = db_prepare(c, &put, e);
+    if (!s)
+        return false;
+    random_id(name);
+    db_bind_text(s, 1, slice_from(name));
+    if (!db_run(s, NULL, e) || !(s = db_prepare(c, &get, e)))
+        return false;
+    bool fine = db_step(s, e) == DB_ROW && db_text(s, 0).len == ID_LEN;
+    if (fine)
+        memcpy(name, db_text(s, 0).ptr, ID_LEN);
+    db_reset(s);
+    return fine;
+}
+
+/* Another database's blobs are all unknown here. */
+static bool is_ours(struct files *f, bool *ret, struct err *e)
+{
+    char name[ID_LEN + 1];
+    *ret = false;
+    if (!db_write_now(files_db(f), run_name, name, e) ||
+        !blob_claim(f->store, slice_from(name), ret, e))
+        return false;
+    return *ret || err_set(e, ERR_FORBIDDEN,
+                           "another database keeps its files in the same place, or this one has "
+                           "just begun to");
+}
+
 static bool walk(struct files *f, int64_t now_ms, bool *ret_more, struct err *e)
 {
     struct arena a;
+    bool ours;
+    if (!f->walked.len && !is_ours(f, &ours, e))
+        return false;
     arena_init(&a, ARENA);
     bool fine = walk_page(f, &a, now_ms - FILES_ORPHAN_MS, ret_more, e);
     arena_done(&a);
