@@ -294,6 +294,28 @@ static bool is_idle_too_long(struct multipart *m, size_t n)
     return m->idle > MULTIPART_IDLE_MAX;
 }
 
+/* The next delimiter, or what may become one at the end of the input. IO_OK: it is first. */
+static enum io find(struct multipart *m, struct slice *in, struct slice *ret_data)
+{
+    size_t at = 0;
+    ptrdiff_t cr;
+    while ((cr = slice_index(slice_skip(*in, at), '\r')) >= 0) {
+        at += (size_t)cr;
+        size_t left = in->len - at, n = left < m->delimiter_len ? left : m->delimiter_len;
+        if (memcmp(in->ptr + at, m->delimiter, n) == 0) {
+            bool is_whole = n == m->delimiter_len;
+            *ret_data = slice_first(*in, at);
+            *in = slice_skip(*in, is_whole && at ? at : at + n); /* after its content, once more */
+            m->matched = is_whole ? 0 : (uint8_t)n;
+            return is_whole && !at ? IO_OK : IO_MORE;
+        }
+        at++;
+    }
+    *ret_data = *in;
+    *in = slice_skip(*in, in->len);
+    return IO_MORE;
+}
+
 /* Some of what is up to the next delimiter: what is content is in *ret_data. IO_OK: the delimiter.
  */
 static enum io step_content(struct multipart *m, struct slice *in, struct slice *ret_data)
@@ -308,11 +330,7 @@ static enum io step_content(struct multipart *m, struct slice *in, struct slice 
         m->matched = m->unsent = 0;
         return io == IO_EOF ? IO_MORE : IO_OK;
     }
-    ptrdiff_t cr = slice_index(*in, '\r');
-    *ret_data = cr < 0 ? *in : slice_first(*in, (size_t)cr);
-    *in = slice_skip(*in, ret_data->len + (cr >= 0));
-    m->matched = cr >= 0;
-    return IO_MORE;
+    return find(m, in, ret_data);
 }
 
 /* Behind a delimiter: spaces and a line's end before a head, or two dashes at the end of all. */
