@@ -61,17 +61,17 @@ bool file_has_link(const struct req *rq)
 }
 
 /* Whoever made the link, as they are now: what they lost, it lost. Without one the app vouches. */
-static bool subject_of_link(struct req *rq, const struct file_link *link, struct subject *ret,
-                            struct err *e)
+static bool subject_of_link(const struct file_asked *q, const struct file_link *link,
+                            struct subject *ret, struct err *e)
 {
-    const struct api *a = rq->site;
-    struct identity *who = arena_new(rq->arena, struct identity);
+    const struct api *a = q->api;
+    struct identity *who = arena_new(q->arena, struct identity);
     struct account account;
     struct err why;
     *ret = (struct subject){.who = who, .is_console = !link->by.len};
     if (!link->by.len)
         return true;
-    if (!a->accounts || !accounts_get(a->accounts, rq->arena, link->by, &account, &why) ||
+    if (!a->accounts || !accounts_get(a->accounts, q->arena, link->by, &account, &why) ||
         account.state != ACCOUNT_ACTIVE)
         return err_set(e, ERR_FORBIDDEN, "Whoever made this link may not share any more.");
     *who = (struct identity){
@@ -83,44 +83,52 @@ static bool subject_of_link(struct req *rq, const struct file_link *link, struct
         .roles = account.roles,
         .n_roles = account.n_roles,
     };
-    subject_from(who, rq->arena, ret);
+    subject_from(who, q->arena, ret);
     return true;
 }
 
-static enum file_called call_of_link(struct req *rq, struct slice user, struct file_call *ret,
-                                     struct err *e)
+bool file_call_of_link(const struct file_asked *q, struct file_call *ret, struct err *e)
 {
     struct file_link link;
     static const struct subject nobody;
-    if (!rq->is_on_lane) {
-        req_move(rq, RUN_READ);
-        return FILE_CALL_MOVED;
-    }
+    ret->files = q->api->files;
     ret->has_link = true;
-    bool fine = file_place_of(ret->files, &nobody, req_param(rq, "bucket"), user, path_of(rq),
-                              &ret->at, e) &&
-                file_link_read(ret->files, &ret->at, rq->method, rq->query, clock_wall_ms(),
-                               rq->arena, &link, e) &&
-                subject_of_link(rq, &link, ret->who, e);
-    return fine ? FILE_CALLED : FILE_CALL_REFUSED;
+    return file_place_of(ret->files, &nobody, q->bucket, q->user, q->path, &ret->at, e) &&
+           file_link_read(ret->files, &ret->at, q->method, q->query, clock_wall_ms(), q->arena,
+                          &link, e) &&
+           subject_of_link(q, &link, ret->who, e);
+}
+
+bool file_ask(struct req *rq, struct file_asked *ret, struct err *e)
+{
+    *ret = (struct file_asked){
+        .api = rq->site,
+        .bucket = req_param(rq, "bucket"),
+        .path = path_of(rq),
+        .query = rq->query,
+        .method = rq->method,
+        .arena = rq->arena,
+    };
+    if (!ret->api->files)
+        return err_set(e, ERR_NOT_FOUND, "This app keeps no files.");
+    return api_param(rq, "user", &ret->user, e);
 }
 
 enum file_called file_call_begin(struct req *rq, struct file_call *ret, struct err *e)
 {
-    const struct api *a = rq->site;
-    struct slice user = {0};
-    *ret = (struct file_call){.files = a->files, .who = arena_new(rq->arena, struct subject)};
-    if (!a->files) {
-        err_set(e, ERR_NOT_FOUND, "This app keeps no files.");
+    struct file_asked q;
+    bool has_link = file_has_link(rq);
+    if (!file_ask(rq, &q, e))
         return FILE_CALL_REFUSED;
+    if (has_link && !rq->is_on_lane) {
+        req_move(rq, RUN_READ);
+        return FILE_CALL_MOVED;
     }
-    if (!api_param(rq, "user", &user, e))
-        return FILE_CALL_REFUSED;
-    if (file_has_link(rq))
-        return call_of_link(rq, user, ret, e);
+    *ret = (struct file_call){.files = q.api->files, .who = arena_new(rq->arena, struct subject)};
     bool fine =
-        subject_of(rq, ret->who, e) &&
-        file_place_of(a->files, ret->who, req_param(rq, "bucket"), user, path_of(rq), &ret->at, e);
+        has_link ? file_call_of_link(&q, ret, e)
+                 : subject_of(rq, ret->who, e) &&
+                       file_place_of(ret->files, ret->who, q.bucket, q.user, q.path, &ret->at, e);
     return fine ? FILE_CALLED : FILE_CALL_REFUSED;
 }
 
@@ -136,41 +144,53 @@ bool file_db_open(struct files *f, struct err *e)
                    "The database cannot be opened just now; the server's log says why.");
 }
 
-static enum enter enter_on_lane(struct files_reading *r, struct err *e)
+bool file_enter_on_lane(struct files_reading *r, struct err *e)
 {
     if (!file_db_open(r->files, e))
-        return REFUSED;
+        return false;
+    r->is_on_loop = false;
     r->conn = db_conn_take(files_db(r->files), e);
+    if (!r->conn)
+        files_leave(r->files);
+    return r->conn != NULL;
+}
+
+bool file_enter_on_loop(struct loop *l, struct files_reading *r)
+{
+    if (!files_enter(r->files))
+        return false;
+    r->is_on_loop = true;
+    r->conn = db_conn_of_loop(files_db(r->files), l);
     if (r->conn)
-        return ENTERED;
-    files_leave(r->files);
-    return REFUSED;
+        db_conn_budget(r->conn, API_LOOP_STEPS);
+    else
+        files_leave(r->files);
+    return r->conn != NULL;
 }
 
 enum enter file_enter(struct req *rq, const struct file_call *call, struct files_reading *r,
                       struct err *e)
 {
-    *r = (struct files_reading){
-        .files = call->files, .arena = rq->arena, .who = call->who, .is_on_loop = !rq->is_on_lane};
+    *r = (struct files_reading){.files = call->files, .arena = rq->arena, .who = call->who};
     if (rq->is_on_lane)
-        return enter_on_lane(r, e);
-    if (files_enter(r->files)) {
-        r->conn = db_conn_of_loop(files_db(r->files), rq->loop);
-        if (r->conn) {
-            db_conn_budget(r->conn, API_LOOP_STEPS);
-            return ENTERED;
-        }
-        files_leave(r->files);
-    }
+        return file_enter_on_lane(r, e) ? ENTERED : REFUSED;
+    if (file_enter_on_loop(rq->loop, r))
+        return ENTERED;
     req_move(rq, RUN_READ);
     return MOVED;
 }
 
-void file_leave(struct req *rq, struct files_reading *r)
+void file_leave_reading(struct files_reading *r)
 {
-    if (rq->is_on_lane)
+    if (!r->is_on_loop)
         db_conn_give(r->conn);
     files_leave(r->files);
+}
+
+void file_leave(struct req *rq, struct files_reading *r)
+{
+    (void)rq;
+    file_leave_reading(r);
 }
 
 /* ---- lists ----------------------------------------------------------------------------------- */
@@ -359,12 +379,12 @@ static bool may_share(struct req *rq, const struct file_call *call, const struct
 {
     struct files_reading r;
     struct file f;
-    const struct file_put put = {.files = call->files,
-                                 .who = call->who,
-                                 .arena = rq->arena,
-                                 .at = call->at,
-                                 .size = -1,
-                                 .is_public = -1};
+    struct file_put put = {.files = call->files,
+                           .who = call->who,
+                           .arena = rq->arena,
+                           .at = call->at,
+                           .size = -1,
+                           .is_public = -1};
     if (file_enter(rq, call, &r, e) != ENTERED)
         return false;
     bool fine =

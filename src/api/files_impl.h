@@ -16,10 +16,26 @@ struct file_call {
 enum file_called { FILE_CALLED, FILE_CALL_MOVED, FILE_CALL_REFUSED };
 enum file_called file_call_begin(struct req *rq, struct file_call *ret, struct err *e);
 
+/* The same for a request that cannot move, because its body is streamed: what it says, and then,
+ * on a lane, whom its link lets in. `ret->who` is the caller's, empty. Slices are the request's. */
+struct file_asked {
+    const struct api *api;
+    struct slice bucket, path, user, query;
+    enum http_method method;
+    struct arena *arena; /* what is found out lives here */
+};
+bool file_ask(struct req *rq, struct file_asked *ret, struct err *e);
+bool file_call_of_link(const struct file_asked *q, struct file_call *ret, struct err *e);
+
 /* As api_enter(). */
 enum enter file_enter(struct req *rq, const struct file_call *call, struct files_reading *r,
                       struct err *e);
 void file_leave(struct req *rq, struct files_reading *r);
+/* For who has no request at hand: r->files, arena and who are given. On the loop, false: not here,
+ * nobody opened it or it is Postgres. */
+bool file_enter_on_loop(struct loop *l, struct files_reading *r);
+bool file_enter_on_lane(struct files_reading *r, struct err *e);
+void file_leave_reading(struct files_reading *r);
 /* In the database for a write, on a lane. */
 bool file_db_open(struct files *f, struct err *e);
 /* Does the query have a signature? It is judged by that alone then: see service.find. */

@@ -141,8 +141,9 @@ struct file_put {
     struct file_place at;
     struct slice said;                    /* Content-Type, without parameters; may be empty */
     struct slice if_match, if_none_match; /* as sent */
-    int64_t size;  /* as announced, -1: nobody knows; by files_put_apply() as received */
-    int is_public; /* 1, 0; -1: as it was, at first not */
+    int64_t size;       /* as announced, -1: nobody knows; by files_put_apply() as received */
+    int is_public;      /* 1, 0; -1: as it was, at first not */
+    struct slice owner; /* whose quota it is held against, as files_put_may() found it */
     /* received: by whoever receives it, before files_put_apply() */
     struct slice hash, key, type;
     /* the outcome */
@@ -154,10 +155,13 @@ struct file_put {
 /* Before the body: may they, is there room (type as said, size as announced, quota)? On any thread
  * with a reader. What can be said now is said now; the write asks everything again.
  * ERR_MEDIA_TYPE, ERR_BODY_TOO_LARGE, ERR_QUOTA, ERR_EXISTS, ERR_STALE, … */
-bool files_put_may(const struct files_reading *r, const struct file_put *p, struct err *e);
+bool files_put_may(const struct files_reading *r, struct file_put *p, struct err *e);
+/* The same for a form, whose paths come later: may they put anything there at all? Pure. */
+bool files_form_may(const struct subject *who, const struct file_place *at, struct arena *a,
+                    struct err *e);
 /* While uploads are under way, their announced sizes count too, so that many at once are refused
  * before their bodies; undone by files_release() with the same values. After files_put_may() for
- * the same place; `owner`: subject_id(). False: ERR_QUOTA. */
+ * the same place; `owner`: the put's. False: ERR_QUOTA. */
 bool files_reserve(struct files *f, const struct file_place *at, struct slice owner, int64_t size,
                    struct err *e);
 void files_release(struct files *f, const struct file_place *at, struct slice owner, int64_t size);

@@ -169,7 +169,7 @@ static enum db_step look(struct putting *x, struct db_conn *c, struct file *old,
     return step;
 }
 
-bool files_put_may(const struct files_reading *r, const struct file_put *p, struct err *e)
+bool files_put_may(const struct files_reading *r, struct file_put *p, struct err *e)
 {
     struct putting x = {.files = r->files, .p = p, .arena = r->arena};
     struct file_use use;
@@ -177,9 +177,20 @@ bool files_put_may(const struct files_reading *r, const struct file_put *p, stru
     if (look(&x, r->conn, &old, e) == DB_FAILED || !decide(&x, e) ||
         !use_read(r->conn, p->at.bucket, x.next.owner, &use, e))
         return false;
+    p->owner = x.next.owner;
     use_saw(r->files, &p->at, x.next.owner, use.bytes - (x.old ? (int64_t)x.old->size : 0));
     int64_t reserved = use_reserved(r->files, p->at.bucket, x.next.owner);
     return p->size < 0 || use_allows(p->at.bucket, use.bytes + reserved, more_of(&x), e);
+}
+
+bool files_form_may(const struct subject *who, const struct file_place *at, struct arena *a,
+                    struct err *e)
+{
+    const struct policy *policy = &at->bucket->policy;
+    const struct query *rows;
+    struct err why;
+    return authorize(who, policy, ACTION_WRITE, a, &rows, &why) ||
+           authorize(who, policy, ACTION_CREATE, a, &rows, e);
 }
 
 /* ---- the write ------------------------------------------------------------------------------- */

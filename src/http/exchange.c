@@ -73,7 +73,7 @@ void exchange_put(struct http_loop *hl, struct exchange *x)
     x->moves_to = RUN_INLINE;
     x->head = (struct slice){0};
     x->is_body_over = x->is_body_full = x->is_body_wanted = false;
-    x->is_answered = x->is_cut = x->is_end_told = false;
+    x->is_answered = x->is_cut = x->is_end_told = x->owes_continue = false;
     x->bytes_out = x->body_taken = x->body_paid = 0;
     x->body_since_ms = 0;
     x->next = hl->exchanges;

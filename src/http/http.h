@@ -259,6 +259,9 @@ struct waiter {
     void (*body)(struct waiter *w, struct slice *in, bool is_last);
     /* Once, always, and the last call: answered, or the client is gone. */
     void (*close)(struct waiter *w);
+    /* Set before reply_later: may the body come at all? Nothing is read, and no 100 Continue sent,
+     * before the first waiter_want. */
+    bool is_shut;
     struct exchange *exchange; /* the server's */
 };
 bool reply_later(struct req *rq, struct waiter *w);

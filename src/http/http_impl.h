@@ -43,6 +43,7 @@ struct exchange {
     int64_t body_credit;   /* ms that more of it may take, times min_rate */
     int64_t body_since_ms; /* waiting for the client since then; 0: not waiting for it */
     bool is_body_over, is_body_full, is_body_wanted, is_answered, is_cut, is_end_told;
+    bool owes_continue;      /* the client waits for 100 Continue, and the waiter is still shut */
     bool failed;             /* the handler returned false */
     struct slice head;       /* while the loop runs its handler, and not kept yet */
     enum run moves_to;       /* RUN_INLINE: it stays where it is */

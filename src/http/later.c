@@ -285,6 +285,15 @@ bool later_body(struct conn *c, struct slice *in)
 
 /* ---- events --------------------------------------------------------------------------------- */
 
+static void send_continue(struct conn *c, struct exchange *x)
+{
+    x->owes_continue = false;
+    if (x->is_answered)
+        return;
+    buf_add(&conn_flow(c)->out, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
+    conn_mark_dirty(c);
+}
+
 void later_start(struct conn *c, struct exchange *x, struct slice head)
 {
     const struct server_options *o = &c->home->server->options;
@@ -301,10 +310,10 @@ void later_start(struct conn *c, struct exchange *x, struct slice head)
         exchange_finish_early(x);
         return;
     }
-    if (!x->is_body_over && x->h1.expect_continue && !x->is_answered) {
-        buf_add(&conn_flow(c)->out, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
-        conn_mark_dirty(c);
-    }
+    x->owes_continue = !x->is_body_over && x->h1.expect_continue;
+    x->is_body_full = !x->is_body_over && x->waiter->is_shut;
+    if (x->owes_continue && !x->is_body_full)
+        send_continue(c, x);
     set_body_timer(c, x);
 }
 
@@ -317,6 +326,8 @@ bool later_turn(struct conn *c)
     }
     if (x->is_body_wanted) {
         x->is_body_wanted = x->is_body_full = false;
+        if (x->owes_continue)
+            send_continue(c, x);
         set_body_timer(c, x);
         conn_resume(c);
         if (c->state == CONN_WAIT && !c->is_closed)

@@ -359,6 +359,46 @@ bool sse_add_event(struct buf *to, struct slice id, struct slice event,
 void sse_add_heartbeat(struct buf *to);          /* ":\n\n", ignored by clients */
 void sse_add_retry(struct buf *to, uint32_t ms); /* how long clients wait to connect again */
 
+/* ---- forms with files (multipart.c) -----------------------------------------------------------
+ * multipart/form-data, RFC 7578, as it comes: bytes in, events out. */
+
+#define MULTIPART_BOUNDARY_MAX 70
+#define MULTIPART_HEAD_MAX     16384 /* of one part */
+#define MULTIPART_IDLE_MAX     16384 /* before the first part, and behind the last: ignored */
+
+struct multipart_part {
+    struct slice name, filename; /* UTF-8 or whatever was sent; no control characters */
+    struct slice type;           /* as sent; empty: nothing was said */
+    bool is_file;                /* it has a filename, which may be empty */
+};
+enum multipart_kind {
+    MULTIPART_PART, /* a part begins: `part`, valid until the next call */
+    MULTIPART_DATA, /* some of its bytes: `data`, not empty, of *in or of the engine */
+    MULTIPART_END   /* it has ended */
+};
+struct multipart_event {
+    enum multipart_kind kind;
+    struct multipart_part part;
+    struct slice data;
+};
+struct multipart {
+    char delimiter[4 + MULTIPART_BOUNDARY_MAX]; /* CR LF - - boundary */
+    uint8_t delimiter_len, matched, unsent;     /* of what matched, so much is not content */
+    uint8_t state;
+    uint32_t idle;
+    struct buf head, names;
+};
+/* The boundary that a Content-Type names. ERR_MEDIA_TYPE: it is no multipart/form-data.
+ * ERR_MALFORMED: its boundary is missing or none. `to` holds MULTIPART_BOUNDARY_MAX bytes. */
+bool multipart_boundary(struct slice content_type, char *to, struct slice *ret, struct err *e);
+void multipart_init(struct multipart *m, struct slice boundary); /* a valid one */
+void multipart_done(struct multipart *m);
+/* Takes bytes off the front of *in. IO_OK: *ret; call again. IO_MORE: *in was used up. IO_EOF: all
+ * parts are complete, and *in is used up, whatever it held. IO_FAIL: ERR_MALFORMED or
+ * ERR_HEADERS_TOO_LARGE, for good. Cutting the input anywhere gives the same. */
+enum io multipart_next(struct multipart *m, struct slice *in, struct multipart_event *ret,
+                       struct err *e) MUST_CHECK;
+
 /* ---- WebSocket frames (ws.c) ------------------------------------------------------------------
  */
 
