@@ -631,9 +631,9 @@ def test_14_hidden_fields_of_list_items(db):
 
 def test_48_a_page_of_large_documents_is_short(db):
     line = big_body("text", (8 << 20) - 4096)
-    told = call(db, "POST", "/api/large/import", b"\n".join([line] * 60), Content_Type="application/jsonl",
+    told = call(db, "POST", "/api/large/import", b"\n".join([line] * 20), Content_Type="application/jsonl",
                 deadline=120)
-    assert told.json()["created"] == 60, told.body[:500]
+    assert told.json()["created"] == 20, told.body[:500]
     for params in ({"limit": 1000}, {"sort": "-updated"}):
         page = call(db, "GET", "/api/large?" + urlencode(params), deadline=30)
         assert page.status == 200 and 2 <= len(page.json()["items"]) <= 4 and page.json()["next"], page.body[:300]
