@@ -155,15 +155,16 @@ static void on_close(struct waiter *w)
     settle(x);
 }
 
-/* A lane or the writer is done with it. True: and that was all. */
+/* A lane or the writer is done with it. True: and that was all, it may be gone. */
 static bool is_over(struct upload *x)
 {
     x->is_busy = false;
     if (x->is_closed)
         x->state = OVER;
-    if (x->state == OVER)
+    bool is_it = x->state == OVER;
+    if (is_it)
         settle(x);
-    return x->state == OVER;
+    return is_it;
 }
 
 /* ---- the answer ------------------------------------------------------------------------------ */
