@@ -50,6 +50,16 @@ static int open_folder(int at, const char *name, struct err *e)
     return -1;
 }
 
+/* What a reader needs of an object store is a place for drafts, which it makes like anybody. */
+static bool open_to_read(struct blob_store *s, struct err *e)
+{
+    if ((s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 &&
+        (s->blobs_fd = openat(s->dir_fd, "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
+        return true;
+    return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "The folder %s is not there.", s->dir)
+                           : err_set_sys(e, ERR_IO, "opening the folder %s failed", s->dir);
+}
+
 static bool open_folders(struct blob_store *s, struct err *e)
 {
     if ((s->dir_fd = open_folder(AT_FDCWD, s->dir, e)) < 0 ||
@@ -94,8 +104,11 @@ struct blob_store *blob_store_new(const struct blob_options *o, struct err *e)
     map_init(&s->cache.by_name);
     list_init(&s->cache.lately);
     list_init(&s->cache.under_way);
-    if (open_folders(s, e) && (!s->s3 || blocks_open(s, e)))
-        return s;
+    bool is_bare = o->is_reader && !s->s3;
+    if (is_bare ? open_to_read(s, e) : open_folders(s, e)) {
+        if (!s->s3 || o->is_reader || blocks_open(s, e))
+            return s;
+    }
     blob_store_free(s);
     return NULL;
 }
