@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "blob/blob_impl.h"
+#include "blob_test.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@ static struct blob_store *open_store(const char *dir, uint64_t free_min, struct 
 static int setup(void **state)
 {
     struct rig *r = calloc(1, sizeof *r);
-    strcpy(r->dir, "/tmp/dais-blob-XXXXXX");
+    snprintf(r->dir, sizeof r->dir, "/tmp/dais-blob-XXXXXX");
     assert_non_null(mkdtemp(r->dir));
     r->store = open_store(r->dir, 1, &r->e);
     assert_non_null(r->store);
@@ -39,15 +40,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct rig *r = *state;
-    char command[128];
     struct blob_stats stats;
     if (r->store) {
         blob_stats(r->store, &stats);
         assert_int_equal(stats.drafts_open, 0);
     }
     blob_store_free(r->store);
-    snprintf(command, sizeof command, "rm -rf %s", r->dir);
-    assert_int_equal(system(command), 0);
+    remove_all(r->dir);
     free(r);
     return 0;
 }
@@ -330,18 +329,17 @@ static void folder_vanishes(void **state)
 {
     struct rig *r = *state;
     struct blob_draft d;
-    char key[BLOB_KEY_LEN + 1], command[128];
+    char key[BLOB_KEY_LEN + 1], path[128];
     keep(r, 10, 'a', key);
     assert_true(fill(r, &d, 10, 'a'));
-    snprintf(command, sizeof command, "rm -r %s/blobs", r->dir);
-    assert_int_equal(system(command), 0);
+    snprintf(path, sizeof path, "%s/blobs", r->dir);
+    remove_all(path);
     assert_false(blob_keep(&d, NULL, &r->e));
     assert_int_equal(r->e.code, ERR_IO);
     blob_draft_drop(&d);
     assert_false(blob_ping(r->store, &r->e));
     assert_int_equal(r->e.code, ERR_UNAVAILABLE);
-    snprintf(command, sizeof command, "rm -r %s", r->dir);
-    assert_int_equal(system(command), 0);
+    remove_all(r->dir);
     assert_false(blob_draft_open(&d, r->store, 10, &r->e));
     blob_draft_drop(&d);
     assert_false(blob_ping(r->store, &r->e));
@@ -413,7 +411,8 @@ static void walk_sees_each_once(void **state)
         assert_true(blob_walk(r->store, next, &a, &items, &n, &next, &r->e));
         assert_true(n <= 1000);
         for (size_t i = 0; i < n; i++) {
-            int number = atoi(items[i].key.ptr + BLOB_HASH_LEN + 1);
+            uint64_t number;
+            assert_true(slice_to_u64(slice_skip(items[i].key, BLOB_HASH_LEN + 1), &number));
             assert_false(seen[number]);
             seen[number] = true;
             assert_int_equal(items[i].size, 0);
