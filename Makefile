@@ -202,7 +202,7 @@ unit: $(UNIT_BINS) ## unit tests and wire conversations
 	@tools/run-tests unit $(UNIT_BINS)
 
 TSAN_TESTS := limit/test_limit loop/test_lanes loop/test_loop loop/test_watch net/test_listener http/test_server \
-	http/test_random http/test_reload http/test_wait web/test_refresh accounts/test_cache $(DB_TESTS) \
+	http/test_random http/test_reload http/test_wait web/test_refresh accounts/test_cache blob/test_blocks $(DB_TESTS) \
 	db/test_postgres db/test_postgres_down aws/test_chain
 tsan-unit: ## the threaded unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory MODE=tsan tsan-run

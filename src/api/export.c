@@ -1,5 +1,6 @@
 /* GET …/export: all documents of a collection that the subject may read, as lines, however many;
- * for auth_export.c those of all collections that the subject owns, after lines of its own.
+ * for auth_export.c those of all collections that the subject owns, after lines of its own, and
+ * the list of its files.
  *
  *   on_export   on a lane: the first page, so that what is wrong is an answer and not half a file
  *   pull        the connection takes what it has room for; when all of a page is taken:
@@ -36,8 +37,11 @@ struct export
     struct buf page;
     struct err err;
     bool has_failed, is_last, is_out, is_closed;
-    bool is_owned; /* of one collection after the other, each line with its name */
-    size_t at;     /* the next of them */
+    bool is_owned;       /* of one collection after the other, each line with its name */
+    size_t at;           /* the next of them */
+    struct files *files; /* whose list follows; NULL: none; we are in its database as well */
+    bool is_in_files;
+    struct buf file_after;
 };
 
 static struct export *export_new(struct req *rq, const struct subject *who,
@@ -47,6 +51,7 @@ static struct export *export_new(struct req *rq, const struct subject *who,
     struct export *x = mem_new(struct export);
     arena_init(&x->arena, OWN_BYTES);
     buf_init(&x->page, PAGE_BYTES);
+    buf_init(&x->file_after, 4 * FILE_PATH_MAX);
     x->loop = rq->loop;
     x->service = rq->service;
     service_ref(x->service);
@@ -59,7 +64,11 @@ static struct export *export_new(struct req *rq, const struct subject *who,
 
 static void export_free(struct export *x)
 {
-    docs_leave(x->docs);
+    if (x->docs)
+        docs_leave(x->docs);
+    if (x->files)
+        files_leave(x->files);
+    buf_done(&x->file_after);
     service_unref(x->service);
     buf_done(&x->page);
     arena_done(&x->arena);
@@ -103,17 +112,36 @@ static bool read_page(struct export *x, struct docs_reading *r)
 
 static bool next_owned(struct export *x)
 {
-    if (x->at == docs_count(x->docs))
+    if (x->docs && x->at < docs_count(x->docs)) {
+        x->coll = docs_at(x->docs, x->at++);
+        x->after_len = 0;
+        return true;
+    }
+    bool was_in_files = x->is_in_files;
+    x->is_in_files = x->files != NULL;
+    return x->is_in_files && !was_in_files;
+}
+
+static bool read_files(struct export *x, struct docs_reading *r)
+{
+    const struct files_reading reading = {
+        .files = x->files, .conn = r->conn, .arena = r->arena, .who = &x->who};
+    struct slice next;
+    if (!files_export_owner(&reading, subject_id(&x->who), buf_slice(&x->file_after), &x->page,
+                            &next, &x->err))
         return false;
-    x->coll = docs_at(x->docs, x->at++);
-    x->after_len = 0;
-    return true;
+    buf_clear(&x->file_after);
+    buf_add(&x->file_after, next);
+    x->is_last = !next.len;
+    return !x->page.full || err_set(&x->err, ERR_BODY_TOO_LARGE, "A page of it is too large.");
 }
 
 /* A collection of which nothing may be read has nothing to tell; after the last page of one comes
  * the next. */
 static bool read_owned(struct export *x, struct docs_reading *r)
 {
+    if (x->is_in_files)
+        return read_files(x, r);
     if (!read_page(x, r)) {
         if (x->err.code != ERR_FORBIDDEN && x->err.code != ERR_UNAUTHENTICATED)
             return false;
@@ -128,7 +156,7 @@ static bool fetch(struct export *x)
 {
     struct arena arena;
     struct docs_reading r = {.docs = x->docs, .arena = &arena, .who = &x->who};
-    r.conn = db_conn_take(docs_db(x->docs), &x->err);
+    r.conn = db_conn_take(x->docs ? docs_db(x->docs) : files_db(x->files), &x->err);
     if (!r.conn)
         return false;
     arena_init(&arena, PAGE_BYTES);
@@ -243,6 +271,13 @@ bool export_collection(struct req *rq, struct err *e)
     return false;
 }
 
+static bool owned_failed(struct export *x, struct err *e)
+{
+    *e = x->err;
+    export_free(x);
+    return false;
+}
+
 /* On a lane. The filter is of an id, which has nothing to escape. */
 bool export_owned(struct req *rq, struct slice first_lines, struct err *e)
 {
@@ -253,16 +288,16 @@ bool export_owned(struct req *rq, struct slice first_lines, struct err *e)
         return false;
     id = subject_id(&who);
     must(auth_is_id(id));
-    if (!api_open(a->docs, e))
+    if (a->docs && !api_open(a->docs, e))
         return false;
     struct export *x =
         export_new(rq, &who, NULL, arena_printf(rq->arena, "owner = '%.*s'", SLICE_ARGS(id)));
     x->is_owned = true;
+    if (a->files && files_open(a->files, &x->err))
+        x->files = a->files;
+    else if (a->files)
+        return owned_failed(x, e);
     buf_add(&x->page, first_lines);
     x->is_last = !next_owned(x);
-    if (x->is_last || fetch(x))
-        return reply_export(rq, x);
-    *e = x->err;
-    export_free(x);
-    return false;
+    return x->is_last || fetch(x) ? reply_export(rq, x) : owned_failed(x, e);
 }

@@ -32,6 +32,19 @@ bool app_release(const struct app_options *options, struct err *e);
  * they could not be read. */
 int app_check_stored(const struct app_options *options, bool is_json);
 
+/* Reads all that is stored: documents, rows, references, and the bytes of every file; prints what
+ * is wrong with it. The exit code: 0, 10 for damage, or why it could not be read. Changes nothing
+ * but by `recheck`. */
+struct app_verify {
+    bool is_json;
+    /* These blobs of the app are damaged, or marked as that and fine again: whoever keeps them is
+     * to look. NULL: nobody is told. */
+    bool (*recheck)(void *user, struct slice app, const struct slice *keys, size_t n,
+                    struct err *e);
+    void *user;
+};
+int app_verify(const struct app_options *options, const struct app_verify *how);
+
 /* Prints the trail of events of each app, or the host's own, newest first, beside a server or
  * without one. Returns the exit code. */
 struct app_events {
@@ -47,7 +60,7 @@ bool app_make_data(const char *dir, struct err *e);
 /* Where the running server of these folders can be reached: its control socket's path. */
 bool app_control_path(const struct app_options *options, char *to, size_t n, struct err *e);
 
-/* A command about accounts (user.add, key.list ...) where no server runs: takes the data folder,
+/* A command (user.add, key.list, files.recheck ...) where no server runs: takes the data folder,
  * does it, and leaves. JSON in and out; blocks. ERR_LOCKED: a server has it. */
 bool app_command(const struct app_options *options, struct slice name, struct slice body,
                  struct arena *a, struct buf *to, struct err *e);

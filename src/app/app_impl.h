@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "app/app.h"
 #include "edge/edge.h"
+#include "files/files.h"
 #include "http/http.h"
 #include "keys/keys.h"
 #include "limit/limit.h"
@@ -207,6 +208,10 @@ void stores_check(struct host *h, struct problems *p);
 bool stores_open(struct host *h, struct life *l, struct err *e);    /* blocks a little */
 void store_attach(struct host *h, struct app *app, struct life *l); /* after its database */
 void stores_free(struct life *l);
+/* For a command that reads, beside a server: NULL with *ret_there false: nothing is stored. In
+ * l->stores, which stores_free() empties. */
+struct blob_store *store_open_to_read(struct host *h, const struct app *app, struct life *l,
+                                      bool *ret_there, struct err *e);
 /* Members of a JSON object; false: one does not answer. Blocks. */
 bool stores_check_ready(const struct host *h, struct buf *to);
 void stores_metrics(struct life *l, struct buf *out);
@@ -247,6 +252,11 @@ bool limits_may_write(void *user, struct slice email, bool is_again, const struc
 /* From the keeper, once a second, on a lane: what others took and who ran out. Blocks. */
 void limits_tick(const struct host *h);
 void limits_metrics(struct life *l, struct buf *out);
+
+/* stored.c: which documents does the manifest not take? As lines, or with json as items of its
+ * list; *ret_broken grows. */
+bool stored_check(const struct app *app, struct db *db, struct json_writer *json,
+                  uint64_t *ret_broken, struct err *e);
 
 bool app_has_root(const struct app *app, struct arena *a); /* is web.root there? */
 

@@ -1,5 +1,6 @@
-/* A command about accounts: JSON in, JSON out, against a host whose databases can be opened. It
- * blocks. The control socket runs it in a server, app_command() in a process of its own. */
+/* A command about accounts or files: JSON in, JSON out, against a host whose databases can be
+ * opened. It blocks. The control socket runs it in a server, app_command() in a process of its own.
+ */
 #include "app/command_impl.h"
 
 #include <stdio.h>
@@ -98,8 +99,22 @@ static bool choose_app(struct commanding *c, struct err *e)
     return true;
 }
 
-static bool choose(struct commanding *c, struct err *e)
+static bool choose_files(struct commanding *c, struct err *e)
 {
+    struct slice wanted = command_str(c, "app");
+    for (size_t i = 0; i < c->host->n_apps; i++) {
+        struct app *app = &c->host->apps[i];
+        if (app->files && slice_eq(app->manifest->slug.s, wanted))
+            c->app = app;
+    }
+    return c->app ||
+           err_set(e, ERR_NOT_FOUND, "there is no app `%.*s` with files here", SLICE_ARGS(wanted));
+}
+
+static bool choose(struct commanding *c, const struct command *command, struct err *e)
+{
+    if (command->is_about_files)
+        return choose_files(c, e);
     if (!json_bool(json_find(c->in, SLICE("operator"))))
         return choose_app(c, e);
     c->acc = c->host->operators;
@@ -109,7 +124,7 @@ static bool choose(struct commanding *c, struct err *e)
 
 static const struct command *find(struct slice name)
 {
-    static const struct command *const tables[] = {user_commands, key_commands};
+    static const struct command *const tables[] = {user_commands, key_commands, file_commands};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         for (const struct command *it = tables[i]; it->name; it++) {
             if (slice_is(name, it->name))
@@ -133,7 +148,7 @@ bool command_run(struct host *h, struct slice name, struct slice body, struct ar
         return false;
     struct commanding c = {.host = h, .in = json_root(&doc), .arena = a, .out = &w};
     c.from = (struct asker){.ip = SLICE(""), .agent = SLICE("command line"), .request = SLICE("")};
-    if (!choose(&c, e))
+    if (!choose(&c, command, e))
         return false;
     json_writer_init(&w, to, 0);
     json_write_object(&w);
@@ -148,10 +163,10 @@ bool command_run(struct host *h, struct slice name, struct slice body, struct ar
 static bool on_command(struct req *rq, struct err *e)
 {
     struct buf out;
+    struct slice name = slice_skip(rq->path, (size_t)slice_rindex(rq->path, '/') + 1);
     buf_init(&out, ANSWER_MAX);
-    bool fine =
-        command_run(container_of(rq->service, struct host, service),
-                    slice_skip(rq->path, sizeof "/accounts/" - 1), rq->body, rq->arena, &out, e);
+    bool fine = command_run(container_of(rq->service, struct host, service), name, rq->body,
+                            rq->arena, &out, e);
     struct slice text = fine ? arena_dup(rq->arena, buf_slice(&out)) : SLICE("");
     if (out.len) /* it may hold a key that is shown once */
         explicit_bzero(out.data, out.len);
@@ -165,18 +180,33 @@ static bool on_command(struct req *rq, struct err *e)
         .handle = on_command, .run = RUN_SLOW, .max_body = 64u << 10                \
     }
 const struct route command_routes[] = {
-    ROW("user.add"),   ROW("user.list"), ROW("user.show"), ROW("user.change"), ROW("user.state"),
-    ROW("user.adopt"), ROW("key.add"),   ROW("key.list"),  ROW("key.remove"),
+    ROW("user.add"),
+    ROW("user.list"),
+    ROW("user.show"),
+    ROW("user.change"),
+    ROW("user.state"),
+    ROW("user.adopt"),
+    ROW("key.add"),
+    ROW("key.list"),
+    ROW("key.remove"),
+    {.path = "/files/files.recheck",
+     .name = "control_files",
+     .methods = ON_POST,
+     .handle = on_command,
+     .run = RUN_STORE,
+     .max_body = 64u << 10},
 };
 const size_t n_command_routes = sizeof command_routes / sizeof *command_routes;
 
 /* ---- without one ----------------------------------------------------------------------------- */
 
-static void open_accounts(struct host *h, struct life *l)
+static void open_apps(struct host *h, struct life *l)
 {
     for (size_t i = 0; i < h->n_apps; i++) {
-        if (h->apps[i].docs)
+        if (h->apps[i].docs || h->apps[i].files)
             database_attach(h, &h->apps[i], l);
+        if (h->apps[i].files)
+            store_attach(h, &h->apps[i], l);
         if (app_has_accounts(&h->apps[i]))
             app_accounts_open(h, &h->apps[i], l);
     }
@@ -203,9 +233,9 @@ bool app_command(const struct app_options *options, struct slice name, struct sl
     pthread_mutex_init(&l.databases_lock, NULL);
     if (!read_host(&l, e))
         return false;
-    bool fine = life_take_data(&l, e) && tokens_open(l.host, e);
+    bool fine = life_take_data(&l, e) && tokens_open(l.host, e) && stores_open(l.host, &l, e);
     if (fine) {
-        open_accounts(l.host, &l);
+        open_apps(l.host, &l);
         fine = command_run(l.host, name, body, a, to, e);
     }
     databases_end(&l);

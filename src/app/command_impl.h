@@ -1,4 +1,5 @@
-/* What `dais user` and `dais key` ask for, as JSON: the same whether a server runs or not. */
+/* What `dais user`, `dais key` and `dais verify` ask for, as JSON: the same whether a server runs
+ * or not. */
 #pragma once
 #include "accounts/accounts.h"
 #include "app/app_impl.h"
@@ -20,8 +21,10 @@ struct commanding {
 struct command {
     const char *name; /* "user.add" */
     bool (*run)(struct commanding *c, struct err *e);
+    bool is_about_files; /* of an app with files; else of one with accounts, or the operators */
 };
-extern const struct command user_commands[], key_commands[]; /* up to the first without a name */
+extern const struct command user_commands[], key_commands[],
+    file_commands[]; /* up to the first without a name */
 
 /* Blocks: on a lane, or in a command. */
 bool command_run(struct host *h, struct slice name, struct slice body, struct arena *a,

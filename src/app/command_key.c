@@ -5,8 +5,10 @@ static bool add(struct commanding *c, struct err *e);
 static bool list(struct commanding *c, struct err *e);
 static bool remove_one(struct commanding *c, struct err *e);
 
-const struct command key_commands[] = {
-    {"key.add", add}, {"key.list", list}, {"key.remove", remove_one}, {NULL, NULL}};
+const struct command key_commands[] = {{"key.add", add, false},
+                                       {"key.list", list, false},
+                                       {"key.remove", remove_one, false},
+                                       {NULL, NULL, false}};
 
 #define DAY_MS   (24LL * 3600 * 1000)
 #define DAYS_MAX 36500

@@ -9,8 +9,10 @@ static bool state(struct commanding *c, struct err *e);
 static bool adopt(struct commanding *c, struct err *e);
 
 const struct command user_commands[] = {
-    {"user.add", add},     {"user.list", list},   {"user.show", show}, {"user.change", change},
-    {"user.state", state}, {"user.adopt", adopt}, {NULL, NULL},
+    {"user.add", add, false},     {"user.list", list, false},
+    {"user.show", show, false},   {"user.change", change, false},
+    {"user.state", state, false}, {"user.adopt", adopt, false},
+    {NULL, NULL, false},
 };
 
 static const char *const states[] = {
@@ -144,32 +146,54 @@ static bool is_stopping(const struct host *h)
     return h->life && atomic_load(&h->life->is_draining);
 }
 
-/* Bit by bit, as there may be very many; what was handed over before a failure stays so. */
-static bool hand_over(struct commanding *c, struct slice to, struct err *e)
+/* One bit after the other, as there may be very many; what was handed over before a failure stays
+ * so. */
+static bool goes_on(struct commanding *c, bool has_more, struct err *e)
+{
+    return !has_more || !is_stopping(c->host) ||
+           err_set(e, ERR_UNAVAILABLE,
+                   "The server is stopping; some was handed over. Ask again for the rest.");
+}
+
+static bool hand_over_documents(struct commanding *c, struct slice to, struct err *e)
 {
     struct docs *docs = c->app->docs;
-    bool has_more = true;
+    bool has_more = true, fine = true;
     if (!docs_enter(docs) && !docs_open(docs, e))
         return false;
-    bool fine = true;
-    while (fine && has_more) {
-        fine = docs_adopt_owner(docs, SLICE("local"), to, &has_more, e);
-        if (fine && has_more && is_stopping(c->host))
-            fine = err_set(e, ERR_UNAVAILABLE,
-                           "The server is stopping; some documents were handed over. Ask again for "
-                           "the others.");
-    }
+    while (fine && has_more)
+        fine = docs_adopt_owner(docs, SLICE("local"), to, &has_more, e) && goes_on(c, has_more, e);
     docs_leave(docs);
     return fine;
+}
+
+static bool hand_over_files(struct commanding *c, struct slice to, struct err *e)
+{
+    struct files *files = c->app->files;
+    bool has_more = true, fine = true;
+    if (!files_enter(files) && !files_open(files, e))
+        return false;
+    while (fine && has_more)
+        fine =
+            files_adopt_owner(files, SLICE("local"), to, &has_more, e) && goes_on(c, has_more, e);
+    files_leave(files);
+    return fine;
+}
+
+static bool hand_over(struct commanding *c, struct slice to, struct err *e)
+{
+    return (!c->app->docs || hand_over_documents(c, to, e)) &&
+           (!c->app->files || hand_over_files(c, to, e));
 }
 
 static bool adopt(struct commanding *c, struct err *e)
 {
     struct account it;
     if (!c->app)
-        return err_set(e, ERR_USAGE, "documents are an app's; give them to an account of it");
-    if (!c->app->docs)
-        return err_set(e, ERR_NOT_FOUND, "this app keeps no documents");
+        return err_set(e, ERR_USAGE,
+                       "documents and files are an app's; give them to an account of it");
+    if (!c->app->docs && !c->app->files)
+        return err_set(e, ERR_NOT_FOUND, "this app keeps no documents and no files");
     return command_user(c, &it, e) && accounts_note_adoption(c->acc, it.id, &c->from, e) &&
            hand_over(c, it.id, e) && put_user(c, &it);
 }

@@ -59,12 +59,13 @@ void databases_check(struct host *h, struct problems *p)
     struct slice url = settings_get(&h->settings, SET_DATABASE_URL);
     size_t n = 0;
     for (size_t i = 0; i < h->n_apps; i++)
-        n += h->apps[i].docs != NULL;
+        n += h->apps[i].docs || h->apps[i].files;
     if (n > 1 && url.len && !is_postgres(url))
-        problems_add(p, PROBLEM_ERROR, SLICE("DATABASE_URL"), (struct pos){0},
-                     "%.*s is one file, and there are %zu apps with collections; leave it out "
-                     "(each has its own below %s), or name a Postgres",
-                     SLICE_ARGS(url), n, h->data_dir);
+        problems_add(
+            p, PROBLEM_ERROR, SLICE("DATABASE_URL"), (struct pos){0},
+            "%.*s is one file, and there are %zu apps with collections or files; leave it out "
+            "(each has its own below %s), or name a Postgres",
+            SLICE_ARGS(url), n, h->data_dir);
 }
 
 /* "sqlite:///notes.db" is beside the manifest, "sqlite:////var/lib/notes.db" is not. */

@@ -87,10 +87,19 @@ static void write_left(void *user, struct slice name)
 
 /* ---- an app ---------------------------------------------------------------------------------- */
 
+bool stored_check(const struct app *app, struct db *db, struct json_writer *json,
+                  uint64_t *ret_broken, struct err *e)
+{
+    struct report r = {.json = json, .app = app->manifest->slug.s};
+    const struct docs_hearer lines = {print_finding, print_verdict, print_left, &r},
+                             items = {write_finding, write_verdict, write_left, &r};
+    bool fine = docs_verify(app->docs, db, json ? &items : &lines, e);
+    *ret_broken += r.broken;
+    return fine;
+}
+
 static bool check_app(struct host *h, const struct app *app, struct report *r, struct err *e)
 {
-    const struct docs_hearer lines = {print_finding, print_verdict, print_left, r},
-                             json = {write_finding, write_verdict, write_left, r};
     bool is_there;
     r->app = app->manifest->slug.s;
     struct db *db = database_open_to_read(h, app, &is_there, e);
@@ -101,7 +110,7 @@ static bool check_app(struct host *h, const struct app *app, struct report *r, s
     }
     if (!db)
         return false;
-    bool fine = docs_verify(app->docs, db, r->json ? &json : &lines, e);
+    bool fine = stored_check(app, db, r->json, &r->broken, e);
     db_close(db);
     return fine;
 }

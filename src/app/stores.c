@@ -8,11 +8,13 @@
 #include "aws/aws.h"
 #include "s3/s3.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define STORE_PATH_MAX 4096
 
@@ -112,25 +114,40 @@ static struct store *store_find(struct life *l, struct slice slug)
     return NULL;
 }
 
-static bool make_folders(struct host *h, struct slice slug, char to[STORE_PATH_MAX], struct err *e)
+static bool name_folder(const struct host *h, struct slice slug, char to[STORE_PATH_MAX],
+                        struct err *e)
 {
-    const struct slice parts[] = {slug, SLICE("files")};
-    int n = snprintf(to, STORE_PATH_MAX, "%s/apps", h->data_dir);
-    mkdir(to, 0700); /* the last one tells what is wrong with any of them */
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        n += snprintf(to + n, STORE_PATH_MAX - (size_t)n, "/%.*s", SLICE_ARGS(parts[i]));
-        if (n >= STORE_PATH_MAX)
-            return err_set(e, ERR_USAGE, "the path of the data folder is too long");
-        mkdir(to, 0700);
-    }
-    return true;
+    int n = snprintf(to, STORE_PATH_MAX, "%s/apps/%.*s/files", h->data_dir, SLICE_ARGS(slug));
+    return n < STORE_PATH_MAX || err_set(e, ERR_USAGE, "the path of the data folder is too long");
 }
 
-static struct store *store_new(struct host *h, struct slice slug, struct life *l, struct err *e)
+/* There after a power cut as well, as what is kept in it is to be. */
+static void make_folder(const char *path, const char *parent)
 {
-    char dir[STORE_PATH_MAX];
-    if (!make_folders(h, slug, dir, e))
-        return NULL;
+    if (mkdir(path, 0700) != 0)
+        return;
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fsync(fd) != 0)
+        log_line(LOG_WARN, "a new folder could not be flushed to the disk", F_CSTR("path", path));
+    close(fd);
+}
+
+/* DATA/apps and DATA/apps/SLUG. The store makes the last one, and tells what is wrong with any. */
+static void make_folders(const struct host *h, struct slice slug)
+{
+    char parent[STORE_PATH_MAX], path[STORE_PATH_MAX];
+    snprintf(parent, sizeof parent, "%s/apps", h->data_dir);
+    make_folder(parent, h->data_dir);
+    snprintf(path, sizeof path, "%s/apps/%.*s", h->data_dir, SLICE_ARGS(slug));
+    make_folder(path, parent);
+}
+
+/* dir: made already, or is_reader. */
+static struct store *store_new(const char *dir, struct slice slug, bool is_reader, struct life *l,
+                               struct err *e)
+{
     struct store *s = mem_new(struct store);
     arena_init(&s->arena, 1u << 16);
     s->slug = arena_dup(&s->arena, slug);
@@ -139,6 +156,7 @@ static struct store *store_new(struct host *h, struct slice slug, struct life *l
             .dir = dir,
             .s3 = l->s3,
             .place = arena_printf(&s->arena, "%.*s/", SLICE_ARGS(slug)),
+            .is_reader = is_reader,
         },
         e);
     if (!s->blobs) {
@@ -150,6 +168,17 @@ static struct store *store_new(struct host *h, struct slice slug, struct life *l
     return s;
 }
 
+static bool open_store(struct host *h, struct slice slug, struct life *l, struct err *e)
+{
+    char dir[STORE_PATH_MAX];
+    if (store_find(l, slug))
+        return true;
+    if (!name_folder(h, slug, dir, e))
+        return false;
+    make_folders(h, slug);
+    return store_new(dir, slug, false, l, e) != NULL;
+}
+
 bool stores_open(struct host *h, struct life *l, struct err *e)
 {
     bool fine = true;
@@ -159,12 +188,26 @@ bool stores_open(struct host *h, struct life *l, struct err *e)
     if (is_s3(h) && !l->s3)
         fine = open_s3(h, l, e);
     for (size_t i = 0; fine && i < h->n_apps; i++) {
-        struct slice slug = h->apps[i].manifest->slug.s;
         if (h->apps[i].files)
-            fine = store_find(l, slug) || store_new(h, slug, l, e);
+            fine = open_store(h, h->apps[i].manifest->slug.s, l, e);
     }
     pthread_mutex_unlock(&l->databases_lock);
     return fine;
+}
+
+struct blob_store *store_open_to_read(struct host *h, const struct app *app, struct life *l,
+                                      bool *ret_there, struct err *e)
+{
+    char dir[STORE_PATH_MAX];
+    struct slice slug = app->manifest->slug.s;
+    *ret_there = true;
+    if (!name_folder(h, slug, dir, e) || (is_s3(h) && !l->s3 && !open_s3(h, l, e)))
+        return NULL;
+    if (is_s3(h)) /* for what is fetched to be looked at */
+        make_folders(h, slug);
+    struct store *s = store_new(dir, slug, true, l, e);
+    *ret_there = s || e->code != ERR_NOT_FOUND;
+    return s ? s->blobs : NULL;
 }
 
 void store_attach(struct host *h, struct app *app, struct life *l)

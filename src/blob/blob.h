@@ -34,8 +34,10 @@ struct blob_options {
     struct slice place; /* before every key in the bucket: "app/" */
     uint64_t free_min;  /* bytes of the disk that are never written; 0: 256 MB */
     uint64_t cache_max; /* bytes in the cache; 0: 1 GB */
+    bool is_reader;     /* of blob_verify() alone, beside a server: a folder is not made */
 };
-/* Blocks a little (folders). NULL: e says what is wrong. */
+/* Blocks a little (folders). NULL: e says what is wrong; ERR_NOT_FOUND: a reader's folder is not
+ * there. */
 struct blob_store *blob_store_new(const struct blob_options *o, struct err *e);
 void blob_store_free(struct blob_store *s);
 bool blob_store_is_remote(const struct blob_store *s);

@@ -13,7 +13,9 @@
 
 #define BLOB_FREE_MIN  (256ull << 20)
 #define BLOB_CACHE_MAX (1ull << 30)
-#define BLOB_NAME_MAX  128 /* of a file below a store's folder */
+#define BLOB_NAME_MAX  128   /* of a file below a store's folder */
+#define BLOB_SHELVES   256   /* folders of a store: the first two letters of its hashes */
+#define BLOCKS_MAX     65536 /* in the cache: each costs memory and an inode, however short it is */
 
 struct blocks {
     pthread_mutex_t lock;
@@ -21,16 +23,17 @@ struct blocks {
     struct map by_name;    /* of struct cached */
     struct list lately;    /* the one used longest ago first */
     struct list under_way; /* of struct fetching */
-    uint64_t bytes, hits, misses;
+    uint64_t bytes, n, hits, misses;
 };
 
 struct blob_store {
     char *dir;
-    char *place;                                           /* before every key in the bucket */
-    int dir_fd, drafts_fd, blobs_fd, cache_fd, damaged_fd; /* those it has no use for: -1 */
+    char *place;                               /* before every key in the bucket */
+    int dir_fd, drafts_fd, blobs_fd, cache_fd; /* those it has no use for: -1 */
     struct s3 *s3;
     uint64_t free_min, cache_max;
     struct blocks cache;
+    _Atomic bool shelf_is_safe[BLOB_SHELVES]; /* it is on the disk for good, as far as we saw */
     _Atomic uint64_t drafts_open, written_bytes;
 };
 
@@ -41,6 +44,7 @@ bool blob_failed(struct err *e, const char *what);
 /* Is there room for so many more bytes, with free_min left? */
 bool blob_has_room(const struct blob_store *s, uint64_t size, struct err *e);
 bool blob_key_is_good(struct slice key);
+bool blob_key_check(struct slice key, struct err *e); /* ERR_DAMAGED */
 /* Is this the content that the key names? */
 bool blob_sum_is(struct sha256 *sum, struct slice key);
 /* Adds all of the file to the sum, and tells how long it is. */
@@ -83,7 +87,9 @@ void blocks_take(struct blob_store *s, const char *name, struct slice key, uint6
                  uint64_t size);
 /* All blocks of it. */
 void blocks_drop(struct blob_store *s, struct slice key);
-/* True: this thread is to fetch it and calls blocks_end_fetch(); false: another one did meanwhile.
- */
-bool blocks_begin_fetch(struct blob_store *s, struct slice key, uint64_t block);
-void blocks_end_fetch(struct blob_store *s, struct slice key, uint64_t block);
+struct fetching;
+/* This thread is to fetch it and calls blocks_end_fetch(), with why it failed or NULL. Returns NULL
+ * when another one did meanwhile: ret_why->code says whether it is there now. */
+struct fetching *blocks_begin_fetch(struct blob_store *s, struct slice key, uint64_t block,
+                                    struct err *ret_why);
+void blocks_end_fetch(struct blob_store *s, struct fetching *f, const struct err *why);

@@ -1,9 +1,12 @@
 /* Blocks of what is in the object store, kept on the disk as long as there is room for them.
  *
  * A block is a file cache/KEY.N; as keys are never used twice, it is never stale. Who opened one
- * goes on reading it when it is removed. */
+ * goes on reading it when it is removed. Blocks are not flushed to the disk, so those of an earlier
+ * boot of the machine are not believed: a power cut may have left any of them full of zeros. */
 #include "blob/blob_impl.h"
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/must.h"
 
@@ -26,6 +29,9 @@ struct cached {
 struct fetching {
     struct list link;
     char name[BLOB_NAME_MAX];
+    unsigned n_waiting; /* the last who was told frees it */
+    bool is_over;
+    struct err why; /* code ERR_NONE: it is there */
 };
 
 static struct slice name_of(struct slice key, uint64_t block, char to[BLOB_NAME_MAX])
@@ -41,6 +47,7 @@ static void forget(struct blocks *c, struct cached *entry)
     map_remove(&c->by_name, slice_from(entry->name));
     list_remove(&entry->link);
     c->bytes -= entry->size;
+    c->n--;
     free(entry);
 }
 
@@ -56,6 +63,7 @@ static void note(struct blocks *c, struct slice name, uint64_t size)
     map_put(&c->by_name, (struct slice){entry->name, name.len}, entry);
     list_add(&c->lately, &entry->link);
     c->bytes += size;
+    c->n++;
 }
 
 static void drop(struct blob_store *s, struct cached *entry)
@@ -67,7 +75,7 @@ static void drop(struct blob_store *s, struct cached *entry)
 static void make_room(struct blob_store *s, uint64_t size)
 {
     struct blocks *c = &s->cache;
-    while (!list_is_empty(&c->lately) && c->bytes + size > s->cache_max)
+    while (!list_is_empty(&c->lately) && (c->bytes + size > s->cache_max || c->n >= BLOCKS_MAX))
         drop(s, container_of(c->lately.next, struct cached, link));
 }
 
@@ -82,22 +90,47 @@ static bool is_block_name(struct slice name)
            slice_to_u64(slice_skip(name, BLOB_KEY_LEN + 1), &block) && name.len < BLOB_NAME_MAX;
 }
 
+/* Is the cache of this boot? It is from now on. */
+static bool take_boot(struct blob_store *s)
+{
+    struct buf now, then;
+    buf_init(&now, 256);
+    buf_init(&then, 256);
+    bool knows = file_read("/proc/sys/kernel/random/boot_id", &now) && now.len;
+    int fd = openat(s->cache_fd, ".boot", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    char *to = fd < 0 ? NULL : buf_reserve(&then, 128);
+    ssize_t n = to ? fd_read(fd, to, 128) : -1;
+    buf_grew(&then, n > 0 ? (size_t)n : 0);
+    bool is_same = knows && slice_eq(buf_slice(&now), buf_slice(&then));
+    if (fd >= 0 && knows && !is_same && ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0)
+        (void)!fd_write_all(fd, buf_slice(&now)); /* else the next start empties it again */
+    if (fd >= 0)
+        close(fd);
+    buf_done(&then);
+    buf_done(&now);
+    return is_same;
+}
+
 bool blocks_open(struct blob_store *s, struct err *e)
 {
     int fd = openat(s->cache_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     struct stat st;
     if (!dir) {
+        blob_failed(e, "looking at the cache of files");
         if (fd >= 0)
             close(fd);
-        return blob_failed(e, "looking at the cache of files");
+        return false;
     }
     for (struct dirent *entry; (entry = readdir(dir));) {
         struct slice name = slice_from(entry->d_name);
-        if (is_block_name(name) && fstatat(s->cache_fd, entry->d_name, &st, 0) == 0)
+        if (is_block_name(name) && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
             note(&s->cache, name, (uint64_t)st.st_size);
     }
     closedir(dir);
+    bool is_same = take_boot(s);
+    while (!is_same && !list_is_empty(&s->cache.lately))
+        drop(s, container_of(s->cache.lately.next, struct cached, link));
     make_room(s, 0);
     return true;
 }
@@ -132,6 +165,23 @@ int blocks_find(struct blob_store *s, struct slice key, uint64_t block)
     return fd;
 }
 
+/* Somebody removed the folder itself: nothing in it is missed, but it is needed. */
+static bool make_again(struct blob_store *s)
+{
+    struct stat st;
+    if (fstat(s->cache_fd, &st) != 0 || st.st_nlink > 0)
+        return false;
+    if (mkdirat(s->dir_fd, "cache", 0700) != 0 && errno != EEXIST)
+        return false;
+    int fd = openat(s->dir_fd, "cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    close(s->cache_fd);
+    s->cache_fd = fd;
+    take_boot(s);
+    return true;
+}
+
 void blocks_take(struct blob_store *s, const char *draft, struct slice key, uint64_t block,
                  uint64_t size)
 {
@@ -139,7 +189,8 @@ void blocks_take(struct blob_store *s, const char *draft, struct slice key, uint
     struct slice name = name_of(key, block, text);
     pthread_mutex_lock(&s->cache.lock);
     make_room(s, size);
-    if (renameat(s->drafts_fd, draft, s->cache_fd, text) == 0)
+    if (renameat(s->drafts_fd, draft, s->cache_fd, text) == 0 ||
+        (make_again(s) && renameat(s->drafts_fd, draft, s->cache_fd, text) == 0))
         note(&s->cache, name, size);
     else
         unlinkat(s->drafts_fd, draft, 0);
@@ -160,45 +211,60 @@ void blocks_drop(struct blob_store *s, struct slice key)
 
 /* ---- one fetch at a time of each block ------------------------------------------------------- */
 
-static bool is_under_way(const struct blocks *c, const char *name)
+static struct fetching *find_fetching(const struct blocks *c, const char *name)
 {
     list_each (link, &c->under_way) {
-        if (!strcmp(container_of(link, struct fetching, link)->name, name))
-            return true;
+        struct fetching *f = container_of(link, struct fetching, link);
+        if (!strcmp(f->name, name))
+            return f;
     }
-    return false;
+    return NULL;
 }
 
-bool blocks_begin_fetch(struct blob_store *s, struct slice key, uint64_t block)
+/* Those who wait for one that fails fail with it: asking a store that is down again, one after the
+ * other, would keep the last of them waiting for minutes. */
+static void wait_for(struct blocks *c, struct fetching *f, struct err *ret_why)
 {
-    struct fetching *f = mem_new(struct fetching);
-    struct slice name = name_of(key, block, f->name);
+    f->n_waiting++;
+    while (!f->is_over)
+        pthread_cond_wait(&c->fetched, &c->lock);
+    *ret_why = f->why;
+    if (--f->n_waiting == 0)
+        free(f);
+}
+
+struct fetching *blocks_begin_fetch(struct blob_store *s, struct slice key, uint64_t block,
+                                    struct err *ret_why)
+{
+    struct fetching *mine = NULL;
+    char text[BLOB_NAME_MAX];
+    struct slice name = name_of(key, block, text);
+    struct blocks *c = &s->cache;
+    *ret_why = (struct err){0};
+    pthread_mutex_lock(&c->lock);
+    struct fetching *other = find_fetching(c, text);
+    if (other) {
+        wait_for(c, other, ret_why);
+    } else if (!map_find(&c->by_name, name)) {
+        mine = mem_new(struct fetching);
+        memcpy(mine->name, text, name.len + 1);
+        list_add(&c->under_way, &mine->link);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return mine;
+}
+
+void blocks_end_fetch(struct blob_store *s, struct fetching *f, const struct err *why)
+{
     struct blocks *c = &s->cache;
     pthread_mutex_lock(&c->lock);
-    while (is_under_way(c, f->name))
-        pthread_cond_wait(&c->fetched, &c->lock);
-    bool is_mine = !map_find(&c->by_name, name);
-    if (is_mine)
-        list_add(&c->under_way, &f->link);
+    list_remove(&f->link);
+    f->is_over = true;
+    if (why)
+        f->why = *why;
+    if (f->n_waiting)
+        pthread_cond_broadcast(&c->fetched);
     else
         free(f);
-    pthread_mutex_unlock(&c->lock);
-    return is_mine;
-}
-
-void blocks_end_fetch(struct blob_store *s, struct slice key, uint64_t block)
-{
-    char name[BLOB_NAME_MAX];
-    struct blocks *c = &s->cache;
-    name_of(key, block, name);
-    pthread_mutex_lock(&c->lock);
-    list_each_safe (link, &c->under_way) {
-        struct fetching *f = container_of(link, struct fetching, link);
-        if (strcmp(f->name, name))
-            continue;
-        list_remove(&f->link);
-        free(f);
-    }
-    pthread_cond_broadcast(&c->fetched);
     pthread_mutex_unlock(&c->lock);
 }

@@ -63,15 +63,43 @@ enum blob_found remote_find(struct blob_store *s, struct slice key, uint64_t siz
     return BLOB_HERE;
 }
 
+/* Is the object as long as it was? The store knows without sending it. */
+static bool check_size(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+{
+    char name[OBJECT_NAME_MAX];
+    struct arena a;
+    struct s3_object object = {0};
+    arena_init(&a, 64u << 10);
+    bool fine = s3_head(s->s3, name_of(s, key, name), &a, &object, e);
+    arena_done(&a);
+    if (fine && object.size != size)
+        return err_set(e, ERR_DAMAGED, "The object is not as long as what was stored.");
+    return fine;
+}
+
+/* Bytes that do not come are another matter when there are not that many. */
+static bool get(struct blob_store *s, struct slice key, uint64_t size, uint64_t at, uint64_t len,
+                int fd, struct err *e)
+{
+    char name[OBJECT_NAME_MAX];
+    struct err why = {0}, other = {0};
+    if (s3_get(s->s3, name_of(s, key, name), at, len, fd, &why))
+        return true;
+    bool is_sure = why.code == ERR_NOT_FOUND || why.code == ERR_IO || why.code == ERR_FULL;
+    if (!is_sure && !check_size(s, key, size, &other) && other.code == ERR_DAMAGED)
+        why = other;
+    if (e)
+        *e = why;
+    return false;
+}
+
 /* Into a draft, which is one block long when this is true. */
 static bool fetch_block(struct blob_draft *d, struct slice key, uint64_t size, uint64_t block,
                         struct err *e)
 {
-    struct blob_store *s = d->store;
-    char name[OBJECT_NAME_MAX];
     struct sha256 sum;
     uint64_t read_size = 0, len = block_len(size, block);
-    if (len && !s3_get(s->s3, name_of(s, key, name), block * BLOB_BLOCK, len, d->fd, e))
+    if (len && !get(d->store, key, size, block * BLOB_BLOCK, len, d->fd, e))
         return false;
     if (size > BLOB_BLOCK)
         return true;
@@ -88,16 +116,23 @@ bool remote_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_
 {
     struct blob_draft d;
     uint64_t block = offset / BLOB_BLOCK;
-    if (!blocks_begin_fetch(s, key, block))
-        return true;
-    bool fine =
-        blob_draft_open(&d, s, block_len(size, block), e) && fetch_block(&d, key, size, block, e);
+    struct err why = {0};
+    struct fetching *f = blocks_begin_fetch(s, key, block, &why);
+    if (!f) {
+        if (why.code != ERR_NONE && e)
+            *e = why;
+        return why.code == ERR_NONE;
+    }
+    bool fine = blob_draft_open(&d, s, block_len(size, block), &why) &&
+                fetch_block(&d, key, size, block, &why);
     if (fine) {
         blocks_take(s, d.name, key, block, block_len(size, block));
         d.name[0] = '\0';
     }
     blob_draft_drop(&d);
-    blocks_end_fetch(s, key, block);
+    if (!fine && e)
+        *e = why;
+    blocks_end_fetch(s, f, fine ? NULL : &why);
     return fine;
 }
 
@@ -113,14 +148,14 @@ bool remote_remove(struct blob_store *s, struct slice key, struct err *e)
 /* The object itself is read, never the cache. */
 bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
 {
-    char name[OBJECT_NAME_MAX];
     struct blob_draft d;
-    bool fine = blob_draft_open(&d, s, BLOB_BLOCK, e);
+    bool fine = check_size(s, key, size, e) && blob_draft_open(&d, s, block_len(size, 0), e);
+    if (!fine)
+        return false;
     for (uint64_t at = 0; fine && at < size; at += BLOB_BLOCK) {
         uint64_t n;
         fine = ftruncate(d.fd, 0) == 0 || blob_failed(e, "writing a file");
-        fine = fine &&
-               s3_get(s->s3, name_of(s, key, name), at, block_len(size, at / BLOB_BLOCK), d.fd, e);
+        fine = fine && get(s, key, size, at, block_len(size, at / BLOB_BLOCK), d.fd, e);
         fine = fine && blob_hash_more(d.fd, &d.sum, &n, e);
     }
     if (fine && !blob_sum_is(&d.sum, key))
@@ -135,7 +170,7 @@ bool remote_walk(struct blob_store *s, struct slice after, struct arena *a, stru
     struct s3_page page;
     if (!s3_list(s->s3, slice_from(s->place), after, a, &page, e))
         return false;
-    *ret = arena_alloc(a, page.n * sizeof **ret);
+    *ret = arena_alloc(a, (page.n + 1) * sizeof **ret);
     *ret_n = 0;
     *ret_next = page.next;
     for (size_t i = 0; i < page.n; i++) {

@@ -20,16 +20,44 @@
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+/* A folder that was just made is there after a power cut too: what is kept in it is to stay. */
+static bool flush_parent(int fd)
+{
+    int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool fine = parent >= 0 && fsync(parent) == 0;
+    int why = errno;
+    if (parent >= 0)
+        close(parent);
+    errno = why;
+    return fine;
+}
+
 static int open_folder(int at, const char *name, struct err *e)
 {
-    if (mkdirat(at, name, 0700) != 0 && errno != EEXIST) {
+    bool is_new = mkdirat(at, name, 0700) == 0;
+    if (!is_new && errno != EEXIST) {
         err_set_sys(e, ERR_IO, "making the folder %s for files failed", name);
         return -1;
     }
     int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        err_set_sys(e, ERR_IO, "opening the folder %s of files failed", name);
-    return fd;
+    if (fd >= 0 && (!is_new || flush_parent(fd)))
+        return fd;
+    err_set_sys(e, ERR_IO, "opening the folder %s of files failed", name);
+    if (is_new) /* so that the next start makes and flushes it */
+        unlinkat(at, name, AT_REMOVEDIR);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* What a reader needs of an object store is a place for drafts, which it makes like anybody. */
+static bool open_to_read(struct blob_store *s, struct err *e)
+{
+    if ((s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 &&
+        (s->blobs_fd = openat(s->dir_fd, "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0)
+        return true;
+    return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "The folder %s is not there.", s->dir)
+                           : err_set_sys(e, ERR_IO, "opening the folder %s failed", s->dir);
 }
 
 static bool open_folders(struct blob_store *s, struct err *e)
@@ -67,7 +95,6 @@ struct blob_store *blob_store_new(const struct blob_options *o, struct err *e)
         .drafts_fd = -1,
         .blobs_fd = -1,
         .cache_fd = -1,
-        .damaged_fd = -1,
         .s3 = o->s3,
         .free_min = o->free_min ? o->free_min : BLOB_FREE_MIN,
         .cache_max = o->cache_max ? o->cache_max : BLOB_CACHE_MAX,
@@ -77,8 +104,11 @@ struct blob_store *blob_store_new(const struct blob_options *o, struct err *e)
     map_init(&s->cache.by_name);
     list_init(&s->cache.lately);
     list_init(&s->cache.under_way);
-    if (open_folders(s, e) && (!s->s3 || blocks_open(s, e)))
-        return s;
+    bool is_bare = o->is_reader && !s->s3;
+    if (is_bare ? open_to_read(s, e) : open_folders(s, e)) {
+        if (!s->s3 || o->is_reader || blocks_open(s, e))
+            return s;
+    }
     blob_store_free(s);
     return NULL;
 }
@@ -91,7 +121,6 @@ void blob_store_free(struct blob_store *s)
     close_folder(s->drafts_fd);
     close_folder(s->blobs_fd);
     close_folder(s->cache_fd);
-    close_folder(s->damaged_fd);
     close_folder(s->dir_fd);
     pthread_cond_destroy(&s->cache.fetched);
     pthread_mutex_destroy(&s->cache.lock);
@@ -140,9 +169,21 @@ bool blob_has_room(const struct blob_store *s, uint64_t size, struct err *e)
     return err_set(e, ERR_FULL, "There is not enough room on the disk for this file.");
 }
 
+/* A folder that somebody removed stays open, and takes nothing. */
+static bool is_still_there(int fd, struct err *e)
+{
+    struct stat st;
+    if (fd < 0 || (fstat(fd, &st) == 0 && st.st_nlink > 0))
+        return true;
+    return err_set(e, ERR_UNAVAILABLE,
+                   "The folder of the stored files was removed; put it back and restart dais.");
+}
+
 bool blob_ping(struct blob_store *s, struct err *e)
 {
     struct blob_draft d;
+    if (!is_still_there(s->blobs_fd, e) || !is_still_there(s->drafts_fd, e))
+        return false;
     bool fine = blob_draft_open(&d, s, 1, e) && blob_draft_add(&d, SLICE("."), e);
     blob_draft_drop(&d);
     return fine && (!s->s3 || remote_ping(s, e));
@@ -155,15 +196,28 @@ static bool is_lower_alnum(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z');
 }
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
 bool blob_key_is_good(struct slice key)
 {
     if (key.len != BLOB_KEY_LEN || key.ptr[BLOB_HASH_LEN] != '-')
         return false;
     for (size_t i = 0; i < key.len; i++) {
-        if (i != BLOB_HASH_LEN && !is_lower_alnum(key.ptr[i]))
+        if (i < BLOB_HASH_LEN ? !is_hex(key.ptr[i])
+                              : i > BLOB_HASH_LEN && !is_lower_alnum(key.ptr[i]))
             return false;
     }
     return true;
+}
+
+/* Of a row, which may be damaged itself. */
+bool blob_key_check(struct slice key, struct err *e)
+{
+    return blob_key_is_good(key) ||
+           err_set(e, ERR_DAMAGED, "Where its bytes are is not known: its row is damaged.");
 }
 
 bool blob_sum_is(struct sha256 *sum, struct slice key)
@@ -186,9 +240,10 @@ bool blob_hash_more(int fd, struct sha256 *sum, uint64_t *ret_size, struct err *
             at += (uint64_t)n;
         }
     }
+    bool fine = n == 0 || blob_failed(e, "reading a stored file");
     free(piece);
     *ret_size = at;
-    return n == 0 || blob_failed(e, "reading a stored file");
+    return fine;
 }
 
 /* ---- one place or the other ------------------------------------------------------------------ */
@@ -205,7 +260,9 @@ bool blob_keep(struct blob_draft *d, const char *type, struct err *e)
 enum blob_found blob_find(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
                           struct blob_piece *ret, struct err *e)
 {
-    must(blob_key_is_good(key) && offset <= size);
+    must(offset <= size);
+    if (!blob_key_check(key, e))
+        return BLOB_GONE;
     return s->s3 ? remote_find(s, key, size, offset, ret, e)
                  : local_find(s, key, size, offset, ret, e);
 }
@@ -213,25 +270,28 @@ enum blob_found blob_find(struct blob_store *s, struct slice key, uint64_t size,
 bool blob_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
                 struct err *e)
 {
-    must(blob_key_is_good(key) && s->s3 && offset <= size);
-    return remote_fetch(s, key, size, offset, e);
+    must(s->s3 && offset <= size);
+    return blob_key_check(key, e) && remote_fetch(s, key, size, offset, e);
 }
 
 bool blob_remove(struct blob_store *s, struct slice key, struct err *e)
 {
-    must(blob_key_is_good(key));
+    if (!blob_key_check(key, e))
+        return false;
     return s->s3 ? remote_remove(s, key, e) : local_remove(s, key, e);
 }
 
 bool blob_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
 {
-    must(blob_key_is_good(key));
+    if (!blob_key_check(key, e))
+        return false;
     return s->s3 ? remote_verify(s, key, size, e) : local_verify(s, key, size, e);
 }
 
 bool blob_quarantine(struct blob_store *s, struct slice key, struct err *e)
 {
-    must(blob_key_is_good(key));
+    if (!blob_key_check(key, e))
+        return false;
     if (!s->s3)
         return local_quarantine(s, key, e);
     blocks_drop(s, key);
@@ -261,8 +321,9 @@ bool blob_clean(struct blob_store *s, int64_t before_ms, struct err *e)
     int fd = openat(s->drafts_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
+        blob_failed(e, "looking for drafts of files");
         close_folder(fd);
-        return blob_failed(e, "looking for drafts of files");
+        return false;
     }
     for (struct dirent *entry; (entry = readdir(dir));)
         remove_if_old(s->drafts_fd, entry->d_name, before_ms);

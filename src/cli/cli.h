@@ -44,7 +44,7 @@ struct args {
 
 extern const struct verb verb_build, verb_check, verb_debug, verb_doctor, verb_events, verb_health,
     verb_help, verb_key, verb_new, verb_openapi, verb_reload, verb_render, verb_schema, verb_secret,
-    verb_serve, verb_types, verb_user, verb_version;
+    verb_serve, verb_types, verb_user, verb_verify, verb_version;
 
 /* Finds the verb of argv[1], reads its flags, runs it. Returns the exit code. */
 int cli_run(const struct verb *const *verbs, int argc, const char *const *argv);

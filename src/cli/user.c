@@ -253,19 +253,19 @@ static bool remove_one(struct request *r, struct err *e)
     struct slice question =
         arena_printf(&r->arena,
                      "This removes %s for good: the account, its sessions and keys, and the "
-                     "documents that it owns",
+                     "documents and files that it owns",
                      user_of(r));
     return cli_confirm(r->args, question.ptr, e) && set_state(r, "leaving", "removed", e);
 }
 
 static bool adopt(struct request *r, struct err *e)
 {
-    struct slice question =
-        arena_printf(&r->arena, "This gives every document of the user `local` to %s", user_of(r));
+    struct slice question = arena_printf(
+        &r->arena, "This gives every document and file of the user `local` to %s", user_of(r));
     if (!cli_confirm(r->args, question.ptr, e))
         return false;
     request_str(r, "user", user_of(r));
-    return request_send(r, "user.adopt", e) && tell(r, "has the documents of local now:");
+    return request_send(r, "user.adopt", e) && tell(r, "has the documents and files of local now:");
 }
 
 static const struct {

@@ -219,7 +219,8 @@ bool files_usage(const struct files_reading *r, struct buf *to, struct err *e);
 bool files_purge_owner(struct files *f, struct slice user, bool *ret_more, struct err *e);
 bool files_adopt_owner(struct files *f, struct slice from, struct slice to, bool *ret_more,
                        struct err *e);
-/* All files of an owner, for the export of one's own data: "path","bucket",… as JSON lines. */
+/* All files of an owner, for the export of one's own data: {"file":{"bucket","path",…}} as JSON
+ * lines. */
 bool files_export_owner(const struct files_reading *r, struct slice owner, struct slice after,
                         struct buf *to, struct slice *ret_next, struct err *e);
 
@@ -231,13 +232,21 @@ bool files_tend(struct files *f, int64_t now_ms);
  */
 void files_damaged(struct files *f, struct slice hash, struct slice key, const struct err *why);
 
+/* Reads the blob again, for a command that found it damaged: it is marked as that and set aside, or
+ * a mark that does not hold any more is taken off. In the database; blocks. */
+enum files_recheck { FILES_NOTHING, FILES_SET_ASIDE, FILES_MENDED };
+bool files_recheck(struct files *f, struct slice key, enum files_recheck *ret, struct err *e);
+
+/* One for each file that names the blob. */
 struct files_finding {
-    struct slice hash, bucket, path,
-        message;        /* of each file that names it; path empty: none does */
-    enum err_code code; /* ERR_DAMAGED, ERR_NOT_FOUND */
+    struct slice hash, key;           /* key empty: it is about the row */
+    struct slice bucket, space, path; /* path empty: no file names it, or it is about a sum */
+    struct slice message;
+    enum err_code code; /* ERR_DAMAGED, ERR_NOT_FOUND, ERR_IO (unreadable); ERR_NONE: fine again */
+    bool is_known;      /* marked as damaged already */
 };
 struct files_verdict {
-    uint64_t files, blobs, bytes, damaged, missing, unneeded;
+    uint64_t files, blobs, bytes, damaged, missing, unreadable, mended, unneeded;
 };
 struct files_hearer {
     void (*finding)(void *user, const struct files_finding *f);
@@ -245,7 +254,7 @@ struct files_hearer {
     bool (*should_stop)(void *user);
     void *user;
 };
-/* Hashes every blob again, and looks for rows without a blob. Reads only, also beside a server;
- * blocks. False: it could not be read. */
-bool files_verify(struct files *f, struct db *db, const struct files_hearer *to,
+/* Hashes every blob again, and looks whether rows fit each other. Reads only, also beside a server;
+ * blocks. store NULL: its folder is not there. False: it could not be read. */
+bool files_verify(struct blob_store *store, struct db *db, const struct files_hearer *to,
                   struct files_verdict *ret, struct err *e);

@@ -154,9 +154,12 @@ static void tell(struct buf *to, struct file *f, struct arena *a)
     json_writer_init(&w, to, 0);
     f->etag = arena_printf(a, "\"%.*s\"", SLICE_ARGS(f->hash));
     json_write_object(&w);
+    json_write_key(&w, SLICE("file"));
+    json_write_object(&w);
     json_write_key(&w, SLICE("bucket"));
     json_write_str(&w, f->bucket);
     file_write(&w, f);
+    json_write_object_end(&w);
     json_write_object_end(&w);
     buf_add_char(to, '\n');
 }

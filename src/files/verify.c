@@ -1,8 +1,6 @@
-/* Is every file's content what was stored? All of it is read again; and one that is not is marked.
- */
+/* Is every file's content what was stored, and does what rows say of each other hold? All of it is
+ * read again. */
 #include "files/files_impl.h"
-
-#include "journal/journal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,79 +8,60 @@
 #define PAGE  200
 #define ARENA (4u << 20)
 
-/* ---- one that was found while it was to be sent ---------------------------------------------- */
-
-static const struct sql mark = {
-    "UPDATE dais_blobs SET state = 1 WHERE hash = ? AND blob_key = ? AND state = 0",
-    NULL,
-};
-
-struct damage {
-    struct slice hash, key;
-    const struct err *why;
-    int64_t n_marked;
-};
-
-static bool run_mark(void *arg, struct db_conn *c, struct err *e)
-{
-    struct damage *d = arg;
-    struct db_stmt *s = db_prepare(c, &mark, e);
-    if (!s)
-        return false;
-    db_bind_text(s, 1, d->hash);
-    db_bind_text(s, 2, d->key);
-    if (!db_run(s, &d->n_marked, e))
-        return false;
-    const struct event ev = {
-        .kind = EVENT_DAMAGE, .object = d->key, .detail = slice_from(d->why->msg)};
-    return !d->n_marked || event_add(c, &ev, clock_wall_ms(), e);
-}
-
-void files_damaged(struct files *f, struct slice hash, struct slice key, const struct err *why)
-{
-    struct damage d = {hash, key, why, 0};
-    struct err e;
-    if (why->code != ERR_DAMAGED && why->code != ERR_NOT_FOUND)
-        return; /* nobody knows: it could not be read just now */
-    if (!files_open(f, &e))
-        return;
-    bool fine = db_write_now(files_db(f), run_mark, &d, &e);
-    if (fine && d.n_marked && why->code == ERR_DAMAGED)
-        fine = blob_quarantine(f->store, key, &e);
-    files_leave(f);
-    if (fine && d.n_marked)
-        log_line(LOG_ERROR, "a stored file is damaged; `dais verify` says which ones are",
-                 F_STR("app", f->manifest->slug.s), F_STR("blob", key), F_CSTR("reason", why->msg));
-    if (!fine)
-        log_line(LOG_ERROR, "a damaged file could not be marked", F_STR("app", f->manifest->slug.s),
-                 F_STR("blob", key), F_CSTR("reason", e.msg));
-}
-
 /* ---- all of them ----------------------------------------------------------------------------- */
 
 static const struct sql count_blobs = {"SELECT COUNT(*) FROM dais_blobs", NULL};
 static const struct sql count_files = {"SELECT COUNT(*) FROM dais_files", NULL};
 static const struct sql next_blobs = {
-    "SELECT hash, blob_key, size FROM dais_blobs WHERE hash > ? ORDER BY hash LIMIT ?",
+    "SELECT hash, blob_key, size, state FROM dais_blobs WHERE hash > ? ORDER BY hash LIMIT ?",
     NULL,
 };
 static const struct sql names_of = {
-    "SELECT bucket, path FROM dais_files WHERE hash = ? ORDER BY bucket, space, path LIMIT 1000",
+    "SELECT bucket, space, path FROM dais_files WHERE hash = ? ORDER BY bucket, space, path LIMIT "
+    "1000",
     NULL,
 };
-static const struct sql without_blob = {
-    "SELECT f.bucket, f.path, f.hash FROM dais_files f"
-    " WHERE NOT EXISTS (SELECT 1 FROM dais_blobs b WHERE b.hash = f.hash)"
-    " ORDER BY f.bucket, f.space, f.path LIMIT 1000",
-    NULL,
+/* What rows say of each other: the columns are bucket, space, path, hash. */
+static const struct {
+    struct sql sql;
+    const char *message;
+    enum err_code code;
+} rows_rules[] = {
+    {{"SELECT f.bucket, f.space, f.path, f.hash FROM dais_files f"
+      " WHERE NOT EXISTS (SELECT 1 FROM dais_blobs b WHERE b.hash = f.hash)"
+      " ORDER BY f.bucket, f.space, f.path LIMIT 1000",
+      NULL},
+     "It is not known where its bytes are.",
+     ERR_NOT_FOUND},
+    {{"SELECT f.bucket, f.space, f.path, f.hash FROM dais_files f"
+      " JOIN dais_blobs b ON b.hash = f.hash WHERE b.size <> f.size"
+      " ORDER BY f.bucket, f.space, f.path LIMIT 1000",
+      NULL},
+     "Its row says another size than that of its bytes.",
+     ERR_DAMAGED},
+    {{"SELECT f.bucket, f.space, f.path, f.hash FROM dais_files f"
+      " JOIN dais_blobs b ON b.hash = f.hash WHERE b.loose_at IS NOT NULL"
+      " ORDER BY f.bucket, f.space, f.path LIMIT 1000",
+      NULL},
+     "Its bytes are taken for unneeded, and would go.",
+     ERR_DAMAGED},
+    {{"SELECT u.bucket, u.owner, '', '' FROM dais_file_use u LEFT JOIN"
+      " (SELECT bucket, owner, SUM(size) AS bytes, COUNT(*) AS files FROM dais_files"
+      " GROUP BY bucket, owner) f ON f.bucket = u.bucket AND f.owner = u.owner"
+      " WHERE u.bytes <> COALESCE(f.bytes, 0) OR u.files <> COALESCE(f.files, 0)"
+      " ORDER BY u.bucket, u.owner LIMIT 1000",
+      NULL},
+     "The sum that its quota is held against is wrong.",
+     ERR_DAMAGED},
 };
 
 struct blob_row {
     struct slice hash, key;
     uint64_t size;
+    bool is_marked; /* as damaged */
 };
 struct verifying {
-    struct files *files;
+    struct blob_store *store; /* NULL: there is none, so nothing is in it */
     struct db *db;
     const struct files_hearer *to;
     struct files_verdict *verdict;
@@ -116,13 +95,6 @@ static bool count(struct db_conn *c, const struct sql *sql, uint64_t *ret, struc
     return step != DB_FAILED;
 }
 
-static void tell(struct verifying *v, struct slice hash, struct slice bucket, struct slice path,
-                 const struct err *why)
-{
-    const struct files_finding finding = {hash, bucket, path, slice_from(why->msg), why->code};
-    v->to->finding(v->to->user, &finding);
-}
-
 static bool read_totals(struct verifying *v, struct db_conn *c, void *arg, struct err *e)
 {
     (void)arg;
@@ -130,21 +102,35 @@ static bool read_totals(struct verifying *v, struct db_conn *c, void *arg, struc
            count(c, &count_files, &v->verdict->files, e);
 }
 
-static bool read_without_blob(struct verifying *v, struct db_conn *c, void *arg, struct err *e)
+static bool read_rule(struct verifying *v, struct db_conn *c, void *arg, struct err *e)
 {
-    struct err why;
+    size_t i = *(size_t *)arg;
     enum db_step step;
-    struct db_stmt *s = db_prepare(c, &without_blob, e);
-    (void)arg;
+    struct db_stmt *s = db_prepare(c, &rows_rules[i].sql, e);
     if (!s)
         return false;
-    err_set(&why, ERR_NOT_FOUND, "It is not known where its bytes are.");
     while ((step = db_step(s, e)) == DB_ROW) {
-        v->verdict->missing++;
-        tell(v, db_text(s, 2), db_text(s, 0), db_text(s, 1), &why);
+        v->verdict->missing += rows_rules[i].code == ERR_NOT_FOUND;
+        v->verdict->damaged += rows_rules[i].code == ERR_DAMAGED;
+        v->to->finding(v->to->user, &(struct files_finding){
+                                        .bucket = db_text(s, 0),
+                                        .space = db_text(s, 1),
+                                        .path = db_text(s, 2),
+                                        .hash = db_text(s, 3),
+                                        .message = slice_from(rows_rules[i].message),
+                                        .code = rows_rules[i].code,
+                                    });
     }
     db_reset(s);
     return step != DB_FAILED;
+}
+
+static bool read_rows(struct verifying *v, struct err *e)
+{
+    bool fine = true;
+    for (size_t i = 0; fine && i < sizeof rows_rules / sizeof *rows_rules; i++)
+        fine = with_conn(v, read_rule, &i, e);
+    return fine;
 }
 
 static bool read_page(struct verifying *v, struct db_conn *c, void *arg, struct err *e)
@@ -158,9 +144,12 @@ static bool read_page(struct verifying *v, struct db_conn *c, void *arg, struct 
     db_bind_text(s, 1, slice_from(v->last));
     db_bind_i64(s, 2, PAGE);
     for (v->n = 0; v->n < PAGE && (step = db_step(s, e)) == DB_ROW; v->n++) {
-        v->rows[v->n] =
-            (struct blob_row){arena_dup(&v->arena, db_text(s, 0)),
-                              arena_dup(&v->arena, db_text(s, 1)), (uint64_t)db_i64(s, 2)};
+        v->rows[v->n] = (struct blob_row){
+            .hash = arena_dup(&v->arena, db_text(s, 0)),
+            .key = arena_dup(&v->arena, db_text(s, 1)),
+            .size = (uint64_t)db_i64(s, 2),
+            .is_marked = db_i64(s, 3) != BLOB_FINE,
+        };
     }
     db_reset(s);
     if (v->n)
@@ -175,6 +164,21 @@ struct naming {
     uint64_t n;
 };
 
+static void tell(struct verifying *v, const struct naming *x, struct slice bucket,
+                 struct slice space, struct slice path)
+{
+    v->to->finding(v->to->user, &(struct files_finding){
+                                    .hash = x->row->hash,
+                                    .key = x->row->key,
+                                    .bucket = bucket,
+                                    .space = space,
+                                    .path = path,
+                                    .message = slice_from(x->why->msg),
+                                    .code = x->why->code,
+                                    .is_known = x->row->is_marked,
+                                });
+}
+
 static bool read_names(struct verifying *v, struct db_conn *c, void *arg, struct err *e)
 {
     struct naming *x = arg;
@@ -187,7 +191,7 @@ static bool read_names(struct verifying *v, struct db_conn *c, void *arg, struct
         x->n++;
         if (!x->why)
             break;
-        tell(v, x->row->hash, db_text(s, 0), db_text(s, 1), x->why);
+        tell(v, x, db_text(s, 0), db_text(s, 1), db_text(s, 2));
     }
     db_reset(s);
     return step != DB_FAILED;
@@ -211,29 +215,60 @@ static bool read_is_there(struct verifying *v, struct db_conn *c, void *arg, str
     return step != DB_FAILED;
 }
 
+/* Also of a row that is damaged itself. */
+static bool is_whole(const struct verifying *v, const struct blob_row *row, struct err *why)
+{
+    if (!v->store)
+        return err_set(why, ERR_NOT_FOUND, "The folder of the stored files is not there.");
+    if (row->key.len != BLOB_KEY_LEN || !slice_eq(slice_first(row->key, BLOB_HASH_LEN), row->hash))
+        return err_set(why, ERR_DAMAGED, "Its row names bytes of another content.");
+    if (!blob_verify(v->store, row->key, row->size, why))
+        return false;
+    return !row->is_marked || err_set(why, ERR_NONE, "It was damaged, and is fine again.");
+}
+
+/* What cannot be read now may be fine: the store is down, and nobody knows. A disk that cannot read
+ * one file is told of as that, and the others are looked at. */
+static bool count_verdict(struct verifying *v, const struct err *why, struct err *e)
+{
+    switch (why->code) {
+    case ERR_NONE:
+        v->verdict->mended++;
+        return true;
+    case ERR_DAMAGED:
+        v->verdict->damaged++;
+        return true;
+    case ERR_NOT_FOUND:
+        v->verdict->missing++;
+        return true;
+    case ERR_IO:
+        v->verdict->unreadable++;
+        return true;
+    default:
+        *e = *why;
+        return false;
+    }
+}
+
 static bool verify_one(struct verifying *v, const struct blob_row *row, struct err *e)
 {
-    struct err why;
-    bool is_fine = blob_verify(v->files->store, row->key, row->size, &why);
+    struct err why = {0};
+    bool is_fine = is_whole(v, row, &why);
     struct naming x = {row, is_fine ? NULL : &why, 0};
     v->verdict->blobs++;
     v->verdict->bytes += row->size;
-    if (!is_fine && why.code != ERR_DAMAGED && why.code != ERR_NOT_FOUND) {
-        *e = why;
-        return false;
-    }
     if (!is_fine && !with_conn(v, read_is_there, &x, e))
         return false;
     if (!is_fine && !x.n)
         return true;
     x.n = 0;
+    if (!is_fine && !count_verdict(v, &why, e))
+        return false;
     if (!with_conn(v, read_names, &x, e))
         return false;
     v->verdict->unneeded += !x.n;
-    v->verdict->damaged += !is_fine && why.code == ERR_DAMAGED;
-    v->verdict->missing += !is_fine && why.code == ERR_NOT_FOUND;
     if (!is_fine && !x.n)
-        tell(v, row->hash, SLICE(""), SLICE(""), &why);
+        tell(v, &x, SLICE(""), SLICE(""), SLICE(""));
     return true;
 }
 
@@ -244,7 +279,7 @@ static bool should_stop(const struct verifying *v)
 
 static bool verify_all(struct verifying *v, struct err *e)
 {
-    if (!with_conn(v, read_totals, NULL, e) || !with_conn(v, read_without_blob, NULL, e))
+    if (!with_conn(v, read_totals, NULL, e) || !read_rows(v, e))
         return false;
     do {
         if (!with_conn(v, read_page, NULL, e))
@@ -261,12 +296,12 @@ static bool verify_all(struct verifying *v, struct err *e)
     return true;
 }
 
-bool files_verify(struct files *f, struct db *db, const struct files_hearer *to,
+bool files_verify(struct blob_store *store, struct db *db, const struct files_hearer *to,
                   struct files_verdict *ret, struct err *e)
 {
     struct verifying *v = mem_new(struct verifying);
     *ret = (struct files_verdict){0};
-    v->files = f;
+    v->store = store;
     v->db = db;
     v->to = to;
     v->verdict = ret;

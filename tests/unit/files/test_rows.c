@@ -596,7 +596,7 @@ static void test_export(void **unused)
     assert_int_equal(lines, 1100);
     assert_int_equal(x.pages, 3);
     assert_true(slice_starts(buf_slice(&x.text),
-                             SLICE("{\"bucket\":\"own\",\"path\":\"many/000000.txt\"")));
+                             SLICE("{\"file\":{\"bucket\":\"own\",\"path\":\"many/000000.txt\"")));
     buf_done(&x.text);
 }
 
@@ -727,17 +727,17 @@ static void test_verify(void **unused)
     OK(put("own", "b", "two"));
     OK(put("own", "c", "three"));
     OK(drop("own", "c"));
-    OK(files_verify(rig.files, files_db(rig.files), &to, &v, &err));
+    OK(files_verify(rig.store, files_db(rig.files), &to, &v, &err));
     assert_true(v.files == 2 && v.blobs == 3 && v.unneeded == 1 && !v.damaged && !v.missing);
     assert_true(v.bytes == 11 && !heard.n);
     OK(get("own", "b", &f));
     spoil(&f);
-    OK(files_verify(rig.files, files_db(rig.files), &to, &v, &err));
+    OK(files_verify(rig.store, files_db(rig.files), &to, &v, &err));
     assert_true(v.damaged == 1 && !v.missing && heard.n == 1);
     assert_string_equal(heard.text, "own/b damaged");
     OK(get("own", "a", &f));
     OK(blob_remove(rig.store, f.key, &err));
-    OK(files_verify(rig.files, files_db(rig.files), &to, &v, &err));
+    OK(files_verify(rig.store, files_db(rig.files), &to, &v, &err));
     assert_true(v.damaged == 1 && v.missing == 1 && heard.n == 3);
 }
 

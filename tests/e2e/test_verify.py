@@ -1,0 +1,210 @@
+# `dais verify`: every row and every byte is read again, and what is damaged is set aside by whoever keeps it.
+import contextlib
+import dataclasses
+import hashlib
+import json
+import pathlib
+import sqlite3
+import subprocess
+
+import pytest
+
+from conftest import DAIS_BIN, clean_env
+from documents import call
+from serving import serving, write_app
+
+MANIFEST = """web: { root: web }
+files:
+  docs: { owner: false, rules: { read: public, create: public, write: public } }
+  own: { scope: user }
+collections:
+  notes: { owner: false, rules: { read: public, create: public, write: public } }
+"""
+NOW = "2026-01-02T03:04:05.678Z"
+
+
+@dataclasses.dataclass
+class Place:
+    app: pathlib.Path
+    data: pathlib.Path
+    keys: dict
+
+    def sql(self, text, *values):
+        with contextlib.closing(sqlite3.connect(self.data / "apps/app/app.db", timeout=10)) as db, db:
+            return db.execute(text, values).fetchall()
+
+    def put(self, path, content, bucket="docs", space="", owner=""):
+        """As an upload leaves it: bytes, their row, the file's, the sum."""
+        sha = hashlib.sha256(content).hexdigest()
+        key = self.keys.setdefault(sha, f"{sha}-{len(self.keys):012}")
+        blob = self.blob(content)
+        blob.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        blob.write_bytes(content)
+        self.sql("INSERT INTO dais_blobs VALUES (?, ?, ?, NULL, 0) ON CONFLICT DO NOTHING", sha, key, len(content))
+        self.sql("INSERT INTO dais_files VALUES (?, ?, ?, ?, ?, ?, 'text/plain', 0, 1, ?, ?)", bucket, space, path,
+                 owner, sha, len(content), NOW, NOW)
+        self.sql("INSERT INTO dais_file_use VALUES (?, ?, ?, 1) ON CONFLICT (bucket, owner) DO UPDATE SET"
+                 " bytes = bytes + excluded.bytes, files = files + 1", bucket, owner, len(content))
+        return blob
+
+    def key(self, content):
+        return self.keys[hashlib.sha256(content).hexdigest()]
+
+    def blob(self, content):
+        key = self.key(content)
+        return self.data / "apps/app/files/blobs" / key[:2] / key
+
+    def aside(self):
+        return [path.name for path in (self.data / "apps/app/files").glob("damaged/*")]
+
+    def verify(self, *flags, code=0):
+        done = subprocess.run([DAIS_BIN, "verify", self.app, "--data", self.data, *flags], env=clean_env(self.app),
+                              capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code and "Sanitizer" not in done.stderr, (done.returncode, done.stdout, done.stderr)
+        return done.stdout if code in (0, 10) else done.stderr
+
+    def events(self):
+        done = subprocess.run([DAIS_BIN, "events", self.app, "--data", self.data, "--kind", "data.damaged", "--json"],
+                              env=clean_env(self.app), capture_output=True, timeout=60, check=True)
+        return [item for line in done.stdout.splitlines() for item in json.loads(line)["items"]]
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path):
+    app = write_app(tmp_path / "app", {"web/index.html": "hello"}, MANIFEST)
+    place = Place(app, tmp_path / "data", {})
+    with serving(app, "--data", place.data) as server:
+        assert call(server, "POST", "/api/notes", {"n": 1}).status == 201
+        assert call(server, "GET", "/api/files/docs", user=None).status == 200
+    return place
+
+
+@pytest.fixture(name="server")
+def _server(place):
+    with serving(place.app, "--data", place.data) as server:
+        yield server
+
+
+def spoil(blob, at=0):
+    blob.write_bytes(blob.read_bytes()[:at] + b"?" + blob.read_bytes()[at + 1:])
+
+
+def get(server, path):
+    return call(server, "GET", path, user=None)
+
+
+def test_nothing_is_wrong(place):
+    place.put("a.txt", b"a" * 100)
+    place.put("same.txt", b"a" * 100)
+    place.put("b/c.txt", b"")
+    said = place.verify()
+    assert "app: 3 files, 2 contents of 0.0 MB: all as stored\n" in said and "1 document" in said
+    found = json.loads(place.verify("--json"))
+    assert found["ok"] and found["found"][-1] == {
+        "kind": "files", "app": "app", "files": 3, "contents": 2, "bytes": 100, "damaged": 0, "missing": 0,
+        "unreadable": 0, "mended": 0, "unneeded": 0}
+    assert not place.aside() and not place.events()
+
+
+def test_nothing_is_stored(tmp_path):
+    place = Place(write_app(tmp_path / "app", {"web/index.html": "hello"}, MANIFEST), tmp_path / "data", {})
+    assert "nothing is stored yet" in place.verify()
+    assert not place.data.exists()
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside a server", "alone"])
+def test_damage_is_told_and_set_aside(place, beside):
+    place.put("fine.txt", b"fine")
+    spoil(place.put("bad.txt", b"bad" * 1000), 1234)
+    place.put("also/bad.txt", b"bad" * 1000).unlink()
+    place.put("gone.txt", b"gone").unlink()
+    spoil(place.put("mine.txt", b"mine", "own", "u1", "u1"))
+    (place.blob(b"bad" * 1000)).write_bytes(b"bad" * 999 + b"xyz")
+    with serving(place.app, "--data", place.data) if beside else contextlib.nullcontext() as server:
+        dry = place.verify("--dry-run", code=10)
+        assert not place.aside() and not place.events()
+        said = place.verify(code=10)
+        for line in ("app, docs/bad.txt: damaged: ", "app, docs/also/bad.txt: damaged: ",
+                     "app, docs/gone.txt: missing: ", "app, own/mine.txt of u1: damaged: ", "2 damaged, 1 missing, 0 unreadable"):
+            assert line in said and line in dry, said
+        assert "app: 3 set aside; nobody is sent them" in said and "set aside" not in dry and "fine.txt" not in said
+        assert "is whole again once the same content is sent again" in said
+        assert sorted(place.aside()) == sorted(place.key(it) for it in (b"bad" * 1000, b"mine"))
+        assert len(place.events()) == 3
+        again = place.verify("--json", code=10)
+        items = {item.get("path"): item for item in json.loads(again)["found"]}
+        bad = items["bad.txt"]
+        assert bad["kind"] == "missing" and bad["bucket"] == "docs" and items["mine.txt"]["user"] == "u1"
+        assert bad["blob"] == hashlib.sha256(b"bad" * 1000).hexdigest()
+        assert len(place.events()) == 3
+        if beside:
+            for path in ("bad.txt", "gone.txt"):
+                answer = get(server, f"/api/files/docs/{path}")
+                assert answer.status == 500 and answer.json()["code"] == "damaged", answer.body
+            assert get(server, "/api/files/docs/fine.txt").body == b"fine"
+
+
+def test_what_is_fine_again_is_sent_again(place, server):
+    blob = place.put("a.txt", b"content")
+    spoil(blob)
+    assert "1 set aside; nobody is sent it" in place.verify(code=10)
+    assert get(server, "/api/files/docs/a.txt").status == 500
+    blob.write_bytes(b"content")  # from a backup
+    assert "docs/a.txt: mended: It was damaged, and is fine again." in place.verify("--dry-run")
+    assert get(server, "/api/files/docs/a.txt").status == 500
+    assert "1 fine again" in place.verify()
+    assert get(server, "/api/files/docs/a.txt").body == b"content"
+    assert "mended" not in place.verify()
+
+
+def test_a_read_marks_it_too(place, server):
+    place.put("a.txt", b"content").write_bytes(b"cont")
+    place.put("b.txt", b"other").unlink()
+    for path in ("a.txt", "b.txt"):
+        for _ in range(2):
+            answer = get(server, f"/api/files/docs/{path}")
+            assert answer.status == 500 and answer.json()["code"] == "damaged"
+    assert len(place.events()) == 2 and len(place.aside()) == 1
+    assert "(This was known.)" in place.verify(code=10)
+
+
+def test_rows_that_do_not_fit(place):
+    for name in ("a", "b", "c", "d", "e"):
+        place.put(name, name.encode())
+    sha = {name: hashlib.sha256(name.encode()).hexdigest() for name in "abcde"}
+    place.sql("DELETE FROM dais_blobs WHERE hash = ?", sha["a"])
+    place.sql("UPDATE dais_files SET size = 7 WHERE path = 'b'")
+    place.sql("UPDATE dais_blobs SET loose_at = 1 WHERE hash = ?", sha["c"])
+    place.sql("UPDATE dais_blobs SET blob_key = ? WHERE hash = ?", "../../../../../../etc/passwd", sha["d"])
+    place.sql("UPDATE dais_blobs SET blob_key = ? WHERE hash = ?", place.keys[sha["a"]], sha["e"])
+    said = place.verify(code=10)
+    for line in ("docs/a: missing: It is not known where", "docs/b: damaged: Its row says another size",
+                 "docs/c: damaged: Its bytes are taken for unneeded", "docs/d: damaged: Its row names bytes of another",
+                 "docs/e: damaged: Its row names bytes of another", "app, docs: damaged: The sum that its quota"):
+        assert line in said, said
+    with serving(place.app, "--data", place.data) as server:
+        assert get(server, "/api/files/docs/d").status == 500
+
+
+def test_no_folder_of_blobs(place):
+    place.put("a.txt", b"content")
+    (place.data / "apps/app/files").rename(place.data / "elsewhere")
+    assert "docs/a.txt: missing: The folder of the stored files is not there." in place.verify("--dry-run", code=10)
+    assert not (place.data / "apps/app/files").exists()
+
+
+def test_a_torn_database(place):
+    for i in range(200):
+        assert place.sql("INSERT INTO dais_file_use VALUES (?, ?, 0, 0)", "docs", f"owner{i:050}" * 3) == []
+    file = place.data / "apps/app/app.db"
+    page = place.sql("PRAGMA page_size")[0][0]
+    root = place.sql("SELECT rootpage FROM sqlite_master WHERE name = 'dais_file_use'")[0][0]
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with open(file, "r+b") as f:
+        f.seek((root - 1) * page + 20)
+        f.write(b"\xff" * 60)
+    done = subprocess.run([DAIS_BIN, "verify", place.app, "--data", place.data], env=clean_env(place.app),
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (10, 11), done
+    assert "database: damaged: " in done.stdout, done
