@@ -537,7 +537,7 @@ static bool on_form(struct req *rq, struct err *e)
 {
     static const char *const params[] = {"user", "public", NULL};
     char room[MULTIPART_BOUNDARY_MAX];
-    struct slice boundary;
+    struct slice boundary = {0};
     struct file_asked q;
     if (file_has_link(rq))
         return err_set(e, ERR_FORBIDDEN, "A link is for one file, not for a form.");

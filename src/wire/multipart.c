@@ -85,10 +85,10 @@ bool multipart_boundary(struct slice content_type, char *to, struct slice *ret, 
     ptrdiff_t at = slice_index(rest, ';');
     type = slice_trim(at < 0 ? rest : slice_first(rest, (size_t)at));
     rest = slice_skip(rest, at < 0 ? rest.len : (size_t)at);
+    *ret = (struct slice){0};
     if (!slice_eq_nocase(type, SLICE("multipart/form-data")))
         return err_set(e, ERR_MEDIA_TYPE,
                        "Send a form with Content-Type: multipart/form-data; boundary=…");
-    *ret = (struct slice){0};
     buf_init(&room, MULTIPART_HEAD_MAX);
     while (param_next(&rest, &name, &room, &value)) {
         if (!slice_eq_nocase(name, SLICE("boundary")))
