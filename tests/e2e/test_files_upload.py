@@ -359,7 +359,8 @@ def post(server, bucket, *parts, user="ann", **more):
 def test_form(db):
     large = content(2 * MB + 1, b"\r\n--b0undar")
     answer = post(db, "huge", ("a.txt", b"one\r\n--b0undarx\r\n", "text/plain"),
-                  ("prefix", "in/there"), ("b.bin", large), ("path", "else/where.txt"), ("c.txt", b""), ("d.txt", b"four"), ("", b""), ("other", "x"))
+                  ("prefix", "in/there"), ("b.bin", large),
+                  ("path", "else/where.txt"), ("c.txt", b""), ("d.txt", b"four"), ("", b""), ("other", "x"))
     assert answer.status == 201, answer.body
     items = answer.json()["items"]
     assert [item["path"] for item in items] == ["a.txt", "in/there/b.bin", "else/where.txt", "in/there/d.txt"]
