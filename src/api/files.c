@@ -7,6 +7,7 @@
 
 static bool on_bucket(struct req *rq, struct err *e);
 static bool on_file(struct req *rq, struct err *e);
+static bool on_usage(struct req *rq, struct err *e);
 
 const struct route file_routes[] = {
     {.path = "/files/{bucket}",
@@ -19,6 +20,7 @@ const struct route file_routes[] = {
      .methods = ON_GET | ON_PUT | ON_PATCH | ON_DELETE | ON_POST,
      .handle = on_file,
      .max_body = FILES_BODY_MAX},
+    {.path = "/usage", .name = "usage", .methods = ON_GET, .handle = on_usage},
 };
 const size_t n_file_routes = sizeof file_routes / sizeof *file_routes;
 
@@ -465,4 +467,31 @@ static bool on_file(struct req *rq, struct err *e)
     if (rq->method == METHOD_DELETE)
         return delete_file(rq, &call, e);
     return rq->method == METHOD_PATCH ? change_file(rq, &call, e) : sign_file(rq, &call, e);
+}
+
+/* What the caller uses, and how much they may. */
+static bool on_usage(struct req *rq, struct err *e)
+{
+    const struct api *a = rq->site;
+    static const char *const none[] = {NULL};
+    struct file_call call = {.files = a->files, .who = arena_new(rq->arena, struct subject)};
+    struct files_reading r;
+    struct buf out;
+    if (!a->files)
+        return err_set(e, ERR_NOT_FOUND, "This app keeps no files.");
+    if (!api_params_known(rq, none, e) || !subject_of(rq, call.who, e))
+        return false;
+    if (!call.who->who->is_signed_in)
+        return err_set(e, ERR_UNAUTHENTICATED, "Nobody is signed in.");
+    enum enter entered = file_enter(rq, &call, &r, e);
+    if (entered != ENTERED)
+        return entered == MOVED;
+    buf_init(&out, 1u << 20);
+    buf_add_char(&out, '{');
+    bool fine = files_usage(&r, &out, e);
+    file_leave(rq, &r);
+    buf_add_char(&out, '}');
+    struct slice json = fine ? arena_dup(rq->arena, buf_slice(&out)) : SLICE("");
+    buf_done(&out);
+    return fine ? api_reply_json(rq, 200, json) : api_failed(rq, e);
 }

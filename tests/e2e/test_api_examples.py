@@ -16,8 +16,12 @@ PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "API.md").read_text(encodin
 CURL = 'curl() { command curl -sS --max-time 20 -w "\\n%{stderr}\\nSTATUS %{http_code}\\n" "$@"; }\n'
 
 
-ACCOUNTS = re.search(r"^## Accounts\n(.*?)^## ", PAGE, re.M | re.S)[1]  # of an app of their own
-DOCUMENTS = PAGE.replace(ACCOUNTS, "")
+def section(title):
+    return re.search(rf"^## {title}\n(.*?)^## ", PAGE, re.M | re.S)[1]
+
+
+ACCOUNTS, FILES = section("Accounts"), section("Files")  # each of an app of its own
+DOCUMENTS = PAGE.replace(ACCOUNTS, "").replace(FILES, "")
 
 
 def manifest(part, word):
@@ -28,8 +32,8 @@ def blocks(part):
     return re.findall(r"^```sh\n(.*?)^```", part, re.M | re.S)
 
 
-@pytest.mark.parametrize("part,word,least", [(DOCUMENTS, "collections:", 30), (ACCOUNTS, "auth:", 20)],
-                         ids=["documents", "accounts"])
+@pytest.mark.parametrize("part,word,least", [(DOCUMENTS, "collections:", 30), (ACCOUNTS, "auth:", 20),
+                                             (FILES, "files:", 10)], ids=["documents", "accounts", "files"])
 @pytest.mark.parametrize("database", DATABASES)
 def test_every_example_gets_the_status_it_says(database, part, word, least, tmp_path):
     script = "".join(blocks(part))
@@ -50,5 +54,5 @@ def test_every_example_gets_the_status_it_says(database, part, word, least, tmp_
     if part is DOCUMENTS:
         lines = (tmp_path / "books.jsonl").read_text(encoding="utf-8").splitlines()
         assert len(lines) == 3 and '"failed":0' in done.stdout
-    else:
+    elif part is ACCOUNTS:
         assert '"text":"mine"' in (tmp_path / "account.jsonl").read_text(encoding="utf-8")

@@ -125,7 +125,8 @@ def test_damage_is_told_and_set_aside(place, beside):
         assert not place.aside() and not place.events()
         said = place.verify(code=10)
         for line in ("app, docs/bad.txt: damaged: ", "app, docs/also/bad.txt: damaged: ",
-                     "app, docs/gone.txt: missing: ", "app, own/mine.txt of u1: damaged: ", "2 damaged, 1 missing, 0 unreadable"):
+                     "app, docs/gone.txt: missing: ", "app, own/mine.txt of u1: damaged: ",
+                     "2 damaged, 1 missing, 0 unreadable"):
             assert line in said and line in dry, said
         assert "app: 3 set aside; nobody is sent them" in said and "set aside" not in dry and "fine.txt" not in said
         assert "is whole again once the same content is sent again" in said
