@@ -427,17 +427,16 @@ bool databases_are_postgres(const struct host *h)
 /* One that nobody uses is not opened for this, unless it is a server elsewhere: whether that is
  * there is what a balancer asks before it sends the first request. One that could not be opened is
  * tried again. */
-static const char *check(const struct host *h, struct docs *d)
+static const char *check(const struct host *h, struct db_slot *slot)
 {
     struct err e;
-    if (!docs_enter(d)) {
-        if (!databases_are_postgres(h) && !docs_has_failed(d))
-            return "idle";
-        if (!docs_open(d, &e))
-            return "failing";
-    }
-    bool fine = db_ping(docs_db(d), &e);
-    docs_leave_quietly(d);
+    struct db *db = db_slot_enter(slot);
+    if (!db && !databases_are_postgres(h) && !db_slot_has_failed(slot))
+        return "idle";
+    if (!db && !(db = db_slot_open(slot, &e)))
+        return "failing";
+    bool fine = db_ping(db, &e);
+    db_slot_leave_quietly(slot);
     return fine ? "ready" : "failing";
 }
 
@@ -445,12 +444,13 @@ bool databases_check_ready(const struct host *h, struct buf *to)
 {
     bool is_ready = true;
     for (size_t i = 0; i < h->n_apps; i++) {
-        if (!h->apps[i].docs)
+        const struct app *app = &h->apps[i];
+        if (!app->docs && !app->files)
             continue;
-        const char *state = check(h, h->apps[i].docs);
+        const char *state = check(h, database_slot(h->life, app->manifest->slug.s));
         is_ready &= state[0] != 'f';
         buf_printf(to, "%s\"database:%.*s\":\"%s\"", to->len ? "," : "",
-                   SLICE_ARGS(h->apps[i].manifest->slug.s), state);
+                   SLICE_ARGS(app->manifest->slug.s), state);
     }
     return is_ready;
 }

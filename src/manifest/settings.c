@@ -528,10 +528,11 @@ struct slice settings_expand(const struct settings *s, struct slice text, struct
     return done;
 }
 
-/* Of parts that later versions bring: checked, so that nobody finds a mistake in them only then. */
+/* Of a part that a later version brings: checked, so that nobody finds a mistake in them only then.
+ */
 static bool is_later(size_t id)
 {
-    return id > SET_DATABASE_URL && id < SET_SMTP_URL;
+    return id == SET_REDIS_URL;
 }
 
 void settings_help(const struct settings *s, struct buf *to)

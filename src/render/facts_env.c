@@ -10,7 +10,7 @@ static const struct {
     [GROUP_DAIS] = {"dais", "dais itself", false},
     [GROUP_DATABASE] = {"database", "The database", false},
     [GROUP_CACHE] = {"cache", "A cache", true},
-    [GROUP_STORAGE] = {"storage", "Where files are kept", true},
+    [GROUP_STORAGE] = {"storage", "Where files are kept", false},
     [GROUP_MAIL] = {"mail", "Mail", false},
 };
 

@@ -231,7 +231,7 @@ static void nature(const struct facts *f)
     facts_bool(f, "has_own_data", has_own);
     facts_bool(f, "has_data", has_data);
     facts_bool(f, "has_files", m->files.n || m->publish.n);
-    facts_bool(f, "loses_data", m->files.n || m->publish.n || m->backend.persist.n);
+    facts_bool(f, "loses_data", m->backend.persist.n);
     facts_bool(f, "is_always_on", m->backend.run.s.len || m->jobs.n);
     facts_bool(f, "is_static", !has_backend && !has_data);
     facts_i64(f, "timeout_s", has_backend || has_own ? REQUEST_MAX : 60);

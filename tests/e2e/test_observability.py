@@ -11,11 +11,12 @@ import time
 import pytest
 
 from conftest import ROOT, Conn, fetch, wait_for
+from s3 import S3
 from serving import resident_kb, serving, write_app
 
 FORWARDING = ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "X-Forwarded-Host: localhost",
               "X-Forwarded-Proto: https", "X-Real-IP: 127.0.0.1"]
-DOCUMENTED = re.compile(r"`(dais_[a-z_]+|process_[a-z_]+)(?:\{([a-z,]+)\})?`")
+DOCUMENTED = re.compile(r"`(dais_[a-z0-9_]+|process_[a-z_]+)(?:\{([a-z,]+)\})?`")
 
 
 # ---- Prometheus' text format 0.0.4, strictly -----------------------------------------------------------
@@ -167,7 +168,20 @@ def settled(target):
 
 
 # ---- /metrics ------------------------------------------------------------------------------------------
-def test_metrics_are_what_the_page_on_them_says(server, run_dais):
+@pytest.fixture
+def storing(tmp_path):
+    """With everything that has figures of its own: documents, accounts, files, an object store."""
+    app = write_app(tmp_path / "full", {"web/index.html": "hello"}, """web: { root: web }
+auth: { signup: open }
+collections: { notes: { owner: true } }
+files: { uploads: { owner: true } }
+""")
+    with S3() as s3, serving(app, env={**s3.env, "STORAGE_BACKEND": "s3"}) as server:
+        yield server
+
+
+def test_metrics_are_what_the_page_on_them_says(storing, run_dais):
+    server = storing
     documented = {name: set(filter(None, labels.split(","))) for name, labels in
                   DOCUMENTED.findall((ROOT / "docs/API.md").read_text())}
     server.fetch("/")

@@ -245,15 +245,24 @@ def test_the_secrets_are_what_they_were(tmp_path):
     assert [data for _, args, data, _ in notes if args[:3] == ["secrets", "versions", "add"]] == [value]
 
 
+def test_files_of_a_backend_are_not_lost_by_mistake(tmp_path):
+    """Those that dais keeps are in the bucket; a program's own are in memory."""
+    backend = {"run": "exec python3 app.py", "routes": ["/own/"], "persist": ["state"]}
+    cloud = Cloud(tmp_path, odd_app(tmp_path, "t", backend=backend))
+    cloud.run("setup")
+    cloud.run("secret", "NEEDED", stdin="x")
+    cloud.run("deploy", code=1)
+    assert "--data-may-vanish" in cloud.err
+    cloud.run("deploy", "--data-may-vanish", TAG="v1")
+
+
 def test_the_service_is_filled_in(tmp_path):
     value = "@IMAGE@ @PROJECT_ID@ keep"
     cloud = Cloud(tmp_path, odd_app(tmp_path, value))
     cloud.run("setup")
     for name in ("NEEDED", "FAMILY_NAME", "OTHER"):
         cloud.run("secret", name, stdin="x")
-    cloud.run("deploy", code=1)
-    assert "--data-may-vanish" in cloud.err
-    notes = cloud.run("deploy", "--data-may-vanish", REGION="europe-west1", TAG="v1")
+    notes = cloud.run("deploy", REGION="europe-west1", TAG="v1")
     text, = (replaced for _, _, _, replaced in notes if replaced)
     service = yaml.safe_load(text)
     env, annotations, _ = check_service(service)
@@ -298,7 +307,7 @@ def test_documents_in_cloud_sql_do_not_vanish(tmp_path):
     ("deploy", "services replace")])
 def test_a_failing_command_stops_it(step, fail, tmp_path):
     cloud = Cloud(tmp_path, odd_app(tmp_path, "t"))
-    notes = cloud.run(step, *(["--data-may-vanish"] if step == "deploy" else []), code=1, FAKE_FAIL=fail)
+    notes = cloud.run(step, code=1, FAKE_FAIL=fail)
     assert "gcp.sh: " in cloud.err
     assert fail in " ".join([notes[-1][0], *notes[-1][1]])
     assert "postgresql" not in cloud.err and not list(pathlib.Path("/tmp").glob("tmp.gcp-sh-*"))

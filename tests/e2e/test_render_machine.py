@@ -21,6 +21,7 @@ import yaml
 
 from conftest import DAIS_BIN, ROOT, fetch, wait_for
 from own_backend import PROGRAM
+from s3 import S3
 from serving import serving, write_app
 
 APPS = sorted(file.parent for pattern in ("models/*", "apps/*", "tests/systems/*", "tests/fixtures/manifest/*")
@@ -571,17 +572,17 @@ def test_each_alert_fires_when_it_should_and_only_then(folder, render):
 
 # ---- a real dais, asked by a real Prometheus --------------------------------------------------------------
 PROMETHEUS_OWN = {"up"}
-NAME = re.compile(r"\b(?:dais|process)_[a-z_]+|\bup\b")
+NAME = re.compile(r"\b(?:dais|process)_[a-z0-9_]+|\bup\b")
 
 
 @pytest.fixture
 def desk(tmp_path):
     """A served app with a backend, in which something happened."""
     folder = write_app(tmp_path / "desk", {"web/index.html": "<h1>desk</h1>\n", "backend.py": PROGRAM},
-                       "web: { root: web }\nbackend: { run: exec python3 backend.py, routes: [ /api/ ], "
-                       "health: /health }\n")
-    with serving(folder) as server:
-        wait_for(lambda: fetch(server, "/api/x").status == 200, "the backend's answer")
+                       "web: { root: web }\nbackend: { run: exec python3 backend.py, routes: [ /own/ ], "
+                       "health: /health }\nauth: { signup: open }\nfiles: { uploads: { owner: true } }\n")
+    with S3() as s3, serving(folder, env={**s3.env, "STORAGE_BACKEND": "s3"}) as server:
+        wait_for(lambda: fetch(server, "/own/x").status == 200, "the backend's answer")
         yield folder, server
 
 
@@ -596,7 +597,7 @@ def names_in(rendered):
 def test_every_metric_asked_for_is_given(desk, render):
     folder, server = desk
     queries, alerts = names_in(render(folder))
-    given = set(re.findall(r"^([a-z_]+)[{ ]", fetch(server, "/_/metrics").body.decode(), re.M))
+    given = set(re.findall(r"^([a-z0-9_]+)[{ ]", fetch(server, "/_/metrics").body.decode(), re.M))
     asked = {name for query in queries + alerts for name in NAME.findall(query)} - PROMETHEUS_OWN
     assert len(asked) > 15 and asked <= given, asked - given
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in given}
