@@ -9,8 +9,10 @@ import subprocess
 
 import pytest
 
-from conftest import DAIS_BIN, clean_env
+from accounts_api import ask, desk, joined
+from conftest import DAIS_BIN, clean_env, wait_for
 from documents import call
+from s3 import S3
 from serving import serving, write_app
 
 MANIFEST = """web: { root: web }
@@ -57,9 +59,13 @@ class Place:
     def aside(self):
         return [path.name for path in (self.data / "apps/app/files").glob("damaged/*")]
 
-    def verify(self, *flags, code=0):
-        done = subprocess.run([DAIS_BIN, "verify", self.app, "--data", self.data, *flags], env=clean_env(self.app),
-                              capture_output=True, text=True, timeout=60, check=False)
+    def user(self, word, who):
+        subprocess.run([DAIS_BIN, "user", word, who, self.app, "--data", self.data, "--yes"], env=clean_env(self.app),
+                       capture_output=True, timeout=60, check=True)
+
+    def verify(self, *flags, code=0, env=None):
+        done = subprocess.run([DAIS_BIN, "verify", self.app, "--data", self.data, *flags],
+                              env=clean_env(self.app, env), capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == code and "Sanitizer" not in done.stderr, (done.returncode, done.stdout, done.stderr)
         return done.stdout if code in (0, 10) else done.stderr
 
@@ -209,3 +215,100 @@ def test_a_torn_database(place):
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in (10, 11), done
     assert "database: damaged: " in done.stdout, done
+
+
+# ---- files as they are sent ---------------------------------------------------------------------
+def sent(server, path, content, **headers):
+    answer = call(server, "PUT", path, content, user=None, Content_Type="text/plain", **headers)
+    if answer.status == 501:
+        pytest.skip("nothing takes uploads")
+    return answer
+
+
+def test_the_same_content_mends_it(place, server):
+    assert sent(server, "/api/files/docs/a.txt", b"content").status == 201
+    assert sent(server, "/api/files/docs/b.txt", b"content").status == 201
+    blob, = (place.data / "apps/app/files/blobs").glob("*/*")
+    spoil(blob)
+    said = place.verify(code=10)
+    assert "docs/a.txt: damaged" in said and "docs/b.txt: damaged" in said and "1 damaged, 0 missing" in said
+    for name in "ab":
+        assert get(server, f"/api/files/docs/{name}.txt").json()["code"] == "damaged"
+    assert sent(server, "/api/files/docs/c.txt", b"content").status == 201
+    for name in "abc":
+        assert get(server, f"/api/files/docs/{name}.txt").body == b"content"
+    assert "3 files, 1 content of 0.0 MB: all as stored" in place.verify()
+
+
+def test_an_object_store(place):
+    with S3() as s3:
+        env = {**s3.env, "STORAGE_BACKEND": "s3"}
+        with serving(place.app, "--data", place.data, env=env) as server:
+            for name in ("fine", "bad", "short", "gone"):
+                assert sent(server, f"/api/files/docs/{name}", name.encode() * 100).status == 201
+            objects = {one.body: key for key, one in s3.objects.items() if b"\n" not in one.body and one.size >= 300}
+            s3.store(objects[b"bad" * 100], b"bad" * 99 + b"xyz")
+            s3.store(objects[b"short" * 100], b"short")
+            del s3.objects[objects[b"gone" * 100]]
+            for beside in (True, False):
+                said = place.verify("--dry-run", code=10, env=env)
+                assert "docs/bad: damaged" in said and "docs/short: damaged" in said and "docs/gone: missing" in said
+                assert "docs/fine" not in said and "2 damaged, 1 missing, 0 unreadable" in said, beside
+            place.verify(code=10, env=env)
+            for name in ("bad", "short", "gone"):  # though the cache had them
+                assert get(server, f"/api/files/docs/{name}").status == 500
+                assert sent(server, f"/api/files/docs/{name}", name.encode() * 100).status in (200, 201)
+                assert get(server, f"/api/files/docs/{name}").body == name.encode() * 100
+            assert "all as stored" in place.verify(env=env)
+            s3.denied = {"get", "head"}
+            assert "verify" in place.verify(code=11, env=env)
+            s3.denied = set()
+        assert not s3.errors
+
+
+# ---- whose they are -----------------------------------------------------------------------------
+def test_an_account_and_its_files(tmp_path):
+    files = "files:\n  docs: { owner: true }\n"
+    with desk("sqlite", tmp_path, files) as server:
+        ann, bob = joined(server, "ann"), joined(server, "bob")
+        for who in (ann, bob):
+            answer = ask(server, "PUT", f"/api/files/docs/of-{who.id}.txt", who.id.encode(), token=who.token,
+                         Content_Type="text/plain")
+            if answer.status == 501:
+                pytest.skip("nothing takes uploads")
+            assert answer.status == 201, answer.body
+        lines = [json.loads(line) for line in
+                 ask(server, "GET", "/api/auth/me/export", token=ann.token).body.splitlines()]
+        mine, = (line["file"] for line in lines if "file" in line)
+        assert (mine["bucket"], mine["path"]) == ("docs", f"of-{ann.id}.txt") and mine["size"] == len(ann.id)
+        assert "account" in lines[0] and bob.id not in json.dumps(lines)
+        answer = ask(server, "DELETE", "/api/auth/me", {"password": ann.password}, token=ann.token)
+        assert answer.status in (200, 202, 204), answer.body
+        database = tmp_path / "data/apps/desk/app.db"
+        with contextlib.closing(sqlite3.connect(database, timeout=10)) as db:
+            owners = "SELECT owner FROM dais_files"
+            wait_for(lambda: db.execute(owners).fetchall() == [(bob.id,)], "the files of who left to go", 20)
+            assert db.execute("SELECT owner FROM dais_file_use WHERE bytes > 0").fetchall() == [(bob.id,)]
+            assert db.execute("SELECT COUNT(*) FROM dais_blobs WHERE loose_at IS NOT NULL").fetchone() == (1,)
+
+
+def test_files_of_before_accounts_change_hands(tmp_path):
+    app, data = tmp_path / "app", tmp_path / "data"
+    place = Place(write_app(app, {"web/index.html": "hello"}, "web: { root: web }\nfiles: { docs: { owner: true } }\n"),
+                  data, {})
+    with serving(app, "--data", data) as server:
+        assert call(server, "GET", "/api/files/docs", user=None).status == 200
+    place.put("a.txt", b"content", owner="local")
+    write_app(app, {"web/index.html": "hello"},
+              "web: { root: web }\nauth: { signup: open }\nfiles: { docs: { owner: true } }\n")
+    with serving(app, "--data", data) as server:
+        ann, bob = joined(server, "ann"), joined(server, "bob")
+        assert ask(server, "GET", "/api/files/docs/a.txt", token=ann.token).status == 404
+        place.user("adopt", ann.email)
+        assert ask(server, "GET", "/api/files/docs/a.txt", token=ann.token).body == b"content"
+        assert ask(server, "GET", "/api/files/docs/a.txt", token=bob.token).status == 404
+    place.sql("UPDATE dais_files SET owner = 'local'")
+    place.sql("UPDATE dais_file_use SET owner = 'local'")
+    place.user("adopt", bob.email)  # without a server
+    assert place.sql("SELECT owner FROM dais_files") == [(bob.id,)]
+    assert "all as stored" in place.verify()
