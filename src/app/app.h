@@ -71,5 +71,8 @@ bool app_command(const struct app_options *options, struct slice name, struct sl
 void app_settings_finish(struct settings *s, const struct site *site, bool to_serve,
                          struct problems *p);
 
+/* Files are to be in an object store, and it is not said in which bucket. */
+void storage_check(const struct site *site, const struct settings *s, struct problems *p);
+
 /* Of settings for mail, one is missing that goes with another. */
 void mail_check(const struct site *site, const struct settings *s, struct problems *p);

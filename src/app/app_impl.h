@@ -204,7 +204,6 @@ bool events_control(struct req *rq, struct err *e); /* ?app=SLUG, or the host's 
 void events_metrics(struct buf *out);
 
 /* stores.c: the places of files, which outlive the readings of a manifest too. */
-void stores_check(struct host *h, struct problems *p);
 bool stores_open(struct host *h, struct life *l, struct err *e);    /* blocks a little */
 void store_attach(struct host *h, struct app *app, struct life *l); /* after its database */
 void stores_free(struct life *l);

@@ -330,7 +330,7 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     check_backends(h, p);
     compile_docs(h, p);
     databases_check(h, p);
-    stores_check(h, p);
+    storage_check(h->site, &h->settings, p);
     mail_check(h->site, &h->settings, p);
     check_data_is_private(h, p);
     for (size_t i = 0; is_to_run && i < h->n_apps; i++)

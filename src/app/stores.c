@@ -45,9 +45,13 @@ static bool has_files(const struct host *h)
     return has;
 }
 
-void stores_check(struct host *h, struct problems *p)
+void storage_check(const struct site *site, const struct settings *s, struct problems *p)
 {
-    if (is_s3(h) && has_files(h) && !setting(h, SET_S3_BUCKET).len)
+    bool has_buckets = false;
+    for (size_t i = 0; i < site->n_apps; i++)
+        has_buckets |= site->apps[i]->files.n > 0;
+    if (has_buckets && slice_is(settings_get(s, SET_STORAGE_BACKEND), "s3") &&
+        !settings_get(s, SET_S3_BUCKET).len)
         problems_add(p, PROBLEM_ERROR, SLICE("S3_BUCKET"), (struct pos){0},
                      "STORAGE_BACKEND is s3, and no bucket is named; set S3_BUCKET");
 }

@@ -131,6 +131,7 @@ static int run(const struct args *args)
         prepare_check(site->apps[i], settings_data_dir(&settings, site), &problems);
     }
     mail_check(site, &settings, &problems);
+    storage_check(site, &settings, &problems);
     problems_sort(&problems);
     if (args_has(args, "--json"))
         print_json(site, &problems);

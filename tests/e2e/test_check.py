@@ -274,6 +274,17 @@ def test_env_files_and_settings_are_checked_too(app):
     assert "hunter2" not in out
 
 
+def test_an_object_store_needs_a_bucket(app):
+    folder = app("app: a\nfiles: { uploads: { owner: true } }\n")
+    (folder / ".env").write_text("STORAGE_BACKEND=s3\n")
+    says(folder, "STORAGE_BACKEND is s3, and no bucket is named; set S3_BUCKET")
+    (folder / ".env").write_text("STORAGE_BACKEND=s3\nS3_BUCKET=things\n")
+    assert "S3_BUCKET" not in dais("check", ".", cwd=folder).stdout
+    (folder / "dais.yaml").write_text("app: a\n")  # which keeps no files
+    (folder / ".env").write_text("STORAGE_BACKEND=s3\n")
+    assert "S3_BUCKET" not in dais("check", ".", cwd=folder).stdout
+
+
 def test_help_env_tells_where_values_come_from_and_shows_no_secret(app):
     folder = app()
     (folder / ".env").write_text("DAIS_SECRET=hunter2\nMAIL_FROM=me@example.com\n")
