@@ -35,8 +35,10 @@ static int open_shelf(struct blob_store *s, const char *key, struct err *e)
     char name[3] = {key[0], key[1], '\0'};
     _Atomic bool *is_safe = &s->shelf_is_safe[hex_value(key[0]) * 16 + hex_value(key[1])];
     bool is_new = mkdirat(s->blobs_fd, name, 0700) == 0, fine = is_new || errno == EEXIST;
-    if (fine && (is_new || !*is_safe))
-        fine = *is_safe = fsync(s->blobs_fd) == 0;
+    if (fine && (is_new || !*is_safe)) {
+        fine = fsync(s->blobs_fd) == 0;
+        *is_safe = fine;
+    }
     int fd = fine ? openat(s->blobs_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)
         blob_failed(e, "making a folder for a file");
