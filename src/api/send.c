@@ -38,6 +38,7 @@ static void add_disposition(struct req *rq, const struct file *f, bool is_downlo
 {
     bool is_shown = !is_download && file_type_is_passive(f->type);
     struct buf b;
+    must(name.ptr);
     buf_init(&b, 8192);
     buf_add_str(&b, is_shown ? "inline; filename=\"" : "attachment; filename=\"");
     for (size_t i = 0; i < name.len; i++) {

@@ -82,8 +82,8 @@ bool blocks_open(struct blob_store *s, struct err *e); /* finds what an earlier 
 void blocks_done(struct blob_store *s);
 /* A descriptor of the block, to be closed by the caller; -1: it is not there. */
 int blocks_find(struct blob_store *s, struct slice key, uint64_t block);
-/* drafts/NAME becomes that block; what was used longest ago makes room. */
-void blocks_take(struct blob_store *s, const char *name, struct slice key, uint64_t block,
+/* drafts/DRAFT becomes that block; what was used longest ago makes room. */
+void blocks_take(struct blob_store *s, const char *draft, struct slice key, uint64_t block,
                  uint64_t size);
 /* All blocks of it. */
 void blocks_drop(struct blob_store *s, struct slice key);

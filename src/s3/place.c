@@ -17,7 +17,7 @@ static bool is_host_char(char c)
 
 static bool holds_only(struct slice s, bool (*is_fine)(char))
 {
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = 0; s.ptr && i < s.len; i++) {
         if (!is_fine(s.ptr[i]))
             return false;
     }

@@ -51,8 +51,7 @@ static void test_paths(void **unused)
                                       "a\nb",
                                       "a\x7f",
                                       "a\xc2\x85",
-                                      "a\xe2\x80\xae"
-                                      "b",
+                                      "a\xe2\x80\xae",
                                       "a\xe2\x81\xa6",
                                       "\xe2\x80\x8f",
                                       "\xef\xbb\xbf"
