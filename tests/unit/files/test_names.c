@@ -54,8 +54,7 @@ static void test_paths(void **unused)
                                       "a\xe2\x80\xae",
                                       "a\xe2\x81\xa6",
                                       "\xe2\x80\x8f",
-                                      "\xef\xbb\xbf"
-                                      "a",
+                                      "\xef\xbb\xbf_",
                                       "a\xff",
                                       "\xc0\xaf",
                                       "\xed\xa0\x80",
