@@ -97,11 +97,13 @@ bool incoming_has_leftovers(const struct incoming *in)
 void incoming_drop(struct incoming *in, bool far)
 {
     struct err e;
-    if (in->is_open)
+    if (in->is_open && far)
         blob_draft_drop(&in->draft);
+    else if (in->is_open) /* removing a long file takes its time: blob_clean() does it */
+        blob_draft_leave(&in->draft);
     in->is_open = false;
     struct blob_store *s = files_store(in->files);
-    if (in->is_kept && (far || !blob_store_is_remote(s)))
+    if (in->is_kept && far)
         blob_remove(s, slice_from(in->draft.key), &e);
     in->is_kept = false;
 }

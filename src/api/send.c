@@ -83,6 +83,7 @@ struct feed {
     struct source source;
     struct work work; /* fetches one block ahead */
     struct loop *home;
+    struct service *service; /* keeps the files, also when the client has left */
     struct files *files;
     struct blob_store *store;
     struct arena arena; /* key, hash */
@@ -99,6 +100,7 @@ static void feed_free(struct feed *f)
     if (f->piece.fd >= 0)
         close(f->piece.fd);
     arena_done(&f->arena);
+    service_unref(f->service);
     free(f);
 }
 
@@ -235,6 +237,8 @@ static struct source *feed_new(struct req *rq, struct files *files, const struct
     f->source = (struct source){
         .pull = feed_pull, .close = feed_close, .movable = feed_movable, .move = feed_move};
     f->files = files;
+    f->service = rq->service;
+    service_ref(f->service);
     f->store = files_store(files);
     f->home = rq->loop;
     f->key = arena_dup(&f->arena, file->key);

@@ -475,12 +475,16 @@ static bool read_put(struct upload *x, struct err *e)
         .said = form_media_type(h1_get(rq->h1, HEADER_CONTENT_TYPE), &x->arena),
         .if_match = arena_dup(&x->arena, h1_get(rq->h1, HEADER_IF_MATCH)),
         .if_none_match = arena_dup(&x->arena, h1_get(rq->h1, HEADER_IF_NONE_MATCH)),
-        .size = rq->h1->chunked ? -1 : (int64_t)rq->h1->content_length,
+        .size = rq->h1->chunked                      ? -1
+                : rq->h1->content_length > INT64_MAX ? INT64_MAX
+                                                     : (int64_t)rq->h1->content_length,
     };
     x->ins[0] = (struct incoming){.files = x->files, .put = p};
     x->n_put = 1;
     if (!read_public(rq, &p->is_public, e))
         return false;
+    if (p->is_public >= 0 && file_has_link(rq))
+        return err_set(e, ERR_FORBIDDEN, "A link stores a file; it does not say who may read it.");
     return file_has_link(rq) ? copy_link(x, e) : copy_call(x, &p->at, e);
 }
 

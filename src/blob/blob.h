@@ -68,6 +68,8 @@ void blob_draft_seal(struct blob_draft *d);
 /* The draft becomes the blob `key`, on stable storage when this returns: written, flushed, moved
  * to its place, and the folder flushed; or acknowledged by the object store. Blocks. */
 bool blob_keep(struct blob_draft *d, const char *type, struct err *e);
+/* Closes it without waiting for anything: what it has on the disk is for blob_clean(). */
+void blob_draft_leave(struct blob_draft *d);
 /* Nothing of it is left but what was kept; again is fine. */
 void blob_draft_drop(struct blob_draft *d);
 

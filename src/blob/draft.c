@@ -56,6 +56,12 @@ void blob_draft_seal(struct blob_draft *d)
     d->key[BLOB_KEY_LEN] = '\0';
 }
 
+void blob_draft_leave(struct blob_draft *d)
+{
+    d->name[0] = '\0';
+    blob_draft_drop(d);
+}
+
 void blob_draft_drop(struct blob_draft *d)
 {
     if (d->name[0])

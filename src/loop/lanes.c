@@ -238,7 +238,9 @@ void lanes_stop(struct loops *all)
 bool lane_submit(struct loop *home, enum lane lane, struct work *w)
 {
     struct lanes *ls = home->all->lanes;
-    must(ls && lane < LANE_COUNT);
+    must(lane < LANE_COUNT);
+    if (!ls) /* what is closed after the workers may still find work */
+        return false;
     struct lane_queue *q = &ls->lanes[lane];
     w->home = home;
     w->lane = lane;

@@ -136,7 +136,8 @@ struct lane_stats {
 bool lanes_start(struct loops *all, unsigned workers, struct err *e);
 /* After loops_run returned: finishes what is queued, joins the workers, calls what is posted. */
 void lanes_stop(struct loops *all);
-/* False when the lane's queue is full (4096): answer 503. From the home loop's thread. */
+/* False when the lane's queue is full (4096), or there are no workers any more: answer 503. From
+ * the home loop's thread. */
 bool lane_submit(struct loop *home, enum lane lane, struct work *w) MUST_CHECK;
 void lanes_stats(struct loops *all, struct lane_stats ret[LANE_COUNT]);
 

@@ -510,3 +510,28 @@ def test_memory_stays_flat(tmp_path):
             assert conn.read().status == 201
         assert most - before < 20_000, (before, most)
         shutil.rmtree(tmp_path / "data/apps", ignore_errors=True)
+
+
+# ---- the end of the server, and of what a link may -------------------------------------------------
+def test_who_stops_at_once_stops_with_an_upload_half_way(tmp_path):
+    """A second signal waits for nobody: the upload ends with the server, which ends well."""
+    app = write_app(tmp_path / "app", {"web/index.html": "hi"}, "web: { root: web }\nfiles: { box: { max: 8MB } }\n")
+    with serving(app, "--data", tmp_path / "data") as server, server.connect() as slow:
+        slow.send("PUT /api/files/box/half.bin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n")
+        slow.send(b"x" * 2500000)
+        drafts = tmp_path / "data/apps/app/files/drafts"
+        wait_for(lambda: list(drafts.glob("*")), "a draft")
+        server.proc.terminate()
+        wait_for(lambda: server.says("finishing"), "the first signal")
+        server.proc.terminate()
+        assert server.proc.wait(10) == 0
+
+
+def test_a_link_to_store_does_not_say_who_reads(tmp_path):
+    app = write_app(tmp_path / "app", {"web/index.html": "hi"},
+                    "web: { root: web }\nfiles: { box: { max: 8MB, visibility: choice } }\n")
+    with serving(app, "--data", tmp_path / "data") as server:
+        made = call(server, "POST", "/api/files/box/a.txt/sign", {"method": "PUT"}).json()["url"]
+        path = "/api/files/" + made.partition("/api/files/")[2]
+        assert call(server, "PUT", path + "&public=true", b"mine", Content_Type="text/plain").status == 403
+        assert call(server, "PUT", path, b"mine", Content_Type="text/plain").json()["public"] is False
