@@ -288,6 +288,7 @@ def measure(args, scratch):
              middle(ratios) >= UPLOAD_BAR)
         told("memory while it comes in", f"< {GROWTH_BAR_MB} MB more", f"{growth:.1f} MB", growth < GROWTH_BAR_MB)
         rows.append((f"upload of {args.mb} MB, MB/s", f"{middle(ours):.0f}", f"cp, sync: {middle(theirs):.0f}"))
+        rows.append(("the best round, MB/s", f"{max(ours):.0f}", f"cp, sync: {max(theirs):.0f}"))
     if "download" in wanted:
         ours, theirs = downloads(args, scratch)
         ratio = middle([a[0] / b[0] for a, b in zip(ours, theirs)])
