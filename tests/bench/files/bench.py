@@ -328,7 +328,8 @@ def facts(args, command, took):
         f"- Method: both sides take turns, {args.rounds} rounds; ratios are of neighbours, figures are medians. "
         "Uploads by "
         "curl of random bytes, against `cp` and `sync` of the same file on the same disk; downloads by as many curls, "
-        f"{EACH} files each, against nginx with sendfile; small files by wrk with 16 connections. The run took {took:.0f} s.",
+        f"{EACH} files each, against nginx with sendfile; small files by wrk with 16 connections. "
+        f"The run took {took:.0f} s.",
     ]
 
 
