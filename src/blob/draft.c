@@ -12,6 +12,9 @@
 /* So much is handed to the disk at a time while more comes in: a flush at the end of a long file
  * then waits for its last bytes only. */
 #define FLUSH_BYTES (8u << 20)
+/* So much of what came last stays in the page cache: a longer file then takes the same few pages
+ * over and over, which are at hand, and what others read stays where it is. */
+#define CACHED_BYTES (64u << 20)
 
 bool blob_draft_open(struct blob_draft *d, struct blob_store *s, uint64_t size, struct err *e)
 {
@@ -29,6 +32,15 @@ bool blob_draft_open(struct blob_draft *d, struct blob_store *s, uint64_t size, 
     return true;
 }
 
+/* What is not on the disk yet stays as well. An object store is sent it again, from the start. */
+static void forget_pages(const struct blob_draft *d, uint64_t flushed)
+{
+    uint64_t from = d->flushed < CACHED_BYTES ? 0 : d->flushed - CACHED_BYTES;
+    if (flushed > CACHED_BYTES && !d->store->s3)
+        posix_fadvise(d->fd, (off_t)from, (off_t)(flushed - CACHED_BYTES - from),
+                      POSIX_FADV_DONTNEED);
+}
+
 bool blob_draft_add(struct blob_draft *d, struct slice bytes, struct err *e)
 {
     must(d->fd >= 0 && !d->key[0]);
@@ -39,6 +51,7 @@ bool blob_draft_add(struct blob_draft *d, struct slice bytes, struct err *e)
     if (d->size - d->flushed < FLUSH_BYTES)
         return true;
     sync_file_range(d->fd, (off_t)d->flushed, (off_t)(d->size - d->flushed), SYNC_FILE_RANGE_WRITE);
+    forget_pages(d, d->size);
     d->flushed = d->size;
     return blob_has_room(d->store, 0, e);
 }

@@ -12,8 +12,8 @@
 #define COPY_BYTES      4096u       /* bodies up to here are copied behind their head */
 #define OUT_BYTES       (64u << 10) /* answers waiting: above it no further request is parsed */
 #define OUT_MAX_BYTES   (1u << 20)
-#define PULL_LEAST      4096u /* room a source is asked to fill */
-#define FILE_TICK_BYTES (512u << 10)
+#define PULL_LEAST      4096u        /* room a source is asked to fill */
+#define FILE_TICK_BYTES (2u << 20)   /* of a body, in a turn */
 #define ARENA_BYTES     (8u << 20)   /* of one request, its body aside */
 #define MOVE_LEAST      (64u << 10)  /* of a body: less is not worth a pipe */
 #define MOVE_BYTES      (512u << 10) /* at once, if the client takes so much */
