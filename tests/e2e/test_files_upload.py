@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
@@ -493,7 +494,7 @@ def test_server_stops(tmp_path):
 
 
 # ---- memory ----------------------------------------------------------------------------------------
-RELEASE = TEST_BIN.parent.parent / "release" / "dais-identity"
+RELEASE = TEST_BIN.parent.parent / "release" / "dais"
 
 
 @pytest.mark.skipif(not RELEASE.exists(), reason="no release build")
@@ -509,6 +510,8 @@ def test_memory_stays_flat(tmp_path):
                 most = max(most, resident_kb(server.proc.pid))
             assert conn.read().status == 201
         assert most - before < 20_000, (before, most)
+        with urllib.request.urlopen(server.url.rstrip("/") + "/api/files/huge/large", timeout=60) as back:
+            assert hashlib.file_digest(back, "sha256").hexdigest() == hashlib.sha256(piece * 200).hexdigest()
         shutil.rmtree(tmp_path / "data/apps", ignore_errors=True)
 
 
