@@ -69,11 +69,13 @@ static bool add_headers(struct req *rq, const struct file *f, const struct h1_va
     if (!api_param(rq, "download", &download, e))
         return false;
     bool has_name = download.len && !slice_is(download, "1") && !slice_is(download, "true");
+    if (has_name && !file_path_check(download, e)) /* anybody can write one into a link */
+        return err_prefix(e, "download");
     reply_prebuilt(rq, f->is_open && !file_has_link(rq) ? open_lines : own_lines);
     reply_header(rq, "ETag", f->etag);
     clock_http_date(valid->mtime_s, date);
     reply_header(rq, "Last-Modified", slice_from(date));
-    add_disposition(rq, f, download.ptr != NULL, has_name ? download : last_segment(f->path));
+    add_disposition(rq, f, download.ptr != NULL, last_segment(has_name ? download : f->path));
     return true;
 }
 
