@@ -250,13 +250,24 @@ static struct source *feed_new(struct req *rq, struct files *files, const struct
 
 /* ---- a request ------------------------------------------------------------------------------- */
 
+bool file_store_failed(const struct files *files, struct err *e)
+{
+    if (!blob_store_is_remote(files_store(files)) || e->code == ERR_IO)
+        return false;
+    log_line(LOG_WARN, "the object store failed a file", F_CSTR("reason", e->msg));
+    if (e->code == ERR_FULL)
+        return err_set(e, ERR_FULL, "The store of files has no more room.");
+    return err_set(e, ERR_UNAVAILABLE,
+                   "The store of files does not answer just now; try again in a moment.");
+}
+
 /* False, also when the handler is to run again where this may take its time (*ret_moved). */
 static bool tell_damaged(struct req *rq, struct files *files, const struct file *f,
                          const struct err *why, bool *ret_moved, struct err *e)
 {
     *e = *why;
     if (why->code != ERR_DAMAGED && why->code != ERR_NOT_FOUND)
-        return false;
+        return file_store_failed(files, e);
     *ret_moved = !rq->is_on_lane && req_move(rq, RUN_STORE);
     if (*ret_moved)
         return false;

@@ -7,18 +7,19 @@ import contextlib
 import hashlib
 import os
 import re
+import sqlite3
 import subprocess
 import time
 import urllib.parse
 
 import pytest
 
-from accounts_api import AUTH, NO_LIMITS, ask, desk, joined
-from conftest import DAIS_BIN, DEADLINE, Broken, Conn, clean_env, wait_for
+from accounts_api import AUTH, ask, desk, joined
+from conftest import DAIS_BIN, DEADLINE, Broken, Conn, wait_for
 from documents import call, problem, store
 from postgres import why_not
 from s3 import S3
-from serving import exchange, open_files
+from serving import open_files, serving, write_app
 
 MB = 1 << 20
 MANIFEST = """
@@ -448,3 +449,528 @@ def test_words_that_links_are_asked_with(db):
                          ({"expires": "9" * 400 + "s"}, 422), ({"expires": "1h\0"}, 422), ([], 422), ("x", 422), ({}, 200)):
         answer = call(db, "POST", "/api/files/box/l/sign", body)
         assert answer.status in (status if isinstance(status, tuple) else (status,)), (body, answer)
+
+
+# ---- links -----------------------------------------------------------------------------------------
+ACCOUNTS = """
+files:
+  box: {}
+  share: { rules: { read: "owner = @user.id || @user.roles ?= 'editor'", create: signed_in, write: owner } }
+"""
+
+
+@pytest.fixture(name="people", scope="module", params=PLACES)
+def fixture_people(request, tmp_path_factory):
+    """Real accounts, sessions and keys."""
+    folder = tmp_path_factory.mktemp("people")
+    with kept(request.param) as (s3, env), desk(request.param.split("-")[1], folder, ACCOUNTS, env=env,
+                                                auth=AUTH + "limits: { login: off, signup: off, upload: off }\n") as server:
+        server.s3, server.folder, server.env = s3, folder, env
+        server.ann, server.bob = joined(server, "ann"), joined(server, "bob")
+        yield server
+        assert server.proc.poll() is None
+
+
+def run(server, *words):
+    """A command beside the server, with its variables."""
+    with open(f"/proc/{server.proc.pid}/environ", "rb") as file:
+        env = dict(pair.decode().split("=", 1) for pair in file.read().split(b"\0") if pair)
+    done = subprocess.run([DAIS_BIN, *words, "--data", server.folder / "data"], cwd=server.folder / "desk", text=True,
+                          timeout=30, env=env, capture_output=True, check=False)
+    assert done.returncode == 0, done
+
+
+def linked(server, path, account, **body):
+    """The link's path and query."""
+    answer = ask(server, "POST", f"/api/files/{path}/sign", body, token=account.token)
+    assert answer.status == 200, answer
+    assert answer.get("cache-control") == "no-store"
+    return answer.json()["url"].partition("/api/")[2].join(["/api/", ""])
+
+
+def anybody(server, link, method="GET", body=None, **headers):
+    return ask(server, method, link, body, **headers)
+
+
+def spoiled(link):
+    """Every way in which a link that was changed differs from what was signed."""
+    path, _, query = link.partition("?")
+    parts = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    sig = parts["sig"]
+    raw = base64.urlsafe_b64decode(sig + "=")
+    for i in range(0, len(raw), 5):
+        yield f"flip {i}", path, {**parts, "sig": base64.urlsafe_b64encode(
+            raw[:i] + bytes([raw[i] ^ 1]) + raw[i + 1:]).decode().rstrip("=")}
+    for name, value in (("sig", ""), ("sig", sig[:-1]), ("sig", sig + "A"), ("sig", sig * 50), ("sig", "%00"), ("by", ""),
+                        ("by", parts["by"] + "x"), ("by", "op"), ("exp", str(int(parts["exp"]) + 1)), ("exp", "0" + parts["exp"]),
+                        ("exp", "-1"), ("exp", "99999999999999999999"), ("exp", ""), ("exp", "1e99"), ("method", "PUT"),
+                        ("method", "DELETE"), ("method", ""), ("method", "get"), ("user", "x")):
+        yield f"{name}={value[:10]}", path, {**parts, name: value}
+    for name in parts:
+        yield f"no {name}", path, {key: value for key, value in parts.items() if key != name}
+    yield "other file", path + "2", parts
+    yield "other bucket", path.replace("/box/", "/share/"), parts
+
+
+def test_links_that_were_changed(people):
+    ask(people, "PUT", "/api/files/box/l", b"linked", token=people.ann.token)
+    ask(people, "PUT", "/api/files/box/l2", b"other", token=people.ann.token)
+    link = linked(people, "box/l", people.ann, expires="1h")
+    assert anybody(people, link).body == b"linked"
+    for what, path, parts in spoiled(link):
+        for who in ({}, {"token": people.ann.token}, {"cookie": people.ann.cookie}):
+            answer = anybody(people, f"{path}?{urllib.parse.urlencode(parts)}", **who)
+            if what == "no sig" and who:  # then it is no link, and these are unknown parameters or her own file
+                assert answer.status in (200, 400), (what, answer)
+                continue
+            assert answer.status in (400, 401, 403), (what, answer)
+            assert b"linked" not in answer.body
+    for twice in ("sig", "exp", "by", "method"):
+        value = dict(urllib.parse.parse_qsl(link.partition("?")[2], keep_blank_values=True))[twice]
+        assert anybody(people, f"{link}&{twice}={value}").status in (400, 403)
+
+
+def test_what_a_link_is_for(people):
+    ask(people, "PUT", "/api/files/box/m", b"linked", token=people.ann.token)
+    link = linked(people, "box/m", people.ann)
+    assert anybody(people, link, "HEAD").status == 200
+    for who in ({}, {"token": people.ann.token}, {"cookie": people.ann.cookie}):
+        assert anybody(people, link, "PUT", b"over", **who).status == 403
+        assert anybody(people, link, "DELETE", **who).status == 403
+        assert anybody(people, link, "PATCH", {"path": "x"}, **who).status in (400, 403)
+        assert anybody(people, link.replace("?", "/sign?"), "POST", {}, **who).status in (400, 403, 405)
+        assert anybody(people, link.replace("/m?", "?"), **who).status in (400, 403)
+    upload = linked(people, "box/m", people.ann, method="PUT")
+    assert anybody(people, upload).status == anybody(people, upload, "HEAD").status == 403
+    assert anybody(people, upload, "PUT", b"new", Content_Type="text/plain").status == 200
+    found = anybody(people, link)
+    assert found.body == b"new"  # what is there by now
+    assert found.get("cache-control") == "private, no-cache"
+    assert anybody(people, link, If_None_Match=found.get("etag")).status == 304
+    assert anybody(people, link, Range="bytes=1-1").body == b"e"
+    assert "expires" not in anybody(people, link + "&info").json()
+
+
+@pytest.mark.parametrize("beside", [{"token": "dst_dead"}, {"cookie": "dais_session=dead"}, {"token": "bob"},
+                                    {"Authorization": "Basic eDp4"}, {"Sec_Fetch_Site": "cross-site", "Origin": "https://evil.example"}])
+def test_a_link_is_judged_by_itself(people, beside):
+    ask(people, "PUT", "/api/files/box/self", b"linked", token=people.ann.token)
+    beside = {**beside, "token": people.bob.token} if beside.get("token") == "bob" else beside
+    assert anybody(people, linked(people, "box/self", people.ann), **beside).body == b"linked"
+    upload = linked(people, "box/self", people.ann, method="PUT")
+    answer = anybody(people, upload, "PUT", b"linked", **beside)
+    assert answer.status == 200 and answer.json()["owner"] == people.ann.id
+
+
+def test_a_link_that_is_over(people):
+    ask(people, "PUT", "/api/files/box/over", b"linked", token=people.ann.token)
+    link = linked(people, "box/over", people.ann, expires="1s")
+    wait_for(lambda: anybody(people, link).status == 403, "the end of the link")
+    problem(anybody(people, link), 403)
+
+
+def test_the_file_of_a_link_goes(people):
+    for name in ("gone", "moved"):
+        ask(people, "PUT", f"/api/files/box/{name}", b"linked", token=people.ann.token)
+    gone, moved = linked(people, "box/gone", people.ann), linked(people, "box/moved", people.ann)
+    ask(people, "DELETE", "/api/files/box/gone", token=people.ann.token)
+    ask(people, "PATCH", "/api/files/box/moved", {"path": "elsewhere"}, token=people.ann.token)
+    assert anybody(people, gone).status == anybody(people, moved).status == 404
+    ask(people, "PUT", "/api/files/box/gone", b"bob's", token=people.bob.token)  # somebody else's by now
+    assert anybody(people, gone).status == 404
+
+
+@pytest.mark.parametrize("how", ["disable", "delete"])
+def test_the_maker_of_a_link_goes(people, how):
+    """What they may not any more, it does not."""
+    cat = joined(people, "cat")
+    assert ask(people, "PUT", f"/api/files/box/cat-{how}", b"cat", token=cat.token).status == 201
+    links = linked(people, f"box/cat-{how}", cat), linked(people, f"box/cat-{how}", cat, method="PUT")
+    assert anybody(people, links[0]).body == b"cat"
+    if how == "disable":
+        run(people, "user", "disable", cat.id)
+    else:
+        assert ask(people, "DELETE", "/api/auth/me", {"password": cat.password}, token=cat.token).status in (202, 204)
+    problem(anybody(people, links[0]), 403)
+    problem(anybody(people, links[1], "PUT", b"x"), 403)
+
+
+def test_the_maker_of_a_link_loses_a_role(people):
+    cat = joined(people, "cat")
+    ask(people, "PUT", "/api/files/share/roles", b"ann's", token=people.ann.token)
+    assert ask(people, "POST", "/api/files/share/roles/sign", {}, token=cat.token).status == 404
+    run(people, "user", "roles", cat.id, "--roles", "editor")
+    link = linked(people, "share/roles", cat)
+    assert anybody(people, link).body == b"ann's"
+    run(people, "user", "roles", cat.id, "--roles", "")
+    assert anybody(people, link).status == 404
+
+
+def test_keys_make_links_within_their_scope(people):
+    ask(people, "PUT", "/api/files/box/keyed", b"x", token=people.ann.token)
+    for scopes, status in ((["files"], 200), (["read", "write"], 403), (["admin"], (200, 403))):
+        key = ask(people, "POST", "/api/keys", {"name": "k", "scopes": scopes}, token=people.ann.token).json()
+        answer = ask(people, "POST", "/api/files/box/keyed/sign", {}, token=key["key"])
+        assert answer.status in (status if isinstance(status, tuple) else (status,)), (scopes, answer)
+        assert ask(people, "DELETE", f"/api/keys/{key['id']}", token=people.ann.token).status == 204
+        assert ask(people, "GET", "/api/files/box/keyed", token=key["key"]).status == 401
+
+
+def test_links_are_not_in_the_log(people):
+    ask(people, "PUT", "/api/files/box/log", b"linked", token=people.ann.token)
+    link = linked(people, "box/log", people.ann)
+    secret = urllib.parse.parse_qs(link.partition("?")[2])["sig"][0]
+    for path in (link, link.replace("/log?", "/none?"), link + "&x=1", link + "%", link.replace("/api/", "/apx/")):
+        answer = anybody(people, path, Referer="https://desk.example" + link, User_Agent="last-of-the-log")
+        assert answer.status < 500 and secret not in str(answer.headers) + answer.body.decode(), path
+    anybody(people, link, "PUT", b"x")
+    people.says("last-of-the-log" if "last-of-the-log" in people.stderr else "box/log")
+    assert secret not in people.stderr and secret not in people.stdout
+
+
+def test_links_of_another_app(tmp_path):
+    """Two apps of one host, of the same names and the same secret."""
+    for app in ("one", "two"):
+        write_app(tmp_path / app, None, "web: { root: web }\nauth: { signup: open }\nfiles: { box: {} }\n")
+    (tmp_path / "host.yaml").write_text("apps: [one, two]\nhosts: { one: one.example, two: two.example }\n")
+    with serving(tmp_path, "--data", tmp_path / "data", env={"PUBLIC_URL": "https://one.example"}) as server:
+        made = {}
+        for app in ("one", "two"):
+            answer = ask(server, "POST", "/api/auth/signup", {"email": "a@b.example", "password": "correct horse battery"},
+                         host=f"{app}.example")
+            assert answer.status == 201, answer
+            made[app] = answer.json()["token"]
+            ask(server, "PUT", "/api/files/box/x", app.encode(), token=made[app], host=f"{app}.example")
+        answer = ask(server, "POST", "/api/files/box/x/sign", {}, token=made["one"], host="one.example")
+        link = "/api/" + answer.json()["url"].partition("/api/")[2]
+        assert ask(server, "GET", link, host="one.example").body == b"one"
+        assert ask(server, "GET", link, host="two.example").status == 403
+
+
+# ---- pages of other origins, and how often ---------------------------------------------------------
+@pytest.mark.parametrize("page", [{"Sec_Fetch_Site": "cross-site", "Origin": "https://evil.example"}, {"Sec_Fetch_Site": "same-site"},
+                                  {"Origin": "null"}, {"Origin": "https://desk.example.evil.example"}])
+def test_cookies_of_other_origins(people, page):
+    cookie = people.ann.cookie
+    ask(people, "PUT", "/api/files/box/csrf", b"mine", token=people.ann.token)
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f.txt"\r\n\r\nx\r\n--b--\r\n'
+    for method, path, body, kind in (("PUT", "/csrf", b"x", "text/plain"), ("POST", "", form, "multipart/form-data; boundary=b"),
+                                     ("DELETE", "/csrf", None, None), ("PATCH", "/csrf", b'{"path":"y"}', "application/json"),
+                                     ("PATCH", "/csrf", b'{"path":"y"}', "text/plain"), ("POST", "/csrf/sign", b"{}", "text/plain"),
+                                     ("POST", "/csrf/sign", b"{}", "application/json")):
+        headers = {**page, **({"Content_Type": kind} if kind else {})}
+        answer = ask(people, method, f"/api/files/box{path}", body, cookie=cookie, **headers)
+        assert answer.status in (401, 403, 415), (method, path, answer)
+        assert answer.get("access-control-allow-origin") is None
+    assert ask(people, "GET", "/api/files/box/csrf", token=people.ann.token).body == b"mine"
+    assert ask(people, "PUT", "/api/files/box/csrf", b"mine", cookie=cookie).status == 200
+
+
+def test_how_often_somebody_stores(tmp_path):
+    """Whatever the file is called, and before a byte of it is taken."""
+    with desk("sqlite", tmp_path, "files: { box: {} }\n",
+              auth=AUTH + "limits: { login: off, signup: off, upload: 5/min }\n") as server:
+        ann, bob = joined(server, "ann"), joined(server, "bob")
+        names = ["a", "b/sign", "c/sign", "d", "e/sign", "f", "g/sign", "h"]
+        found = [ask(server, "PUT", f"/api/files/box/{name}", b"x", token=ann.token).status for name in names]
+        assert found == [201] * 5 + [429] * 3
+        with Conn(server) as conn:
+            conn.request("/api/files/box/x", "PUT", {"Authorization": f"Bearer {ann.token}", "Content-Length": "5000000",
+                                                     "Expect": "100-continue"})
+            answer = conn.read("PUT")
+            assert answer.status == 429 and not answer.interim and int(answer.get("retry-after")) > 0
+        assert ask(server, "POST", "/api/files/box", b"x", token=ann.token, Content_Type="multipart/form-data; boundary=b").status == 429
+        assert ask(server, "PUT", "/api/files/box/bob", b"x", token=bob.token).status == 201
+        assert ask(server, "GET", "/api/files/box/a", token=ann.token).status == 200
+        assert ask(server, "POST", "/api/files/box/a/sign", {}, token=ann.token).status == 200
+        link = linked(server, "box/l", bob, method="PUT")
+        found = [ask(server, "PUT", link, b"x").status for _ in range(8)]
+        assert 429 in found, found  # a link has no account: where it comes from is counted
+
+
+# ---- quotas ----------------------------------------------------------------------------------------
+def usage(server, bucket, user):
+    """Bytes and files: as listed, which must be what the sums say."""
+    items = call(server, "GET", f"/api/files/{bucket}?limit=1000", user=user).json()["items"]
+    found = sum(item["size"] for item in items), len(items)
+    database = server.data.parent / "app.db"
+    if database.exists():
+        with contextlib.closing(sqlite3.connect(database)) as conn:
+            row = conn.execute("SELECT bytes, files FROM dais_file_use WHERE bucket = ? AND owner = ?", (bucket, user)).fetchone()
+        assert found == (row or (0, 0))
+    return found[0]
+
+
+def at_once(*works):
+    """All together; their answers."""
+    with concurrent.futures.ThreadPoolExecutor(len(works)) as pool:
+        return [one.result() for one in [pool.submit(*work) for work in works]]
+
+
+def test_quota_is_never_passed(db):
+    """Many at once: put, replaced by more or less, moved, removed and put again."""
+    size = 120_000
+    for turn in range(4):
+        user = f"quota{turn}"
+        found = at_once(*[(put, db, f"small/q{turn}-{i}", content(size, b"%d %d" % (turn, i)), user) for i in range(20)])
+        assert {answer.status for answer in found} == {201, 403} and usage(db, "small", user) <= MB
+        there = [item["path"] for item in call(db, "GET", "/api/files/small?limit=1000", user=user).json()["items"]]
+        works = []
+        for i, path in enumerate(there):
+            works += [(call, db, "DELETE", f"/api/files/small/{path}", None, user),
+                      (put, db, f"small/{path}", content(size * (1 + i % 2), b"again"), user),
+                      (put, db, f"small/{path}", content(size // 2, b"less"), user),
+                      (call, db, "PATCH", f"/api/files/small/{path}", {"path": f"{path}-moved"}, user)]
+        assert {answer.status for answer in at_once(*works)} <= {200, 201, 204, 403, 404, 409}
+        assert 0 <= usage(db, "small", user) <= MB
+        items = call(db, "GET", "/api/files/small?limit=1000", user=user).json()["items"]
+        for item in items:
+            assert hashlib.sha256(get(db, f"small/{item['path']}", user).body).hexdigest() == item["etag"].strip('"')
+            assert call(db, "DELETE", f"/api/files/small/{item['path']}", user=user).status == 204
+        assert usage(db, "small", user) == 0
+        assert put(db, f"small/all{turn}", content(MB), user).status == 201  # all that was reserved was given back
+        assert put(db, f"small/more{turn}", b"x", user).status == 403
+        assert call(db, "DELETE", f"/api/files/small/all{turn}", user=user).status == 204
+
+
+def test_quota_of_a_link_is_its_makers(tmp_path):
+    with desk("sqlite", tmp_path, "files: { small: { quota: { bytes: 1MB } } }\n",
+              auth=AUTH + "limits: { signup: off, upload: off }\n") as server:
+        ann = joined(server, "ann")
+        links = [linked(server, f"small/{i}", ann, method="PUT") for i in range(4)]
+        found = [ask(server, "PUT", link, content(400_000, b"%d" % i)).status for i, link in enumerate(links)]
+        assert found == [201, 201, 403, 403]
+
+
+# ---- nothing grows ---------------------------------------------------------------------------------
+def test_uploads_that_are_aborted(db):
+    """500 of them: no draft, no descriptor, nothing reserved, no blob."""
+    put(db, "small/warm", b"x", "abort")
+    fds, blobs = open_files(db.proc.pid), len(list(db.data.rglob("*-*")))
+    for turn in range(25):
+        conns = [Conn(db) for _ in range(20)]
+        for i, conn in enumerate(conns):
+            head = (f"PUT /api/files/small/a{i} HTTP/1.1\r\nHost: localhost\r\nX-Test-User: abort\r\n"
+                    f"Content-Length: {50_000}\r\n\r\n").encode()
+            conn.send(head + bytes((turn * 20 + i) * 99))
+        for conn in conns:
+            conn.close()
+    wait_for(lambda: not list((db.data / "drafts").iterdir()), "no drafts")
+    wait_for(lambda: open_files(db.proc.pid) <= fds + 2, "no descriptors", 4 * DEADLINE)
+    assert len(list(db.data.rglob("*-*"))) == blobs
+    wait_for(lambda: put(db, "small/all", content(MB - 1), "abort").status in (200, 201), "no reservations")
+    assert "dais_files_arriving{app=\"app\"} 0" in db.fetch("/metrics").body.decode()
+
+
+def test_answers_that_are_not_read(large):
+    """Whoever leaves in the middle of a long one leaves no descriptor, and no block that is not whole."""
+    fds = open_files(large.proc.pid)
+    for i in range(40):
+        with Conn(large) as conn:
+            conn.request("/api/files/box/large", headers={"X-Test-User": "ann", "Range": f"bytes={i * 200_000}-"})
+            assert conn.sock.recv(1000)
+    wait_for(lambda: open_files(large.proc.pid) <= fds + 4, "no descriptors", 4 * DEADLINE)
+    assert get(large, "box/large", deadline=3 * DEADLINE).body == BODY
+
+
+def test_many_small_files(folder):
+    """A list of them takes as long at its end as at its beginning."""
+    many = int(os.environ.get("DAIS_MANY_FILES", "2000"))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        def some(first):
+            with Conn(folder) as conn:
+                for i in range(first, many, 4):
+                    conn.request(f"/api/files/box/many/{i % 50:02}/{i:05}", "PUT", {"X-Test-User": "many"}, b"%d" % i)
+                    assert conn.read("PUT").status == 201
+        list(pool.map(some, range(4)))
+    seen, after, times = [], "", []
+    while after is not None:
+        began = time.monotonic()
+        page = call(folder, "GET", f"/api/files/box?prefix=many/&limit=100&after={after}", user="many").json()
+        times.append(time.monotonic() - began)
+        seen += [item["path"] for item in page["items"]]
+        after = page["next"]
+    assert len(seen) == many and seen == sorted(seen)
+    assert sorted(times)[len(times) // 2] < 1
+    folders = call(folder, "GET", "/api/files/box?prefix=many/&delimiter=/&limit=100", user="many").json()
+    assert [item["path"] for item in folders["items"]] == [f"many/{i:02}/" for i in range(50)] and folders["next"] is None
+
+
+# ---- an object store that fails --------------------------------------------------------------------
+@pytest.fixture(name="far")
+def fixture_far(tmp_path):
+    """Each case has its own: what fails often is left alone for a while."""
+    with files("s3-sqlite", tmp_path) as server:
+        assert put(server, "box/there", content(MB, b"there")).status == 201
+        server.body = content(MB, b"there")
+        yield server
+        server.s3.heal()
+        wait_for(lambda: put(server, "box/after", b"after").status in (200, 201), "uploads as before", 60)
+        assert get(server, "box/after").body == b"after"
+        wait_for(lambda: get(server, "box/there", deadline=60).status == 200, "the file as before", 60)
+        assert get(server, "box/there").body == server.body
+        wait_for(lambda: ready(server) == 200, "readiness", 60)
+        wait_for(lambda: not list((server.data / "drafts").iterdir()), "no drafts")
+
+
+def ready(server):
+    return server.fetch("/readyz", deadline=60).status
+
+
+def rows(server):
+    return {item["path"] for item in call(server, "GET", "/api/files/box?limit=1000").json()["items"]}
+
+
+def empty(server):
+    for path in (server.data / "cache").iterdir():
+        path.unlink()
+
+
+FAULTS = [("answer", {"status": 403, "code": "AccessDenied"}), ("answer", {"status": 404, "code": "NoSuchBucket"}),
+          ("answer", {"status": 500, "code": "InternalError"}), ("answer", {"status": 503, "code": "SlowDown"}),
+          ("answer", {"status": 503, "code": "SlowDown", "retry_after": 3600}), ("answer", {"status": 507, "code": "x"}),
+          ("answer", {"status": 301, "code": "PermanentRedirect"}), ("answer", {"status": 400, "code": "ExpiredToken"}),
+          ("reset", {}), ("early", {"status": 503, "code": "SlowDown"}), ("lost", {}), ("cut", {"at": 1000})]
+
+
+long = pytest.mark.skipif(not os.environ.get("DAIS_LONG"), reason="takes half a minute: DAIS_LONG=1")
+CASES = [pytest.param(fault, more, marks=[] if more.get("status", 500) in (301, 400, 403, 404, 507) or "retry_after" in more
+                      else [long]) for fault, more in FAULTS]
+
+
+@pytest.mark.parametrize("fault, more", CASES, ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v.values())) or "x")
+def test_object_store_fails(far, fault, more):
+    """A clear answer in time, no row, no half file; and when it is over, everything as before."""
+    if fault == "cut":
+        far.s3.fail("get", fault, times=None, **more)
+    else:
+        far.s3.fail("*", fault, times=None, **more)
+    empty(far)
+    began = time.monotonic()
+    if fault != "cut":
+        answer = put(far, "box/new", content(50_000, b"new"), deadline=60)
+        assert answer.status in (500, 503, 507) and answer.json()["detail"], answer
+        assert "127.0.0.1" not in answer.json()["detail"] and "S3_" not in answer.json()["detail"], answer.json()
+        assert rows(far) == {"there"}
+    answer = None
+    with contextlib.suppress(Broken):
+        answer = get(far, "box/there", deadline=60)
+    assert answer is None or answer.status in (500, 503), answer
+    assert time.monotonic() - began < 90
+    if fault != "cut":
+        assert ready(far) == 503
+    assert call(far, "GET", "/api/files/box").status == 200  # what needs no bytes goes on
+    assert get(far, "box/there", method="HEAD").status in (200, 500)
+    assert call(far, "DELETE", "/api/files/box/none").status == 404
+
+
+@pytest.mark.parametrize("kind", ["put", "get"])
+@pytest.mark.parametrize("fault, more", FAULTS[2:4] + [("reset", {}), ("cut", {"at": 1000}), ("lost", {})],
+                         ids=["500", "503", "reset", "cut", "lost"])
+def test_object_store_fails_twice(far, kind, fault, more):
+    """Nobody notices but by the time that it takes."""
+    empty(far)
+    far.s3.fail(kind, fault, times=2, **more)
+    if kind == "get":
+        assert get(far, "box/there", deadline=60).body == far.body
+    else:
+        assert put(far, "box/new", content(50_000, b"new"), deadline=60).status == 201
+        empty(far)
+        assert get(far, "box/new").body == content(50_000, b"new")
+
+
+@pytest.mark.parametrize("spoil", ["gone", "other", "short", "etag"])
+def test_object_store_has_something_else(far, spoil):
+    """Bytes that are not those that were stored are never sent; sent again, they are there again."""
+    key, = [key for key in far.s3.objects if "-" in key]
+    one = far.s3.objects[key]
+    empty(far)
+    if spoil == "gone":
+        far.s3.objects.pop(key)
+    elif spoil == "etag":
+        far.s3.fail("get", "etag", times=None)
+    else:
+        far.s3.store(key, b"y" * (one.size if spoil == "other" else 10))
+    with contextlib.suppress(Broken):
+        answer = get(far, "box/there", deadline=60)
+        assert answer.status >= 500 or spoil == "etag" and answer.body == far.body, answer
+    far.s3.heal()
+    assert put(far, "box/there", far.body).status == 200
+    assert get(far, "box/there").body == far.body
+
+
+@long
+@pytest.mark.parametrize("kind, fault", [("put", "hang-head"), ("get", "hang-head"), ("get", "hang-body")])
+def test_object_store_hangs(far, kind, fault):
+    """An answer within the time that a call has, and others are served meanwhile."""
+    empty(far)
+    far.s3.fail(kind, fault, times=None)
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        tries = [pool.submit(put, far, f"box/h{i}", content(50_000, b"%d" % i), deadline=90) if kind == "put" else
+                 pool.submit(get, far, "box/there", deadline=90) for i in range(20)]
+        assert call(far, "GET", "/api/files/box").status == 200
+        assert get(far, "box/there", method="HEAD").status == 200
+        for one in tries:
+            with contextlib.suppress(Broken):
+                assert one.result().status == 503, one.result()
+    assert time.monotonic() - began < 80
+    assert rows(far) == {"there"}
+
+
+@long
+def test_what_is_left_of_an_outage(far):
+    """Objects without a row may stay for the sweep; rows without an object never are."""
+    far.s3.fail("put", "lost", times=None)
+    far.s3.fail("delete", "answer", times=None, status=503, code="SlowDown")
+    for i in range(3):
+        assert put(far, f"box/lost{i}", content(9000, b"%d" % i), deadline=60).status == 503
+    far.s3.heal()
+    hashes = {key.rpartition("/")[2][:64] for key in far.s3.objects}
+    for path in rows(far):
+        assert hashlib.sha256(get(far, f"box/{path}", deadline=60).body).hexdigest() in hashes
+    assert rows(far) == {"there"}
+
+
+def test_what_is_asked_of_the_object_store(far):
+    """Nothing for a list, nothing for what is on the disk, one question for what is not."""
+    for i in range(200):
+        put(far, f"box/c{i:03}", b"%d" % (i % 10))
+    wait_for(lambda: "app/owner" in far.s3.objects, "the first look at what is stored")  # once a day, and a minute after
+    far.s3.calls.clear()
+    assert len(call(far, "GET", "/api/files/box?limit=1000").json()["items"]) == 201
+    for i in range(200):
+        assert get(far, f"box/c{i:03}").body == b"%d" % (i % 10)
+        assert get(far, f"box/c{i:03}", method="HEAD").status == 200
+    assert get(far, "box/there", If_None_Match=get(far, "box/there").get("etag")).status == 304
+    assert sum(far.s3.calls.values()) == 0, far.s3.calls
+    empty(far)
+    for i in range(200):
+        assert get(far, f"box/c{i:03}").body == b"%d" % (i % 10)
+    assert far.s3.calls == {"get": 10}, far.s3.calls
+
+
+def test_keys_of_the_object_store_end(far):
+    """The secret is in no answer and in no line of the log."""
+    far.s3.secret = "another"
+    empty(far)
+    found = put(far, "box/x", b"x", deadline=60), get(far, "box/there", deadline=60), far.fetch("/readyz", deadline=60)
+    assert [answer.status for answer in found] == [503] * 3
+    for name, value in far.s3.env.items():
+        if name.endswith("KEY"):
+            assert value not in far.stderr and all(value not in answer.body.decode() for answer in found)
+    with open(f"/proc/{far.proc.pid}/environ", "rb") as file:
+        env = dict(pair.split(b"=", 1) for pair in file.read().split(b"\0") if pair)
+    far.s3.secret = env[b"S3_SECRET_ACCESS_KEY"].decode()
+    assert far.s3.secret not in far.stderr
+
+
+def test_the_operators_own_endpoint(tmp_path):
+    """The endpoint comes from who runs the server: one inside is allowed, as MinIO beside it is; it leads nowhere else."""
+    with files("s3-sqlite", tmp_path) as server, S3() as other:
+        assert put(server, "box/x", b"x").status == 201 and server.s3.url.startswith("http://127.0.0.1:")
+        empty(server)
+        server.s3.fail("get", "answer", times=None, status=307, code="TemporaryRedirect",
+                       headers=[("Location", other.url + "/files/x")])
+        assert get(server, "box/x", deadline=60).status in (500, 503)
+        assert not other.requests
