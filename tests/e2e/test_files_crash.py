@@ -1,8 +1,8 @@
 # Kills the server (-9) under a hundred uploads at once, again and again: what was acknowledged is there and right.
-"""Clients put new files, put others over them, and remove some, each on a connection of its own. The server is killed at
-a random moment and started again. At the end every file that was acknowledged must be there with the content that was
-sent (or one that was sent later and not answered), every row must have its blob, the sums that quotas are held against
-must be those of the rows, and what broke off is cleaned up once it is old."""
+"""Clients put new files, put others over them, and remove some, each on a connection of its own. The server is killed
+at a random moment and started again. At the end every file that was acknowledged must be there with the content that
+was sent (or one that was sent later and not answered), every row must have its blob, the sums that quotas are held
+against must be those of the rows, and what broke off is cleaned up once it is old."""
 import hashlib
 import os
 import random
@@ -100,7 +100,8 @@ def look(server, known, database):
         assert not db.execute("SELECT hash FROM dais_blobs WHERE loose_at IS NOT NULL AND hash IN"
                               " (SELECT hash FROM dais_files)").fetchall()
         sums = db.execute("SELECT owner, SUM(size), COUNT(*) FROM dais_files GROUP BY owner ORDER BY owner").fetchall()
-        used = db.execute("SELECT owner, bytes, files FROM dais_file_use WHERE files <> 0 OR bytes <> 0 ORDER BY owner").fetchall()
+        used = db.execute("SELECT owner, bytes, files FROM dais_file_use WHERE files <> 0 OR bytes <> 0"
+                          " ORDER BY owner").fetchall()
         assert sums == used
         return {key for key, in db.execute("SELECT blob_key FROM dais_blobs")}
     db.close()

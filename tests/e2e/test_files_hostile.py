@@ -1,6 +1,6 @@
-# Files and people who mean harm: names, types, ranges, other people's files, links, quotas, and an object store that fails.
-"""Nothing here is unpacked: no body is decompressed, no archive opened and no picture decoded, so that a bomb is as large
-as it is sent. What an upload says of its size is held against `max` and the quota; see test_files_upload.py."""
+# Files and people who mean harm: names, types, ranges, other people's files, links, quotas, uploads that break off.
+"""Nothing here is unpacked: no body is decompressed, no archive opened and no picture decoded, so that a bomb is as
+large as it is sent. What an upload says of its size is held against `max` and the quota; see test_files_upload.py."""
 import base64
 import concurrent.futures
 import contextlib
@@ -15,7 +15,7 @@ import urllib.parse
 import pytest
 
 from accounts_api import AUTH, ask, desk, joined
-from conftest import DAIS_BIN, DEADLINE, Broken, Conn, wait_for
+from conftest import DAIS_BIN, DEADLINE, Conn, wait_for
 from documents import call, problem, store
 from postgres import why_not
 from s3 import S3
@@ -95,7 +95,8 @@ def is_inline(answer):
 # ---- what is shown ---------------------------------------------------------------------------------
 SCRIPT = b"<script>alert(document.domain)</script>"
 GIF = b"GIF89a/*" + b"\x01\x00\x00\x00" + b"*/=1;alert(1)"
-LIES = ["image/png", "text/html", "text/html;charset=x", "text/plain", "image/svg+xml", "application/xhtml+xml", "text/xml",
+LIES = ["image/png", "text/html", "text/html;charset=x", "text/plain", "image/svg+xml", "application/xhtml+xml",
+        "text/xml",
         "TEXT/HTML", "text/html,image/png", "*/*", "image/*", "multipart/x-mixed-replace; boundary=x", "message/rfc822",
         "application/x-shockwave-flash", "text/javascript", "x", "", "application/mathml+xml", "text/cache-manifest"]
 PAGES = {
@@ -124,7 +125,8 @@ def test_no_page_is_shown(folder, name):
             assert found.status == 200 and found.body == PAGES[name]
             assert kind.split(";")[0] == answer.json()["type"]
             if is_inline(found):
-                assert kind == "text/plain; charset=utf-8" and name in ("behind", "empty", "late", "math"), (lie, end, kind)
+                assert kind == "text/plain; charset=utf-8" and name in ("behind", "empty", "late",
+                                                                        "math"), (lie, end, kind)
             assert len(found.all("content-type")) == 1 and "\r" not in kind
 
 
@@ -155,7 +157,8 @@ def test_every_answer_about_a_file_is_sealed(db):
 # ---- names -----------------------------------------------------------------------------------------
 NAMES = ['a"b', "a'b", "a;b=c", 'x"; filename="evil.exe', "%0d%0aSet-Cookie: a=b", "ü.txt", "日本.txt", "%22", "a b", "%",
          "*", "=?utf-8?q?x?=", "😀.png", "é", "a\u0301", "CON", "nul.txt", ".htaccess", "a.php%00.png", "x" * 255,
-         "ü" * 127, "<script>", "javascript:alert(1)", "C:", "~root", "-rf", "$(id)", "`id`", "a,b", "#x", "?y", "&z", "a+b"]
+         "ü" * 127, "<script>", "javascript:alert(1)", "C:", "~root", "-rf", "$(id)", "`id`", "a,b", "#x", "?y", "&z",
+         "a+b"]
 
 
 def named(answer):
@@ -181,7 +184,8 @@ def test_names_in_headers(folder, name):
         assert named(found)[1] == name and not is_inline(found)
 
 
-@pytest.mark.parametrize("name", ["a%0d%0aSet-Cookie:%20x=1", "%00", "a%0ab", "../../x", "a/b", "a%5cb", "%e2%80%aegnp.exe",
+@pytest.mark.parametrize("name", ["a%0d%0aSet-Cookie:%20x=1", "%00", "a%0ab", "../../x", "a/b", "a%5cb",
+                                  "%e2%80%aegnp.exe",
                                   "%ff", "%ed%a0%80", "x" * 5000, "%c3%bc" * 2000, "%22%3b", "%7f", "%e2%80%a8"])
 def test_names_to_download_as(folder, name):
     """What anybody writes into a link is not a name that turns itself around, nor one that is cut."""
@@ -195,11 +199,14 @@ def test_names_to_download_as(folder, name):
         assert "/" not in plain and "\\" not in plain
 
 
-PATHS = [("a%00b", 400), ("a%0ab", 400), ("a%5cb", 400), ("a%2fb", 400), ("%2e%2e%2fx", 400), ("..%2f..%2fetc%2fpasswd", 400),
+PATHS = [("a%00b", 400), ("a%0ab", 400), ("a%5cb", 400), ("a%2fb", 400), ("%2e%2e%2fx", 400),
+         ("..%2f..%2fetc%2fpasswd", 400),
          ("a/", 400), ("n" * 256, 400), ("%c3%bc" * 128, 400), ("%e2%80%aex", 400), ("%ff", 400),
          ("%c0%ae%c0%ae/x", 400), ("%ed%a0%80", 400), ("%", 400), ("%zz", 400), ("a%7fb", 400), ("%ef%bb%bfx", 400),
-         ("/".join(["d" * 200] * 5) + "/" + "x" * 20, 400), ("x/%2e", None), ("x/%2e%2e/y", None), ("./x", None), ("%252e%252e/x", 201),
-         ("/".join(["d" * 200] * 5) + "/" + "x" * 19, 201), ("CON", 201), ("n" * 255, 201), (".../x", 201), ("..a", 201),
+         ("/".join(["d" * 200] * 5) + "/" + "x" * 20, 400), ("x/%2e", None), ("x/%2e%2e/y", None), ("./x", None),
+         ("%252e%252e/x", 201),
+         ("/".join(["d" * 200] * 5) + "/" + "x" * 19, 201), ("CON", 201), ("n" * 255, 201), (".../x", 201),
+         ("..a", 201),
          ("%F0%9F%98%80", 201), ("sign", 201), ("a/sign", 201)]
 
 
@@ -219,8 +226,9 @@ def test_paths(folder, path, status):
 
 
 def test_a_place_outside(folder):
-    """Dots and double slashes are taken out of a path before anybody looks at it, so they name what is named without."""
-    for path in ("/api/files/box/../../apps/app/app.db", "/api/files/box/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "/api/files/",
+    """Dots and double slashes are taken out of a path before anybody looks at it: they name what is named without."""
+    for path in ("/api/files/box/../../apps/app/app.db", "/api/files/box/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+                 "/api/files/",
                  "/api/files/../../../../etc/passwd", "/api/files", "/api/files//x", "/api/files/box/..%5c..%5cx",
                  "/api/files/BOX/x", "/api/files/box%00/x", "/api/files/box%2fx"):
         for method in ("GET", "PUT", "DELETE"):
@@ -238,7 +246,8 @@ def test_the_file_that_is_called_sign(folder):
     put(folder, "box/sign", b"x")
     assert call(folder, "POST", "/api/files/box/sign", {}).status in (400, 404, 405)
     made = call(folder, "POST", "/api/files/box/sign/sign", {})
-    assert made.status == 200 and call(folder, "GET", made.json()["url"][made.json()["url"].index("/api/"):], user=None).body == b"x"
+    assert made.status == 200 and call(folder, "GET", made.json()["url"][made.json()["url"].index("/api/"):],
+                                       user=None).body == b"x"
 
 
 # ---- ranges ----------------------------------------------------------------------------------------
@@ -325,13 +334,17 @@ def test_blocks_that_are_not_there(large):
 def same(one, other, path, absent):
     """Not a word tells one from the other, but for the path that was asked for."""
     def told(answer):
-        return answer.status, re.sub(rb'"(instance|request_id)":"[^"]*"', b"", answer.body), answer.get("www-authenticate")
+        return answer.status, re.sub(rb'"(instance|request_id)":"[^"]*"', b"",
+                                     answer.body), answer.get("www-authenticate")
     text = told(one)[1].replace(path.encode(), b"P"), told(other)[1].replace(absent.encode(), b"P")
-    assert told(one)[0] == told(other)[0] and told(one)[2] == told(other)[2] and text[0] == text[1], (one.body, other.body)
+    assert told(one)[0] == told(other)[0] and told(one)[2] == told(other)[2], (one, other)
+    assert text[0] == text[1], (one.body, other.body)
 
 
-WAYS = [("GET", "", None), ("HEAD", "", None), ("GET", "?info", None), ("GET", "?download", None), ("PATCH", "", {"path": "q"}),
-        ("PATCH", "", {"public": True}), ("DELETE", "", None), ("POST", "/sign", {}), ("POST", "/sign", {"method": "GET"})]
+WAYS = [("GET", "", None), ("HEAD", "", None), ("GET", "?info", None), ("GET", "?download", None),
+        ("PATCH", "", {"path": "q"}),
+        ("PATCH", "", {"public": True}), ("DELETE", "", None), ("POST", "/sign", {}),
+        ("POST", "/sign", {"method": "GET"})]
 
 
 @pytest.mark.parametrize("bucket", ["box", "choice"])
@@ -348,7 +361,8 @@ def test_a_file_of_somebody_else_is_as_none(db, bucket, user):
     assert listed.status == 401 or not [item for item in listed.json()["items"] if item["owner"] == "ann"]
     if user:
         problem(call(db, "PUT", f"/api/files/{bucket}/anns", b"x", user), 409, "exists")
-        same(put(db, f"{bucket}/anns", b"x", user, If_Match='"x"'), put(db, f"{bucket}/anns", b"x", user, If_Match="*"), "a", "a")
+        same(put(db, f"{bucket}/anns", b"x", user, If_Match='"x"'),
+             put(db, f"{bucket}/anns", b"x", user, If_Match="*"), "a", "a")
     assert get(db, f"{bucket}/anns").body == b"secret"
 
 
@@ -363,10 +377,12 @@ def test_moving_over_somebody_elses(db):
     put(db, "box/anns", b"a")
     problem(call(db, "PATCH", "/api/files/box/anns", {"path": "bobs"}), 409)
     assert get(db, "box/bobs", "bob").body == b"b" and get(db, "box/anns").body == b"a"
-    for path in ("../x", "a//b", "", "x" * 1025, "a\u202eb", "a\0b", "/x", "x/", "n" * 256, 5, None, ["x"], {"a": 1}, True):
+    for path in ("../x", "a//b", "", "x" * 1025, "a\u202eb", "a\0b", "/x", "x/", "n" * 256, 5, None, ["x"], {"a": 1},
+                 True):
         answer = call(db, "PATCH", "/api/files/box/anns", {"path": path})
         assert answer.status in (400, 422), (path, answer)
-    for body in (b"", b"[]", b"null", b"5", b'"x"', b"{", b'{"public":null}', b'{"public":"true"}', b'{"public":1}', b"\xff",
+    for body in (b"", b"[]", b"null", b"5", b'"x"', b"{", b'{"public":null}', b'{"public":"true"}', b'{"public":1}',
+                 b"\xff",
                  b"[" * 100000, b'{"path":"x"' + b" " * 70000 + b"}"):
         answer = call(db, "PATCH", "/api/files/box/anns", body)
         assert answer.status in (200, 400, 413, 422) and (answer.status != 200 or body == b""), (body[:20], answer)
@@ -432,7 +448,8 @@ def test_keys_and_the_scope(db):
     put(db, "box/k", b"k")
     assert get(db, "box/k", "ann;scope=files").body == b"k"
     assert put(db, "box/k2", b"k", "ann;scope=files").status == 201
-    for scopes in ("scope=read", "scope=write", "scope=read;scope=write", "scope=jobs", "scope=read:box", "scope=files:box"):
+    for scopes in ("scope=read", "scope=write", "scope=read;scope=write", "scope=jobs", "scope=read:box",
+                   "scope=files:box"):
         for method, end, body in WAYS + [("PUT", "", b"x")]:
             answer = call(db, method, f"/api/files/box/k{end}", body, f"ann;{scopes}")
             assert answer.status == 403, (scopes, method, answer)
@@ -443,15 +460,19 @@ def test_keys_and_the_scope(db):
 
 def test_words_that_links_are_asked_with(db):
     put(db, "box/l", b"l")
-    for body, status in (({"expires": "8d"}, 422), ({"expires": "0s"}, 422), ({"expires": "-1h"}, 422), ({"expires": 5}, 422),
-                         ({"expires": None}, (200, 422)), ({"expires": ["1h"]}, 422), ({"expires": {}}, 422), ({"method": 5}, 422),
+    for body, status in (({"expires": "8d"}, 422), ({"expires": "0s"}, 422), ({"expires": "-1h"}, 422),
+                         ({"expires": 5}, 422),
+                         ({"expires": None}, (200, 422)), ({"expires": ["1h"]}, 422), ({"expires": {}}, 422),
+                         ({"method": 5}, 422),
                          ({"method": "DELETE"}, 422), ({"method": "get"}, 422), ({"method": None}, (200, 422)),
-                         ({"expires": "9" * 400 + "s"}, 422), ({"expires": "1h\0"}, 422), ([], 422), ("x", 422), ({}, 200)):
+                         ({"expires": "9" * 400 + "s"}, 422), ({"expires": "1h\0"}, 422), ([], 422), ("x", 422),
+                         ({}, 200)):
         answer = call(db, "POST", "/api/files/box/l/sign", body)
         assert answer.status in (status if isinstance(status, tuple) else (status,)), (body, answer)
 
 
 # ---- links -----------------------------------------------------------------------------------------
+NO_LIMITS = "limits: { login: off, signup: off, upload: off }\n"
 ACCOUNTS = """
 files:
   box: {}
@@ -464,7 +485,7 @@ def fixture_people(request, tmp_path_factory):
     """Real accounts, sessions and keys."""
     folder = tmp_path_factory.mktemp("people")
     with kept(request.param) as (s3, env), desk(request.param.split("-")[1], folder, ACCOUNTS, env=env,
-                                                auth=AUTH + "limits: { login: off, signup: off, upload: off }\n") as server:
+                                                auth=AUTH + NO_LIMITS) as server:
         server.s3, server.folder, server.env = s3, folder, env
         server.ann, server.bob = joined(server, "ann"), joined(server, "bob")
         yield server
@@ -501,8 +522,10 @@ def spoiled(link):
     for i in range(0, len(raw), 5):
         yield f"flip {i}", path, {**parts, "sig": base64.urlsafe_b64encode(
             raw[:i] + bytes([raw[i] ^ 1]) + raw[i + 1:]).decode().rstrip("=")}
-    for name, value in (("sig", ""), ("sig", sig[:-1]), ("sig", sig + "A"), ("sig", sig * 50), ("sig", "%00"), ("by", ""),
-                        ("by", parts["by"] + "x"), ("by", "op"), ("exp", str(int(parts["exp"]) + 1)), ("exp", "0" + parts["exp"]),
+    for name, value in (("sig", ""), ("sig", sig[:-1]), ("sig", sig + "A"), ("sig", sig * 50), ("sig", "%00"),
+                        ("by", ""),
+                        ("by", parts["by"] + "x"), ("by", "op"), ("exp", str(int(parts["exp"]) + 1)),
+                        ("exp", "0" + parts["exp"]),
                         ("exp", "-1"), ("exp", "99999999999999999999"), ("exp", ""), ("exp", "1e99"), ("method", "PUT"),
                         ("method", "DELETE"), ("method", ""), ("method", "get"), ("user", "x")):
         yield f"{name}={value[:10]}", path, {**parts, name: value}
@@ -552,7 +575,8 @@ def test_what_a_link_is_for(people):
 
 
 @pytest.mark.parametrize("beside", [{"token": "dst_dead"}, {"cookie": "dais_session=dead"}, {"token": "bob"},
-                                    {"Authorization": "Basic eDp4"}, {"Sec_Fetch_Site": "cross-site", "Origin": "https://evil.example"}])
+                                    {"Authorization": "Basic eDp4"},
+                                    {"Sec_Fetch_Site": "cross-site", "Origin": "https://evil.example"}])
 def test_a_link_is_judged_by_itself(people, beside):
     ask(people, "PUT", "/api/files/box/self", b"linked", token=people.ann.token)
     beside = {**beside, "token": people.bob.token} if beside.get("token") == "bob" else beside
@@ -636,7 +660,8 @@ def test_links_of_another_app(tmp_path):
     with serving(tmp_path, "--data", tmp_path / "data", env={"PUBLIC_URL": "https://one.example"}) as server:
         made = {}
         for app in ("one", "two"):
-            answer = ask(server, "POST", "/api/auth/signup", {"email": "a@b.example", "password": "correct horse battery"},
+            answer = ask(server, "POST", "/api/auth/signup",
+                         {"email": "a@b.example", "password": "correct horse battery"},
                          host=f"{app}.example")
             assert answer.status == 201, answer
             made[app] = answer.json()["token"]
@@ -648,15 +673,19 @@ def test_links_of_another_app(tmp_path):
 
 
 # ---- pages of other origins, and how often ---------------------------------------------------------
-@pytest.mark.parametrize("page", [{"Sec_Fetch_Site": "cross-site", "Origin": "https://evil.example"}, {"Sec_Fetch_Site": "same-site"},
+@pytest.mark.parametrize("page", [{"Sec_Fetch_Site": "cross-site", "Origin": "https://evil.example"},
+                                  {"Sec_Fetch_Site": "same-site"},
                                   {"Origin": "null"}, {"Origin": "https://desk.example.evil.example"}])
 def test_cookies_of_other_origins(people, page):
     cookie = people.ann.cookie
     ask(people, "PUT", "/api/files/box/csrf", b"mine", token=people.ann.token)
     form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f.txt"\r\n\r\nx\r\n--b--\r\n'
-    for method, path, body, kind in (("PUT", "/csrf", b"x", "text/plain"), ("POST", "", form, "multipart/form-data; boundary=b"),
-                                     ("DELETE", "/csrf", None, None), ("PATCH", "/csrf", b'{"path":"y"}', "application/json"),
-                                     ("PATCH", "/csrf", b'{"path":"y"}', "text/plain"), ("POST", "/csrf/sign", b"{}", "text/plain"),
+    for method, path, body, kind in (("PUT", "/csrf", b"x", "text/plain"),
+                                     ("POST", "", form, "multipart/form-data; boundary=b"),
+                                     ("DELETE", "/csrf", None, None),
+                                     ("PATCH", "/csrf", b'{"path":"y"}', "application/json"),
+                                     ("PATCH", "/csrf", b'{"path":"y"}', "text/plain"),
+                                     ("POST", "/csrf/sign", b"{}", "text/plain"),
                                      ("POST", "/csrf/sign", b"{}", "application/json")):
         headers = {**page, **({"Content_Type": kind} if kind else {})}
         answer = ask(people, method, f"/api/files/box{path}", body, cookie=cookie, **headers)
@@ -675,11 +704,13 @@ def test_how_often_somebody_stores(tmp_path):
         found = [ask(server, "PUT", f"/api/files/box/{name}", b"x", token=ann.token).status for name in names]
         assert found == [201] * 5 + [429] * 3
         with Conn(server) as conn:
-            conn.request("/api/files/box/x", "PUT", {"Authorization": f"Bearer {ann.token}", "Content-Length": "5000000",
+            conn.request("/api/files/box/x", "PUT", {"Authorization": f"Bearer {ann.token}",
+                                                     "Content-Length": "5000000",
                                                      "Expect": "100-continue"})
             answer = conn.read("PUT")
             assert answer.status == 429 and not answer.interim and int(answer.get("retry-after")) > 0
-        assert ask(server, "POST", "/api/files/box", b"x", token=ann.token, Content_Type="multipart/form-data; boundary=b").status == 429
+        assert ask(server, "POST", "/api/files/box", b"x", token=ann.token,
+                   Content_Type="multipart/form-data; boundary=b").status == 429
         assert ask(server, "PUT", "/api/files/box/bob", b"x", token=bob.token).status == 201
         assert ask(server, "GET", "/api/files/box/a", token=ann.token).status == 200
         assert ask(server, "POST", "/api/files/box/a/sign", {}, token=ann.token).status == 200
@@ -696,7 +727,8 @@ def usage(server, bucket, user):
     database = server.data.parent / "app.db"
     if database.exists():
         with contextlib.closing(sqlite3.connect(database)) as conn:
-            row = conn.execute("SELECT bytes, files FROM dais_file_use WHERE bucket = ? AND owner = ?", (bucket, user)).fetchone()
+            row = conn.execute("SELECT bytes, files FROM dais_file_use WHERE bucket = ? AND owner = ?",
+                               (bucket, user)).fetchone()
         assert found == (row or (0, 0))
     return found[0]
 
@@ -712,7 +744,8 @@ def test_quota_is_never_passed(db):
     size = 120_000
     for turn in range(4):
         user = f"quota{turn}"
-        found = at_once(*[(put, db, f"small/q{turn}-{i}", content(size, b"%d %d" % (turn, i)), user) for i in range(20)])
+        found = at_once(*[(put, db, f"small/q{turn}-{i}", content(size, b"%d %d" % (turn, i)), user)
+                          for i in range(20)])
         assert {answer.status for answer in found} == {201, 403} and usage(db, "small", user) <= MB
         there = [item["path"] for item in call(db, "GET", "/api/files/small?limit=1000", user=user).json()["items"]]
         works = []
@@ -735,7 +768,7 @@ def test_quota_is_never_passed(db):
 
 def test_quota_of_a_link_is_its_makers(tmp_path):
     with desk("sqlite", tmp_path, "files: { small: { quota: { bytes: 1MB } } }\n",
-              auth=AUTH + "limits: { signup: off, upload: off }\n") as server:
+              auth=AUTH + NO_LIMITS) as server:
         ann = joined(server, "ann")
         links = [linked(server, f"small/{i}", ann, method="PUT") for i in range(4)]
         found = [ask(server, "PUT", link, content(400_000, b"%d" % i)).status for i, link in enumerate(links)]
@@ -793,184 +826,5 @@ def test_many_small_files(folder):
     assert len(seen) == many and seen == sorted(seen)
     assert sorted(times)[len(times) // 2] < 1
     folders = call(folder, "GET", "/api/files/box?prefix=many/&delimiter=/&limit=100", user="many").json()
-    assert [item["path"] for item in folders["items"]] == [f"many/{i:02}/" for i in range(50)] and folders["next"] is None
-
-
-# ---- an object store that fails --------------------------------------------------------------------
-@pytest.fixture(name="far")
-def fixture_far(tmp_path):
-    """Each case has its own: what fails often is left alone for a while."""
-    with files("s3-sqlite", tmp_path) as server:
-        assert put(server, "box/there", content(MB, b"there")).status == 201
-        server.body = content(MB, b"there")
-        yield server
-        server.s3.heal()
-        wait_for(lambda: put(server, "box/after", b"after").status in (200, 201), "uploads as before", 60)
-        assert get(server, "box/after").body == b"after"
-        wait_for(lambda: get(server, "box/there", deadline=60).status == 200, "the file as before", 60)
-        assert get(server, "box/there").body == server.body
-        wait_for(lambda: ready(server) == 200, "readiness", 60)
-        wait_for(lambda: not list((server.data / "drafts").iterdir()), "no drafts")
-
-
-def ready(server):
-    return server.fetch("/readyz", deadline=60).status
-
-
-def rows(server):
-    return {item["path"] for item in call(server, "GET", "/api/files/box?limit=1000").json()["items"]}
-
-
-def empty(server):
-    for path in (server.data / "cache").iterdir():
-        path.unlink()
-
-
-FAULTS = [("answer", {"status": 403, "code": "AccessDenied"}), ("answer", {"status": 404, "code": "NoSuchBucket"}),
-          ("answer", {"status": 500, "code": "InternalError"}), ("answer", {"status": 503, "code": "SlowDown"}),
-          ("answer", {"status": 503, "code": "SlowDown", "retry_after": 3600}), ("answer", {"status": 507, "code": "x"}),
-          ("answer", {"status": 301, "code": "PermanentRedirect"}), ("answer", {"status": 400, "code": "ExpiredToken"}),
-          ("reset", {}), ("early", {"status": 503, "code": "SlowDown"}), ("lost", {}), ("cut", {"at": 1000})]
-
-
-long = pytest.mark.skipif(not os.environ.get("DAIS_LONG"), reason="takes half a minute: DAIS_LONG=1")
-CASES = [pytest.param(fault, more, marks=[] if more.get("status", 500) in (301, 400, 403, 404, 507) or "retry_after" in more
-                      else [long]) for fault, more in FAULTS]
-
-
-@pytest.mark.parametrize("fault, more", CASES, ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v.values())) or "x")
-def test_object_store_fails(far, fault, more):
-    """A clear answer in time, no row, no half file; and when it is over, everything as before."""
-    if fault == "cut":
-        far.s3.fail("get", fault, times=None, **more)
-    else:
-        far.s3.fail("*", fault, times=None, **more)
-    empty(far)
-    began = time.monotonic()
-    if fault != "cut":
-        answer = put(far, "box/new", content(50_000, b"new"), deadline=60)
-        assert answer.status in (500, 503, 507) and answer.json()["detail"], answer
-        assert "127.0.0.1" not in answer.json()["detail"] and "S3_" not in answer.json()["detail"], answer.json()
-        assert rows(far) == {"there"}
-    answer = None
-    with contextlib.suppress(Broken):
-        answer = get(far, "box/there", deadline=60)
-    assert answer is None or answer.status in (500, 503), answer
-    assert time.monotonic() - began < 90
-    if fault != "cut":
-        assert ready(far) == 503
-    assert call(far, "GET", "/api/files/box").status == 200  # what needs no bytes goes on
-    assert get(far, "box/there", method="HEAD").status in (200, 500)
-    assert call(far, "DELETE", "/api/files/box/none").status == 404
-
-
-@pytest.mark.parametrize("kind", ["put", "get"])
-@pytest.mark.parametrize("fault, more", FAULTS[2:4] + [("reset", {}), ("cut", {"at": 1000}), ("lost", {})],
-                         ids=["500", "503", "reset", "cut", "lost"])
-def test_object_store_fails_twice(far, kind, fault, more):
-    """Nobody notices but by the time that it takes."""
-    empty(far)
-    far.s3.fail(kind, fault, times=2, **more)
-    if kind == "get":
-        assert get(far, "box/there", deadline=60).body == far.body
-    else:
-        assert put(far, "box/new", content(50_000, b"new"), deadline=60).status == 201
-        empty(far)
-        assert get(far, "box/new").body == content(50_000, b"new")
-
-
-@pytest.mark.parametrize("spoil", ["gone", "other", "short", "etag"])
-def test_object_store_has_something_else(far, spoil):
-    """Bytes that are not those that were stored are never sent; sent again, they are there again."""
-    key, = [key for key in far.s3.objects if "-" in key]
-    one = far.s3.objects[key]
-    empty(far)
-    if spoil == "gone":
-        far.s3.objects.pop(key)
-    elif spoil == "etag":
-        far.s3.fail("get", "etag", times=None)
-    else:
-        far.s3.store(key, b"y" * (one.size if spoil == "other" else 10))
-    with contextlib.suppress(Broken):
-        answer = get(far, "box/there", deadline=60)
-        assert answer.status >= 500 or spoil == "etag" and answer.body == far.body, answer
-    far.s3.heal()
-    assert put(far, "box/there", far.body).status == 200
-    assert get(far, "box/there").body == far.body
-
-
-@long
-@pytest.mark.parametrize("kind, fault", [("put", "hang-head"), ("get", "hang-head"), ("get", "hang-body")])
-def test_object_store_hangs(far, kind, fault):
-    """An answer within the time that a call has, and others are served meanwhile."""
-    empty(far)
-    far.s3.fail(kind, fault, times=None)
-    began = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(20) as pool:
-        tries = [pool.submit(put, far, f"box/h{i}", content(50_000, b"%d" % i), deadline=90) if kind == "put" else
-                 pool.submit(get, far, "box/there", deadline=90) for i in range(20)]
-        assert call(far, "GET", "/api/files/box").status == 200
-        assert get(far, "box/there", method="HEAD").status == 200
-        for one in tries:
-            with contextlib.suppress(Broken):
-                assert one.result().status == 503, one.result()
-    assert time.monotonic() - began < 80
-    assert rows(far) == {"there"}
-
-
-@long
-def test_what_is_left_of_an_outage(far):
-    """Objects without a row may stay for the sweep; rows without an object never are."""
-    far.s3.fail("put", "lost", times=None)
-    far.s3.fail("delete", "answer", times=None, status=503, code="SlowDown")
-    for i in range(3):
-        assert put(far, f"box/lost{i}", content(9000, b"%d" % i), deadline=60).status == 503
-    far.s3.heal()
-    hashes = {key.rpartition("/")[2][:64] for key in far.s3.objects}
-    for path in rows(far):
-        assert hashlib.sha256(get(far, f"box/{path}", deadline=60).body).hexdigest() in hashes
-    assert rows(far) == {"there"}
-
-
-def test_what_is_asked_of_the_object_store(far):
-    """Nothing for a list, nothing for what is on the disk, one question for what is not."""
-    for i in range(200):
-        put(far, f"box/c{i:03}", b"%d" % (i % 10))
-    wait_for(lambda: "app/owner" in far.s3.objects, "the first look at what is stored")  # once a day, and a minute after
-    far.s3.calls.clear()
-    assert len(call(far, "GET", "/api/files/box?limit=1000").json()["items"]) == 201
-    for i in range(200):
-        assert get(far, f"box/c{i:03}").body == b"%d" % (i % 10)
-        assert get(far, f"box/c{i:03}", method="HEAD").status == 200
-    assert get(far, "box/there", If_None_Match=get(far, "box/there").get("etag")).status == 304
-    assert sum(far.s3.calls.values()) == 0, far.s3.calls
-    empty(far)
-    for i in range(200):
-        assert get(far, f"box/c{i:03}").body == b"%d" % (i % 10)
-    assert far.s3.calls == {"get": 10}, far.s3.calls
-
-
-def test_keys_of_the_object_store_end(far):
-    """The secret is in no answer and in no line of the log."""
-    far.s3.secret = "another"
-    empty(far)
-    found = put(far, "box/x", b"x", deadline=60), get(far, "box/there", deadline=60), far.fetch("/readyz", deadline=60)
-    assert [answer.status for answer in found] == [503] * 3
-    for name, value in far.s3.env.items():
-        if name.endswith("KEY"):
-            assert value not in far.stderr and all(value not in answer.body.decode() for answer in found)
-    with open(f"/proc/{far.proc.pid}/environ", "rb") as file:
-        env = dict(pair.split(b"=", 1) for pair in file.read().split(b"\0") if pair)
-    far.s3.secret = env[b"S3_SECRET_ACCESS_KEY"].decode()
-    assert far.s3.secret not in far.stderr
-
-
-def test_the_operators_own_endpoint(tmp_path):
-    """The endpoint comes from who runs the server: one inside is allowed, as MinIO beside it is; it leads nowhere else."""
-    with files("s3-sqlite", tmp_path) as server, S3() as other:
-        assert put(server, "box/x", b"x").status == 201 and server.s3.url.startswith("http://127.0.0.1:")
-        empty(server)
-        server.s3.fail("get", "answer", times=None, status=307, code="TemporaryRedirect",
-                       headers=[("Location", other.url + "/files/x")])
-        assert get(server, "box/x", deadline=60).status in (500, 503)
-        assert not other.requests
+    assert [item["path"] for item in folders["items"]] == [f"many/{i:02}/"
+                                                           for i in range(50)] and folders["next"] is None
