@@ -37,18 +37,23 @@ const struct route *file_route_of(const struct route *row, const struct req *rq)
 
 #define SIGN_END SLICE("/sign")
 
-static bool is_signing(const struct req *rq)
-{
-    return rq->method == METHOD_POST && slice_ends(rq->path, SIGN_END);
-}
-
 /* What follows "/api/files/BUCKET/". */
-static struct slice path_of(const struct req *rq)
+static struct slice rest_of(const struct req *rq)
 {
     const struct api *a = rq->site;
     struct slice bucket = req_param(rq, "bucket");
-    struct slice path =
-        slice_skip(rq->path, a->manifest->api.s.len + sizeof "files/" - 1 + bucket.len + 1);
+    return slice_skip(rq->path, a->manifest->api.s.len + sizeof "files/" - 1 + bucket.len + 1);
+}
+
+/* Of a file: BUCKET/sign asks for a link to none. */
+static bool is_signing(const struct req *rq)
+{
+    return rq->method == METHOD_POST && slice_ends(rest_of(rq), SIGN_END);
+}
+
+static struct slice path_of(const struct req *rq)
+{
+    struct slice path = rest_of(rq);
     return is_signing(rq) ? slice_first(path, path.len - SIGN_END.len) : path;
 }
 

@@ -46,5 +46,9 @@ bool file_reply_json(struct req *rq, int status, const struct file *f);
 /* send.c: its bytes, as the request's conditions want them. */
 bool file_send(struct req *rq, struct files *files, const struct file *f, struct err *e);
 
+/* What an object store says names its place and its rights: that is for the log, and whoever asked
+ * is told what they can do. False. */
+bool file_store_failed(const struct files *files, struct err *e);
+
 /* upload.c: PUT of a file and POST of a form, streamed. */
 extern const struct route file_put_route, file_form_route;

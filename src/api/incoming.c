@@ -83,7 +83,7 @@ bool incoming_end(struct incoming *in, struct err *e)
     in->is_kept = blob_keep(&in->draft, arena_cstr(p->arena, p->type), e);
     blob_draft_drop(&in->draft);
     in->is_open = false;
-    return in->is_kept;
+    return in->is_kept || file_store_failed(in->files, e);
 }
 
 /* ---- what is left ---------------------------------------------------------------------------- */

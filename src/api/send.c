@@ -69,11 +69,13 @@ static bool add_headers(struct req *rq, const struct file *f, const struct h1_va
     if (!api_param(rq, "download", &download, e))
         return false;
     bool has_name = download.len && !slice_is(download, "1") && !slice_is(download, "true");
+    if (has_name && !file_path_check(download, e)) /* anybody can write one into a link */
+        return err_prefix(e, "download");
     reply_prebuilt(rq, f->is_open && !file_has_link(rq) ? open_lines : own_lines);
     reply_header(rq, "ETag", f->etag);
     clock_http_date(valid->mtime_s, date);
     reply_header(rq, "Last-Modified", slice_from(date));
-    add_disposition(rq, f, download.ptr != NULL, has_name ? download : last_segment(f->path));
+    add_disposition(rq, f, download.ptr != NULL, last_segment(has_name ? download : f->path));
     return true;
 }
 
@@ -252,13 +254,24 @@ static struct source *feed_new(struct req *rq, struct files *files, const struct
 
 /* ---- a request ------------------------------------------------------------------------------- */
 
+bool file_store_failed(const struct files *files, struct err *e)
+{
+    if (!blob_store_is_remote(files_store(files)) || e->code == ERR_IO)
+        return false;
+    log_line(LOG_WARN, "the object store failed a file", F_CSTR("reason", e->msg));
+    if (e->code == ERR_FULL)
+        return err_set(e, ERR_FULL, "The store of files has no more room.");
+    return err_set(e, ERR_UNAVAILABLE,
+                   "The store of files does not answer just now; try again in a moment.");
+}
+
 /* False, also when the handler is to run again where this may take its time (*ret_moved). */
 static bool tell_damaged(struct req *rq, struct files *files, const struct file *f,
                          const struct err *why, bool *ret_moved, struct err *e)
 {
     *e = *why;
     if (why->code != ERR_DAMAGED && why->code != ERR_NOT_FOUND)
-        return false;
+        return file_store_failed(files, e);
     *ret_moved = !rq->is_on_lane && req_move(rq, RUN_STORE);
     if (*ret_moved)
         return false;

@@ -105,8 +105,9 @@ static enum limit_bucket find(const struct path_row *rows, size_t n, struct slic
 
 static enum limit_bucket of_api(struct slice method, struct slice path)
 {
-    bool stores = slice_is(method, "PUT") || slice_is(method, "POST");
-    if (stores && is_at_or_below(path, SLICE("files")) && !slice_ends(path, SLICE("/sign")))
+    bool stores = slice_is(method, "PUT") || /* a POST to a file asks for a link to it */
+                  (slice_is(method, "POST") && !slice_ends(path, SLICE("/sign")));
+    if (stores && is_at_or_below(path, SLICE("files")))
         return BUCKET_UPLOAD;
     if (!is_reading(method))
         return find(api_paths, sizeof api_paths / sizeof *api_paths, path);

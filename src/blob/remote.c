@@ -189,16 +189,16 @@ bool remote_clean(struct blob_store *s, int64_t before_ms, struct err *e)
     return s3_abort_stale(s->s3, slice_from(s->place), before_ms, &n, e);
 }
 
-/* An answer is an answer: that there is no such object is what it should say. */
+/* That there is no such object is what it should say: of one, and with words, as to HEAD a bucket
+ * that is missing is answered like an object that is. */
 bool remote_ping(struct blob_store *s, struct err *e)
 {
     char name[OBJECT_NAME_MAX];
-    struct arena a;
-    struct s3_object object;
-    arena_init(&a, 64u << 10);
+    struct blob_draft d;
     int n = snprintf(name, sizeof name, "%sready", s->place);
-    bool fine = s3_head(s->s3, (struct slice){name, (size_t)n}, &a, &object, e) ||
-                (e->code == ERR_NOT_FOUND);
-    arena_done(&a);
+    bool fine =
+        blob_draft_open(&d, s, 1, e) &&
+        (s3_get(s->s3, (struct slice){name, (size_t)n}, 0, 1, d.fd, e) || e->code == ERR_NOT_FOUND);
+    blob_draft_drop(&d);
     return fine;
 }

@@ -498,8 +498,7 @@ static const struct field manifest_fields[] = {
      .doc = "Accounts; without it everybody is the user `local`, on loopback addresses only."},
     {"limits", MAP_OF(manifest, limits, FMT_LIMIT, K_RATE, rate), .words = "off",
      .doc = "How often an account, or an address without one, may do something; a method may be "
-            "`*`. Names count with `auth`; `publish` and `upload` are for what later versions "
-            "bring."},
+            "`*`. Names count with `auth`; `publish` is for what later versions bring."},
     {"secrets", TEXTS(manifest, secrets), .format = FMT_SECRET, .flags = ONE_OK,
      .doc = "Variables that hold secrets; `?` marks one that may be missing, `*` at the end means "
             "all that start so."},

@@ -22,12 +22,12 @@ DATABASES = ["sqlite", pytest.param("postgres", marks=pytest.mark.skipif(
 
 
 @contextlib.contextmanager
-def store(database, folder, manifest, files=None):
+def store(database, folder, manifest, files=None, env=None):
     """A server whose documents are in that database; `server.restart()` is the caller's to do."""
     app = write_app(folder / "app", {"web/index.html": "hello", **(files or {})},
                     "web: { root: web }\n" + manifest)
     with contextlib.ExitStack() as stack:
-        env = {}
+        env = dict(env or {})
         if database == "postgres":
             env["DATABASE_URL"] = stack.enter_context(postgres.Postgres()).url
         yield stack.enter_context(serving(app, "--data", folder / "data", program=TEST_BIN, env=env))

@@ -326,6 +326,5 @@ def test_names_that_do_not_exist_or_count_nothing(tmp_path, run_dais):
     assert code != 0 and len(told) == 1 and "login" in told[0] and "logn" in told[0]
     assert check("login: 3/min, read: off, write: 1/s") == (0, [])
     assert check("upload: 3/min, publish: off")[1] == [
-        "`upload` is checked but not served yet by this version",
         "`publish` is checked but not served yet by this version"]
     assert check("write: 3/min", "")[1] == ["`write` counts nothing here: the app has no accounts (`auth`)"]
