@@ -155,8 +155,8 @@ def test_what_is_asked_of_the_object_store(far):
     """Nothing for a list, nothing for what is on the disk, one question for what is not."""
     for i in range(200):
         put(far, f"box/c{i:03}", b"%d" % (i % 10))
-    wait_for(lambda: "app/owner" in far.s3.objects,
-             "the first look at what is stored")  # once a day, and a minute after
+    wait_for(lambda: "app/owner" in far.s3.objects and len(far.s3.objects) == 12,  # ten contents, `there`, `owner`
+             "the first look at what is stored, and the end of what came twice")
     far.s3.calls.clear()
     assert len(call(far, "GET", "/api/files/box?limit=1000").json()["items"]) == 201
     for i in range(200):
