@@ -20,9 +20,10 @@
 struct blocks {
     pthread_mutex_t lock;
     pthread_cond_t fetched;
-    struct map by_name;    /* of struct cached */
-    struct list lately;    /* the one used longest ago first */
-    struct list under_way; /* of struct fetching */
+    struct map by_name;                 /* of struct cached */
+    struct list lately;                 /* the one used longest ago first */
+    struct list by_shelf[BLOB_SHELVES]; /* in no order: a key's are found among few */
+    struct list under_way;              /* of struct fetching */
     uint64_t bytes, n, hits, misses;
 };
 
@@ -43,6 +44,7 @@ struct blob_store {
 bool blob_failed(struct err *e, const char *what);
 /* Is there room for so many more bytes, with free_min left? */
 bool blob_has_room(const struct blob_store *s, uint64_t size, struct err *e);
+unsigned blob_shelf(const char *key); /* below BLOB_SHELVES, by the first two letters */
 bool blob_key_is_good(struct slice key);
 bool blob_key_check(struct slice key, struct err *e); /* ERR_DAMAGED */
 /* Is this the content that the key names? */

@@ -21,7 +21,8 @@
 #include <unistd.h>
 
 struct cached {
-    struct list link; /* of `lately` */
+    struct list link;  /* of `lately` */
+    struct list shelf; /* of one of `by_shelf` */
     uint64_t size;
     char name[]; /* the map's key */
 };
@@ -42,10 +43,16 @@ static struct slice name_of(struct slice key, uint64_t block, char to[BLOB_NAME_
 
 /* ---- the list: with the lock ----------------------------------------------------------------- */
 
+static struct list *shelf_of(struct blocks *c, struct slice key)
+{
+    return &c->by_shelf[blob_shelf(key.ptr)];
+}
+
 static void forget(struct blocks *c, struct cached *entry)
 {
     map_remove(&c->by_name, slice_from(entry->name));
     list_remove(&entry->link);
+    list_remove(&entry->shelf);
     c->bytes -= entry->size;
     c->n--;
     free(entry);
@@ -62,6 +69,7 @@ static void note(struct blocks *c, struct slice name, uint64_t size)
     entry->name[name.len] = '\0';
     map_put(&c->by_name, (struct slice){entry->name, name.len}, entry);
     list_add(&c->lately, &entry->link);
+    list_add(shelf_of(c, name), &entry->shelf);
     c->bytes += size;
     c->n++;
 }
@@ -201,8 +209,8 @@ void blocks_drop(struct blob_store *s, struct slice key)
 {
     struct blocks *c = &s->cache;
     pthread_mutex_lock(&c->lock);
-    list_each_safe (link, &c->lately) {
-        struct cached *entry = container_of(link, struct cached, link);
+    list_each_safe (link, shelf_of(c, key)) {
+        struct cached *entry = container_of(link, struct cached, shelf);
         if (slice_starts(slice_from(entry->name), key))
             drop(s, entry);
     }

@@ -22,11 +22,11 @@ static bool read_owner(int folder, char *to, size_t room, size_t *ret, struct er
     if (fd < 0)
         return errno == ENOENT || blob_failed(e, "reading whose the files are");
     ssize_t n = fd_read(fd, to, room);
+    bool fine = n >= 0 || blob_failed(e, "reading whose the files are");
     close(fd);
-    if (n < 0)
-        return blob_failed(e, "reading whose the files are");
-    *ret = (size_t)n;
-    return true;
+    if (fine)
+        *ret = (size_t)n;
+    return fine;
 }
 
 /* The draft's content, if nobody else was first. */

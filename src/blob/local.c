@@ -27,13 +27,18 @@ static unsigned hex_value(char c)
     return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10) & 15;
 }
 
+unsigned blob_shelf(const char *key)
+{
+    return hex_value(key[0]) * 16 + hex_value(key[1]);
+}
+
 /* The folder "ab", there after a power cut as well. Who finds it made cannot know whether it was
  * flushed: another thread may be about to, an earlier process may have failed to. So each process
  * does it once. -1 with e. */
 static int open_shelf(struct blob_store *s, const char *key, struct err *e)
 {
     char name[3] = {key[0], key[1], '\0'};
-    _Atomic bool *is_safe = &s->shelf_is_safe[hex_value(key[0]) * 16 + hex_value(key[1])];
+    _Atomic bool *is_safe = &s->shelf_is_safe[blob_shelf(key)];
     bool is_new = mkdirat(s->blobs_fd, name, 0700) == 0, fine = is_new || errno == EEXIST;
     if (fine && (is_new || !*is_safe)) {
         fine = fsync(s->blobs_fd) == 0;
@@ -239,7 +244,10 @@ static bool list_shelf(struct blob_store *s, const char *shelf, struct slice aft
     DIR *dir = open_list(s->blobs_fd, shelf, e);
     bool fine = dir != NULL;
     for (const char *name; fine && (name = next_name(dir, &fine, e));) {
-        if (blob_key_is_good(slice_from(name)) && slice_cmp(slice_from(name), after) > 0)
+        /* What lies on another's shelf would lead the walk there. */
+        if (blob_key_is_good(slice_from(name)) &&
+            slice_starts(slice_from(name), slice_from(shelf)) &&
+            slice_cmp(slice_from(name), after) > 0)
             add_name(p, name);
     }
     if (fine)

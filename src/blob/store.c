@@ -103,6 +103,8 @@ struct blob_store *blob_store_new(const struct blob_options *o, struct err *e)
     pthread_cond_init(&s->cache.fetched, NULL);
     map_init(&s->cache.by_name);
     list_init(&s->cache.lately);
+    for (size_t i = 0; i < BLOB_SHELVES; i++)
+        list_init(&s->cache.by_shelf[i]);
     list_init(&s->cache.under_way);
     bool is_bare = o->is_reader && !s->s3;
     if (is_bare ? open_to_read(s, e) : open_folders(s, e)) {

@@ -36,6 +36,13 @@ static void warn(const struct files *f, const char *what, const struct err *e)
     log_line(LOG_WARN, what, F_STR("app", f->manifest->slug.s), F_CSTR("reason", e->msg));
 }
 
+/* One line for all of them: what refuses one mostly refuses them all. */
+static void warn_left(const struct files *f, size_t n, const struct err *last)
+{
+    log_line(LOG_WARN, "unneeded bytes could not be removed; it is tried again tomorrow",
+             F_STR("app", f->manifest->slug.s), F_INT("blobs", n), F_CSTR("reason", last->msg));
+}
+
 /* ---- loose ones ------------------------------------------------------------------------------ */
 
 struct sweep {
@@ -100,12 +107,11 @@ static bool run_sweep(void *arg, struct db_conn *c, struct err *e)
 static void remove_bytes(struct sweep *w)
 {
     struct err e;
-    for (size_t i = 0; i < w->n; i++) {
-        if (w->loose[i].is_gone && !blob_remove(w->files->store, w->loose[i].key, &e)) {
-            warn(w->files, "a file's bytes could not be removed; it is tried again", &e);
-            return;
-        }
-    }
+    size_t n_left = 0;
+    for (size_t i = 0; i < w->n; i++)
+        n_left += w->loose[i].is_gone && !blob_remove(w->files->store, w->loose[i].key, &e);
+    if (n_left)
+        warn_left(w->files, n_left, &e);
 }
 
 static bool read_now(struct files *f, struct sweep *w, struct err *e)
@@ -181,6 +187,20 @@ static bool find_unknown(struct files *f, struct blob_item *items, size_t *n, in
     return fine;
 }
 
+/* One that stays does not keep the others. */
+static void remove_unknown(struct files *f, const struct blob_item *items, size_t n)
+{
+    struct err e;
+    size_t n_left = 0;
+    for (size_t i = 0; i < n; i++)
+        n_left += !blob_remove(f->store, items[i].key, &e);
+    if (n_left)
+        warn_left(f, n_left, &e);
+    if (n > n_left)
+        log_line(LOG_INFO, "bytes without a file were removed", F_STR("app", f->manifest->slug.s),
+                 F_INT("blobs", n - n_left));
+}
+
 static bool walk_page(struct files *f, struct arena *a, int64_t before_ms, bool *ret_more,
                       struct err *e)
 {
@@ -190,13 +210,7 @@ static bool walk_page(struct files *f, struct arena *a, int64_t before_ms, bool 
     if (!blob_walk(f->store, buf_slice(&f->walked), a, &items, &n, &next, e) ||
         (n && !find_unknown(f, items, &n, before_ms, e)))
         return false;
-    for (size_t i = 0; i < n; i++) {
-        if (!blob_remove(f->store, items[i].key, e))
-            return false;
-    }
-    if (n)
-        log_line(LOG_INFO, "bytes without a file were removed", F_STR("app", f->manifest->slug.s),
-                 F_INT("blobs", n));
+    remove_unknown(f, items, n);
     buf_clear(&f->walked);
     buf_add(&f->walked, next);
     *ret_more = next.len > 0;
@@ -238,6 +252,14 @@ static bool is_ours(struct files *f, bool *ret, struct err *e)
                            "just begun to");
 }
 
+/* What it cannot do now, it does after the next walk. */
+static void clean(struct files *f, int64_t before_ms)
+{
+    struct err e;
+    if (!blob_clean(f->store, before_ms, &e))
+        warn(f, "what uploads left behind could not be removed; it is tried again tomorrow", &e);
+}
+
 static bool walk(struct files *f, int64_t now_ms, bool *ret_more, struct err *e)
 {
     struct arena a;
@@ -249,7 +271,9 @@ static bool walk(struct files *f, int64_t now_ms, bool *ret_more, struct err *e)
     arena_done(&a);
     if (!fine)
         buf_clear(&f->walked);
-    return fine && (*ret_more || blob_clean(f->store, now_ms - FILES_ORPHAN_MS, e));
+    if (fine && !*ret_more)
+        clean(f, now_ms - FILES_ORPHAN_MS);
+    return fine;
 }
 
 /* ---- when ------------------------------------------------------------------------------------ */

@@ -185,6 +185,17 @@ bool s3_undeleted_read(struct slice body, struct arena *a, struct slice **ret, s
 
 /* ---- multipart uploads ----------------------------------------------------------------------- */
 
+bool s3_completed_read(struct slice body)
+{
+    struct reading r;
+    enum xml_event event;
+    if (!begin(&r, body, "CompleteMultipartUploadResult", NULL))
+        return false;
+    while ((event = xml_next(&r.x)) < XML_END)
+        ;
+    return event == XML_END;
+}
+
 bool s3_upload_id_read(struct slice body, struct arena *a, struct slice *ret)
 {
     struct reading r;

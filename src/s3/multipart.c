@@ -87,8 +87,13 @@ static bool put_together(struct upload *u, struct err *e)
     s3_call_ask(&c, "uploadId", u->id);
     s3_call_tell(&c, "content-type", SLICE("application/xml"));
     bool fine = s3_call_run(&c, &why);
+    bool is_unclear = fine && !s3_completed_read(buf_slice(&c.answer));
+    if (is_unclear)
+        err_set(&why, ERR_UNAVAILABLE,
+                "the object store put the parts together, but its answer cannot be read and the "
+                "object is not there");
     /* An earlier try, of ours or of libcurl's own, may have worked and only its answer was lost. */
-    if (!fine && strcmp(c.code, "NoSuchUpload") == 0)
+    if (is_unclear || (!fine && strcmp(c.code, "NoSuchUpload") == 0))
         fine = is_there(u);
     s3_call_done(&c);
     return fine ||

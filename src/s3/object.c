@@ -76,14 +76,33 @@ bool s3_get(struct s3 *s, struct slice key, uint64_t first, uint64_t len, int fd
     return fine;
 }
 
+/* Answers to HEAD have no document: is it the object that is missing, or the bucket? */
+static void ask_what_is_missing(struct s3 *s, struct slice full_key, struct err *e)
+{
+    struct s3_call c;
+    struct err why = {0};
+    s3_call_init(&c, s, S3_GET, "GET");
+    c.key = full_key;
+    s3_call_tell(&c, "range", SLICE("bytes=0-0"));
+    /* If it is there by now, or there and empty, it was not before. */
+    if (!s3_call_run(&c, &why) && c.status != 416)
+        *e = why;
+    s3_call_done(&c);
+}
+
 bool s3_head(struct s3 *s, struct slice key, struct arena *a, struct s3_object *ret, struct err *e)
 {
     struct s3_call c;
     struct arena own;
+    struct err why = {0};
     if (!check_key(key, e))
         return false;
     begin(&c, &own, s, S3_HEAD, "HEAD", key);
-    bool fine = s3_call_run(&c, e);
+    bool fine = s3_call_run(&c, &why);
+    if (!fine && c.status == 404)
+        ask_what_is_missing(s, c.key, &why);
+    if (!fine && e)
+        *e = why;
     if (fine)
         *ret = (struct s3_object){
             .key = arena_dup(a, key),

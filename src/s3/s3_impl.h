@@ -63,6 +63,9 @@ bool s3_error_read(struct slice body, struct s3_error *ret);
 bool s3_list_read(struct slice body, struct arena *a, struct s3_page *ret);
 bool s3_upload_id_read(struct slice body, struct arena *a, struct slice *ret);
 
+/* Is this the whole document that says an upload in parts is an object now? */
+bool s3_completed_read(struct slice body);
+
 struct s3_upload {
     struct slice key, id;
     int64_t began_ms;

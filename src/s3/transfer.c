@@ -275,13 +275,12 @@ static void add_headers(struct s3_attempt *t, struct lines *l)
 
 #define SET(option, value) (code = code ? code : lib->easy_setopt(easy, CURLOPT_##option, (value)))
 
-static CURLcode set_bounds(const struct s3_attempt *t)
+static CURLcode set_bounds(const struct s3_attempt *t, int64_t left)
 {
     const struct s3 *s = t->call->s3;
     const struct libcurl *lib = s->lib;
     CURL *easy = t->easy;
     CURLcode code = CURLE_OK;
-    int64_t left = s3_budget_left(t->budget, clock_mono_ms());
     SET(PROTOCOLS_STR, "http,https");
     SET(FOLLOWLOCATION, 0L);
     SET(PROXY, "");
@@ -388,7 +387,9 @@ bool s3_attempt_run(struct s3_attempt *t, struct err *e)
     add_headers(t, &headers);
     s->lib->easy_reset(t->easy);
     t->moved_ms = clock_mono_ms();
-    CURLcode code = set_bounds(t);
+    int64_t left = s3_budget_left(t->budget, t->moved_ms);
+    t->is_over = left <= 0; /* keys or the hash of what is sent took all of it */
+    CURLcode code = t->is_over ? CURLE_OK : set_bounds(t, left);
     code = code ? code : set_callbacks(t);
     code = code ? code : set_request(t, url.data, target.data, &headers);
     bool fine = code == CURLE_OK;
@@ -396,7 +397,7 @@ bool s3_attempt_run(struct s3_attempt *t, struct err *e)
         err_set(e, ERR_UNAVAILABLE, "this libcurl lacks an option (%s); install 7.85 or newer",
                 s->lib->easy_strerror(code));
     else
-        conclude(t, s->lib->easy_perform(t->easy));
+        conclude(t, t->is_over ? CURLE_OPERATION_TIMEDOUT : s->lib->easy_perform(t->easy));
     s->lib->easy_reset(t->easy); /* it must not remember us */
     s->lib->slist_free_all(headers.first);
     buf_done(&url);

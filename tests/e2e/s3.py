@@ -18,6 +18,7 @@ with S3() as s3:
         "etag"                 the answer has another ETag
         "inside", code         200 with an error in its body, to "complete"
         "noise"                200 with something that is no XML
+        "empty"                200 with nothing in it and nothing done, to "complete"
     s3.clock_off = 3600        its clock, in seconds
     s3.region, s3.knows_bulk, s3.knows_ranges, s3.page (keys in a list), s3.token (of a session), s3.denied (kinds)
 
@@ -531,6 +532,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._answer(200, headers=[("ETag", f'"{body.md5.hexdigest()}"')])
 
     def do_complete(self, body):
+        if self.fault.name == "empty":
+            return self._answer(200)
         upload = self._upload()
         if self.fault.name == "inside":
             return self._xml("Error", f"<Code>{self.fault.more['code']}</Code><Message>No</Message>", before=b" \n")

@@ -1,5 +1,6 @@
 # Object stores: every call of src/s3 against a server that checks signatures, and against every fault it has.
 import contextlib
+import os
 import pathlib
 import re
 import socket
@@ -317,6 +318,34 @@ def test_sentences(s3, drive, file):
     assert "s3:PutObject" in fails(driver, "put", "x", file(2 * PART), "").sentence
     with Driver({**s3.env, **QUICK, "S3_ENDPOINT_URL": "ftp://x"}) as refused:
         assert not refused.is_ready and "S3_ENDPOINT_URL" in refused.sentence
+
+
+def test_a_missing_bucket_is_no_missing_object(s3, drive):
+    driver = drive(S3_BUCKET="other")
+    failed = fails(driver, "head", "x")
+    assert failed.slug == "unavailable" and 'has no bucket "other"' in failed.sentence
+    driver = drive()
+    s3.denied = {"get"}
+    assert fails(driver, "head", "x").slug == "unavailable"  # nobody knows what is missing
+    s3.denied = set()
+    assert fails(driver, "head", "x").slug == "not_found"
+
+
+def test_an_upload_whose_end_nobody_confirms(s3, drive, file):
+    driver = drive()
+    s3.fail("complete", "noise")
+    driver("put", "x", file(3 * PART), "")  # it is there
+    s3.fail("complete", "empty")
+    failed = fails(driver, "put", "y", file(3 * PART), "")
+    assert failed.slug == "unavailable" and "not there" in failed.sentence
+    assert not s3.uploads and set(s3.objects) == {"x"}
+
+
+def test_time_that_hashing_took(drive, file):
+    path = file(0)
+    os.truncate(path, 129 << 20)
+    failed = fails(drive(DRIVER_CALL_MS=25, DRIVER_PART=64 << 20), "put", "x", path, "")
+    assert failed.slug == "unavailable" and "in time" in failed.sentence
 
 
 def test_wrong_region_and_wrong_clock(s3, drive, file):

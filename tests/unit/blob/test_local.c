@@ -401,6 +401,11 @@ static void walk_sees_each_once(void **state)
         snprintf(name, sizeof name, "%02x%062d-%012d", shelf, number, number);
         put_empty(r, (char[]){name[0], name[1], 0}, name);
     }
+    for (int i = 0; i < 1001; i++) { /* on another's shelf */
+        char name[BLOB_KEY_LEN + 1];
+        snprintf(name, sizeof name, "%064d-%012d", 9000 + i, i);
+        put_empty(r, "fe", name);
+    }
     put_empty(r, "ab", "stranger");
     put_empty(r, "zz", "0");
     close(open(path_of(r, "blobs", "file"), O_CREAT | O_WRONLY, 0600));

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char manifest[] =
@@ -692,6 +693,49 @@ static void test_orphans(void **unused)
     assert_int_equal(blobs_on_disk(), 1);
 }
 
+/* The store's descriptor of its drafts is a file's from now on. */
+static void break_drafts(void)
+{
+    char link[32], to[300];
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(link, to, sizeof to);
+        if (n > 7 &&
+            slice_is(slice_skip((struct slice){to, (size_t)n}, (size_t)n - 7), "/drafts")) {
+            int file = open("/dev/null", O_RDONLY);
+            assert_int_equal(dup2(file, fd), fd);
+            close(file);
+        }
+    }
+}
+
+/* One whose bytes nobody can remove does not keep those behind it, and what uploads left behind
+ * does not make it walk again and again. */
+static void test_lasting_failures(void **unused)
+{
+    struct file a;
+    char path[300];
+    int64_t now = clock_wall_ms();
+    (void)unused;
+    rig_be("ada");
+    OK(put("own", "a", "one"));
+    OK(put("own", "b", "two"));
+    OK(put("own", "c", "three"));
+    OK(get("own", "a", &a));
+    snprintf(path, sizeof path, "%s/blobs/%.2s/%.*s", rig.blobs, a.key.ptr, SLICE_ARGS(a.key));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    OK(drop("own", "a"));
+    OK(drop("own", "b"));
+    tend_at(now + 2 * HOUR);
+    assert_int_equal(blobs_on_disk(), 1);
+    buf_add_str(&rig.files->walked, "00"); /* the store is ours already */
+    break_drafts();
+    assert_false(blob_clean(rig.store, 0, &err));
+    tend_at(now + 4 * HOUR);
+    assert_int_equal(rig.files->walk_ms, now + 28 * HOUR);
+}
+
 /* What is stored under the file's key is something else from now on. */
 static void spoil(const struct file *f)
 {
@@ -775,4 +819,4 @@ TESTS(T(test_owner), T(test_rules), T(test_choice), T(test_spaces), T(test_moves
       T(test_conditions), T(test_sizes_and_types), T(test_quotas), T(test_may),
       T(test_reservations), T(test_together), T(test_lists), T(test_filtered_lists), T(test_many),
       T(test_purge), T(test_adopt), T(test_export), T(test_usage), T(test_sweep), T(test_orphans),
-      T(test_verify), T(test_damage))
+      T(test_lasting_failures), T(test_verify), T(test_damage))
