@@ -137,9 +137,8 @@ enum file_called file_call_begin(struct req *rq, struct file_call *ret, struct e
     bool has_link = file_has_link(rq);
     if (!file_ask(rq, &q, e))
         return FILE_CALL_REFUSED;
-    *ret = (struct file_call){.files = q.api->files,
-                              .who = arena_new(rq->arena, struct subject),
-                              .is_sent = is_sent(rq)};
+    *ret = (struct file_call){
+        .files = q.api->files, .who = arena_new(rq->arena, struct subject), .is_sent = is_sent(rq)};
     if (has_link && !rq->is_on_lane) {
         req_move(rq, file_lane(ret));
         return FILE_CALL_MOVED;
