@@ -121,17 +121,28 @@ bool file_ask(struct req *rq, struct file_asked *ret, struct err *e)
     return api_param(rq, "user", &ret->user, e);
 }
 
+/* A HEAD and `info` are answered by the row alone. */
+static bool is_sent(const struct req *rq)
+{
+    struct slice rest = rq->query, name, value;
+    bool has_info = false;
+    while (query_next(&rest, &name, &value))
+        has_info |= slice_is(name, "info");
+    return rq->method == METHOD_GET && rq->route->handle == on_file && !has_info;
+}
+
 enum file_called file_call_begin(struct req *rq, struct file_call *ret, struct err *e)
 {
     struct file_asked q;
     bool has_link = file_has_link(rq);
     if (!file_ask(rq, &q, e))
         return FILE_CALL_REFUSED;
+    *ret = (struct file_call){
+        .files = q.api->files, .who = arena_new(rq->arena, struct subject), .is_sent = is_sent(rq)};
     if (has_link && !rq->is_on_lane) {
-        req_move(rq, RUN_READ);
+        req_move(rq, file_lane(ret));
         return FILE_CALL_MOVED;
     }
-    *ret = (struct file_call){.files = q.api->files, .who = arena_new(rq->arena, struct subject)};
     bool fine =
         has_link ? file_call_of_link(&q, ret, e)
                  : subject_of(rq, ret->who, e) &&
@@ -140,6 +151,16 @@ enum file_called file_call_begin(struct req *rq, struct file_call *ret, struct e
 }
 
 /* ---- being in the database ------------------------------------------------------------------- */
+
+enum run file_lane(const struct file_call *call)
+{
+    return call->is_sent && blob_store_is_remote(files_store(call->files)) ? RUN_STORE : RUN_READ;
+}
+
+bool file_failed(struct req *rq, const struct file_call *call, struct err *e)
+{
+    return e->code == ERR_OVER_BUDGET && !rq->is_on_lane ? req_move(rq, file_lane(call)) : false;
+}
 
 bool file_db_open(struct files *f, struct err *e)
 {
@@ -183,7 +204,7 @@ enum enter file_enter(struct req *rq, const struct file_call *call, struct files
         return file_enter_on_lane(r, e) ? ENTERED : REFUSED;
     if (file_enter_on_loop(rq->loop, r))
         return ENTERED;
-    req_move(rq, RUN_READ);
+    req_move(rq, file_lane(call));
     return MOVED;
 }
 
@@ -243,7 +264,7 @@ static bool on_bucket(struct req *rq, struct err *e)
     file_leave(rq, &r);
     struct slice json = fine ? arena_dup(rq->arena, buf_slice(&out)) : SLICE("");
     buf_done(&out);
-    return fine ? api_reply_json(rq, 200, json) : api_failed(rq, e);
+    return fine ? api_reply_json(rq, 200, json) : file_failed(rq, &call, e);
 }
 
 /* ---- one file -------------------------------------------------------------------------------- */
@@ -274,7 +295,7 @@ static bool read_file(struct req *rq, const struct file_call *call, struct err *
     bool fine = files_get(&r, &call->at, &f, e);
     file_leave(rq, &r);
     if (!fine)
-        return api_failed(rq, e);
+        return file_failed(rq, call, e);
     return info.ptr ? file_reply_json(rq, 200, &f) : file_send(rq, call->files, &f, e);
 }
 
@@ -498,5 +519,5 @@ static bool on_usage(struct req *rq, struct err *e)
     buf_add_char(&out, '}');
     struct slice json = fine ? arena_dup(rq->arena, buf_slice(&out)) : SLICE("");
     buf_done(&out);
-    return fine ? api_reply_json(rq, 200, json) : api_failed(rq, e);
+    return fine ? api_reply_json(rq, 200, json) : file_failed(rq, &call, e);
 }

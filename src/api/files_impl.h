@@ -9,6 +9,7 @@ struct file_call {
     struct file_place at;
     struct subject *who;
     bool has_link; /* the query's signature was right, and says who asks */
+    bool is_sent;  /* its bytes are asked for, which may be in an object store */
 };
 
 /* The bucket and path that the request's path names, and who asks: by its signature alone where it
@@ -27,10 +28,14 @@ struct file_asked {
 bool file_ask(struct req *rq, struct file_asked *ret, struct err *e);
 bool file_call_of_link(const struct file_asked *q, struct file_call *ret, struct err *e);
 
-/* As api_enter(). */
+/* Where a handler goes that may block. Bytes that come over a network have a lane of their own:
+ * there they keep nobody else waiting. */
+enum run file_lane(const struct file_call *call);
+/* As api_enter() and api_failed(). */
 enum enter file_enter(struct req *rq, const struct file_call *call, struct files_reading *r,
                       struct err *e);
 void file_leave(struct req *rq, struct files_reading *r);
+bool file_failed(struct req *rq, const struct file_call *call, struct err *e);
 /* For who has no request at hand: r->files, arena and who are given. On the loop, false: not here,
  * nobody opened it or it is Postgres. */
 bool file_enter_on_loop(struct loop *l, struct files_reading *r);

@@ -30,6 +30,7 @@ struct app {
     struct edge *edge;         /* NULL without a backend */
     struct docs *docs;         /* NULL without collections */
     struct files *files;       /* NULL without buckets */
+    struct store *store;       /* theirs, once it is attached */
     struct accounts *accounts; /* NULL: everybody is signed out, or `local` */
     struct signin *signin;     /* NULL without accounts */
     struct api *api;           /* NULL: it has none */
@@ -211,7 +212,11 @@ void stores_free(struct life *l);
  * l->stores, which stores_free() empties. */
 struct blob_store *store_open_to_read(struct host *h, const struct app *app, struct life *l,
                                       bool *ret_there, struct err *e);
-/* Members of a JSON object; false: one does not answer. Blocks. */
+/* Asks those whose last answer is too old; a bad one is sooner. Blocks. */
+void stores_ask(const struct host *h);
+bool stores_are_known(const struct host *h); /* each has answered before, well or badly */
+/* Members of a JSON object; false: one did not answer when it was asked last. Blocks where it was
+ * never asked. */
 bool stores_check_ready(const struct host *h, struct buf *to);
 void stores_metrics(struct life *l, struct buf *out);
 /* One bit of work; true: there is more at once. Blocks. */

@@ -96,15 +96,29 @@ static void print_database(const struct host *h)
 {
     size_t n = 0;
     for (size_t i = 0; i < h->n_apps; i++)
-        n += h->apps[i].docs != NULL;
+        n += h->apps[i].docs || h->apps[i].files;
     if (!n)
-        printf("  database         none: no app here keeps documents\n");
+        printf("  database         none: no app here keeps documents or files\n");
     else if (databases_are_postgres(h))
         printf("  database         Postgres, as DATABASE_URL says; a schema for each app\n");
     else if (settings_get(&h->settings, SET_DATABASE_URL).len)
         printf("  database         SQLite, the file that DATABASE_URL names\n");
     else
         printf("  database         SQLite, a file for each app; DATABASE_URL names a Postgres\n");
+}
+
+static void print_storage(const struct host *h)
+{
+    bool any = false;
+    for (size_t i = 0; i < h->n_apps; i++)
+        any |= h->apps[i].files != NULL;
+    if (!any)
+        printf("  storage          none: no app here keeps files\n");
+    else if (slice_is(settings_get(&h->settings, SET_STORAGE_BACKEND), "s3"))
+        printf("  storage          the bucket %.*s, as S3_BUCKET says; a prefix for each app\n",
+               SLICE_ARGS(settings_get(&h->settings, SET_S3_BUCKET)));
+    else
+        printf("  storage          files in the data folder; STORAGE_BACKEND=s3 takes a bucket\n");
 }
 
 static void print_mail(const struct host *h)
@@ -128,7 +142,7 @@ void banner_print(const struct life *l, const struct host *h)
     printf("\n  reachable from   %s\n", reach(l));
     printf("  data             %s\n", h->data_dir);
     print_database(h);
-    printf("  storage          none: no app here keeps files\n");
+    print_storage(h);
     print_backends(h);
     print_mail(h);
     printf("  live reload      %s\n",

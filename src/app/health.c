@@ -104,7 +104,7 @@ static bool readyz(struct req *rq, struct err *e)
     if (atomic_load(&life_of(rq)->is_draining))
         return err_set(e, ERR_UNAVAILABLE, "The server is stopping.");
     if (has_databases(h) && !rq->is_on_lane)
-        return req_move(rq, RUN_STORE);
+        return req_move(rq, stores_are_known(h) ? RUN_SLOW : RUN_STORE);
     buf_init(&text, 64u << 10);
     bool ready = check_backends(h, &text);
     ready &= databases_check_ready(h, &text);

@@ -58,12 +58,20 @@ static bool are_for_all(const struct rules *r)
            is_for_all(&r->del) && is_for_all(&r->run);
 }
 
+static bool bucket_asks_who(const struct bucket *b)
+{
+    return b->owner || slice_is(b->scope.s, "user") || slice_is(b->visibility.s, "choice") ||
+           !are_for_all(&b->rules);
+}
+
 /* Where nothing depends on who asks, there is nobody to be taken for. */
 static bool asks_who(const struct manifest *m)
 {
     bool asks = m->backend.identity.header.s.len > 0;
     for (size_t i = 0; i < m->collections.n; i++)
         asks |= m->collections.items[i].owner || !are_for_all(&m->collections.items[i].rules);
+    for (size_t i = 0; i < m->files.n; i++)
+        asks |= bucket_asks_who(&m->files.items[i]);
     for (size_t i = 0; i < m->backend.access.n; i++) {
         const struct access_row *row = &m->backend.access.items[i];
         asks |= !is_for_all(&row->any) || !is_for_all(&row->read) || !is_for_all(&row->write);

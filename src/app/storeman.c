@@ -1,5 +1,6 @@
 /* Looks after the stores of files while the server runs: once a second, and at once while there is
- * more to do, one bit of work. A store that keeps it waiting keeps nothing else of ours. */
+ * more to do, one bit of work; and from time to time they are asked whether they are there, which
+ * /readyz tells. A store that keeps it waiting keeps nothing else of ours. */
 #include "app/app_impl.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct storeman {
 static void run(struct work *w)
 {
     struct storeman *m = container_of(w, struct storeman, work);
+    stores_ask(m->host);
     m->has_more = stores_tend(m->host);
 }
 

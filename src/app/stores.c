@@ -9,6 +9,7 @@
 #include "s3/s3.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +18,16 @@
 #include <unistd.h>
 
 #define STORE_PATH_MAX 4096
+#define ASK_MS         10000 /* how often a store that answers is asked */
+#define ASK_AGAIN_MS   2000  /* and one that does not */
 
 struct store {
     struct list link;
     struct arena arena;
     struct slice slug;
     struct blob_store *blobs;
+    _Atomic int64_t answered_ms; /* clock_mono_ms(); 0: nobody asked yet */
+    _Atomic bool is_fine;        /* what it was */
 };
 
 /* ---- settings -------------------------------------------------------------------------------- */
@@ -221,6 +226,7 @@ void store_attach(struct host *h, struct app *app, struct life *l)
     struct store *s = store_find(l, app->manifest->slug.s);
     pthread_mutex_unlock(&l->databases_lock);
     must(s && h->has_secret); /* stores_open and tokens_open came before */
+    app->store = s;
     root_secret_derive(&h->secret, "file links", app->manifest->slug.s, key, sizeof key);
     files_attach(app->files, database_slot(l, app->manifest->slug.s), s->blobs,
                  (struct slice){(const char *)key, sizeof key});
@@ -244,17 +250,54 @@ void stores_free(struct life *l)
 
 /* ---- what is told of them -------------------------------------------------------------------- */
 
+/* Told once when it ends to answer, and once when it does again. */
+static void ask(struct store *s)
+{
+    struct err e;
+    bool is_first = !atomic_load(&s->answered_ms), was_fine = is_first || atomic_load(&s->is_fine);
+    bool fine = blob_ping(s->blobs, &e);
+    if (!fine && was_fine)
+        log_line(LOG_WARN, "the store of files does not answer", F_STR("app", s->slug),
+                 F_CSTR("reason", e.msg));
+    else if (fine && !was_fine)
+        log_line(LOG_INFO, "the store of files answers again", F_STR("app", s->slug));
+    atomic_store(&s->is_fine, fine);
+    atomic_store(&s->answered_ms, clock_mono_ms());
+}
+
+static bool is_due(const struct store *s)
+{
+    int64_t then = atomic_load(&s->answered_ms);
+    int64_t after = atomic_load(&s->is_fine) ? ASK_MS : ASK_AGAIN_MS;
+    return !then || clock_mono_ms() - then >= after;
+}
+
+void stores_ask(const struct host *h)
+{
+    for (size_t i = 0; i < h->n_apps; i++) {
+        if (h->apps[i].store && is_due(h->apps[i].store))
+            ask(h->apps[i].store);
+    }
+}
+
+bool stores_are_known(const struct host *h)
+{
+    bool known = true;
+    for (size_t i = 0; i < h->n_apps; i++)
+        known &= !h->apps[i].store || atomic_load(&h->apps[i].store->answered_ms);
+    return known;
+}
+
 bool stores_check_ready(const struct host *h, struct buf *to)
 {
     bool is_ready = true;
-    struct err e;
     for (size_t i = 0; i < h->n_apps; i++) {
-        if (!h->apps[i].files)
+        struct store *s = h->apps[i].store;
+        if (!s)
             continue;
-        bool fine = blob_ping(files_store(h->apps[i].files), &e);
-        if (!fine)
-            log_line(LOG_WARN, "the store of files does not answer",
-                     F_STR("app", h->apps[i].manifest->slug.s), F_CSTR("reason", e.msg));
+        if (!atomic_load(&s->answered_ms))
+            ask(s);
+        bool fine = atomic_load(&s->is_fine);
         is_ready &= fine;
         buf_printf(to, "%s\"files:%.*s\":\"%s\"", to->len ? "," : "",
                    SLICE_ARGS(h->apps[i].manifest->slug.s), fine ? "ready" : "failing");
@@ -289,8 +332,9 @@ static void write_store_figures(struct life *l, struct buf *out)
             const struct store *s = container_of(link, struct store, link);
             struct blob_stats stats;
             blob_stats(s->blobs, &stats);
-            buf_printf(out, "%s{app=\"%.*s\"} %llu\n", rows[i].name, SLICE_ARGS(s->slug),
-                       *(unsigned long long *)((char *)&stats + rows[i].at));
+            const uint64_t *value = (const uint64_t *)(const void *)((char *)&stats + rows[i].at);
+            buf_printf(out, "%s{app=\"%.*s\"} %" PRIu64 "\n", rows[i].name, SLICE_ARGS(s->slug),
+                       *value);
         }
     }
 }

@@ -113,6 +113,22 @@ def test_without_accounts_others_must_not_reach_it(tmp_path, run_dais, more, is_
     assert done.returncode == 1 and "has no `auth:`" in done.stderr and "0.0.0.0:" in done.stderr
 
 
+ALL = "owner: false, rules: { read: public, create: public, write: public, delete: public }"
+
+
+@pytest.mark.parametrize("bucket, is_fine", [
+    ("", False), (ALL.replace("false", "true"), False), (ALL.replace("write: public", "write: signed_in"), False),
+    (ALL + ", visibility: choice", False), ("scope: user, " + ALL, False), (ALL, True)])
+def test_nor_without_accounts_its_files(tmp_path, run_dais, bucket, is_fine):
+    folder = write_app(tmp_path / "app", {"web/index.html": "x"},
+                       f"web: {{ root: web }}\nfiles: {{ docs: {{ {bucket} }} }}\n")
+    if is_fine:
+        with serving(folder, listen="0.0.0.0:0"):
+            return
+    done = run_dais("serve", folder, "--listen", "0.0.0.0:0")
+    assert done.returncode == 1 and "has no `auth:`" in done.stderr and "0.0.0.0:" in done.stderr
+
+
 def test_where_nothing_depends_on_who_asks_everybody_may_come(tmp_path):
     with backend(echo) as behind, serving(app(tmp_path / "app", behind.url, tail="limits: { read: 100/min }\n")) as s:
         assert s.fetch("/", host="evil.example").status == 200
