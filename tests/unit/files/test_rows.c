@@ -16,6 +16,7 @@ static const char manifest[] =
     "files:\n"
     "  own: {}\n"
     "  pub: { owner: false, rules: { read: public, create: signed_in, write: signed_in } }\n"
+    "  moved: { rules: { create: \"path ~ 'in/'\", write: signed_in } }\n"
     "  choice: { visibility: choice }\n"
     "  spaced: { scope: user, rules: { write: 'owner = @user.id || @user.roles ?= ''editor''' } }\n"
     "  small: { max: 10, types: [text/plain] }\n"
@@ -154,6 +155,9 @@ static void test_moves(void **unused)
     rig_be("bob");
     OK(put("own", "c", "3"));
     NOT(change("own", "c", "a", -1), ERR_EXISTS);
+    OK(put("moved", "in/a", "4"));
+    NOT(change("moved", "in/a", "out/a", -1), ERR_FORBIDDEN); /* nor could it begin there */
+    OK(change("moved", "in/a", "in/b", -1));
 }
 
 /* ---- conditions ------------------------------------------------------------------------------ */
