@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 
+from accounts_api import ask, desk, joined
 from conftest import DEADLINE, Conn, wait_for
 from documents import DATABASES, TEST_BIN, call, problem, store
 from s3 import S3
@@ -292,6 +293,26 @@ def test_signed_link(db):
     assert get(db, "shared/linked.txt").body == b"hi"
     problem(call(db, "PUT", path.replace("linked", "other"), b"x", None), 403)
     problem(call(db, "PUT", path[:-3] + "AAA", b"x", "ann"), 403)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_link_of_one_who_leaves_meanwhile(database, tmp_path):
+    """The link was good when the upload began; its maker's account is gone when it is to be written."""
+    with desk(database, tmp_path, MANIFEST) as server:
+        for leaves in (False, True):
+            ann = joined(server)
+            answer = ask(server, "POST", f"/api/files/box/{ann.id}/sign", {"method": "PUT"}, token=ann.token)
+            path = answer.json()["url"]
+            path = path[path.index("/api/"):]
+            with Conn(server) as conn:
+                conn.send(f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n"
+                          "Expect: 100-continue\r\n\r\n".encode())
+                assert conn.read_interim().status == 100
+                if leaves:
+                    gone = ask(server, "DELETE", "/api/auth/me", {"password": ann.password}, token=ann.token)
+                    assert gone.status in (202, 204), gone.body
+                answer = conn.send(b"hi").read()
+                assert answer.status == (403 if leaves else 201), answer.body
 
 
 def test_same_content_is_kept_once(db):
