@@ -100,7 +100,8 @@ struct asker asker_of(const struct req *rq); /* on the loop; copied into its are
  * `a` is the arena of what is returned. Refusals tell nothing about who exists. */
 
 /* Inside a write of the app's own database: the session or key that asked is still there. What it
- * asked for may have waited while it ended, or while its account left. ERR_UNAUTHENTICATED. */
+ * asked for may have waited while it ended, or while its account left. ERR_UNAUTHENTICATED; of a
+ * link (is_of_link) its maker's account is, or ERR_FORBIDDEN. */
 bool accounts_is_in(struct db_conn *c, const struct identity *who, struct err *e);
 
 struct signed_in {

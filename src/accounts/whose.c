@@ -143,9 +143,23 @@ bool asker_is_in(struct db_conn *c, const struct asker *from, struct err *e)
             err_set(e, ERR_UNAUTHENTICATED, "This session has ended meanwhile. Sign in again."));
 }
 
+static bool link_is_in(struct db_conn *c, struct slice id, struct err *e)
+{
+    struct arena a;
+    struct user_row user;
+    bool found = false;
+    arena_init(&a, 64u << 10);
+    bool fine = active_user(c, id, &a, &user, &found, e);
+    arena_done(&a);
+    return fine &&
+           (found || err_set(e, ERR_FORBIDDEN, "Whoever made this link may not share any more."));
+}
+
 /* Operators are rows of another database. */
 bool accounts_is_in(struct db_conn *c, const struct identity *who, struct err *e)
 {
+    if (who->is_of_link)
+        return link_is_in(c, who->id, e);
     const struct asker from = {.session = who->is_operator ? SLICE("") : who->session};
     return asker_is_in(c, &from, e);
 }

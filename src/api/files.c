@@ -83,6 +83,7 @@ static bool subject_of_link(const struct file_asked *q, const struct file_link *
         return err_set(e, ERR_FORBIDDEN, "Whoever made this link may not share any more.");
     *who = (struct identity){
         .is_signed_in = true,
+        .is_of_link = true,
         .has_every_scope = true,
         .id = account.id,
         .name = account.name,

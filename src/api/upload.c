@@ -8,6 +8,8 @@
  *                     the first bytes, and refused at once
  *   (its last piece)  sealed and kept: on stable storage, under a key that nothing else has
  *   writing           the database's writer asks everything again, and makes the rows
+ *   confirming        content that was known already: LANE_STORE looks whether it is there, before
+ *                     the copy that has just come is not needed
  *   over              answered. What nobody needs any more goes, on LANE_STORE
  *
  * One lane or the writer has it at a time (is_busy): it touches nothing of the request, which ends
@@ -224,22 +226,64 @@ static bool run_write(struct db_write *w, struct db_conn *c, struct err *e)
     return x->ran_fine;
 }
 
-/* Of a commit that failed nobody may know whether it happened: then rows may name our blobs, and
- * it is for files_tend() to find out, later. */
-static void on_written(struct db_write *w, const struct err *e)
+/* Of what the rows may name nothing is removed. */
+static void finish(struct upload *x, const struct err *e)
 {
-    struct upload *x = container_of(w, struct upload, write);
+    struct err why = e ? *e : (struct err){0};
     for (size_t i = 0; i < count(x); i++) {
         if (x->ran_fine)
             x->ins[i].is_kept = !e && x->puts[i].uses_other;
     }
-    struct err why = e ? *e : (struct err){0};
     if (is_over(x))
         return;
     if (e)
         fail(x, &why);
     else
         answer(x);
+}
+
+/* All of them, also behind one that failed: the rows are there. */
+static void run_confirm(struct work *w)
+{
+    struct upload *x = container_of(w, struct upload, work);
+    struct err e;
+    for (size_t i = 0; i < count(x); i++) {
+        if (!files_put_confirm(&x->puts[i], &e))
+            x->err = e;
+    }
+}
+
+static void done_confirm(struct work *w, struct loop *home)
+{
+    struct upload *x = container_of(w, struct upload, work);
+    (void)home;
+    finish(x, x->err.code ? &x->err : NULL);
+}
+
+static bool uses_others(const struct upload *x)
+{
+    for (size_t i = 0; i < count(x); i++) {
+        if (x->puts[i].uses_other)
+            return true;
+    }
+    return false;
+}
+
+/* Of a commit that failed nobody may know whether it happened: then rows may name our blobs, and
+ * it is for files_tend() to find out, later. Who has left does not change what is to be done. */
+static void on_written(struct db_write *w, const struct err *e)
+{
+    struct upload *x = container_of(w, struct upload, write);
+    struct err why;
+    if (e || !uses_others(x)) {
+        finish(x, e);
+        return;
+    }
+    x->work = (struct work){.run = run_confirm, .done = done_confirm};
+    if (lane_submit(x->home, LANE_STORE, &x->work))
+        return;
+    too_busy(&why);
+    finish(x, &why);
 }
 
 static void write_rows(struct upload *x)

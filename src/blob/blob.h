@@ -98,6 +98,9 @@ bool blob_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t 
 
 /* One that is not there is fine. */
 bool blob_remove(struct blob_store *s, struct slice key, struct err *e);
+/* Is it there, as long as it was? Asks the folder or the object store itself, and reads none of it.
+ * ERR_DAMAGED, ERR_NOT_FOUND. */
+bool blob_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
 /* Reads all of it again. ERR_DAMAGED: these are not its bytes. ERR_NOT_FOUND. */
 bool blob_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
 /* Moves it aside (DIR/damaged/, or the same name in the bucket), so that nobody is sent it. */

@@ -58,6 +58,7 @@ bool local_keep(struct blob_draft *d, struct err *e);
 enum blob_found local_find(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
                            struct blob_piece *ret, struct err *e);
 bool local_remove(struct blob_store *s, struct slice key, struct err *e);
+bool local_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
 bool local_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
 bool local_quarantine(struct blob_store *s, struct slice key, struct err *e);
 bool local_walk(struct blob_store *s, struct slice after, struct arena *a, struct blob_item **ret,
@@ -71,6 +72,7 @@ enum blob_found remote_find(struct blob_store *s, struct slice key, uint64_t siz
 bool remote_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
                   struct err *e);
 bool remote_remove(struct blob_store *s, struct slice key, struct err *e);
+bool remote_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
 bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
 bool remote_walk(struct blob_store *s, struct slice after, struct arena *a, struct blob_item **ret,
                  size_t *ret_n, struct slice *ret_next, struct err *e);

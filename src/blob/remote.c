@@ -63,8 +63,8 @@ enum blob_found remote_find(struct blob_store *s, struct slice key, uint64_t siz
     return BLOB_HERE;
 }
 
-/* Is the object as long as it was? The store knows without sending it. */
-static bool check_size(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+/* The store knows without sending it. */
+bool remote_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
 {
     char name[OBJECT_NAME_MAX];
     struct arena a;
@@ -86,7 +86,7 @@ static bool get(struct blob_store *s, struct slice key, uint64_t size, uint64_t 
     if (s3_get(s->s3, name_of(s, key, name), at, len, fd, &why))
         return true;
     bool is_sure = why.code == ERR_NOT_FOUND || why.code == ERR_IO || why.code == ERR_FULL;
-    if (!is_sure && !check_size(s, key, size, &other) && other.code == ERR_DAMAGED)
+    if (!is_sure && !remote_look(s, key, size, &other) && other.code == ERR_DAMAGED)
         why = other;
     if (e)
         *e = why;
@@ -149,7 +149,7 @@ bool remote_remove(struct blob_store *s, struct slice key, struct err *e)
 bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
 {
     struct blob_draft d;
-    bool fine = check_size(s, key, size, e) && blob_draft_open(&d, s, block_len(size, 0), e);
+    bool fine = remote_look(s, key, size, e) && blob_draft_open(&d, s, block_len(size, 0), e);
     if (!fine)
         return false;
     for (uint64_t at = 0; fine && at < size; at += BLOB_BLOCK) {

@@ -283,6 +283,13 @@ bool blob_remove(struct blob_store *s, struct slice key, struct err *e)
     return s->s3 ? remote_remove(s, key, e) : local_remove(s, key, e);
 }
 
+bool blob_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+{
+    if (!blob_key_check(key, e))
+        return false;
+    return s->s3 ? remote_look(s, key, size, e) : local_look(s, key, size, e);
+}
+
 bool blob_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
 {
     if (!blob_key_check(key, e))

@@ -46,6 +46,19 @@ static bool is_free(const struct file_change *ch, const struct file *next, struc
     return step == DB_END;
 }
 
+/* A new path is a new place: who may not begin a file there may not move one there either. */
+static bool may_go_there(const struct file_change *ch, const struct file *next, struct err *e)
+{
+    const struct file_bucket *b = ch->at.bucket;
+    const struct query *rows = NULL;
+    if (slice_eq(next->path, ch->at.path))
+        return true;
+    return authorize(ch->who, &b->policy, ACTION_CREATE, ch->arena, &rows, e) &&
+           (file_matches(rows, b, next) ||
+            err_set(e, ERR_FORBIDDEN, "The rules of %.*s do not let you store such a file there.",
+                    SLICE_ARGS(b->name)));
+}
+
 static bool may_become(const struct file_change *ch, const struct query *rows,
                        const struct file *next, struct err *e)
 {
@@ -70,7 +83,7 @@ bool files_change_apply(struct file_change *ch, struct db_conn *c, struct err *e
     next->is_public = ch->is_public < 0 ? next->is_public : ch->is_public > 0;
     next->version++;
     next->updated = file_now(ch->arena);
-    if (!may_become(ch, rows, next, e) || !is_free(ch, next, c, e) ||
+    if (!may_become(ch, rows, next, e) || !may_go_there(ch, next, e) || !is_free(ch, next, c, e) ||
         !file_update(c, &ch->at, next, e))
         return false;
     file_own(next, ch->at.bucket, ch->arena);

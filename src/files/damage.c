@@ -30,24 +30,78 @@ static bool run_mark(void *arg, struct db_conn *c, struct err *e)
     return !d->n_marked || event_add(c, &ev, clock_wall_ms(), e);
 }
 
-void files_damaged(struct files *f, struct slice hash, struct slice key, const struct err *why)
+static bool is_sure(const struct err *why)
+{
+    return why->code == ERR_DAMAGED || why->code == ERR_NOT_FOUND;
+}
+
+static bool set_aside(struct files *f, struct damage *d, struct err *e)
+{
+    bool fine = db_write_now(files_db(f), run_mark, d, e);
+    if (fine && d->n_marked && d->why->code == ERR_DAMAGED)
+        fine = blob_quarantine(f->store, d->key, e);
+    if (fine && d->n_marked)
+        log_line(LOG_ERROR, "a stored file is damaged; `dais verify` says which ones are",
+                 F_STR("app", f->manifest->slug.s), F_STR("blob", d->key),
+                 F_CSTR("reason", d->why->msg));
+    return fine;
+}
+
+bool files_damaged(struct files *f, struct slice hash, struct slice key, const struct err *why)
 {
     struct damage d = {hash, key, why, 0};
     struct err e;
-    if (why->code != ERR_DAMAGED && why->code != ERR_NOT_FOUND)
-        return; /* nobody knows: it could not be read just now */
-    if (!files_open(f, &e))
-        return;
-    bool fine = db_write_now(files_db(f), run_mark, &d, &e);
-    if (fine && d.n_marked && why->code == ERR_DAMAGED)
-        fine = blob_quarantine(f->store, key, &e);
-    files_leave(f);
-    if (fine && d.n_marked)
-        log_line(LOG_ERROR, "a stored file is damaged; `dais verify` says which ones are",
-                 F_STR("app", f->manifest->slug.s), F_STR("blob", key), F_CSTR("reason", why->msg));
+    if (!is_sure(why))
+        return true; /* nobody knows: it could not be read just now */
+    bool is_in = files_open(f, &e), fine = is_in && set_aside(f, &d, &e);
+    if (is_in)
+        files_leave(f);
     if (!fine)
         log_line(LOG_ERROR, "a damaged file could not be marked", F_STR("app", f->manifest->slug.s),
                  F_STR("blob", key), F_CSTR("reason", e.msg));
+    return fine;
+}
+
+/* ---- content that came again ----------------------------------------------------------------- */
+
+static const struct sql replace = {
+    "UPDATE dais_blobs SET blob_key = ?, size = ?, state = 0 WHERE hash = ? AND blob_key = ?",
+    NULL,
+};
+
+struct replacing {
+    const struct file_put *put;
+    int64_t n;
+};
+
+static bool run_replace(void *arg, struct db_conn *c, struct err *e)
+{
+    struct replacing *r = arg;
+    struct db_stmt *s = db_prepare(c, &replace, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, r->put->key);
+    db_bind_i64(s, 2, r->put->size);
+    db_bind_text(s, 3, r->put->hash);
+    db_bind_text(s, 4, r->put->file.key);
+    return db_run(s, &r->n, e);
+}
+
+/* When nobody can tell about the other just now, ours is there for sure. A row that names a third
+ * one was made whole by whoever has just brought that. */
+bool files_put_confirm(struct file_put *p, struct err *e)
+{
+    struct files *f = p->files;
+    struct replacing r = {p, 0};
+    struct err why;
+    if (!p->uses_other || blob_look(f->store, p->file.key, (uint64_t)p->size, &why))
+        return true;
+    files_damaged(f, p->hash, p->file.key, &why);
+    p->uses_other = false; /* should the write fail, nobody knows whether it happened */
+    if (!db_write_now(files_db(f), run_replace, &r, e))
+        return false;
+    p->uses_other = !r.n;
+    return true;
 }
 
 /* ---- one that a command asks about ----------------------------------------------------------- */
@@ -102,11 +156,13 @@ bool files_recheck(struct files *f, struct slice key, enum files_recheck *ret, s
         *ret = state.is_marked ? FILES_MENDED : FILES_NOTHING;
         return !state.is_marked || db_write_now(files_db(f), run_unmark, &key, e);
     }
-    if (why.code != ERR_DAMAGED && why.code != ERR_NOT_FOUND) {
+    if (!is_sure(&why)) {
         *e = why;
         return false;
     }
-    *ret = state.is_marked ? FILES_NOTHING : FILES_SET_ASIDE;
-    files_damaged(f, slice_first(key, BLOB_HASH_LEN), key, &why);
+    struct damage d = {slice_first(key, BLOB_HASH_LEN), key, &why, 0};
+    if (!set_aside(f, &d, e))
+        return false;
+    *ret = d.n_marked ? FILES_SET_ASIDE : FILES_NOTHING;
     return true;
 }

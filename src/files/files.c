@@ -202,9 +202,10 @@ void files_guard(struct files *f, files_is_in is_in)
     f->is_in = is_in;
 }
 
-/* Whoever a link stands for has no session: the link was asked. */
+/* Whoever a link stands for has no session, but an account. Others without one are no rows. */
 bool still_in(const struct files *f, const struct subject *who, struct db_conn *c, struct err *e)
 {
     const struct identity *it = who->who;
-    return !f->is_in || !it || !it->is_signed_in || !it->session.len || f->is_in(c, it, e);
+    bool is_asked = it && it->is_signed_in && (it->session.len || it->is_of_link);
+    return !f->is_in || !is_asked || f->is_in(c, it, e);
 }

@@ -51,7 +51,7 @@ struct files *files_new(const struct manifest *m, struct problems *p); /* m outl
 void files_attach(struct files *f, struct db_slot *slot, struct blob_store *store,
                   struct slice secret);
 /* Asked in every write of somebody's files, in its transaction: is the session or key that asks
- * still there? NULL, as at first: always. */
+ * still there, and of a link (is_of_link) the account? NULL, as at first: always. */
 typedef bool (*files_is_in)(struct db_conn *c, const struct identity *who, struct err *e);
 void files_guard(struct files *f, files_is_in is_in);
 void files_free(struct files *f); /* NULL is fine; nobody may be in it */
@@ -170,6 +170,10 @@ void files_release(struct files *f, const struct file_place *at, struct slice ow
  * *ret_failed). */
 bool files_put_apply(struct file_put *puts, size_t n, size_t *ret_failed, struct db_conn *c,
                      struct err *e);
+/* After that write, for one that `uses_other`, before the new blob goes: is the other one there, as
+ * long as it was? If not, its row names the new one from now on, and `uses_other` is false. False:
+ * the row could not be changed; both blobs have to stay. In the database; blocks. */
+bool files_put_confirm(struct file_put *p, struct err *e);
 struct file_delete {
     struct files *files;
     const struct subject *who;
@@ -229,8 +233,8 @@ bool files_export_owner(const struct files_reading *r, struct slice owner, struc
  * drafts too. True: there is more at once. */
 bool files_tend(struct files *f, int64_t now_ms);
 /* This blob is not what it was: told as an event, never sent, until the same content comes again.
- */
-void files_damaged(struct files *f, struct slice hash, struct slice key, const struct err *why);
+ * False: it could not be marked or set aside, which the log says. */
+bool files_damaged(struct files *f, struct slice hash, struct slice key, const struct err *why);
 
 /* Reads the blob again, for a command that found it damaged: it is marked as that and set aside, or
  * a mark that does not hold any more is taken off. In the database; blocks. */

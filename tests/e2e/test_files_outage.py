@@ -50,7 +50,7 @@ FAULTS = [("answer", {"status": 403, "code": "AccessDenied"}), ("answer", {"stat
           ("reset", {}), ("early", {"status": 503, "code": "SlowDown"}), ("lost", {}), ("cut", {"at": 1000})]
 
 
-long = pytest.mark.skipif(not os.environ.get("DAIS_LONG"), reason="takes half a minute: DAIS_LONG=1")
+long = pytest.mark.skipif(not os.environ.get("DAIS_LONG"), reason="optional: takes half a minute; DAIS_LONG=1")
 CASES = [pytest.param(fault, more, marks=[] if more.get("status", 500) in (301, 400, 403, 404, 507) or
                       "retry_after" in more
                       else [long]) for fault, more in FAULTS]

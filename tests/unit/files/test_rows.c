@@ -17,6 +17,7 @@ static const char manifest[] =
     "files:\n"
     "  own: {}\n"
     "  pub: { owner: false, rules: { read: public, create: signed_in, write: signed_in } }\n"
+    "  moved: { rules: { create: \"path ~ 'in/'\", write: signed_in } }\n"
     "  choice: { visibility: choice }\n"
     "  spaced: { scope: user, rules: { write: 'owner = @user.id || @user.roles ?= ''editor''' } }\n"
     "  small: { max: 10, types: [text/plain] }\n"
@@ -155,6 +156,9 @@ static void test_moves(void **unused)
     rig_be("bob");
     OK(put("own", "c", "3"));
     NOT(change("own", "c", "a", -1), ERR_EXISTS);
+    OK(put("moved", "in/a", "4"));
+    NOT(change("moved", "in/a", "out/a", -1), ERR_FORBIDDEN); /* nor could it begin there */
+    OK(change("moved", "in/a", "in/b", -1));
 }
 
 /* ---- conditions ------------------------------------------------------------------------------ */
@@ -814,9 +818,33 @@ static void test_damage(void **unused)
     assert_false(again.is_damaged);
 }
 
+static void test_recheck(void **unused)
+{
+    struct file f;
+    enum files_recheck did;
+    char damaged[150];
+    (void)unused;
+    rig_be("ada");
+    OK(put("own", "a", "one"));
+    OK(get("own", "a", &f));
+    spoil(&f);
+    snprintf(damaged, sizeof damaged, "%s/damaged", rig.blobs);
+    close(open(damaged, O_WRONLY | O_CREAT, 0600)); /* where the folder has to be */
+    NOT(files_recheck(rig.files, f.key, &did, &err), ERR_IO);
+    assert_int_equal(did, FILES_NOTHING);
+    assert_int_equal(unlink(damaged), 0);
+    OK(put("own", "a", "two"));
+    OK(get("own", "a", &f));
+    spoil(&f);
+    OK(files_recheck(rig.files, f.key, &did, &err));
+    assert_int_equal(did, FILES_SET_ASIDE);
+    OK(files_recheck(rig.files, f.key, &did, &err));
+    assert_int_equal(did, FILES_NOTHING);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
 TESTS(T(test_owner), T(test_rules), T(test_choice), T(test_spaces), T(test_moves),
       T(test_conditions), T(test_sizes_and_types), T(test_quotas), T(test_may),
       T(test_reservations), T(test_together), T(test_lists), T(test_filtered_lists), T(test_many),
       T(test_purge), T(test_adopt), T(test_export), T(test_usage), T(test_sweep), T(test_orphans),
-      T(test_lasting_failures), T(test_verify), T(test_damage))
+      T(test_lasting_failures), T(test_verify), T(test_damage), T(test_recheck))
