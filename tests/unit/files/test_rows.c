@@ -40,10 +40,10 @@ static int stop(void **unused)
     return 0;
 }
 
-#define OK(call)                             \
-    do {                                     \
-        if (!(call))                         \
-            fail_msg(#call ": %s", err.msg); \
+#define OK(call)                                \
+    do {                                        \
+        if (!(call))                            \
+            fail_msg("%s: %s", #call, err.msg); \
     } while (0)
 #define NOT(call, is)                   \
     do {                                \

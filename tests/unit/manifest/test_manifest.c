@@ -76,7 +76,7 @@ static const struct { const char *text, *said; } bad[] = {
     {"app: a\ncollections: { c: { owner: yes } }\n", "dais.yaml:2:28: `owner` is `yes`; it must be true or false\n"},
     {"app: a\ncollections: { c: { owner: \"true\" } }\n", "dais.yaml:2:28: `owner` is `true` in quotes; it must be true or false, without quotes\n"},
     {"app: a\ncollections: { c: { versions: -1, trash: 3 weeks } }\n", "dais.yaml:2:31: `versions` is `-1`; it must be a whole number from 0 to 10000\ndais.yaml:2:42: `trash` is `3 weeks`; it must be a duration, such as 30s, 10m or 30d\n"},
-    {"app: a\nfiles: { f: { max: lots, types: csv } }\n", "dais.yaml:2:1: warning: `files` is checked but not served yet by this version\ndais.yaml:2:20: `max` is `lots`; it must be a size, such as 500KB, 100MB or 1GB\ndais.yaml:2:33: `types` is `csv`; it must be a media type, such as text/csv or image/*\n"},
+    {"app: a\nfiles: { f: { max: lots, types: csv } }\n", "dais.yaml:2:20: `max` is `lots`; it must be a size, such as 500KB, 100MB or 1GB\ndais.yaml:2:33: `types` is `csv`; it must be a media type, such as text/csv or image/*\n"},
     /* jobs and publishing */
     {"app: a\njobs: { j: { on: [u.created], run: j, schedule: \"61 * * * *\" } }\n", "dais.yaml:2:1: warning: `jobs` is checked but not served yet by this version\ndais.yaml:2:19: there is no collection or bucket `u`; add it to `collections` or `files`\ndais.yaml:2:49: `schedule` is `61 * * * *`; it must be five cron fields in UTC, such as \"0 3 * * *\"\n"},
     {"app: a\njobs: { j: {} }\n", "dais.yaml:2:1: warning: `jobs` is checked but not served yet by this version\ndais.yaml:2:9: a job needs `run`: The executable; it reads its input as JSON from standard input.\n"},
