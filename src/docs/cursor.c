@@ -125,38 +125,6 @@ void cursor_add(struct buf *to, const struct doc_coll *c, const struct docs_quer
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static int base64_digit(char c)
-{
-    return c >= 'A' && c <= 'Z'   ? c - 'A'
-           : c >= 'a' && c <= 'z' ? c - 'a' + 26
-           : c >= '0' && c <= '9' ? c - '0' + 52
-           : c == '-'             ? 62
-           : c == '_'             ? 63
-                                  : -1;
-}
-
-/* What is over at the end must be nothing, so that a cursor has one spelling. */
-static bool decode(struct slice text, struct arena *a, struct slice *ret)
-{
-    char *to = arena_alloc(a, text.len);
-    unsigned bits = 0;
-    int n_bits = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        int digit = base64_digit(text.ptr[i]);
-        if (digit < 0)
-            return false;
-        bits = (bits << 6 | (unsigned)digit) & 0xffff;
-        n_bits += 6;
-        if (n_bits >= 8) {
-            n_bits -= 8;
-            to[n++] = (char)(bits >> n_bits);
-        }
-    }
-    *ret = (struct slice){to, n};
-    return n_bits < 6 && !(bits & ((1u << n_bits) - 1));
-}
-
 static bool split(struct place *to, struct slice rest, const struct order *o)
 {
     for (size_t i = 0; i < o->n; i++) {
@@ -178,7 +146,7 @@ bool cursor_read(struct place *to, struct arena *a, const struct doc_coll *c,
 {
     unsigned char digest[VOUCHED];
     struct slice bytes;
-    if (q->after.len <= CURSOR_MAX && decode(q->after, a, &bytes) && bytes.len > VOUCHED) {
+    if (q->after.len <= CURSOR_MAX && base64_url_read(q->after, a, &bytes) && bytes.len > VOUCHED) {
         vouch(c, q, slice_skip(bytes, VOUCHED), digest);
         if (is_same(bytes.ptr, digest, VOUCHED) && split(to, slice_skip(bytes, VOUCHED), o))
             return true;
