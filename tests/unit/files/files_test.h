@@ -23,6 +23,20 @@ extern struct err err;
 /* Fails the test when the manifest has errors. On Postgres where DAIS_TEST_DATABASE names one. */
 void rig_start(const char *manifest);
 void rig_stop(void);
+/* start() and stop() of each test, for an app with that manifest. */
+#define RIG_OF(manifest)            \
+    static int start(void **unused) \
+    {                               \
+        (void)unused;               \
+        rig_start(manifest);        \
+        return 0;                   \
+    }                               \
+    static int stop(void **unused)  \
+    {                               \
+        (void)unused;               \
+        rig_stop();                 \
+        return 0;                   \
+    }
 /* Who asks from now on; "" is a stranger. */
 void rig_be(const char *user);
 

@@ -8,19 +8,7 @@
 
 static const char manifest[] = "app: t\nfiles:\n  a: {}\n  b: {}\n  own: { scope: user }\n";
 
-static int start(void **unused)
-{
-    (void)unused;
-    rig_start(manifest);
-    return 0;
-}
-
-static int stop(void **unused)
-{
-    (void)unused;
-    rig_stop();
-    return 0;
-}
+RIG_OF(manifest)
 
 static struct slice signed_for(struct file_place at, enum http_method method, int64_t until_ms,
                                const char *by)

@@ -4,19 +4,7 @@
 static const char manifest[] = "app: t\nfiles:\n  any: {}\n  own: { scope: user }\n"
                                "  pics: { types: [image/*, image/jpg, text/csv] }\n";
 
-static int start(void **unused)
-{
-    (void)unused;
-    rig_start(manifest);
-    return 0;
-}
-
-static int stop(void **unused)
-{
-    (void)unused;
-    rig_stop();
-    return 0;
-}
+RIG_OF(manifest)
 
 /* ---- paths ----------------------------------------------------------------------------------- */
 

@@ -26,19 +26,7 @@ static const char manifest[] =
     "  ruled: { rules: { read: \"type = 'text/plain' && size > 2\", create: \"path ~ 'in/'\","
     " write: signed_in } }\n";
 
-static int start(void **unused)
-{
-    (void)unused;
-    rig_start(manifest);
-    return 0;
-}
-
-static int stop(void **unused)
-{
-    (void)unused;
-    rig_stop();
-    return 0;
-}
+RIG_OF(manifest)
 
 #define OK(call)                                \
     do {                                        \
