@@ -224,6 +224,8 @@ struct key_made {
 /* ERR_INVALID: a scope that there is not, a time in the past. */
 bool keys_add(struct accounts *acc, struct arena *a, const struct key_row *in,
               const struct asker *from, struct key_made *ret, struct err *e);
+/* Is this key there, and not over? ERR_NOT_FOUND when not. */
+bool keys_find(struct accounts *acc, struct slice id, struct err *e);
 bool keys_list(struct accounts *acc, struct arena *a, struct slice user, bool of_all,
                struct key_row **ret, size_t *ret_n, struct err *e);
 bool keys_remove(struct accounts *acc, struct slice user, bool of_all, struct slice id,

@@ -212,6 +212,26 @@ bool keys_list(struct accounts *acc, struct arena *a, struct slice user, bool of
     return true;
 }
 
+static bool look_for(void *arg, struct db_conn *c, struct err *e)
+{
+    static const struct sql find = {
+        "SELECT 1 FROM dais_keys WHERE id = ? AND (expires = 0 OR expires > ?)", NULL};
+    const struct slice *id = arg;
+    struct db_stmt *s = db_prepare(c, &find, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, *id);
+    db_bind_i64(s, 2, clock_wall_ms());
+    enum db_step step = db_step(s, e);
+    db_reset(s);
+    return step == DB_ROW || (step == DB_END && err_set(e, ERR_NOT_FOUND, "There is no such key."));
+}
+
+bool keys_find(struct accounts *acc, struct slice id, struct err *e)
+{
+    return store_read(acc->store, look_for, &id, e);
+}
+
 /* ---- removing -------------------------------------------------------------------------------- */
 
 struct removing {

@@ -1,5 +1,6 @@
 /* From a path to a handler, and what every handler needs first. */
 #include "api/api_impl.h"
+#include "api/jobs_impl.h"
 
 #include <stdlib.h>
 
@@ -11,18 +12,23 @@ struct api *api_new(const struct api_options *o)
     a->manifest = o->manifest;
     a->docs = o->docs;
     a->files = o->files;
+    a->jobs = o->jobs;
+    a->hub = o->jobs ? job_hub_new(o->jobs) : NULL;
     a->base = o->base;
     a->accounts = o->accounts;
+    a->operators = o->operators;
     a->count = o->count;
     a->user = o->user;
     a->router = router_new();
     router_add(a->router, auth_routes, n_auth_routes);
     router_add(a->router, key_routes, n_key_routes);
+    router_add(a->router, job_routes, n_job_routes); /* before those of any collection */
     router_add(a->router, batch_routes, n_batch_routes);
     router_add(a->router, description_routes, n_description_routes);
     router_add(a->router, transfer_routes, n_transfer_routes);
     router_add(a->router, list_routes, n_list_routes);
     router_add(a->router, file_routes, n_file_routes);
+    router_add(a->router, usage_routes, n_usage_routes);
     router_add(a->router, document_routes, n_document_routes);
     router_add(a->router, change_routes, n_change_routes);
     router_add(a->router, version_routes, n_version_routes);
@@ -34,6 +40,7 @@ void api_free(struct api *a)
     if (!a)
         return;
     router_free(a->router);
+    job_hub_unref(a->hub);
     free(a);
 }
 
@@ -61,14 +68,17 @@ const struct route *api_find(struct api *a, struct req *rq)
 
 /* ---- being in the database ------------------------------------------------------------------- */
 
+bool api_tell_closed(const struct err *why, struct err *e)
+{
+    log_line(LOG_ERROR, "the database cannot be opened", F_CSTR("reason", why->msg));
+    return err_set(e, ERR_UNAVAILABLE,
+                   "The database cannot be opened just now; the server's log says why.");
+}
+
 bool api_open(struct docs *d, struct err *e)
 {
     struct err why = {0};
-    if (docs_open(d, &why))
-        return true;
-    log_line(LOG_ERROR, "the database cannot be opened", F_CSTR("reason", why.msg));
-    return err_set(e, ERR_UNAVAILABLE,
-                   "The database cannot be opened just now; the server's log says why.");
+    return docs_open(d, &why) || api_tell_closed(&why, e);
 }
 
 static enum enter enter_on_lane(struct docs_reading *r, struct err *e)
@@ -147,6 +157,15 @@ bool api_param(struct req *rq, const char *name, struct slice *ret, struct err *
     if (value.ptr)
         *ret = value;
     return true;
+}
+
+struct slice api_lines(const struct req *rq, enum header_id id, struct arena *a)
+{
+    uint32_t at = 0;
+    struct slice all = {0};
+    for (struct slice line; h1_next(rq->h1, id, &at, &line);)
+        all = all.ptr ? arena_printf(a, "%.*s, %.*s", SLICE_ARGS(all), SLICE_ARGS(line)) : line;
+    return all;
 }
 
 bool api_params_known(struct req *rq, const char *const *names, struct err *e)

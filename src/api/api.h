@@ -1,6 +1,6 @@
 /* The app's HTTP API, below `api:`: rows of routes, and a handler for each call.
  *
- * A handler reads the request, calls docs/ (later files/, jobs/), and writes the answer; who may do
+ * A handler reads the request, calls docs/, files/, jobs/, and writes the answer; who may do
  * what is decided there, not here. Reads run on the loop and move to a lane when they are not sure
  * to be short; changes are planned where the request is and applied by the database's writer. */
 #pragma once
@@ -8,14 +8,17 @@
 #include "docs/docs.h"
 #include "files/files.h"
 #include "http/http.h"
+#include "jobs/jobs.h"
 
 struct api;
 
 struct api_options {
     const struct manifest *manifest;
-    struct docs *docs;         /* NULL: the app has no collections */
-    struct files *files;       /* NULL: it has no buckets */
-    struct accounts *accounts; /* NULL: it has none */
+    struct docs *docs;          /* NULL: the app has no collections */
+    struct files *files;        /* NULL: it has no buckets */
+    struct jobs *jobs;          /* NULL: it has none */
+    struct accounts *accounts;  /* NULL: it has none */
+    struct accounts *operators; /* the host's; NULL: no app has accounts */
     /* Counts a request of a batch as if it had come alone; false: that is too often. May be NULL.
      * On the request's thread, which knows who asks. */
     bool (*count)(void *user, struct req *rq, struct slice method, struct slice path,

@@ -15,7 +15,9 @@ struct api {
     const struct manifest *manifest;
     struct docs *docs;
     struct files *files;
-    struct accounts *accounts;
+    struct jobs *jobs;
+    struct job_hub *hub; /* of those who watch jobs */
+    struct accounts *accounts, *operators;
     bool (*count)(void *user, struct req *rq, struct slice method, struct slice path,
                   struct err *e);
     void *user;
@@ -25,9 +27,10 @@ struct api {
 
 extern const struct route document_routes[], transfer_routes[], batch_routes[],
     description_routes[], auth_routes[], key_routes[], change_routes[], version_routes[],
-    list_routes[], file_routes[];
+    list_routes[], file_routes[], job_routes[], usage_routes[];
 extern const size_t n_document_routes, n_transfer_routes, n_batch_routes, n_description_routes,
-    n_auth_routes, n_key_routes, n_change_routes, n_version_routes, n_list_routes, n_file_routes;
+    n_auth_routes, n_key_routes, n_change_routes, n_version_routes, n_list_routes, n_file_routes,
+    n_job_routes, n_usage_routes;
 
 /* files.c: what comes in is streamed, so its method has another row. */
 const struct route *file_route_of(const struct route *row, const struct req *rq);
@@ -49,6 +52,8 @@ enum enter api_enter_on_lane(struct req *rq, struct docs_reading *r, struct err 
 void api_leave(struct req *rq, struct docs_reading *r);
 /* docs_open(), whose reasons (paths, addresses) are for the log and not for clients. */
 bool api_open(struct docs *d, struct err *e);
+/* What is told of an opening that failed: `why` is logged. Returns false. */
+bool api_tell_closed(const struct err *why, struct err *e);
 /* What a read that failed means: on a loop, one that took too many steps moves to a lane. */
 bool api_failed(struct req *rq, struct err *e);
 
@@ -58,6 +63,8 @@ const struct doc_coll *api_coll(const struct req *rq, struct err *e);
 bool api_param(struct req *rq, const char *name, struct slice *ret, struct err *e);
 /* No parameter but these (ending in NULL), so that a typing error is not an unfiltered list. */
 bool api_params_known(struct req *rq, const char *const *names, struct err *e);
+/* A header that is a list, which may come in several lines: all of them as one. ptr NULL: none. */
+struct slice api_lines(const struct req *rq, enum header_id id, struct arena *a);
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
@@ -67,10 +74,25 @@ bool api_reply_doc(struct req *rq, int status, const struct doc *doc);
 
 /* ---- changes --------------------------------------------------------------------------------- */
 
+struct api_write;
+/* What is changed: documents (write.c), jobs. All of it is about `aw`. */
+struct api_write_kind {
+    bool (*enter)(struct api_write *aw); /* as docs_enter() and its like */
+    bool (*open)(struct api_write *aw, struct err *e);
+    void (*leave)(struct api_write *aw);
+    struct db *(*db)(const struct api_write *aw);
+    bool (*plan)(struct api_write *aw, struct err *e); /* before the write; pure; may be NULL */
+    bool (*apply)(struct api_write *aw, struct db_conn *c, struct err *e);  /* a db_write's run */
+    bool (*finish)(struct api_write *aw, struct db_conn *c, struct err *e); /* may be NULL */
+    /* Of a refusal: puts what is known of it into rq->details. May be NULL. */
+    void (*tell)(struct api_write *aw, const struct err *e);
+};
+
 /* One request's changes on their way through the writer. */
 struct api_write {
     struct db_write write;
-    struct docs_writing writing;
+    const struct api_write_kind *kind;
+    struct docs_writing writing; /* of documents */
     struct req *rq;
     struct subject who;
     /* When all is done; in bytes. On the writer's thread where the answer is kept with the change,
@@ -86,7 +108,10 @@ struct api_write {
 /* The body is too large to be read on a loop: the handler runs again on a lane. */
 bool api_move_write(struct req *rq, struct err *e);
 /* At first, before anything is taken from the request: slices of its head are gone after it. */
-struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e);
+struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e); /* documents */
+/* The same for anything else; `aw` is zeroed, and lives in the request's arena. */
+bool api_write_init(struct api_write *aw, struct req *rq, const struct api_write_kind *kind,
+                    struct err *e);
 /* The last thing a handler does: plans, hands over, and the answer follows. An Idempotency-Key of a
  * POST is heeded. */
 bool api_write_go(struct api_write *aw, struct err *e);

@@ -41,7 +41,17 @@ struct accounts *auth_begin(struct req *rq, const char *method, struct err *e)
         err_set(e, ERR_FORBIDDEN, "A page of another site may not ask for this.");
         return NULL;
     }
+    if (rq->identity && auth_is_of_job(rq->identity, e))
+        return NULL;
     return a->accounts;
+}
+
+bool auth_is_of_job(const struct identity *who, struct err *e)
+{
+    if (who->is_of_job)
+        err_set(e, ERR_FORBIDDEN,
+                "The token of a job is for what the app keeps, not for accounts and their keys.");
+    return who->is_of_job;
 }
 
 const struct identity *auth_who(struct req *rq, struct err *e)

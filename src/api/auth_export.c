@@ -1,5 +1,5 @@
 /* GET /api/auth/me/export: all there is of an account, a line each: itself, its sessions, its keys,
- * then the documents it owns, and the list of its files. */
+ * then the documents it owns, the list of its files, and its jobs. */
 #include "api/auth_impl.h"
 
 static void begin(struct json_writer *w, struct buf *b, const char *what)
@@ -58,7 +58,7 @@ static bool read_lines(struct req *rq, struct accounts *acc, const struct identi
     return fine;
 }
 
-/* Of an app without collections and files. */
+/* Of an app without collections, files and jobs. */
 static bool reply_lines(struct req *rq, struct slice text)
 {
     reply_header(rq, "Content-Disposition", SLICE("attachment; filename=\"account.jsonl\""));
@@ -75,5 +75,6 @@ bool auth_export(struct req *rq, struct err *e)
     struct slice text;
     if (!who || !read_lines(rq, acc, who, &text, e))
         return false;
-    return a->docs || a->files ? export_owned(rq, text, e) : reply_lines(rq, text);
+    bool has_things = a->docs || a->files || a->jobs;
+    return has_things ? export_owned(rq, text, e) : reply_lines(rq, text);
 }

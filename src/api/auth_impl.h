@@ -20,6 +20,8 @@ bool export_owned(struct req *rq, struct slice first_lines, struct err *e);
  * none, or signs nobody in that way (ERR_NOT_FOUND); or a page of another site asks
  * (ERR_FORBIDDEN): it could sign the visitor in as somebody else. */
 struct accounts *auth_begin(struct req *rq, const char *method, struct err *e);
+/* The token of a job is refused there: e. */
+bool auth_is_of_job(const struct identity *who, struct err *e);
 /* Who is signed in; a key only with the scope `admin`, so that none makes a wider one. */
 const struct identity *auth_who(struct req *rq, struct err *e);
 /* On a lane already? If not, the handler returns true at once and runs again on that one. */

@@ -36,7 +36,7 @@ static bool tell_me(struct req *rq, struct err *e)
     const struct api *a = rq->site;
     const struct identity *who = req_identity(rq, e);
     struct account account;
-    if (!who)
+    if (!who || auth_is_of_job(who, e))
         return false;
     if (!a->accounts && !who->is_signed_in)
         return err_set(e, ERR_NOT_FOUND, "This app has no accounts.");

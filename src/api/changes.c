@@ -77,8 +77,8 @@ bool api_match_tags(struct arena *a, struct slice list, struct doc_match *m, str
 
 static bool read_match(struct req *rq, struct doc_match *ret, struct err *e)
 {
-    struct slice wanted = h1_get(rq->h1, HEADER_IF_MATCH),
-                 not = h1_get(rq->h1, HEADER_IF_NONE_MATCH);
+    struct slice wanted = api_lines(rq, HEADER_IF_MATCH, rq->arena),
+                 not = api_lines(rq, HEADER_IF_NONE_MATCH, rq->arena);
     *ret = (struct doc_match){.is_absent = slice_is(slice_trim(not ), "*")};
     return !wanted.ptr || api_match_tags(rq->arena, wanted, ret, e);
 }

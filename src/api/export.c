@@ -1,6 +1,6 @@
 /* GET …/export: all documents of a collection that the subject may read, as lines, however many;
- * for auth_export.c those of all collections that the subject owns, after lines of its own, and
- * the list of its files.
+ * for auth_export.c those of all collections that the subject owns, after lines of its own, the
+ * list of its files, and its jobs.
  *
  *   on_export   on a lane: the first page, so that what is wrong is an answer and not half a file
  *   pull        the connection takes what it has room for; when all of a page is taken:
@@ -19,6 +19,8 @@
 #define PAGE_DOCS  500
 #define PAGE_BYTES (256u << 20) /* at worst; of common documents a page has 1 MB */
 #define OWN_BYTES  (1u << 20)
+
+enum owned_part { PART_DOCS, PART_FILES, PART_JOBS, PART_NONE };
 
 struct export
 {
@@ -39,9 +41,10 @@ struct export
     bool has_failed, is_last, is_out, is_closed;
     bool is_owned;       /* of one collection after the other, each line with its name */
     size_t at;           /* the next of them */
-    struct files *files; /* whose list follows; NULL: none; we are in its database as well */
-    bool is_in_files;
-    struct buf file_after;
+    struct files *files; /* whose list follows, then jobs; NULL: none; in their databases as well */
+    struct jobs *jobs;
+    enum owned_part part;
+    struct buf part_after; /* of files and jobs */
 };
 
 static struct export *export_new(struct req *rq, const struct subject *who,
@@ -51,7 +54,7 @@ static struct export *export_new(struct req *rq, const struct subject *who,
     struct export *x = mem_new(struct export);
     arena_init(&x->arena, OWN_BYTES);
     buf_init(&x->page, PAGE_BYTES);
-    buf_init(&x->file_after, 4 * FILE_PATH_MAX);
+    buf_init(&x->part_after, 4 * FILE_PATH_MAX);
     x->loop = rq->loop;
     x->service = rq->service;
     service_ref(x->service);
@@ -68,7 +71,9 @@ static void export_free(struct export *x)
         docs_leave(x->docs);
     if (x->files)
         files_leave(x->files);
-    buf_done(&x->file_after);
+    if (x->jobs)
+        jobs_leave(x->jobs);
+    buf_done(&x->part_after);
     service_unref(x->service);
     buf_done(&x->page);
     arena_done(&x->arena);
@@ -117,21 +122,30 @@ static bool next_owned(struct export *x)
         x->after_len = 0;
         return true;
     }
-    bool was_in_files = x->is_in_files;
-    x->is_in_files = x->files != NULL;
-    return x->is_in_files && !was_in_files;
+    if (x->part < PART_FILES && x->files)
+        x->part = PART_FILES;
+    else if (x->part < PART_JOBS && x->jobs)
+        x->part = PART_JOBS;
+    else
+        x->part = PART_NONE;
+    buf_clear(&x->part_after);
+    return x->part != PART_NONE;
 }
 
-static bool read_files(struct export *x, struct docs_reading *r)
+static bool read_part(struct export *x, struct docs_reading *r)
 {
-    const struct files_reading reading = {
+    struct slice next = SLICE(""), after = buf_slice(&x->part_after), id = subject_id(&x->who);
+    const struct files_reading files = {
         .files = x->files, .conn = r->conn, .arena = r->arena, .who = &x->who};
-    struct slice next;
-    if (!files_export_owner(&reading, subject_id(&x->who), buf_slice(&x->file_after), &x->page,
-                            &next, &x->err))
+    const struct jobs_reading jobs = {
+        .jobs = x->jobs, .conn = r->conn, .arena = r->arena, .who = &x->who};
+    bool fine = x->part == PART_FILES
+                    ? files_export_owner(&files, id, after, &x->page, &next, &x->err)
+                    : jobs_export_owner(&jobs, id, after, &x->page, &next, &x->err);
+    if (!fine)
         return false;
-    buf_clear(&x->file_after);
-    buf_add(&x->file_after, next);
+    buf_clear(&x->part_after);
+    buf_add(&x->part_after, next);
     x->is_last = !next.len;
     return !x->page.full || err_set(&x->err, ERR_BODY_TOO_LARGE, "A page of it is too large.");
 }
@@ -140,9 +154,10 @@ static bool read_files(struct export *x, struct docs_reading *r)
  * the next. */
 static bool read_owned(struct export *x, struct docs_reading *r)
 {
-    if (x->is_in_files)
-        return read_files(x, r);
-    if (!read_page(x, r)) {
+    if (x->part != PART_DOCS) {
+        if (!read_part(x, r))
+            return false;
+    } else if (!read_page(x, r)) {
         if (x->err.code != ERR_FORBIDDEN && x->err.code != ERR_UNAUTHENTICATED)
             return false;
         x->is_last = true;
@@ -156,7 +171,8 @@ static bool fetch(struct export *x)
 {
     struct arena arena;
     struct docs_reading r = {.docs = x->docs, .arena = &arena, .who = &x->who};
-    r.conn = db_conn_take(x->docs ? docs_db(x->docs) : files_db(x->files), &x->err);
+    struct db *db = x->docs ? docs_db(x->docs) : x->files ? files_db(x->files) : jobs_db(x->jobs);
+    r.conn = db_conn_take(db, &x->err);
     if (!r.conn)
         return false;
     arena_init(&arena, PAGE_BYTES);
@@ -293,10 +309,12 @@ bool export_owned(struct req *rq, struct slice first_lines, struct err *e)
     struct export *x =
         export_new(rq, &who, NULL, arena_printf(rq->arena, "owner = '%.*s'", SLICE_ARGS(id)));
     x->is_owned = true;
-    if (a->files && files_open(a->files, &x->err))
-        x->files = a->files;
-    else if (a->files)
+    if (a->files && !files_open(a->files, &x->err))
         return owned_failed(x, e);
+    x->files = a->files;
+    if (a->jobs && !jobs_open(a->jobs, &x->err))
+        return owned_failed(x, e);
+    x->jobs = a->jobs;
     buf_add(&x->page, first_lines);
     x->is_last = !next_owned(x);
     return x->is_last || fetch(x) ? reply_export(rq, x) : owned_failed(x, e);

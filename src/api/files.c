@@ -7,7 +7,6 @@
 
 static bool on_bucket(struct req *rq, struct err *e);
 static bool on_file(struct req *rq, struct err *e);
-static bool on_usage(struct req *rq, struct err *e);
 
 const struct route file_routes[] = {
     {.path = "/files/{bucket}",
@@ -20,7 +19,6 @@ const struct route file_routes[] = {
      .methods = ON_GET | ON_PUT | ON_PATCH | ON_DELETE | ON_POST,
      .handle = on_file,
      .max_body = FILES_BODY_MAX},
-    {.path = "/usage", .name = "usage", .methods = ON_GET, .handle = on_usage},
 };
 const size_t n_file_routes = sizeof file_routes / sizeof *file_routes;
 
@@ -67,6 +65,28 @@ bool file_has_link(const struct req *rq)
     return false;
 }
 
+/* Of a link's `by`: whoever is no account of the app. */
+#define BY_OPERATOR SLICE("operator:")
+#define BY_KEY      SLICE("key:")
+
+/* An operator, or a key of the app itself, vouches as long as it is there. */
+static bool still_vouches(const struct file_asked *q, struct slice by)
+{
+    const struct api *a = q->api;
+    struct account account;
+    struct err e;
+    if (slice_starts(by, BY_KEY))
+        return a->accounts && keys_find(a->accounts, slice_skip(by, BY_KEY.len), &e);
+    return a->operators &&
+           accounts_get(a->operators, q->arena, slice_skip(by, BY_OPERATOR.len), &account, &e) &&
+           account.state == ACCOUNT_ACTIVE;
+}
+
+static bool may_not_share(struct err *e)
+{
+    return err_set(e, ERR_FORBIDDEN, "Whoever made this link may not share any more.");
+}
+
 /* Whoever made the link, as they are now: what they lost, it lost. Without one the app vouches. */
 static bool subject_of_link(const struct file_asked *q, const struct file_link *link,
                             struct subject *ret, struct err *e)
@@ -75,12 +95,13 @@ static bool subject_of_link(const struct file_asked *q, const struct file_link *
     struct identity *who = arena_new(q->arena, struct identity);
     struct account account;
     struct err why;
-    *ret = (struct subject){.who = who, .is_console = !link->by.len};
-    if (!link->by.len)
-        return true;
+    bool is_voucher = slice_starts(link->by, BY_OPERATOR) || slice_starts(link->by, BY_KEY);
+    *ret = (struct subject){.who = who, .is_console = !link->by.len || is_voucher};
+    if (ret->is_console)
+        return !is_voucher || still_vouches(q, link->by) || may_not_share(e);
     if (!a->accounts || !accounts_get(a->accounts, q->arena, link->by, &account, &why) ||
         account.state != ACCOUNT_ACTIVE)
-        return err_set(e, ERR_FORBIDDEN, "Whoever made this link may not share any more.");
+        return may_not_share(e);
     *who = (struct identity){
         .is_signed_in = true,
         .is_of_link = true,
@@ -315,7 +336,7 @@ static bool delete_file(struct req *rq, const struct file_call *call, struct err
         .who = call->who,
         .arena = rq->arena,
         .at = call->at,
-        .if_match = h1_get(rq->h1, HEADER_IF_MATCH),
+        .if_match = api_lines(rq, HEADER_IF_MATCH, rq->arena),
     };
     if (!api_params_known(rq, params, e) || !file_db_open(call->files, e))
         return false;
@@ -371,7 +392,7 @@ static bool change_file(struct req *rq, const struct file_call *call, struct err
         .who = call->who,
         .arena = rq->arena,
         .at = call->at,
-        .if_match = h1_get(rq->h1, HEADER_IF_MATCH),
+        .if_match = api_lines(rq, HEADER_IF_MATCH, rq->arena),
     };
     if (!api_params_known(rq, params, e) || !read_change(rq, &ch, e) ||
         !file_db_open(call->files, e))
@@ -422,21 +443,25 @@ static bool may_share(struct req *rq, const struct file_call *call, const struct
     return fine;
 }
 
-/* Operators, keys of the app itself and whoever is at this machine are no accounts of the app: what
- * they share does not end with one. */
-static struct slice maker_of(const struct api *a, const struct subject *s)
+/* What they share ends with their account, or with the key of the app; that of whoever is at this
+ * machine ends with its time alone. */
+static struct slice maker_of(const struct api *a, const struct subject *s, struct arena *arena)
 {
-    bool is_account = a->accounts && s->who && s->who->is_signed_in && !s->who->is_operator &&
-                      !s->who->is_local &&
-                      !(s->who->is_key && slice_eq(s->who->id, s->who->session));
-    return is_account ? s->who->id : SLICE("");
+    const struct identity *who = s->who;
+    if (!a->accounts || !who || !who->is_signed_in || who->is_local)
+        return SLICE("");
+    if (who->is_key && slice_eq(who->id, who->session))
+        return arena_printf(arena, "%.*s%.*s", SLICE_ARGS(BY_KEY), SLICE_ARGS(who->id));
+    if (who->is_operator)
+        return arena_printf(arena, "%.*s%.*s", SLICE_ARGS(BY_OPERATOR), SLICE_ARGS(who->id));
+    return who->id;
 }
 
 static bool sign_file(struct req *rq, const struct file_call *call, struct err *e)
 {
     static const char *const params[] = {"user", NULL};
     const struct api *a = rq->site;
-    struct file_link link = {.at = call->at, .by = maker_of(a, call->who)};
+    struct file_link link = {.at = call->at, .by = maker_of(a, call->who, rq->arena)};
     char expires[RFC3339_LEN + 1];
     struct buf url, out;
     struct json_writer w;
@@ -494,31 +519,4 @@ static bool on_file(struct req *rq, struct err *e)
     if (rq->method == METHOD_DELETE)
         return delete_file(rq, &call, e);
     return rq->method == METHOD_PATCH ? change_file(rq, &call, e) : sign_file(rq, &call, e);
-}
-
-/* What the caller uses, and how much they may. */
-static bool on_usage(struct req *rq, struct err *e)
-{
-    const struct api *a = rq->site;
-    static const char *const none[] = {NULL};
-    struct file_call call = {.files = a->files, .who = arena_new(rq->arena, struct subject)};
-    struct files_reading r;
-    struct buf out;
-    if (!a->files)
-        return err_set(e, ERR_NOT_FOUND, "This app keeps no files.");
-    if (!api_params_known(rq, none, e) || !subject_of(rq, call.who, e))
-        return false;
-    if (!call.who->who->is_signed_in)
-        return err_set(e, ERR_UNAUTHENTICATED, "Nobody is signed in.");
-    enum enter entered = file_enter(rq, &call, &r, e);
-    if (entered != ENTERED)
-        return entered == MOVED;
-    buf_init(&out, 1u << 20);
-    buf_add_char(&out, '{');
-    bool fine = files_usage(&r, &out, e);
-    file_leave(rq, &r);
-    buf_add_char(&out, '}');
-    struct slice json = fine ? arena_dup(rq->arena, buf_slice(&out)) : SLICE("");
-    buf_done(&out);
-    return fine ? api_reply_json(rq, 200, json) : file_failed(rq, &call, e);
 }

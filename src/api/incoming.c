@@ -5,9 +5,7 @@
 
 bool incoming_too_large(const struct file_place *at, struct err *e)
 {
-    const struct bucket *conf = file_bucket_conf(at->bucket);
-    return err_set(e, ERR_BODY_TOO_LARGE, "A file in %.*s has at most %lld bytes.",
-                   SLICE_ARGS(conf->name.s), (long long)conf->max_bytes);
+    return file_too_large(at->bucket, e);
 }
 
 /* ---- room ------------------------------------------------------------------------------------ */
@@ -29,7 +27,13 @@ static bool reserve(struct incoming *in, int64_t size, struct err *e)
 
 bool incoming_begin(struct incoming *in, const struct files_reading *r, struct err *e)
 {
-    return files_put_may(r, in->put, e) && reserve(in, in->put->size > 0 ? in->put->size : 0, e);
+    if (!files_put_may(r, in->put, e))
+        return false;
+    if (in->held_for && files_share_quota(in->put->at.bucket, *in->held_for, in->put->owner)) {
+        in->reserved = INT64_MAX; /* never more than its form holds */
+        return true;
+    }
+    return reserve(in, in->put->size > 0 ? in->put->size : 0, e);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
@@ -59,7 +63,7 @@ static bool open_draft(struct incoming *in, struct err *e)
 }
 
 /* What was not announced is reserved as it comes. */
-bool incoming_add(struct incoming *in, struct slice bytes, struct err *e)
+bool incoming_write(struct incoming *in, struct slice bytes, struct err *e)
 {
     if (!open_draft(in, e))
         return false;
@@ -67,7 +71,20 @@ bool incoming_add(struct incoming *in, struct slice bytes, struct err *e)
     if (size > (uint64_t)file_bucket_conf(in->put->at.bucket)->max_bytes)
         return incoming_too_large(&in->put->at, e);
     return ((int64_t)size <= in->reserved || reserve(in, (int64_t)size, e)) &&
-           blob_draft_add(&in->draft, bytes, e);
+           blob_draft_write(&in->draft, bytes, e);
+}
+
+void incoming_hash(struct incoming *in, struct slice bytes)
+{
+    blob_draft_hash(&in->draft, bytes);
+}
+
+bool incoming_add(struct incoming *in, struct slice bytes, struct err *e)
+{
+    bool fine = incoming_write(in, bytes, e);
+    if (fine)
+        incoming_hash(in, bytes);
+    return fine;
 }
 
 bool incoming_end(struct incoming *in, struct err *e)

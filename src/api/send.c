@@ -1,15 +1,13 @@
 /* The bytes of a file, as the request's conditions want them, and under headers that keep whatever
  * somebody uploaded from running on the app's origin.
  *
- * What is in one piece on the disk is sent from there. A long file of an object store is sent block
- * by block: while one goes out, the next is fetched (struct feed). */
-#include "api/files_impl.h"
+ * What is in one piece on the disk is sent from there. What has to be fetched is fetched on
+ * LANE_STORE, by one of those who want it: the others give their worker back and go on, on their
+ * loop, when it is there (struct sending). A long file is sent block by block: see send_feed.c. */
+#include "api/send_impl.h"
 
 #include "base/clock.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,180 +77,13 @@ static bool add_headers(struct req *rq, const struct file *f, const struct h1_va
     return true;
 }
 
-/* ---- a file in several pieces ---------------------------------------------------------------- */
+/* ---- what failed ----------------------------------------------------------------------------- */
 
-struct feed {
-    struct source source;
-    struct work work; /* fetches one block ahead */
-    struct loop *home;
-    struct service *service; /* keeps the files, also when the client has left */
-    struct files *files;
-    struct blob_store *store;
-    struct arena arena; /* key, hash */
-    struct slice key, hash;
-    uint64_t size, at, end;  /* of the file: what comes next, and where to stop */
-    struct blob_piece piece; /* fd -1: none open */
-    uint64_t fetching;       /* offset of the block that `work` is for */
-    bool is_fetching, is_closed, has_failed;
-    struct err err;
-};
-
-static void feed_free(struct feed *f)
+static bool is_away(struct err *e)
 {
-    if (f->piece.fd >= 0)
-        close(f->piece.fd);
-    arena_done(&f->arena);
-    service_unref(f->service);
-    free(f);
+    return err_set(e, ERR_UNAVAILABLE,
+                   "The store of files does not answer just now; try again in a moment.");
 }
-
-static void run_fetch(struct work *w)
-{
-    struct feed *f = container_of(w, struct feed, work);
-    f->has_failed = !blob_fetch(f->store, f->key, f->size, f->fetching, &f->err);
-    if (f->has_failed && (f->err.code == ERR_DAMAGED || f->err.code == ERR_NOT_FOUND))
-        files_damaged(f->files, f->hash, f->key, &f->err);
-}
-
-static void done_fetch(struct work *w, struct loop *home)
-{
-    struct feed *f = container_of(w, struct feed, work);
-    (void)home;
-    f->is_fetching = false;
-    if (f->is_closed)
-        feed_free(f);
-    else
-        source_wake(&f->source);
-}
-
-/* False: nobody can just now. */
-static bool fetch(struct feed *f, uint64_t offset)
-{
-    f->work = (struct work){.run = run_fetch, .done = done_fetch};
-    f->fetching = offset;
-    f->is_fetching = lane_submit(f->home, LANE_STORE, &f->work);
-    return f->is_fetching;
-}
-
-/* IO_OK: a piece is open, and the one behind it is on its way. */
-static enum io open_piece(struct feed *f)
-{
-    struct blob_piece piece;
-    struct err e;
-    if (f->is_fetching)
-        return IO_MORE;
-    if (f->has_failed)
-        return IO_FAIL;
-    enum blob_found found = blob_find(f->store, f->key, f->size, f->at, &piece, &e);
-    if (found == BLOB_REMOTE)
-        return fetch(f, f->at) ? IO_MORE : IO_FAIL;
-    if (found == BLOB_GONE)
-        return IO_FAIL;
-    f->piece = piece;
-    uint64_t next = f->at + piece.len;
-    struct blob_piece ahead;
-    if (next >= f->end)
-        return IO_OK;
-    found = blob_find(f->store, f->key, f->size, next, &ahead, &e);
-    if (found == BLOB_HERE)
-        close(ahead.fd);
-    else if (found == BLOB_REMOTE)
-        fetch(f, next);
-    return IO_OK;
-}
-
-/* What may be taken of the open piece; 0: none is open. */
-static uint64_t piece_left(const struct feed *f)
-{
-    uint64_t wanted = f->end - f->at;
-    return f->piece.fd < 0 ? 0 : f->piece.len < wanted ? f->piece.len : wanted;
-}
-
-static enum io took(struct feed *f, uint64_t n)
-{
-    f->at += n;
-    f->piece.at += n;
-    f->piece.len -= n;
-    if (!f->piece.len) {
-        close(f->piece.fd);
-        f->piece.fd = -1;
-    }
-    return IO_OK;
-}
-
-/* Gone through with whatever is open; IO_OK: there is a piece with something in it. */
-static enum io ready(struct feed *f)
-{
-    if (f->at == f->end)
-        return IO_EOF;
-    return f->piece.fd >= 0 ? IO_OK : open_piece(f);
-}
-
-static enum io feed_pull(struct source *s, struct buf *to, size_t room)
-{
-    struct feed *f = container_of(s, struct feed, source);
-    enum io state = ready(f);
-    if (state != IO_OK)
-        return state;
-    uint64_t left = piece_left(f);
-    char *at = buf_reserve(to, room < left ? room : left);
-    if (!at)
-        return IO_FAIL;
-    ssize_t n = pread(f->piece.fd, at, room < left ? room : left, (off_t)f->piece.at);
-    if (n <= 0)
-        return IO_FAIL; /* the block was whole when it was opened */
-    buf_grew(to, (size_t)n);
-    return took(f, (uint64_t)n);
-}
-
-static uint64_t feed_movable(struct source *s)
-{
-    return piece_left(container_of(s, struct feed, source));
-}
-
-static enum io feed_move(struct source *s, int pipe, size_t most, size_t *ret_n)
-{
-    struct feed *f = container_of(s, struct feed, source);
-    uint64_t left = piece_left(f);
-    off_t at = (off_t)f->piece.at;
-    ssize_t n = splice(f->piece.fd, &at, pipe, NULL, most < left ? most : left,
-                       SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-    *ret_n = n > 0 ? (size_t)n : 0;
-    if (n > 0)
-        return took(f, (uint64_t)n);
-    return n < 0 && errno == EAGAIN ? IO_MORE : IO_FAIL;
-}
-
-static void feed_close(struct source *s)
-{
-    struct feed *f = container_of(s, struct feed, source);
-    f->is_closed = true;
-    if (!f->is_fetching)
-        feed_free(f);
-}
-
-static struct source *feed_new(struct req *rq, struct files *files, const struct file *file,
-                               const struct byte_range *range)
-{
-    struct feed *f = mem_new(struct feed);
-    arena_init(&f->arena, 4096);
-    f->source = (struct source){
-        .pull = feed_pull, .close = feed_close, .movable = feed_movable, .move = feed_move};
-    f->files = files;
-    f->service = rq->service;
-    service_ref(f->service);
-    f->store = files_store(files);
-    f->home = rq->loop;
-    f->key = arena_dup(&f->arena, file->key);
-    f->hash = arena_dup(&f->arena, file->hash);
-    f->size = file->size;
-    f->at = range->first;
-    f->end = range->first + range->len;
-    f->piece.fd = -1;
-    return &f->source;
-}
-
-/* ---- a request ------------------------------------------------------------------------------- */
 
 bool file_store_failed(const struct files *files, struct err *e)
 {
@@ -261,47 +92,60 @@ bool file_store_failed(const struct files *files, struct err *e)
     log_line(LOG_WARN, "the object store failed a file", F_CSTR("reason", e->msg));
     if (e->code == ERR_FULL)
         return err_set(e, ERR_FULL, "The store of files has no more room.");
-    return err_set(e, ERR_UNAVAILABLE,
-                   "The store of files does not answer just now; try again in a moment.");
+    return is_away(e);
 }
 
-/* False, also when the handler is to run again where this may take its time (*ret_moved). */
-static bool tell_damaged(struct req *rq, struct files *files, const struct file *f,
-                         const struct err *why, bool *ret_moved, struct err *e)
+/* What is known of the answer, in the request's arena: whoever waits for another's fetch keeps it.
+ */
+struct sending {
+    struct req *rq;
+    struct files *files;
+    struct file file;
+    struct h1_valid valid;
+    struct h1_judged judged;
+    struct blob_wait wait;
+    struct post told;
+    struct err why; /* of that fetch */
+};
+
+static const struct byte_range *part_of(const struct sending *s)
+{
+    bool is_part = s->judged.status == 206 && s->judged.n_ranges == 1; /* of several, all of it */
+    return is_part ? &s->judged.ranges[0] : NULL;
+}
+
+static uint64_t offset_of(const struct sending *s)
+{
+    return part_of(s) ? part_of(s)->first : 0;
+}
+
+static bool is_damage(const struct err *why)
+{
+    return why->code == ERR_DAMAGED || why->code == ERR_NOT_FOUND;
+}
+
+/* What they are told who ask for it. False. */
+static bool explain(const struct sending *s, const struct err *why, struct err *e)
 {
     *e = *why;
-    if (why->code != ERR_DAMAGED && why->code != ERR_NOT_FOUND)
-        return file_store_failed(files, e);
-    *ret_moved = !rq->is_on_lane && req_move(rq, RUN_STORE);
-    if (*ret_moved)
-        return false;
-    files_damaged(files, f->hash, f->key, why);
+    if (!is_damage(why))
+        return file_store_failed(s->files, e);
     return err_set(e, ERR_DAMAGED,
                    "This file is damaged: what is stored is not what was sent. It can be sent "
                    "again.");
 }
 
-/* The bytes from `offset` on, fetched if need be. Before any header: the handler may run again. */
-static bool find_bytes(struct req *rq, struct files *files, const struct file *f, uint64_t offset,
-                       struct blob_piece *ret, bool *ret_moved, struct err *e)
+enum bytes { BYTES_HERE, BYTES_LATER, BYTES_NONE };
+
+/* BYTES_LATER: the handler runs again where this may take its time. */
+static enum bytes tell_damaged(struct sending *s, const struct err *why, struct err *e)
 {
-    struct blob_store *store = files_store(files);
-    struct err why;
-    *ret_moved = false;
-    enum blob_found found = blob_find(store, f->key, f->size, offset, ret, &why);
-    if (found == BLOB_REMOTE) {
-        *ret_moved = !rq->is_on_lane && req_move(rq, RUN_STORE);
-        if (*ret_moved)
-            return false;
-        if (!blob_fetch(store, f->key, f->size, offset, &why))
-            return tell_damaged(rq, files, f, &why, ret_moved, e);
-        found = blob_find(store, f->key, f->size, offset, ret, &why);
-    }
-    if (found == BLOB_HERE)
-        return true;
-    if (found == BLOB_GONE)
-        return tell_damaged(rq, files, f, &why, ret_moved, e);
-    return err_set(e, ERR_UNAVAILABLE, "The file could not be kept long enough to send it.");
+    if (is_damage(why) && !s->rq->is_on_lane && req_move(s->rq, RUN_STORE))
+        return BYTES_LATER;
+    if (is_damage(why))
+        files_damaged(s->files, s->file.hash, s->file.key, why);
+    explain(s, why, e);
+    return BYTES_NONE;
 }
 
 static void add_content_range(struct req *rq, const struct file *f, const struct byte_range *r)
@@ -320,52 +164,125 @@ static bool reply_length(struct req *rq, uint64_t size)
     return true;
 }
 
-static bool reply_piece(struct req *rq, struct files *files, const struct file *f, int status,
-                        const struct blob_piece *piece, const struct byte_range *range)
+/* piece NULL: it has no body. */
+static bool reply_found(struct sending *s, const struct blob_piece *piece, struct err *e)
 {
-    if (piece->len >= range->len)
-        return reply_file(rq, status, piece->fd, piece->at, range->len);
-    close(piece->fd);
-    return reply_sized_source(rq, status, range->len, feed_new(rq, files, f, range));
-}
-
-static bool reply_bytes_of(struct req *rq, struct files *files, const struct file *f,
-                           const struct h1_valid *valid, const struct h1_judged *judged,
-                           struct err *e)
-{
-    const struct byte_range whole = {0, f->size};
-    bool is_part = judged->status == 206 && judged->n_ranges == 1; /* of several, all of it */
-    const struct byte_range *range = is_part ? &judged->ranges[0] : &whole;
-    struct blob_piece piece = {.fd = -1};
-    bool is_moved, has_body = rq->method != METHOD_HEAD && f->size;
-    if (f->is_damaged)
-        return err_set(e, ERR_DAMAGED, "This file is damaged; it can be sent again.");
-    if (has_body && !find_bytes(rq, files, f, range->first, &piece, &is_moved, e))
-        return is_moved;
-    if (!add_headers(rq, f, valid, e)) {
-        if (has_body)
-            close(piece.fd);
+    struct req *rq = s->rq;
+    const struct file *f = &s->file;
+    const struct byte_range whole = {0, f->size}, *part = part_of(s), *range = part ? part : &whole;
+    int status = part ? 206 : 200;
+    if (!add_headers(rq, f, &s->valid, e)) {
+        if (piece)
+            close(piece->fd);
         return false;
     }
     reply_header(rq, "Content-Type", type_as_sent(rq, f));
-    if (is_part)
+    if (part)
         add_content_range(rq, f, range);
-    if (!has_body)
+    if (!piece)
         return reply_length(rq, f->size);
-    return reply_piece(rq, files, f, is_part ? 206 : 200, &piece, range);
+    if (piece->len >= range->len)
+        return reply_file(rq, status, piece->fd, piece->at, range->len);
+    close(piece->fd);
+    return reply_sized_source(rq, status, range->len, feed_new(rq, s->files, f, range));
+}
+
+/* ---- bytes that another one fetches ---------------------------------------------------------- */
+
+static bool reply_fetched(struct sending *s, struct err *e)
+{
+    struct blob_piece piece;
+    struct err why;
+    if (s->why.code != ERR_NONE)
+        return explain(s, &s->why, e);
+    switch (
+        blob_find(files_store(s->files), s->file.key, s->file.size, offset_of(s), &piece, &why)) {
+    case BLOB_HERE:
+        return reply_found(s, &piece, e);
+    case BLOB_GONE:
+        return explain(s, &why, e);
+    case BLOB_REMOTE: /* it failed before we could be told why, or is gone from the cache again */
+        break;
+    }
+    return is_away(e);
+}
+
+static void on_told(struct post *p, struct loop *home)
+{
+    struct sending *s = container_of(p, struct sending, told);
+    struct err e;
+    (void)home;
+    bool fine = reply_fetched(s, &e);
+    req_done(s->rq, fine ? NULL : &e);
+}
+
+static void tell(struct blob_wait *w, const struct err *why)
+{
+    struct sending *s = container_of(w, struct sending, wait);
+    s->why = *why;
+    loop_post(s->rq->loop, &s->told);
+}
+
+/* The request is not ours any more when this returns. */
+static enum bytes await(struct sending *s)
+{
+    s->wait = (struct blob_wait){.fn = tell};
+    s->told = (struct post){.fn = on_told};
+    req_wait(s->rq);
+    blob_await(files_store(s->files), s->file.key, offset_of(s), &s->wait);
+    return BYTES_LATER;
+}
+
+/* ---- a request ------------------------------------------------------------------------------- */
+
+/* Fetched if need be. Before any header: the handler may run again. */
+static enum bytes find_bytes(struct sending *s, struct blob_piece *ret, struct err *e)
+{
+    struct blob_store *store = files_store(s->files);
+    const struct file *f = &s->file;
+    uint64_t offset = offset_of(s);
+    struct err why;
+    enum blob_found found = blob_find(store, f->key, f->size, offset, ret, &why);
+    if (found == BLOB_REMOTE) {
+        if (!s->rq->is_on_lane && req_move(s->rq, RUN_STORE))
+            return BYTES_LATER;
+        enum blob_fetched fetched = blob_fetch(store, f->key, f->size, offset, &why);
+        if (fetched == BLOB_FETCH_BUSY)
+            return await(s);
+        if (fetched == BLOB_FETCH_FAILED)
+            return tell_damaged(s, &why, e);
+        found = blob_find(store, f->key, f->size, offset, ret, &why);
+    }
+    if (found == BLOB_HERE)
+        return BYTES_HERE;
+    if (found == BLOB_GONE)
+        return tell_damaged(s, &why, e);
+    err_set(e, ERR_UNAVAILABLE, "The file could not be kept long enough to send it.");
+    return BYTES_NONE;
+}
+
+static bool reply_bytes_of(struct sending *s, struct err *e)
+{
+    struct blob_piece piece = {.fd = -1};
+    if (s->file.is_damaged)
+        return err_set(e, ERR_DAMAGED, "This file is damaged; it can be sent again.");
+    if (s->rq->method == METHOD_HEAD || !s->file.size)
+        return reply_found(s, NULL, e);
+    enum bytes found = find_bytes(s, &piece, e);
+    return found == BYTES_HERE ? reply_found(s, &piece, e) : found == BYTES_LATER;
 }
 
 bool file_send(struct req *rq, struct files *files, const struct file *f, struct err *e)
 {
-    struct h1_valid valid = {.etag = f->etag, .size = f->size};
-    struct h1_judged judged;
+    struct sending *s = arena_new(rq->arena, struct sending);
     int64_t updated_ms = 0;
     clock_parse_rfc3339(f->updated.ptr, f->updated.len, &updated_ms);
-    valid.mtime_s = updated_ms / 1000;
-    h1_judge(rq->method, rq->h1, &valid, &judged);
-    switch (judged.status) {
+    *s = (struct sending){.rq = rq, .files = files, .file = *f};
+    s->valid = (struct h1_valid){.etag = f->etag, .mtime_s = updated_ms / 1000, .size = f->size};
+    h1_judge(rq->method, rq->h1, &s->valid, &s->judged);
+    switch (s->judged.status) {
     case 304:
-        return add_headers(rq, f, &valid, e) && reply_empty(rq, 304);
+        return add_headers(rq, f, &s->valid, e) && reply_empty(rq, 304);
     case 412:
         return err_set(e, ERR_STALE, "The file is not the one the condition names.");
     case 416:
@@ -374,6 +291,6 @@ bool file_send(struct req *rq, struct files *files, const struct file *f, struct
         return err_set(e, ERR_RANGE, "The file has %llu bytes; the range asks for others.",
                        (unsigned long long)f->size);
     default:
-        return reply_bytes_of(rq, files, f, &valid, &judged, e);
+        return reply_bytes_of(s, e);
     }
 }

@@ -2,10 +2,12 @@
  *
  *   on_put, on_form   who asks, and which place; the head is looked at, no byte of the body is read
  *   opening           (Postgres, a signed link, nobody opened the database) on a lane: may they?
- *                     is there room? Else the loop asks at once. Then 100 Continue
- *   taking            the body fills one buffer while LANE_STORE writes the other into a draft,
- *                     hashing it; the client is not read while both are full. The type is told by
- *                     the first bytes, and refused at once
+ *                     is there room? Else the loop asks at once. Then 100 Continue. A form that
+ *                     says how long it is holds room for all of it
+ *   taking            the body fills one piece while LANE_STORE has the other: one worker writes it
+ *                     into a draft and hashes it, or of a quick client's, large, two do one each.
+ *                     The client is not read while both are full. The type is told by the first
+ *                     bytes, and refused at once
  *   (its last piece)  sealed and kept: on stable storage, under a key that nothing else has
  *   writing           the database's writer asks everything again, and makes the rows
  *   confirming        content that was known already: LANE_STORE looks whether it is there, before
@@ -17,6 +19,8 @@
  * removes what was written for nothing; then, once the request is gone too, the rest is freed. */
 #include "api/upload_impl.h"
 
+#include "base/clock.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -24,7 +28,7 @@
 
 struct upload {
     struct waiter waiter;
-    struct work work;
+    struct work work, hashing;
     struct db_write write;
     struct req *rq; /* until is_closed */
     struct loop *home;
@@ -37,9 +41,12 @@ struct upload {
     bool is_busy, is_closed;
     _Atomic bool is_given_up; /* told to the lane */
 
-    struct buf filling, handed;
-    uint64_t taken, most;
-    bool is_last, is_handed_last; /* the body ends with that buffer */
+    struct piece filling, handed;
+    size_t room;                     /* of the next piece */
+    unsigned n_out;                  /* workers that have the one handed over */
+    bool is_halved;                  /* two have it: one writes, one hashes */
+    uint64_t taken, most, announced; /* the last: of a form, 0: nobody knows */
+    bool is_last, is_handed_last;    /* the body ends with that piece */
 
     struct form *form; /* NULL: a PUT */
     struct file_put *puts;
@@ -70,6 +77,7 @@ static void form_free(struct form *f)
 {
     if (!f)
         return;
+    form_release(f);
     multipart_done(&f->engine);
     buf_done(&f->value);
     free(f);
@@ -79,8 +87,8 @@ static void upload_free(struct upload *x)
 {
     for (size_t i = 0; i < count(x); i++)
         incoming_release(&x->ins[i]);
-    buf_done(&x->filling);
-    buf_done(&x->handed);
+    piece_done(&x->filling);
+    piece_done(&x->handed);
     form_free(x->form);
     free(x->puts);
     free(x->ins);
@@ -124,6 +132,8 @@ static void settle(struct upload *x)
     x->is_in = false;
     for (size_t i = 0; i < count(x); i++)
         incoming_release(&x->ins[i]);
+    if (x->form)
+        form_release(x->form);
     if (has_leftovers(x)) {
         x->work = (struct work){.run = run_undo, .done = done_undo};
         x->is_busy = lane_submit(x->home, LANE_STORE, &x->work);
@@ -300,11 +310,24 @@ static void write_rows(struct upload *x)
 
 /* ---- pieces of the body ---------------------------------------------------------------------- */
 
+static struct slice piece_handed(const struct upload *x)
+{
+    return (struct slice){x->handed.data, x->handed.len};
+}
+
 static bool put_take(struct upload *x, struct err *e)
 {
     struct incoming *in = &x->ins[0];
-    return incoming_add(in, buf_slice(&x->handed), e) &&
-           (!x->is_handed_last || incoming_end(in, e));
+    if (x->is_halved)
+        return incoming_write(in, piece_handed(x), e);
+    return incoming_add(in, piece_handed(x), e) && (!x->is_handed_last || incoming_end(in, e));
+}
+
+static void run_hash(struct work *w)
+{
+    struct upload *x = container_of(w, struct upload, hashing);
+    if (!atomic_load(&x->is_given_up))
+        incoming_hash(&x->ins[0], piece_handed(x));
 }
 
 static void run_piece(struct work *w)
@@ -312,50 +335,82 @@ static void run_piece(struct work *w)
     struct upload *x = container_of(w, struct upload, work);
     if (atomic_load(&x->is_given_up))
         return;
-    bool fine = x->form ? form_take(x->form, buf_slice(&x->handed), x->is_handed_last, &x->err)
+    bool fine = x->form ? form_take(x->form, piece_handed(x), x->is_handed_last, &x->err)
                         : put_take(x, &x->err);
     if (fine && x->is_handed_last)
         fine = x->is_in = file_db_open(x->files, &x->err);
     must(fine || x->err.code);
 }
 
-static void done_piece(struct work *w, struct loop *home)
+static bool is_ready(const struct upload *x)
 {
-    struct upload *x = container_of(w, struct upload, work);
+    return x->is_last || piece_is_full(&x->filling);
+}
+
+static void piece_is_done(struct upload *x)
+{
     struct err e;
-    (void)home;
-    buf_clear(&x->handed);
+    if (--x->n_out)
+        return;
+    piece_clear(&x->handed, x->room);
     if (is_over(x))
         return;
-    bool is_ready = x->is_last || x->filling.len == UPLOAD_PIECE;
     if (x->err.code)
         fail(x, &x->err);
     else if (x->is_handed_last)
         write_rows(x);
-    else if (is_ready && !hand_over(x, &e))
+    else if (is_ready(x) && !hand_over(x, &e))
         fail(x, &e);
     else if (!x->is_last)
         waiter_want(&x->waiter);
 }
 
+static void done_piece(struct work *w, struct loop *home)
+{
+    (void)home;
+    piece_is_done(container_of(w, struct upload, work));
+}
+
+static void done_hash(struct work *w, struct loop *home)
+{
+    (void)home;
+    piece_is_done(container_of(w, struct upload, hashing));
+}
+
+/* Hashing takes longer than writing, and one of a long file is worth a second worker. */
+static bool is_worth_halving(const struct upload *x)
+{
+    return !x->form && !x->is_handed_last && x->ins[0].is_open && x->handed.len == UPLOAD_PIECE;
+}
+
 static bool hand_over(struct upload *x, struct err *e)
 {
     must(!x->is_busy && !x->handed.len);
-    buf_swap(&x->filling, &x->handed);
+    struct piece empty = x->handed;
+    x->handed = x->filling;
+    x->filling = empty;
+    piece_clear(&x->filling, x->room);
     x->is_handed_last = x->is_last;
     x->work = (struct work){.run = run_piece, .done = done_piece};
-    x->is_busy = lane_submit(x->home, LANE_STORE, &x->work);
-    return x->is_busy || too_busy(e);
+    x->hashing = (struct work){.run = run_hash, .done = done_hash};
+    x->is_halved = is_worth_halving(x) && lane_submit(x->home, LANE_STORE, &x->hashing);
+    bool fine = lane_submit(x->home, LANE_STORE, &x->work);
+    x->n_out = x->is_halved + fine;
+    x->is_busy = x->n_out > 0;
+    return fine || too_busy(e);
 }
 
 /* What fits of it; the type of a PUT is told here, so that what is refused costs no lane. */
 static bool take(struct upload *x, struct slice *in, bool is_last, struct err *e)
 {
-    struct slice piece = slice_first(*in, UPLOAD_PIECE - x->filling.len);
-    if (piece.len > x->most - x->taken)
+    int64_t now_ms = loop_now_ms(x->home);
+    uint64_t left = x->most - x->taken;
+    struct slice piece = slice_first(*in, piece_add(&x->filling, x->room, *in, now_ms));
+    if (piece.len > left)
         return x->form ? err_set(e, ERR_BODY_TOO_LARGE, "The form is too large.")
                        : incoming_too_large(&x->puts[0].at, e);
-    buf_add(&x->filling, piece);
+    if (piece_is_full(&x->filling))
+        x->room = piece_next_room(&x->filling);
     x->taken += piece.len;
     *in = slice_skip(*in, piece.len);
     x->is_last = is_last && !in->len;
@@ -372,14 +427,13 @@ static void on_body(struct waiter *w, struct slice *in, bool is_last)
         return;
     do {
         bool fine = take(x, in, is_last, &e);
-        bool is_ready = x->is_last || x->filling.len == UPLOAD_PIECE;
-        if (fine && is_ready && !x->is_busy)
+        if (fine && is_ready(x) && !x->is_busy)
             fine = hand_over(x, &e);
         if (!fine) {
             fail(x, &e);
             return;
         }
-    } while (in->len && x->filling.len < UPLOAD_PIECE);
+    } while (in->len && !piece_is_full(&x->filling));
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -388,6 +442,8 @@ static void on_body(struct waiter *w, struct slice *in, bool is_last)
 static bool begin_body(struct upload *x, bool has_body, struct err *e)
 {
     x->state = TAKING;
+    if (x->form)
+        return true;
     x->most = (uint64_t)file_bucket_conf(x->puts[0].at.bucket)->max_bytes;
     x->is_last = !has_body;
     return has_body || (incoming_see(&x->ins[0], SLICE(""), true, e) && hand_over(x, e));
@@ -408,7 +464,10 @@ static void run_open(struct work *w)
     struct files_reading r = {.files = x->files, .arena = &x->arena, .who = &x->who};
     if ((x->link.arena && !judge_link(x, &x->err)) || !file_enter_on_lane(&r, &x->err))
         return;
-    incoming_begin(&x->ins[0], &r, &x->err);
+    if (x->form)
+        form_hold(x->form, &r, x->announced, &x->err);
+    else
+        incoming_begin(&x->ins[0], &r, &x->err);
     file_leave_reading(&r);
 }
 
@@ -477,8 +536,7 @@ static struct upload *upload_new(struct req *rq, size_t n_files)
     service_ref(x->service);
     x->files = a->files;
     arena_init(&x->arena, API_ARENA_BYTES);
-    buf_init(&x->filling, UPLOAD_PIECE);
-    buf_init(&x->handed, UPLOAD_PIECE);
+    x->room = UPLOAD_PIECE_LEAST;
     x->puts = mem_alloc(n_files * sizeof *x->puts);
     x->ins = mem_alloc(n_files * sizeof *x->ins);
     return x;
@@ -517,8 +575,8 @@ static bool read_put(struct upload *x, struct err *e)
         .who = &x->who,
         .arena = &x->arena,
         .said = form_media_type(h1_get(rq->h1, HEADER_CONTENT_TYPE), &x->arena),
-        .if_match = arena_dup(&x->arena, h1_get(rq->h1, HEADER_IF_MATCH)),
-        .if_none_match = arena_dup(&x->arena, h1_get(rq->h1, HEADER_IF_NONE_MATCH)),
+        .if_match = arena_dup(&x->arena, api_lines(rq, HEADER_IF_MATCH, &x->arena)),
+        .if_none_match = arena_dup(&x->arena, api_lines(rq, HEADER_IF_NONE_MATCH, &x->arena)),
         .size = rq->h1->chunked                      ? -1
                 : rq->h1->content_length > INT64_MAX ? INT64_MAX
                                                      : (int64_t)rq->h1->content_length,
@@ -559,6 +617,16 @@ static bool on_put(struct req *rq, struct err *e)
     return false;
 }
 
+static bool hold_form(struct upload *x, struct err *e)
+{
+    struct files_reading r = {.files = x->files, .arena = &x->arena, .who = &x->who};
+    if (!file_enter_on_loop(x->home, &r))
+        return open_on_lane(x, e);
+    bool fine = form_hold(x->form, &r, x->announced, e);
+    file_leave_reading(&r);
+    return fine || (e->code == ERR_OVER_BUDGET && open_on_lane(x, e));
+}
+
 static bool begin_form(struct upload *x, struct slice boundary, struct err *e)
 {
     struct file_place at;
@@ -570,15 +638,19 @@ static bool begin_form(struct upload *x, struct slice boundary, struct err *e)
     f->arena = &x->arena;
     f->puts = x->puts;
     f->ins = x->ins;
+    f->began_ms = clock_mono_ms();
     if (!read_public(x->rq, &f->is_public, e) || !copy_call(x, &at, e) ||
         !files_form_may(&x->who, &at, &x->arena, e))
         return false;
     f->at = at;
     x->most = (uint64_t)file_bucket_conf(at.bucket)->max_bytes * UPLOAD_FILES + FORM_FRAME;
     x->state = TAKING;
-    if (x->rq->h1->content_length > x->most)
+    x->announced = x->rq->h1->chunked ? 0 : x->rq->h1->content_length;
+    if (x->announced > x->most)
         return incoming_too_large(&at, e);
-    return has_body(x->rq) || err_set(e, ERR_MALFORMED, "The form is empty.");
+    if (!has_body(x->rq))
+        return err_set(e, ERR_MALFORMED, "The form is empty.");
+    return !x->announced || hold_form(x, e);
 }
 
 static bool on_form(struct req *rq, struct err *e)

@@ -1,11 +1,13 @@
 /* A form with files: which of its parts is one, where each goes, and what it is called there. */
 #include "api/upload_impl.h"
 
+#include "base/clock.h"
 #include "base/utf8.h"
 
 #include <string.h>
 
-#define PARTS_MAX 1000
+#define PARTS_MAX   1000
+#define FRAME_BYTES (64u << 10) /* of a form, what is around its files, as a rule at most */
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
@@ -115,6 +117,8 @@ static bool begin_file(struct form *f, const struct multipart_part *part, struct
         .is_public = f->is_public,
     };
     *in = (struct incoming){.files = f->files, .put = p};
+    if (f->is_held)
+        in->held_for = &f->owner;
     bool fine = incoming_begin(in, &r, e);
     file_leave_reading(&r);
     f->is_in_file = fine;
@@ -173,10 +177,33 @@ static bool take_event(struct form *f, const struct multipart_event *ev, struct 
     return fine;
 }
 
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+/* What is around the files takes no room. */
+bool form_hold(struct form *f, const struct files_reading *r, uint64_t announced, struct err *e)
+{
+    uint64_t size = announced > FRAME_BYTES ? announced - FRAME_BYTES : 0;
+    f->held = size < INT64_MAX ? (int64_t)size : INT64_MAX;
+    f->is_held = files_form_fits(r, &f->at, f->held, &f->owner, e) &&
+                 files_reserve(f->files, &f->at, f->owner, f->held, e);
+    return f->is_held;
+}
+
+void form_release(struct form *f)
+{
+    if (f->is_held)
+        files_release(f->files, &f->at, f->owner, f->held);
+    f->is_held = false;
+}
+
 bool form_take(struct form *f, struct slice bytes, bool is_last, struct err *e)
 {
     struct multipart_event ev;
     enum io io;
+    if (clock_mono_ms() - f->began_ms > FORM_MS_MAX)
+        return err_set(e, ERR_TIMEOUT,
+                       "The form took longer than %d hours; send its files one by one with PUT.",
+                       (int)(FORM_MS_MAX / 3600000));
     while ((io = multipart_next(&f->engine, &bytes, &ev, e)) == IO_OK) {
         if (!take_event(f, &ev, e))
             return false;

@@ -3,8 +3,28 @@
 #pragma once
 #include "api/files_impl.h"
 
-#define UPLOAD_PIECE (1u << 20) /* two of these are all that an upload holds of its body */
-#define UPLOAD_FILES 100        /* of a form */
+#define UPLOAD_PIECE       (1u << 20) /* two of these are the most an upload holds of its body */
+#define UPLOAD_PIECE_LEAST (64u << 10)
+#define UPLOAD_FILES       100                   /* of a form */
+#define FORM_MS_MAX        (FILES_ORPHAN_MS / 2) /* its first files have no row until it ends */
+
+/* ---- upload_piece.c -------------------------------------------------------------------------- */
+
+/* Some of a body; zeroed: empty, and without memory. On a loop, but for its bytes. */
+struct piece {
+    char *data;
+    size_t len, room;
+    int64_t since_ms, last_ms; /* its first byte came, and its last */
+};
+/* What fits of the bytes; how many are taken. `room`: wanted, if it has none yet. */
+size_t piece_add(struct piece *p, size_t room, struct slice bytes, int64_t now_ms);
+bool piece_is_full(const struct piece *p);
+/* How much the next one should hold, now that this one is full: by how quickly it was, whenever
+ * that is asked. */
+size_t piece_next_room(const struct piece *p);
+/* Empties it; keeps its memory if that is large, and as much as will be wanted. */
+void piece_clear(struct piece *p, size_t next_room);
+void piece_done(struct piece *p); /* again is fine */
 
 /* ---- incoming.c ------------------------------------------------------------------------------ */
 
@@ -19,12 +39,17 @@ struct incoming {
     int64_t reserved;
     bool is_reserved, is_open; /* the draft is */
     bool is_kept;              /* there is a blob that no row names (yet) */
+    const struct slice
+        *held_for; /* the form holds room for this owner's files; NULL: for nobody's */
 };
 /* May it come, and is there room? The reading is entered. */
 bool incoming_begin(struct incoming *in, const struct files_reading *r, struct err *e);
 /* Its bytes as they come, to tell its type as soon as that can be told: ERR_MEDIA_TYPE. Pure. */
 bool incoming_see(struct incoming *in, struct slice bytes, bool is_last, struct err *e);
 bool incoming_add(struct incoming *in, struct slice bytes, struct err *e); /* blocks */
+/* The two halves of that, for two threads at once, from the second piece on. */
+bool incoming_write(struct incoming *in, struct slice bytes, struct err *e); /* blocks */
+void incoming_hash(struct incoming *in, struct slice bytes);
 /* All of it was there: it is a blob now, and `put` says which. Blocks. */
 bool incoming_end(struct incoming *in, struct err *e);
 void incoming_release(struct incoming *in); /* the room that was reserved; again is fine */
@@ -43,6 +68,10 @@ struct form {
     struct arena *arena;
     struct file_place at; /* its path is empty */
     int is_public;
+    int64_t began_ms; /* clock_mono_ms() */
+    int64_t held;     /* bytes that are reserved for all of it, as announced; for `owner` */
+    struct slice owner;
+    bool is_held;
     /* what has come */
     struct file_put *puts; /* UPLOAD_FILES of each */
     struct incoming *ins;
@@ -52,7 +81,11 @@ struct form {
     struct slice *into; /* the field that is coming; NULL: none that is known */
     bool is_in_file;
 };
-/* Some of the body. Blocks: each of its files is asked for, written and kept. */
+/* Before the body, by what is announced: is there room? In the database. ERR_QUOTA. */
+bool form_hold(struct form *f, const struct files_reading *r, uint64_t announced, struct err *e);
+void form_release(struct form *f); /* again is fine */
+/* Some of the body. ERR_TIMEOUT: it takes longer than FORM_MS_MAX. Blocks: each of its files is
+ * asked for, written and kept. */
 bool form_take(struct form *f, struct slice bytes, bool is_last, struct err *e);
 /* A file's name as the browser had it, as a path's last segment. Pure; in the arena. */
 struct slice form_safe_name(struct slice filename, struct arena *a);

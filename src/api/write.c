@@ -90,13 +90,13 @@ static bool run_write(struct db_write *write, struct db_conn *c, struct err *e)
     struct api_write *aw = container_of(write, struct api_write, write);
     if (!begin_once(aw, c, e))
         return false;
-    return aw->is_known || (docs_writing_apply(&aw->writing, c, e) && keep_answer(aw, c, e));
+    return aw->is_known || (aw->kind->apply(aw, c, e) && keep_answer(aw, c, e));
 }
 
 static bool finish_write(struct db_write *write, struct db_conn *c, struct err *e)
 {
     struct api_write *aw = container_of(write, struct api_write, write);
-    return aw->is_known || docs_writing_finish(&aw->writing, c, e);
+    return aw->is_known || aw->kind->finish(aw, c, e);
 }
 
 static bool run_failure(struct db_write *write, struct db_conn *c, struct err *e)
@@ -113,20 +113,16 @@ static bool run_failure(struct db_write *write, struct db_conn *c, struct err *e
 
 /* ---- back on the loop ------------------------------------------------------------------------ */
 
-/* What is wrong with one of several is told with its place in the batch. */
-static void tell_details(struct api_write *aw, const struct err *e)
+static void tell(struct api_write *aw, const struct err *e)
 {
-    const struct docs_writing *w = &aw->writing;
-    if (w->failed >= w->n)
-        return;
-    struct slice details = w->changes[w->failed].details;
-    aw->rq->details = aw->is_batch ? api_batch_details(w->arena, w->failed, details, e) : details;
+    if (aw->kind->tell)
+        aw->kind->tell(aw, e);
 }
 
 static void on_kept(struct db_write *write, const struct err *e)
 {
     struct api_write *aw = container_of(write, struct api_write, write);
-    docs_leave(aw->writing.docs);
+    aw->kind->leave(aw);
     if (!e && aw->is_known)
         done_known(aw);
     else /* what could not be kept is told all the same: nothing was changed */
@@ -138,7 +134,7 @@ static bool keep_failure(struct api_write *aw, const struct err *e)
 {
     aw->failure = *e;
     aw->write = (struct db_write){.run = run_failure, .done = on_kept, .home = aw->rq->loop};
-    return db_write(docs_db(aw->writing.docs), &aw->write);
+    return db_write(aw->kind->db(aw), &aw->write);
 }
 
 static void on_written(struct db_write *write, const struct err *e)
@@ -148,11 +144,11 @@ static void on_written(struct db_write *write, const struct err *e)
     struct err failure;
     if (e) {
         failure = *e; /* the write it is in is used again */
-        tell_details(aw, e);
+        tell(aw, e);
         if (aw->once && is_kept(e) && keep_failure(aw, &failure))
             return;
     }
-    docs_leave(aw->writing.docs);
+    aw->kind->leave(aw);
     if (!e && aw->is_known) {
         done_known(aw);
         return;
@@ -164,6 +160,14 @@ static void on_written(struct db_write *write, const struct err *e)
 
 /* ---- from a handler -------------------------------------------------------------------------- */
 
+/* A job has keys of its own: whoever it works for may use the same words. */
+static struct slice subject_of_key(const struct api_write *aw)
+{
+    const struct identity *who = aw->who.who;
+    return who->is_of_job ? arena_printf(aw->rq->arena, "job %.*s", SLICE_ARGS(who->session))
+                          : subject_id(&aw->who);
+}
+
 static bool read_key(struct api_write *aw, struct err *e)
 {
     struct req *rq = aw->rq;
@@ -174,7 +178,7 @@ static bool read_key(struct api_write *aw, struct err *e)
         return err_set(e, ERR_MALFORMED, "An Idempotency-Key has 1 to %d visible characters.",
                        ONCE_KEY_MAX);
     char address[IP_TEXT_LEN];
-    struct slice who = subject_id(&aw->who);
+    struct slice who = subject_of_key(aw);
     if (!who.len) {
         ip_text(&rq->client, address);
         who = slice_from(address);
@@ -191,28 +195,27 @@ bool api_move_write(struct req *rq, struct err *e)
     return req_identity(rq, e) && req_move(rq, RUN_WRITE); /* who asks is known on the loop only */
 }
 
-struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e)
+bool api_write_init(struct api_write *aw, struct req *rq, const struct api_write_kind *kind,
+                    struct err *e)
 {
-    const struct api *a = rq->site;
-    struct api_write *aw = arena_new(rq->arena, struct api_write);
     req_keep(rq);
     aw->rq = rq;
-    aw->writing = (struct docs_writing){.docs = a->docs, .arena = rq->arena, .who = &aw->who};
-    aw->writing.n = n_changes;
-    aw->writing.changes = arena_zalloc(rq->arena, n_changes * sizeof *aw->writing.changes);
-    aw->write = (struct db_write){
-        .run = run_write, .finish = finish_write, .done = on_written, .home = rq->loop};
-    return subject_of(rq, &aw->who, e) && read_key(aw, e) ? aw : NULL;
+    aw->kind = kind;
+    aw->write = (struct db_write){.run = run_write,
+                                  .finish = kind->finish ? finish_write : NULL,
+                                  .done = on_written,
+                                  .home = rq->loop};
+    return subject_of(rq, &aw->who, e) && read_key(aw, e);
 }
 
 static bool enter(struct api_write *aw, bool *ret_moved, struct err *e)
 {
     struct req *rq = aw->rq;
     *ret_moved = false;
-    if (docs_enter(aw->writing.docs))
+    if (aw->kind->enter(aw))
         return true;
     if (rq->is_on_lane)
-        return api_open(aw->writing.docs, e);
+        return aw->kind->open(aw, e);
     *ret_moved = true;
     return req_move(rq, RUN_WRITE);
 }
@@ -223,15 +226,83 @@ bool api_write_go(struct api_write *aw, struct err *e)
     bool is_moved;
     if (!enter(aw, &is_moved, e) || is_moved)
         return is_moved;
-    bool is_planned = docs_writing_plan(&aw->writing, e);
+    bool is_planned = !aw->kind->plan || aw->kind->plan(aw, e);
     if (!is_planned)
-        tell_details(aw, e);
+        tell(aw, e);
     if (is_planned || (aw->once && is_kept(e))) {
         req_wait(rq);
-        if (is_planned ? db_write(docs_db(aw->writing.docs), &aw->write) : keep_failure(aw, e))
+        if (is_planned ? db_write(aw->kind->db(aw), &aw->write) : keep_failure(aw, e))
             return true;
         err_set(e, ERR_UNAVAILABLE, "Too many changes are waiting; try again in a moment.");
     }
-    docs_leave(aw->writing.docs);
+    aw->kind->leave(aw);
     return false;
+}
+
+/* ---- documents ------------------------------------------------------------------------------- */
+
+static bool enter_docs(struct api_write *aw)
+{
+    return docs_enter(aw->writing.docs);
+}
+
+static bool open_docs(struct api_write *aw, struct err *e)
+{
+    return api_open(aw->writing.docs, e);
+}
+
+static void leave_docs(struct api_write *aw)
+{
+    docs_leave(aw->writing.docs);
+}
+
+static struct db *db_of_docs(const struct api_write *aw)
+{
+    return docs_db(aw->writing.docs);
+}
+
+static bool plan_docs(struct api_write *aw, struct err *e)
+{
+    return docs_writing_plan(&aw->writing, e);
+}
+
+static bool apply_docs(struct api_write *aw, struct db_conn *c, struct err *e)
+{
+    return docs_writing_apply(&aw->writing, c, e);
+}
+
+static bool finish_docs(struct api_write *aw, struct db_conn *c, struct err *e)
+{
+    return docs_writing_finish(&aw->writing, c, e);
+}
+
+/* What is wrong with one of several is told with its place in the batch. */
+static void tell_docs(struct api_write *aw, const struct err *e)
+{
+    const struct docs_writing *w = &aw->writing;
+    if (w->failed >= w->n)
+        return;
+    struct slice details = w->changes[w->failed].details;
+    aw->rq->details = aw->is_batch ? api_batch_details(w->arena, w->failed, details, e) : details;
+}
+
+static const struct api_write_kind of_docs = {
+    .enter = enter_docs,
+    .open = open_docs,
+    .leave = leave_docs,
+    .db = db_of_docs,
+    .plan = plan_docs,
+    .apply = apply_docs,
+    .finish = finish_docs,
+    .tell = tell_docs,
+};
+
+struct api_write *api_write_new(struct req *rq, size_t n_changes, struct err *e)
+{
+    const struct api *a = rq->site;
+    struct api_write *aw = arena_new(rq->arena, struct api_write);
+    aw->writing = (struct docs_writing){.docs = a->docs, .arena = rq->arena, .who = &aw->who};
+    aw->writing.n = n_changes;
+    aw->writing.changes = arena_zalloc(rq->arena, n_changes * sizeof *aw->writing.changes);
+    return api_write_init(aw, rq, &of_docs, e) ? aw : NULL;
 }

@@ -32,15 +32,21 @@ bool app_release(const struct app_options *options, struct err *e);
  * they could not be read. */
 int app_check_stored(const struct app_options *options, bool is_json);
 
+/* Is the object store there, and may it be written, read and emptied? Prints a sentence. The exit
+ * code: 0, 10 when not. Where files are in the data folder there is nothing to ask. */
+int app_check_storage(const struct app_options *options, bool is_json);
+
 /* Reads all that is stored: documents, rows, references, and the bytes of every file; prints what
  * is wrong with it. The exit code: 0, 10 for damage, or why it could not be read. Changes nothing
- * but by `recheck`. */
+ * but by `recheck` and `recount`. */
 struct app_verify {
     bool is_json;
     /* These blobs of the app are damaged, or marked as that and fine again: whoever keeps them is
      * to look. NULL: nobody is told. */
     bool (*recheck)(void *user, struct slice app, const struct slice *keys, size_t n,
                     struct err *e);
+    /* The sums of quotas are wrong. With the other, or NULL. */
+    bool (*recount)(void *user, struct slice app, struct err *e);
     void *user;
 };
 int app_verify(const struct app_options *options, const struct app_verify *how);
@@ -73,6 +79,12 @@ void app_settings_finish(struct settings *s, const struct site *site, bool to_se
 
 /* Files are to be in an object store, and it is not said in which bucket. */
 void storage_check(const struct site *site, const struct settings *s, struct problems *p);
+
+/* REDIS_URL is no address that can be used: a warning. */
+void redis_check(const struct settings *s, struct problems *p);
+
+/* Jobs of the manifest: what tasks are given in `with`, programs that their user cannot reach. */
+void jobs_check(const struct manifest *m, struct arena *a, struct problems *p);
 
 /* Of settings for mail, one is missing that goes with another. */
 void mail_check(const struct site *site, const struct settings *s, struct problems *p);

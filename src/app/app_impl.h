@@ -9,6 +9,7 @@
 #include "limit/limit.h"
 #include "manifest/manifest.h"
 #include "signin/signin.h"
+#include "tasks/tasks.h"
 #include "web/web.h"
 
 #include <pthread.h>
@@ -31,6 +32,10 @@ struct app {
     struct docs *docs;         /* NULL without collections */
     struct files *files;       /* NULL without buckets */
     struct store *store;       /* theirs, once it is attached */
+    struct jobs *jobs;         /* NULL without jobs */
+    struct worker_kind *kinds; /* how they are run: one for each type */
+    struct crew *crew;         /* who runs them, once the host serves; NULL: nobody can */
+    struct job_tokens *tokens; /* of their programs */
     struct accounts *accounts; /* NULL: everybody is signed out, or `local` */
     struct signin *signin;     /* NULL without accounts */
     struct api *api;           /* NULL: it has none */
@@ -106,6 +111,12 @@ struct pairs backend_environment(struct host *h, const struct app *app, const st
  * Empty: behind a socket, or with life NULL, nobody knows. */
 struct slice app_public_url(const struct host *h, const struct app *app, const struct life *life,
                             struct arena *a);
+/* Below it a program of a job finds an app that has only names of its own. */
+#define APPS_BY_SLUG "/_/apps/"
+/* Of a job's program, ends in NULL: PATH and the like, where it reaches us, its secrets, its `env`.
+ */
+const char *const *worker_environment(struct host *h, const struct app *app, const struct job *conf,
+                                      const struct life *life);
 /* What no process can be given is refused beforehand. */
 bool environment_fits(const struct pairs *env, struct err *e);
 /* Values that what the backend says must not show; returns how many. */
@@ -181,8 +192,9 @@ struct mail_box {
     int64_t look_ms;  /* not before, if it is closed; the thread's own */
     _Atomic uint64_t waiting, sent, failed;
 };
-/* Of the databases with accounts; they live as long as the server. free() the list. */
+/* Of the databases where letters are written; they live as long as the server. free() the list. */
 struct mail_box **databases_mail(struct life *l, size_t *ret_n);
+bool app_writes_letters(const struct app *app); /* accounts, or a job that is mail.send */
 void mail_start(struct host *h); /* loop 0: from now on as this host's settings say */
 void mail_end(struct life *l);   /* what is being sent is broken off */
 /* Of the app with this slug; empty: the host's own. NULL: it has no database. Any thread. */
@@ -212,6 +224,8 @@ void stores_free(struct life *l);
  * l->stores, which stores_free() empties. */
 struct blob_store *store_open_to_read(struct host *h, const struct app *app, struct life *l,
                                       bool *ret_there, struct err *e);
+/* Writes, reads and removes a small object; *ret_bucket empty: files are in the data folder. */
+bool store_try(struct host *h, struct life *l, struct slice *ret_bucket, struct err *e);
 /* Asks those whose last answer is too old; a bad one is sooner. Blocks. */
 void stores_ask(const struct host *h);
 bool stores_are_known(const struct host *h); /* each has answered before, well or badly */
@@ -225,6 +239,23 @@ bool stores_tend(struct host *h);
 /* storeman.c: loop 0, once a second: what nobody needs leaves the stores. */
 void storeman_start(struct life *l);
 void storeman_stop(struct life *l); /* after the lanes */
+
+/* jobs_check.c: as whom programs run; false, and 0: as the server. Where one is. */
+bool jobs_user(uid_t *ret_uid, gid_t *ret_gid);
+const char *jobs_program(const struct manifest *m, const struct job *conf, struct arena *a);
+/* jobman.c: jobs of apps, and who runs them. */
+/* The folders of jobs that are programs; false: one cannot be made, and e says what to do. */
+bool jobs_have_place(struct host *h, struct err *e);
+void app_jobs_open(struct host *h, struct app *app, struct life *life);
+/* From now on a job's program is known by its token; after the accounts. */
+void app_job_tokens_open(const struct host *h, struct app *app);
+void jobman_open(struct life *l);  /* before the first host is opened */
+void jobman_serve(struct host *h); /* loop 0: crews work as this host says */
+/* Loop 0: what runs is ended and given back to the queues; then `stopped` is called, there. */
+void jobman_stop(struct life *l, void (*stopped)(void *user), void *user);
+void jobman_free(struct life *l);                     /* after the loops */
+void jobs_text(const struct host *h, struct buf *to); /* a line for each that runs */
+void jobs_metrics(const struct host *h, struct arena *a, struct buf *out); /* from a worker */
 
 /* keeper.c: loop 0, once a second: work on the tables of apps, closing databases that nobody uses.
  */
@@ -291,6 +322,8 @@ struct life {
     struct storeman *storeman;
     struct watchman *watchman;
     struct mailman *mailman; /* NULL: no app has accounts */
+    struct jobman *jobman;   /* NULL in a command */
+    unsigned leaving;        /* loop 0, while it drains: requests, jobs */
     struct limit *denials;   /* by app and account or address */
     struct reload *reload;   /* the one under way; loop 0 */
     struct list asks;        /* for one, which wait */
@@ -347,7 +380,7 @@ extern const struct route home_route, missing_route, to_mount_route, whole_route
 /* From a worker. */
 void backends_text(struct life *l, struct buf *to);
 void backends_metrics(struct life *l, struct buf *to);
-void metrics_text(struct life *l, struct arena *a, struct buf *out);
+void metrics_text(struct life *l, const struct host *h, struct arena *a, struct buf *out);
 void banner_print(const struct life *l, const struct host *h);
 /* Of a request's Host, without the port: an address, written as one; localhost, a name below it or
  * a loopback address. */

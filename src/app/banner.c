@@ -96,9 +96,9 @@ static void print_database(const struct host *h)
 {
     size_t n = 0;
     for (size_t i = 0; i < h->n_apps; i++)
-        n += h->apps[i].docs || h->apps[i].files;
+        n += h->apps[i].docs || h->apps[i].files || h->apps[i].jobs;
     if (!n)
-        printf("  database         none: no app here keeps documents or files\n");
+        printf("  database         none: no app here keeps documents, files or jobs\n");
     else if (databases_are_postgres(h))
         printf("  database         Postgres, as DATABASE_URL says; a schema for each app\n");
     else if (settings_get(&h->settings, SET_DATABASE_URL).len)

@@ -1,4 +1,4 @@
-/* A command about accounts or files: JSON in, JSON out, against a host whose databases can be
+/* A command about accounts, files or jobs: JSON in, JSON out, against a host whose databases can be
  * opened. It blocks. The control socket runs it in a server, app_command() in a process of its own.
  */
 #include "app/command_impl.h"
@@ -111,10 +111,31 @@ static bool choose_files(struct commanding *c, struct err *e)
            err_set(e, ERR_NOT_FOUND, "there is no app `%.*s` with files here", SLICE_ARGS(wanted));
 }
 
+static bool choose_jobs(struct commanding *c, struct err *e)
+{
+    struct slice wanted = command_str(c, "app");
+    size_t n = 0;
+    for (size_t i = 0; i < c->host->n_apps; i++) {
+        struct app *app = &c->host->apps[i];
+        if (!app->jobs || (wanted.len && !slice_eq(app->manifest->slug.s, wanted)))
+            continue;
+        c->app = app;
+        n++;
+    }
+    if (!n && wanted.len)
+        return err_set(e, ERR_NOT_FOUND, "there is no app `%.*s` with jobs here",
+                       SLICE_ARGS(wanted));
+    if (!n)
+        return err_set(e, ERR_NOT_FOUND, "no app here has jobs; `jobs:` in dais.yaml names them");
+    return n == 1 || err_set(e, ERR_USAGE, "%zu apps here have jobs; say which: --app NAME", n);
+}
+
 static bool choose(struct commanding *c, const struct command *command, struct err *e)
 {
-    if (command->is_about_files)
+    if (command->about == ABOUT_FILES)
         return choose_files(c, e);
+    if (command->about == ABOUT_JOBS)
+        return choose_jobs(c, e);
     if (!json_bool(json_find(c->in, SLICE("operator"))))
         return choose_app(c, e);
     c->acc = c->host->operators;
@@ -124,7 +145,8 @@ static bool choose(struct commanding *c, const struct command *command, struct e
 
 static const struct command *find(struct slice name)
 {
-    static const struct command *const tables[] = {user_commands, key_commands, file_commands};
+    static const struct command *const tables[] = {user_commands, key_commands, file_commands,
+                                                   job_commands};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         for (const struct command *it = tables[i]; it->name; it++) {
             if (slice_is(name, it->name))
@@ -179,6 +201,11 @@ static bool on_command(struct req *rq, struct err *e)
         .path = "/accounts/" name_, .name = "control_accounts", .methods = ON_POST, \
         .handle = on_command, .run = RUN_SLOW, .max_body = 64u << 10                \
     }
+#define JOB_ROW(name_)                                                                            \
+    {                                                                                             \
+        .path = "/jobs/" name_, .name = "control_jobs", .methods = ON_POST, .handle = on_command, \
+        .run = RUN_SLOW, .max_body = 2u << 20                                                     \
+    }
 const struct route command_routes[] = {
     ROW("user.add"),
     ROW("user.list"),
@@ -189,11 +216,23 @@ const struct route command_routes[] = {
     ROW("key.add"),
     ROW("key.list"),
     ROW("key.remove"),
+    JOB_ROW("job.list"),
+    JOB_ROW("job.show"),
+    JOB_ROW("job.watch"),
+    JOB_ROW("job.add"),
+    JOB_ROW("job.cancel"),
+    JOB_ROW("job.retry"),
     {.path = "/files/files.recheck",
      .name = "control_files",
      .methods = ON_POST,
      .handle = on_command,
      .run = RUN_STORE,
+     .max_body = 64u << 10},
+    {.path = "/files/files.recount",
+     .name = "control_files",
+     .methods = ON_POST,
+     .handle = on_command,
+     .run = RUN_SLOW,
      .max_body = 64u << 10},
 };
 const size_t n_command_routes = sizeof command_routes / sizeof *command_routes;
@@ -203,10 +242,12 @@ const size_t n_command_routes = sizeof command_routes / sizeof *command_routes;
 static void open_apps(struct host *h, struct life *l)
 {
     for (size_t i = 0; i < h->n_apps; i++) {
-        if (h->apps[i].docs || h->apps[i].files)
+        if (h->apps[i].docs || h->apps[i].files || h->apps[i].jobs)
             database_attach(h, &h->apps[i], l);
         if (h->apps[i].files)
             store_attach(h, &h->apps[i], l);
+        if (h->apps[i].jobs)
+            app_jobs_open(h, &h->apps[i], l);
         if (app_has_accounts(&h->apps[i]))
             app_accounts_open(h, &h->apps[i], l);
     }

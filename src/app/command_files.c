@@ -1,10 +1,12 @@
-/* The command that `dais verify` sends for blobs that it found damaged. */
+/* The commands that `dais verify` sends for blobs that it found damaged, and for wrong sums. */
 #include "app/command_impl.h"
 
 static bool recheck(struct commanding *c, struct err *e);
+static bool recount(struct commanding *c, struct err *e);
 
-const struct command file_commands[] = {{"files.recheck", recheck, .is_about_files = true},
-                                        {NULL, NULL, false}};
+const struct command file_commands[] = {{"files.recheck", recheck, ABOUT_FILES},
+                                        {"files.recount", recount, ABOUT_FILES},
+                                        {NULL, NULL, ABOUT_ACCOUNTS}};
 
 static void put_count(struct commanding *c, const char *key, size_t n)
 {
@@ -37,5 +39,14 @@ static bool recheck(struct commanding *c, struct err *e)
     files_leave(c->app->files);
     put_count(c, "set_aside", counts[FILES_SET_ASIDE]);
     put_count(c, "mended", counts[FILES_MENDED]);
+    return fine;
+}
+
+static bool recount(struct commanding *c, struct err *e)
+{
+    if (!files_open(c->app->files, e))
+        return false;
+    bool fine = files_recount(c->app->files, e);
+    files_leave(c->app->files);
     return fine;
 }

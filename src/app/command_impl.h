@@ -1,5 +1,5 @@
-/* What `dais user`, `dais key` and `dais verify` ask for, as JSON: the same whether a server runs
- * or not. */
+/* What `dais user`, `dais key`, `dais job` and `dais verify` ask for, as JSON: the same whether a
+ * server runs or not. */
 #pragma once
 #include "accounts/accounts.h"
 #include "app/app_impl.h"
@@ -18,13 +18,16 @@ struct commanding {
     struct asker from;
 };
 
+/* Of an app with those; accounts: or of the operators. */
+enum command_about { ABOUT_ACCOUNTS, ABOUT_FILES, ABOUT_JOBS };
+
 struct command {
     const char *name; /* "user.add" */
     bool (*run)(struct commanding *c, struct err *e);
-    bool is_about_files; /* of an app with files; else of one with accounts, or the operators */
+    enum command_about about;
 };
-extern const struct command user_commands[], key_commands[],
-    file_commands[]; /* up to the first without a name */
+extern const struct command user_commands[], key_commands[], file_commands[],
+    job_commands[]; /* up to the first without a name */
 
 /* Blocks: on a lane, or in a command. */
 bool command_run(struct host *h, struct slice name, struct slice body, struct arena *a,

@@ -5,10 +5,10 @@ static bool add(struct commanding *c, struct err *e);
 static bool list(struct commanding *c, struct err *e);
 static bool remove_one(struct commanding *c, struct err *e);
 
-const struct command key_commands[] = {{"key.add", add, false},
-                                       {"key.list", list, false},
-                                       {"key.remove", remove_one, false},
-                                       {NULL, NULL, false}};
+const struct command key_commands[] = {{"key.add", add, ABOUT_ACCOUNTS},
+                                       {"key.list", list, ABOUT_ACCOUNTS},
+                                       {"key.remove", remove_one, ABOUT_ACCOUNTS},
+                                       {NULL, NULL, ABOUT_ACCOUNTS}};
 
 #define DAY_MS   (24LL * 3600 * 1000)
 #define DAYS_MAX 36500

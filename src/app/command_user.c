@@ -9,10 +9,10 @@ static bool state(struct commanding *c, struct err *e);
 static bool adopt(struct commanding *c, struct err *e);
 
 const struct command user_commands[] = {
-    {"user.add", add, false},     {"user.list", list, false},
-    {"user.show", show, false},   {"user.change", change, false},
-    {"user.state", state, false}, {"user.adopt", adopt, false},
-    {NULL, NULL, false},
+    {"user.add", add, ABOUT_ACCOUNTS},     {"user.list", list, ABOUT_ACCOUNTS},
+    {"user.show", show, ABOUT_ACCOUNTS},   {"user.change", change, ABOUT_ACCOUNTS},
+    {"user.state", state, ABOUT_ACCOUNTS}, {"user.adopt", adopt, ABOUT_ACCOUNTS},
+    {NULL, NULL, ABOUT_ACCOUNTS},
 };
 
 static const char *const states[] = {
@@ -180,10 +180,23 @@ static bool hand_over_files(struct commanding *c, struct slice to, struct err *e
     return fine;
 }
 
+static bool hand_over_jobs(struct commanding *c, struct slice to, struct err *e)
+{
+    struct jobs *jobs = c->app->jobs;
+    bool has_more = true, fine = true;
+    if (!jobs_enter(jobs) && !jobs_open(jobs, e))
+        return false;
+    while (fine && has_more)
+        fine = jobs_adopt_owner(jobs, SLICE("local"), to, &has_more, e) && goes_on(c, has_more, e);
+    jobs_leave(jobs);
+    return fine;
+}
+
 static bool hand_over(struct commanding *c, struct slice to, struct err *e)
 {
     return (!c->app->docs || hand_over_documents(c, to, e)) &&
-           (!c->app->files || hand_over_files(c, to, e));
+           (!c->app->files || hand_over_files(c, to, e)) &&
+           (!c->app->jobs || hand_over_jobs(c, to, e));
 }
 
 static bool adopt(struct commanding *c, struct err *e)
@@ -192,8 +205,8 @@ static bool adopt(struct commanding *c, struct err *e)
     if (!c->app)
         return err_set(e, ERR_USAGE,
                        "documents and files are an app's; give them to an account of it");
-    if (!c->app->docs && !c->app->files)
-        return err_set(e, ERR_NOT_FOUND, "this app keeps no documents and no files");
+    if (!c->app->docs && !c->app->files && !c->app->jobs)
+        return err_set(e, ERR_NOT_FOUND, "this app keeps no documents, files or jobs");
     return command_user(c, &it, e) && accounts_note_adoption(c->acc, it.id, &c->from, e) &&
            hand_over(c, it.id, e) && put_user(c, &it);
 }

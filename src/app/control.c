@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 static bool debug_conns(struct req *rq, struct err *e);
+static bool debug_jobs(struct req *rq, struct err *e);
 static bool debug_lanes(struct req *rq, struct err *e);
 static bool debug_mem(struct req *rq, struct err *e);
 static bool debug_backends(struct req *rq, struct err *e);
@@ -22,6 +23,11 @@ const struct route control_routes[] = {
      .name = "control_conns",
      .methods = ON_GET,
      .handle = debug_conns,
+     .run = RUN_SLOW},
+    {.path = "/debug/jobs",
+     .name = "control_jobs",
+     .methods = ON_GET,
+     .handle = debug_jobs,
      .run = RUN_SLOW},
     {.path = "/debug/lanes",
      .name = "control_lanes",
@@ -64,6 +70,15 @@ static bool debug_conns(struct req *rq, struct err *e)
     (void)e;
     buf_init(&text, 7u << 20); /* the first 70,000 */
     server_conns_text(rq->server, &text);
+    return reply_text(rq, 200, &text);
+}
+
+static bool debug_jobs(struct req *rq, struct err *e)
+{
+    struct buf text;
+    (void)e;
+    buf_init(&text, 4u << 20);
+    jobs_text(container_of(rq->service, struct host, service), &text);
     return reply_text(rq, 200, &text);
 }
 

@@ -27,6 +27,7 @@ struct database {
     struct db_slot *slot;
     struct account_store *accounts; /* in it, once asked for */
     struct mail_box mail;
+    bool has_letters; /* with the lock; not only those of accounts */
     struct limit_share *limits;
     struct events *events;
     int64_t pruned_ms, failed_ms; /* the keeper's */
@@ -46,6 +47,7 @@ static const struct db_migration *app_migrations(void)
     all[5] = limits_migration;
     all[6] = mail_migrations[1];
     all[7] = files_migration;
+    all[8] = jobs_migrations[0];
     return all;
 }
 
@@ -54,17 +56,27 @@ static bool is_postgres(struct slice url)
     return slice_starts(url, SLICE("postgres://")) || slice_starts(url, SLICE("postgresql://"));
 }
 
+/* It may be there for the app's own programs, and nothing needs it. */
+void redis_check(const struct settings *s, struct problems *p)
+{
+    struct slice url = settings_get(s, SET_REDIS_URL);
+    struct err e;
+    if (url.len && is_postgres(settings_get(s, SET_DATABASE_URL)) && !db_redis_check(url, &e))
+        problems_add(p, PROBLEM_WARNING, SLICE("REDIS_URL"), (struct pos){0},
+                     "%s; until then servers wake each other up through Postgres", e.msg);
+}
+
 void databases_check(struct host *h, struct problems *p)
 {
     struct slice url = settings_get(&h->settings, SET_DATABASE_URL);
     size_t n = 0;
     for (size_t i = 0; i < h->n_apps; i++)
-        n += h->apps[i].docs || h->apps[i].files;
+        n += h->apps[i].docs || h->apps[i].files || h->apps[i].jobs;
     if (n > 1 && url.len && !is_postgres(url))
         problems_add(
             p, PROBLEM_ERROR, SLICE("DATABASE_URL"), (struct pos){0},
-            "%.*s is one file, and there are %zu apps with collections or files; leave it out "
-            "(each has its own below %s), or name a Postgres",
+            "%.*s is one file, and there are %zu apps with collections, files or jobs; leave it "
+            "out (each has its own below %s), or name a Postgres",
             SLICE_ARGS(url), n, h->data_dir);
 }
 
@@ -98,6 +110,9 @@ static void set_options(struct host *h, const struct app *app, struct arena *a,
     if (is_postgres(url)) {
         ret->url = arena_dup(a, url);
         ret->schema = arena_dup(a, app->manifest->slug.s);
+        struct slice redis = settings_get(&h->settings, SET_REDIS_URL);
+        if (redis.len && db_redis_check(redis, NULL))
+            ret->redis_url = arena_dup(a, redis);
     } else {
         ret->path = file_of(h, app, a).ptr;
     }
@@ -171,9 +186,12 @@ void database_attach(struct host *h, struct app *app, struct life *life)
 {
     pthread_mutex_lock(&life->databases_lock);
     struct database *d = find_or_make(h, app, life);
+    d->has_letters |= app_writes_letters(app);
     pthread_mutex_unlock(&life->databases_lock);
     if (app->docs)
         docs_attach(app->docs, d->slot);
+    if (app->jobs)
+        jobs_attach(app->jobs, d->slot);
 }
 
 static struct account_store *accounts_in(struct host *h, const struct app *app, struct life *life)
@@ -366,7 +384,7 @@ struct mail_box **databases_mail(struct life *l, size_t *ret_n)
     *ret_n = 0;
     list_each (link, &l->databases) {
         struct database *d = container_of(link, struct database, link);
-        if (d->accounts)
+        if (d->accounts || d->has_letters)
             boxes[(*ret_n)++] = &d->mail;
     }
     pthread_mutex_unlock(&l->databases_lock);
@@ -445,7 +463,7 @@ bool databases_check_ready(const struct host *h, struct buf *to)
     bool is_ready = true;
     for (size_t i = 0; i < h->n_apps; i++) {
         const struct app *app = &h->apps[i];
-        if (!app->docs && !app->files)
+        if (!app->docs && !app->files && !app->jobs)
             continue;
         const char *state = check(h, database_slot(h->life, app->manifest->slug.s));
         is_ready &= state[0] != 'f';

@@ -5,6 +5,7 @@
 #include "loop/spawn.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 
 #define ENVIRONMENT_MAX 1000
 
@@ -81,6 +82,69 @@ struct pairs backend_environment(struct host *h, const struct app *app, const st
     for (size_t i = 0; i < own.n; i++)
         put(&env, own.items[i].key.s, own.items[i].value.s);
     return env;
+}
+
+/* ---- of a job's program ---------------------------------------------------------------------- */
+
+/* Where a program on this machine calls the app, without a slash at its end. One that answers at
+ * names of its own only is found by its slug (host.c). Empty: behind a socket alone. */
+static struct slice api_url(const struct app *app, const struct host *h, const struct life *life,
+                            struct arena *a)
+{
+    struct slice port, api = without_slash(app->manifest->api.s), base = SLICE("");
+    for (size_t i = 0; !base.len && i < life->n_listeners; i++)
+        base = listener_url(life->listeners[i], &port, a);
+    if (!base.len)
+        return base;
+    bool has_own_names = h->n_apps > 1 && app->manifest->hosts.n;
+    if (has_own_names)
+        return arena_printf(a, "%.*s" APPS_BY_SLUG "%.*s%.*s", SLICE_ARGS(base),
+                            SLICE_ARGS(app->manifest->slug.s), SLICE_ARGS(api));
+    return arena_printf(a, "%.*s%.*s%.*s", SLICE_ARGS(base), SLICE_ARGS(app->mount),
+                        SLICE_ARGS(api));
+}
+
+static void put_ours(struct pairs *env, struct arena *a)
+{
+    static const char *const passed[] = {"PATH", "LANG", "TZ"};
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
+        const char *value = getenv(passed[i]);
+        if (value)
+            put(env, slice_from(passed[i]), arena_dup(a, slice_from(value)));
+    }
+}
+
+static const char *const *as_texts(const struct pairs *env, struct arena *a)
+{
+    const char **texts = arena_alloc(a, (env->n + 1) * sizeof *texts);
+    for (size_t i = 0; i < env->n; i++)
+        texts[i] = arena_printf(a, "%.*s=%.*s", SLICE_ARGS(env->items[i].key.s),
+                                SLICE_ARGS(env->items[i].value.s))
+                       .ptr;
+    texts[env->n] = NULL;
+    return texts;
+}
+
+const char *const *worker_environment(struct host *h, const struct app *app, const struct job *conf,
+                                      const struct life *life)
+{
+    struct arena *a = &h->arena;
+    struct pairs own = host_expand(h, app, &conf->env), env = {0};
+    env.items = arena_zalloc(a, (8 + app->secrets.n + own.n) * sizeof *env.items);
+    struct slice public = app_public_url(h, app, life, a), api = api_url(app, h, life, a);
+    put_ours(&env, a);
+    if (public.len)
+        put(&env, SLICE("PUBLIC_URL"), public);
+    if (api.len)
+        put(&env, SLICE("DAIS_API"), api);
+    for (size_t i = 0; i < app->secrets.n; i++) {
+        const struct secret *it = &app->secrets.items[i];
+        if (it->value.len && secrets_cover(&conf->secrets, it->name))
+            put(&env, it->name, it->value);
+    }
+    for (size_t i = 0; i < own.n; i++)
+        put(&env, own.items[i].key.s, own.items[i].value.s);
+    return as_texts(&env, a);
 }
 
 bool environment_fits(const struct pairs *env, struct err *e)

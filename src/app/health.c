@@ -123,7 +123,7 @@ static bool metrics(struct req *rq, struct err *e)
     if (!must_be_allowed(rq, e))
         return false;
     buf_init(&text, 4u << 20);
-    metrics_text(life_of(rq), rq->arena, &text);
+    metrics_text(life_of(rq), container_of(rq->service, struct host, service), rq->arena, &text);
     struct slice body = arena_dup(rq->arena, buf_slice(&text));
     buf_done(&text);
     reply_header(rq, "Cache-Control", SLICE("no-store"));

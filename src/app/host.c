@@ -1,5 +1,7 @@
 /* Which app answers a request, by host name and path. */
 #include "app/app_impl.h"
+#include "app/job_tokens_impl.h"
+#include "base/sha256.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +46,39 @@ struct app *host_app_of_name(const struct host *h, struct slice name)
 static bool has_own_names(const struct host *h, const struct app *app)
 {
     return h->n_apps > 1 && app->manifest->hosts.n;
+}
+
+/* Is the token that of a program that runs now, for this app, as a child of ours? */
+static bool is_of_program(const struct app *app, const struct req *rq)
+{
+    struct slice token = h1_get(rq->h1, HEADER_AUTHORIZATION);
+    struct job_bearer ignored;
+    unsigned char digest[SHA256_LEN];
+    if (!app->crew || !slice_starts_nocase(token, SLICE("Bearer " WORKER_TOKEN)))
+        return false;
+    sha256_of(slice_skip(token, sizeof "Bearer " - 1), digest);
+    return crew_knows(app->crew, digest, rq->arena, &ignored);
+}
+
+/* A program of a job finds an app that has only names of its own by its slug. Nobody else does:
+ * what a proxy keeps strangers from by its name would be theirs below that of another app, and a
+ * browser would see both as one origin. */
+static struct app *app_of_slug(const struct host *h, struct req *rq)
+{
+    const struct slice prefix = SLICE(APPS_BY_SLUG);
+    if (!slice_starts(rq->path, prefix))
+        return NULL;
+    for (size_t i = 0; i < h->n_apps; i++) {
+        struct slice slug = h->apps[i].manifest->slug.s, rest = slice_skip(rq->path, prefix.len);
+        if (!slice_starts(rest, slug) || rest.len == slug.len || rest.ptr[slug.len] != '/')
+            continue;
+        if (!is_of_program(&h->apps[i], rq))
+            return NULL;
+        rq->mount = slice_first(rq->path, prefix.len + slug.len);
+        rq->path = slice_skip(rest, slug.len);
+        return &h->apps[i];
+    }
+    return NULL;
 }
 
 /* "/slug/rest" belongs to the app mounted there, which sees "/rest". */
@@ -168,7 +203,9 @@ static const struct route *host_find(struct service *s, struct req *rq)
             operators_ask(h, rq);
         return row;
     }
-    struct app *app = host_app_of_name(h, rq->host);
+    struct app *app = app_of_slug(h, rq);
+    if (!app)
+        app = host_app_of_name(h, rq->host);
     if (!app)
         app = app_of_mount(h, rq);
     if (app)
@@ -207,6 +244,8 @@ static void host_free(struct service *s)
         accounts_free(h->apps[i].accounts);
         docs_free(h->apps[i].docs);
         files_free(h->apps[i].files);
+        job_tokens_free(h->apps[i].tokens);
+        jobs_free(h->apps[i].jobs);
         web_unref(h->apps[i].web);
         signer_free(h->apps[i].signer);
         limits_done(&h->apps[i]);
@@ -305,6 +344,8 @@ static void compile_docs(struct host *h, struct problems *p)
         app->docs = api_read(app->manifest, p);
         if (app->manifest->files.n)
             app->files = files_new(app->manifest, p);
+        if (app->manifest->jobs.n)
+            app->jobs = jobs_new(app->manifest, p);
     }
 }
 
@@ -332,6 +373,9 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     databases_check(h, p);
     storage_check(h->site, &h->settings, p);
     mail_check(h->site, &h->settings, p);
+    redis_check(&h->settings, p);
+    for (size_t i = 0; i < h->n_apps; i++)
+        jobs_check(h->apps[i].manifest, &h->arena, p);
     check_data_is_private(h, p);
     for (size_t i = 0; is_to_run && i < h->n_apps; i++)
         secrets_check(&h->settings, h->apps[i].manifest, &h->apps[i].secrets, p);
@@ -415,11 +459,13 @@ static void open_api(struct host *h, struct app *app, struct life *life)
 {
     if (app_has_accounts(app))
         app_accounts_open(h, app, life);
-    if (app->docs || app->files || app->accounts)
+    if (app->docs || app->files || app->jobs || app->accounts)
         app->api = api_new(&(struct api_options){.manifest = app->manifest,
                                                  .docs = app->docs,
                                                  .files = app->files,
+                                                 .jobs = app->jobs,
                                                  .accounts = app->accounts,
+                                                 .operators = h->operators,
                                                  .count = limits_count,
                                                  .base = app_public_url(h, app, life, &h->arena),
                                                  .user = app});
@@ -431,11 +477,15 @@ void host_open(struct host *h, struct life *life, struct loops *loops, struct we
     for (size_t i = 0; i < h->n_apps; i++) {
         struct app *app = &h->apps[i];
         limits_open(h, app, life);
-        if (app->docs || app->files)
+        if (app->docs || app->files || app->jobs)
             database_attach(h, app, life);
         if (app->files)
             store_attach(h, app, life);
+        if (app->jobs)
+            app_jobs_open(h, app, life);
         open_api(h, app, life);
+        if (app->jobs)
+            app_job_tokens_open(h, app);
         if (app->manifest->web.root.s.len)
             open_web(h, app, loops, budget);
         backend_open(h, app, life);
@@ -450,6 +500,7 @@ void host_start(struct host *h)
     }
     backends_start(h);
     mail_start(h);
+    jobman_serve(h);
     h->is_started = true;
 }
 

@@ -31,6 +31,15 @@ static bool purge_files(struct app *app, struct slice id, bool *ret_more, struct
     return fine;
 }
 
+static bool purge_jobs(struct app *app, struct slice id, bool *ret_more, struct err *e)
+{
+    if (!jobs_open(app->jobs, e))
+        return false;
+    bool fine = jobs_purge_owner(app->jobs, id, ret_more, e);
+    jobs_leave(app->jobs);
+    return fine;
+}
+
 /* app NULL: operators */
 static void tell(const struct app *app, const struct err *e)
 {
@@ -129,7 +138,8 @@ static bool next_one(const struct leavers *l, struct app *app, struct arena *a, 
 static bool remove_some(struct leavers *l, struct app *app, struct slice id, struct err *e)
 {
     bool has_things = false;
-    if ((app->docs && !purge(app, id, &has_things, e)) ||
+    if ((app->jobs && !purge_jobs(app, id, &has_things, e)) ||
+        (app->docs && !has_things && !purge(app, id, &has_things, e)) ||
         (app->files && !has_things && !purge_files(app, id, &has_things, e)) ||
         (!has_things && !accounts_forget(app->accounts, id, e)))
         return false;

@@ -191,8 +191,9 @@ static bool open_all(struct life *l, struct err *e)
         return false;
     if (!listen_public(l, e) || !listen_control(l, e)) /* backends are told where that is */
         return false;
-    if (!identity_is_safe(l->host, l, e))
+    if (!identity_is_safe(l->host, l, e) || !jobs_have_place(l->host, e))
         return false;
+    jobman_open(l);
     host_open(l->host, l, l->loops, &l->budgets[0]);
     make_server(l);
     return true;
@@ -201,10 +202,12 @@ static bool open_all(struct life *l, struct err *e)
 /* ---- signals: stop, reload
  * ------------------------------------------------------------------------------- */
 
-static void on_drained(void *arg)
+/* Of the last request, and of the last job that ran. */
+static void on_left(void *arg)
 {
     struct life *l = arg;
-    loops_stop(l->loops);
+    if (--l->leaving == 0)
+        loops_stop(l->loops);
 }
 
 struct closing {
@@ -237,7 +240,9 @@ static void begin_drain(struct life *l)
         loop_post(loops_get(l->loops, i), &c->post);
     }
     host_stop(l->host); /* ends live-reload streams, which would hold the drain up */
-    server_drain(l->server, on_drained, l);
+    l->leaving = 2;
+    jobman_stop(l, on_left, l); /* what runs may still call us meanwhile */
+    server_drain(l->server, on_left, l);
 }
 
 size_t life_file_bytes(struct life *l)
@@ -306,6 +311,7 @@ static void close_all(struct life *l)
     watchman_stop(l);
     storeman_stop(l);
     databases_end(l); /* while those are there whom it still answers */
+    jobman_free(l);
     life_reload_end(l);
     if (l->server)
         server_free(l->server);

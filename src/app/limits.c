@@ -294,6 +294,12 @@ static bool may_be_anybody(const struct app *app, enum limit_bucket bucket)
     return bucket < LIMIT_BUCKETS && app->named[bucket]->of[BY_EMAIL];
 }
 
+/* Whoever sits here, and the app's own programs: how many of those there are is limited. */
+static bool is_uncounted(const struct identity *who)
+{
+    return who->is_local || who->is_of_job;
+}
+
 /* Bad credentials count as nobody's, so that trying them out is limited too. */
 void limits_check(const struct app *app, struct req *rq)
 {
@@ -311,7 +317,7 @@ void limits_check(const struct app *app, struct req *rq)
     if (!n && !is_batch)
         return;
     const struct identity *who = req_identity(rq, &e);
-    if (who && who->is_local)
+    if (who && is_uncounted(who))
         return;
     count_all(app, rq, counters, n, who);
     if (!who && e.code != ERR_FORBIDDEN && rule && !rq->refusal && !may_be_anybody(app, bucket))
@@ -331,7 +337,7 @@ bool limits_count(void *user, struct req *rq, struct slice method, struct slice 
     if (!has_rule && bucket == LIMIT_BUCKETS)
         return true;
     const struct identity *who = req_identity(rq, e);
-    if (!who || who->is_local)
+    if (!who || is_uncounted(who))
         return who != NULL;
     return ((!has_rule || take(app, rule->counter, rq, who, &st)) &&
             (bucket == LIMIT_BUCKETS || take(app, app->named[bucket], rq, who, &st))) ||

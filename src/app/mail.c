@@ -201,10 +201,20 @@ static void man_set(struct mailman *man, const struct mailer_options *o)
     pthread_mutex_unlock(&man->lock);
 }
 
+bool app_writes_letters(const struct app *app)
+{
+    const struct manifest *m = app->manifest;
+    for (size_t i = 0; i < m->jobs.n; i++) {
+        if (slice_is(m->jobs.items[i].use.s, "mail.send"))
+            return true;
+    }
+    return app->accounts != NULL;
+}
+
 static bool has_any(const struct host *h)
 {
     for (size_t i = 0; i < h->n_apps; i++) {
-        if (h->apps[i].accounts)
+        if (app_writes_letters(&h->apps[i]))
             return true;
     }
     return false;

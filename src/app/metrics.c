@@ -101,7 +101,7 @@ static uint64_t resident_bytes(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void metrics_text(struct life *l, struct arena *a, struct buf *out)
+void metrics_text(struct life *l, const struct host *h, struct arena *a, struct buf *out)
 {
     struct server_stats s;
     server_stats_read(l->server, a, &s);
@@ -123,6 +123,7 @@ void metrics_text(struct life *l, struct arena *a, struct buf *out)
     backends_metrics(l, out);
     databases_metrics(l, out);
     stores_metrics(l, out);
+    jobs_metrics(h, a, out);
     limits_metrics(l, out);
     events_metrics(out);
     turns(out, l->loops);

@@ -123,7 +123,7 @@ static void read_again(struct work *w)
     r->next = host_try(&l->options, &r->problems);
     life_log_problems(r->next ? LOG_WARN : LOG_ERROR, buf_slice(&r->problems));
     if (r->next && !(tokens_open(r->next, &e) && stores_open(r->next, l, &e) &&
-                     identity_is_safe(r->next, l, &e))) {
+                     identity_is_safe(r->next, l, &e) && jobs_have_place(r->next, &e))) {
         buf_printf(&r->problems, "%s\n", e.msg);
         log_line(LOG_ERROR, "manifest", F_CSTR("problem", e.msg));
         service_unref(&r->next->service);

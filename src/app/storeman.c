@@ -1,6 +1,7 @@
 /* Looks after the stores of files while the server runs: once a second, and at once while there is
  * more to do, one bit of work; and from time to time they are asked whether they are there, which
- * /readyz tells. A store that keeps it waiting keeps nothing else of ours. */
+ * /readyz tells. A store that keeps it waiting keeps nothing else of ours, and on a lane of its own
+ * it waits behind nobody whom the store keeps waiting. */
 #include "app/app_impl.h"
 
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static void look(struct storeman *m, struct loop *l)
     m->work = (struct work){.run = run, .done = done};
     m->host = m->life->host;
     service_ref(&m->host->service);
-    if (has_stores(m->host) && lane_submit(l, LANE_STORE, &m->work))
+    if (has_stores(m->host) && lane_submit(l, LANE_TEND, &m->work))
         return;
     service_unref(&m->host->service);
     m->host = NULL;

@@ -28,6 +28,7 @@ struct store {
     struct blob_store *blobs;
     _Atomic int64_t answered_ms; /* clock_mono_ms(); 0: nobody asked yet */
     _Atomic bool is_fine;        /* what it was */
+    struct files_order order;
 };
 
 /* ---- settings -------------------------------------------------------------------------------- */
@@ -177,6 +178,16 @@ static struct store *store_new(const char *dir, struct slice slug, bool is_reade
     return s;
 }
 
+/* Nobody else uses it, as the data folder is ours: uploads that these were of have ended with the
+ * process that took them. Once in a process, so that a reload leaves those under way alone. */
+static void forget_drafts(struct store *s)
+{
+    struct err e;
+    if (!blob_forget_drafts(s->blobs, &e))
+        log_line(LOG_WARN, "what uploads of an earlier process left could not be removed",
+                 F_STR("app", s->slug), F_CSTR("reason", e.msg));
+}
+
 static bool open_store(struct host *h, struct slice slug, struct life *l, struct err *e)
 {
     char dir[STORE_PATH_MAX];
@@ -185,7 +196,10 @@ static bool open_store(struct host *h, struct slice slug, struct life *l, struct
     if (!name_folder(h, slug, dir, e))
         return false;
     make_folders(h, slug);
-    return store_new(dir, slug, false, l, e) != NULL;
+    struct store *s = store_new(dir, slug, false, l, e);
+    if (s)
+        forget_drafts(s);
+    return s != NULL;
 }
 
 bool stores_open(struct host *h, struct life *l, struct err *e)
@@ -219,6 +233,17 @@ struct blob_store *store_open_to_read(struct host *h, const struct app *app, str
     return s ? s->blobs : NULL;
 }
 
+bool store_try(struct host *h, struct life *l, struct slice *ret_bucket, struct err *e)
+{
+    *ret_bucket = is_s3(h) ? setting(h, SET_S3_BUCKET) : SLICE("");
+    if (!is_s3(h))
+        return true;
+    if (!ret_bucket->len)
+        return err_set(e, ERR_MANIFEST,
+                       "STORAGE_BACKEND is s3, and no bucket is named; set S3_BUCKET");
+    return (l->s3 || open_s3(h, l, e)) && s3_check(l->s3, e);
+}
+
 void store_attach(struct host *h, struct app *app, struct life *l)
 {
     unsigned char key[32];
@@ -230,6 +255,7 @@ void store_attach(struct host *h, struct app *app, struct life *l)
     root_secret_derive(&h->secret, "file links", app->manifest->slug.s, key, sizeof key);
     files_attach(app->files, database_slot(l, app->manifest->slug.s), s->blobs,
                  (struct slice){(const char *)key, sizeof key});
+    files_keep_order(app->files, &s->order);
     explicit_bzero(key, sizeof key);
 }
 

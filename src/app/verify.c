@@ -20,7 +20,7 @@ struct report {
     uint64_t broken, damage; /* documents; files, rows, databases */
     struct arena arena;      /* of an app: keys */
     struct slice *keys;      /* to be looked at again */
-    size_t n_keys, room;
+    size_t n_keys, room, n_sums;
     int64_t told_ms;
     bool shows_progress, is_line_open;
 };
@@ -135,6 +135,7 @@ static void on_finding(void *user, const struct files_finding *f)
     else
         print_finding(r, f);
     keep_key(r, f);
+    r->n_sums += !f->key.len && !f->hash.len;
 }
 
 static void tell_verdict(struct report *r, const struct files_verdict *v)
@@ -214,8 +215,9 @@ static bool verify_files(struct host *h, const struct app *app, struct report *r
     if (!fine)
         return false;
     tell_verdict(r, &verdict);
-    return !r->n_keys || !r->how->recheck ||
-           r->how->recheck(r->how->user, r->app, r->keys, r->n_keys, e);
+    return (!r->n_keys || !r->how->recheck ||
+            r->how->recheck(r->how->user, r->app, r->keys, r->n_keys, e)) &&
+           (!r->n_sums || !r->how->recount || r->how->recount(r->how->user, r->app, e));
 }
 
 static bool verify_app(struct host *h, const struct app *app, struct report *r, struct err *e)
@@ -242,7 +244,7 @@ static bool verify_all(struct host *h, struct report *r, struct err *e)
             continue;
         r->app = app->manifest->slug.s;
         r->keys = NULL;
-        r->n_keys = r->room = 0;
+        r->n_keys = r->room = r->n_sums = 0;
         arena_init(&r->arena, 256u << 20);
         fine = verify_app(h, app, r, e);
         arena_done(&r->arena);

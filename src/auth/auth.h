@@ -42,7 +42,7 @@ bool policy_compile(struct policy *to, struct arena *a, const struct rules *rule
 struct subject {
     const struct identity *who;
     struct query_context context; /* user, body and now, for rules */
-    bool is_console;              /* a command at this machine: everything is allowed */
+    bool is_console; /* a command at this machine, or a job of the app's own: may everything */
 };
 /* Asks the app's identity source, at first. On the loop. */
 bool subject_of(struct req *rq, struct subject *ret, struct err *e);
@@ -52,6 +52,8 @@ void subject_from(const struct identity *who, struct arena *a, struct subject *r
 void subject_copy(const struct subject *s, struct arena *a, struct subject *ret);
 /* The user's id, what `owner` becomes; empty when signed out. */
 struct slice subject_id(const struct subject *s);
+/* Signed out, and not the app itself. */
+bool subject_is_stranger(const struct subject *s);
 
 /* May they? *ret_rows then says which documents: QUERY_TRUE, or a filter for query_matches() and
  * lists. False: nothing at all, as ERR_UNAUTHENTICATED or ERR_FORBIDDEN. The only place where this

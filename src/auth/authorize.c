@@ -58,9 +58,15 @@ static const struct json *now_json(struct arena *a)
     return now;
 }
 
+/* The app's own program, which nobody in particular asked for: rules are about people. */
+static bool is_app(const struct identity *who)
+{
+    return who->is_signed_in && who->is_of_job && !who->id.len;
+}
+
 void subject_from(const struct identity *who, struct arena *a, struct subject *ret)
 {
-    *ret = (struct subject){.who = who};
+    *ret = (struct subject){.who = who, .is_console = is_app(who)};
     if (who->is_signed_in)
         ret->context.user = user_json(a, who);
     ret->context.now = now_json(a);
@@ -91,6 +97,7 @@ void subject_copy(const struct subject *s, struct arena *a, struct subject *ret)
     who->id = arena_dup(a, who->id);
     who->email = arena_dup(a, who->email);
     who->name = arena_dup(a, who->name);
+    who->session = arena_dup(a, who->session);
     who->roles = copy_all(a, who->roles, who->n_roles);
     who->scopes = copy_all(a, who->scopes, who->n_scopes);
     if (who->is_signed_in)
@@ -101,6 +108,11 @@ void subject_copy(const struct subject *s, struct arena *a, struct subject *ret)
 struct slice subject_id(const struct subject *s)
 {
     return s->who && s->who->is_signed_in ? s->who->id : SLICE("");
+}
+
+bool subject_is_stranger(const struct subject *s)
+{
+    return !s->is_console && !(s->who && s->who->is_signed_in);
 }
 
 /* ---- what keys may --------------------------------------------------------------------------- */

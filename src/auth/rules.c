@@ -1,6 +1,8 @@
 /* Rules of the manifest as filters: the words, what `owner` supplies, what is denied. */
 #include "auth/auth.h"
 
+#include "base/nearest.h"
+
 static const struct {
     const char *word, *filter;
 } words[] = {
@@ -9,6 +11,48 @@ static const struct {
     {"owner", "owner = @user.id"},
     {"operator", "@user.operator = true"},
 };
+
+/* What people write who do not know our words. */
+static const struct {
+    const char *typed, *meant;
+} others[] = {
+    {"anyone", "public"},           {"anybody", "public"}, {"everyone", "public"},
+    {"everybody", "public"},        {"all", "public"},     {"any", "public"},
+    {"authenticated", "signed_in"}, {"user", "signed_in"}, {"users", "signed_in"},
+    {"admin", "operator"},          {"none", "nobody"},    {"noone", "nobody"},
+};
+
+static bool is_word(struct slice s)
+{
+    bool is_it = s.len > 0;
+    for (size_t i = 0; is_it && i < s.len; i++)
+        is_it = s.ptr[i] == '_' || (s.ptr[i] >= 'a' && s.ptr[i] <= 'z') ||
+                (s.ptr[i] >= 'A' && s.ptr[i] <= 'Z');
+    return is_it;
+}
+
+/* A single word that is no expression was meant as one of ours. */
+static const struct query *tell_word(struct slice s, struct err *e)
+{
+    struct nearest nearest = {.typed = s};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        nearest_offer(&nearest, slice_from(words[i].word));
+    nearest_offer(&nearest, SLICE("nobody"));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (slice_is(s, others[i].typed))
+            nearest.best = slice_from(others[i].meant);
+    }
+    s = slice_first(s, 60);
+    if (nearest.best.len)
+        err_set(e, ERR_MALFORMED, "`%.*s` is no rule; did you mean `%.*s`?", SLICE_ARGS(s),
+                SLICE_ARGS(nearest.best));
+    else
+        err_set(e, ERR_MALFORMED,
+                "`%.*s` is no rule; it is public, signed_in, owner, operator, nobody, role:NAME or "
+                "an expression",
+                SLICE_ARGS(s));
+    return NULL;
+}
 
 static const struct query *compile(struct arena *a, const struct text *rule, struct err *e)
 {
@@ -19,7 +63,8 @@ static const struct query *compile(struct arena *a, const struct text *rule, str
     }
     if (slice_starts(s, SLICE("role:")))
         s = arena_printf(a, "@user.roles ?= '%.*s'", SLICE_ARGS(slice_skip(s, 5)));
-    return query_parse(a, s, e);
+    const struct query *q = query_parse(a, s, e);
+    return q || !is_word(s) ? q : tell_word(s, e);
 }
 
 bool policy_compile(struct policy *to, struct arena *a, const struct rules *rules, bool has_owner,

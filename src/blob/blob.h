@@ -16,8 +16,10 @@
  * What says so blocks on the disk or on the network: it belongs on LANE_STORE or in a command.
  * Failures: ERR_UNAVAILABLE (the object store does not answer), ERR_FULL (the disk is; nothing is
  * written into the last free_min bytes), ERR_DAMAGED (it is not what was stored), ERR_NOT_FOUND,
- * ERR_IO. */
+ * ERR_IO. An object store has said ERR_DAMAGED and ERR_NOT_FOUND twice, with half a second between
+ * them: what it said once is believed by nobody. */
 #pragma once
+#include "base/list.h"
 #include "base/random.h"
 #include "base/sha256.h"
 #include "s3/s3.h"
@@ -63,6 +65,10 @@ struct blob_draft {
 /* `size`: as announced, 0 when nobody knows; room for it must be there (ERR_FULL). Blocks. */
 bool blob_draft_open(struct blob_draft *d, struct blob_store *s, uint64_t size, struct err *e);
 bool blob_draft_add(struct blob_draft *d, struct slice bytes, struct err *e); /* blocks */
+/* The two halves of that, which two threads may do at the same time: every byte takes both, and the
+ * hash has them in their order. */
+bool blob_draft_write(struct blob_draft *d, struct slice bytes, struct err *e); /* blocks */
+void blob_draft_hash(struct blob_draft *d, struct slice bytes);
 /* No more comes: hash and key are known. */
 void blob_draft_seal(struct blob_draft *d);
 /* The draft becomes the blob `key`, on stable storage when this returns: written, flushed, moved
@@ -85,14 +91,23 @@ enum blob_found {
     BLOB_REMOTE, /* it has to be fetched: blob_fetch(), then again */
     BLOB_GONE    /* e: it is not there, or its size is another (ERR_DAMAGED) */
 };
-/* Opens without waiting for a network; on a loop or a lane. `size`: of the whole, as its row says.
+/* Opens without waiting for a network; on a loop or a lane. `size`: the whole's, as its row says.
  */
 enum blob_found blob_find(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
                           struct blob_piece *ret, struct err *e);
 /* Brings the block of that offset into the cache. A blob of one block is checked by its hash.
- * Several who want the same one fetch it once. Blocks. */
-bool blob_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
-                struct err *e);
+ * Blocks, but never behind another who fetches the same block: an object that hangs holds the one
+ * thread that asks for it, and whoever else wants it gives theirs back. */
+enum blob_fetched { BLOB_FETCHED, BLOB_FETCH_FAILED, BLOB_FETCH_BUSY /* then blob_await() */ };
+enum blob_fetched blob_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
+                             struct err *e);
+struct blob_wait {
+    struct list link;
+    /* Once: it is there (code ERR_NONE), or why it is not. On the thread that fetched it, or inside
+     * blob_await() when that was over by then: blob_find() says how it went. */
+    void (*fn)(struct blob_wait *w, const struct err *why);
+};
+void blob_await(struct blob_store *s, struct slice key, uint64_t offset, struct blob_wait *w);
 
 /* ---- keeping order: blocks ------------------------------------------------------------------- */
 
@@ -119,5 +134,7 @@ bool blob_walk(struct blob_store *s, struct slice after, struct arena *a, struct
  * fine: it is another's, or not surely ours yet. */
 #define BLOB_OWNER_MAX 64
 bool blob_claim(struct blob_store *s, struct slice id, bool *ret_is_ours, struct err *e);
+/* All drafts go: for whoever has just opened the store and knows that nobody else uses it. */
+bool blob_forget_drafts(struct blob_store *s, struct err *e);
 /* Drafts that nobody has written to since then go, and multipart uploads. */
 bool blob_clean(struct blob_store *s, int64_t before_ms, struct err *e);

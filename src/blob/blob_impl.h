@@ -19,7 +19,6 @@
 
 struct blocks {
     pthread_mutex_t lock;
-    pthread_cond_t fetched;
     struct map by_name;                 /* of struct cached */
     struct list lately;                 /* the one used longest ago first */
     struct list by_shelf[BLOB_SHELVES]; /* in no order: a key's are found among few */
@@ -69,8 +68,8 @@ bool local_walk(struct blob_store *s, struct slice after, struct arena *a, struc
 bool remote_keep(struct blob_draft *d, const char *type, struct err *e);
 enum blob_found remote_find(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
                             struct blob_piece *ret, struct err *e);
-bool remote_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
-                  struct err *e);
+enum blob_fetched remote_fetch(struct blob_store *s, struct slice key, uint64_t size,
+                               uint64_t offset, struct err *e);
 bool remote_remove(struct blob_store *s, struct slice key, struct err *e);
 bool remote_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
 bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
@@ -79,8 +78,7 @@ bool remote_walk(struct blob_store *s, struct slice after, struct arena *a, stru
 bool remote_ping(struct blob_store *s, struct err *e);
 bool remote_clean(struct blob_store *s, int64_t before_ms, struct err *e);
 
-/* ---- blocks.c: blocks of what is in the object store ------------------------------------------
- */
+/* ---- blocks.c: blocks of objects ------------------------------------------------------------- */
 
 bool blocks_open(struct blob_store *s, struct err *e); /* finds what an earlier process left */
 void blocks_done(struct blob_store *s);
@@ -93,7 +91,8 @@ void blocks_take(struct blob_store *s, const char *draft, struct slice key, uint
 void blocks_drop(struct blob_store *s, struct slice key);
 struct fetching;
 /* This thread is to fetch it and calls blocks_end_fetch(), with why it failed or NULL. Returns NULL
- * when another one did meanwhile: ret_why->code says whether it is there now. */
+ * when it is there by now, or *ret_busy: another one fetches it. */
 struct fetching *blocks_begin_fetch(struct blob_store *s, struct slice key, uint64_t block,
-                                    struct err *ret_why);
+                                    bool *ret_busy);
+void blocks_await(struct blob_store *s, struct slice key, uint64_t block, struct blob_wait *w);
 void blocks_end_fetch(struct blob_store *s, struct fetching *f, const struct err *why);

@@ -29,10 +29,8 @@ struct cached {
 
 struct fetching {
     struct list link;
+    struct list waiting; /* of struct blob_wait */
     char name[BLOB_NAME_MAX];
-    unsigned n_waiting; /* the last who was told frees it */
-    bool is_over;
-    struct err why; /* code ERR_NONE: it is there */
 };
 
 static struct slice name_of(struct slice key, uint64_t block, char to[BLOB_NAME_MAX])
@@ -229,50 +227,54 @@ static struct fetching *find_fetching(const struct blocks *c, const char *name)
     return NULL;
 }
 
-/* Those who wait for one that fails fail with it: asking a store that is down again, one after the
- * other, would keep the last of them waiting for minutes. */
-static void wait_for(struct blocks *c, struct fetching *f, struct err *ret_why)
-{
-    f->n_waiting++;
-    while (!f->is_over)
-        pthread_cond_wait(&c->fetched, &c->lock);
-    *ret_why = f->why;
-    if (--f->n_waiting == 0)
-        free(f);
-}
-
 struct fetching *blocks_begin_fetch(struct blob_store *s, struct slice key, uint64_t block,
-                                    struct err *ret_why)
+                                    bool *ret_busy)
 {
     struct fetching *mine = NULL;
     char text[BLOB_NAME_MAX];
     struct slice name = name_of(key, block, text);
     struct blocks *c = &s->cache;
-    *ret_why = (struct err){0};
     pthread_mutex_lock(&c->lock);
-    struct fetching *other = find_fetching(c, text);
-    if (other) {
-        wait_for(c, other, ret_why);
-    } else if (!map_find(&c->by_name, name)) {
+    *ret_busy = find_fetching(c, text) != NULL;
+    if (!*ret_busy && !map_find(&c->by_name, name)) {
         mine = mem_new(struct fetching);
         memcpy(mine->name, text, name.len + 1);
+        list_init(&mine->waiting);
         list_add(&c->under_way, &mine->link);
     }
     pthread_mutex_unlock(&c->lock);
     return mine;
 }
 
+static void tell(struct blob_wait *w, const struct err *why)
+{
+    static const struct err fine = {0};
+    w->fn(w, why ? why : &fine);
+}
+
+void blocks_await(struct blob_store *s, struct slice key, uint64_t block, struct blob_wait *w)
+{
+    char text[BLOB_NAME_MAX];
+    struct blocks *c = &s->cache;
+    name_of(key, block, text);
+    pthread_mutex_lock(&c->lock);
+    struct fetching *f = find_fetching(c, text);
+    if (f)
+        list_add(&f->waiting, &w->link);
+    pthread_mutex_unlock(&c->lock);
+    if (!f)
+        tell(w, NULL);
+}
+
+/* Those who wait for one that fails fail with it: asking a store that is down again, one after the
+ * other, would keep the last of them waiting for minutes. */
 void blocks_end_fetch(struct blob_store *s, struct fetching *f, const struct err *why)
 {
     struct blocks *c = &s->cache;
     pthread_mutex_lock(&c->lock);
     list_remove(&f->link);
-    f->is_over = true;
-    if (why)
-        f->why = *why;
-    if (f->n_waiting)
-        pthread_cond_broadcast(&c->fetched);
-    else
-        free(f);
     pthread_mutex_unlock(&c->lock);
+    for (struct list *link; (link = list_pop(&f->waiting));) /* nobody finds it any more */
+        tell(container_of(link, struct blob_wait, link), why);
+    free(f);
 }

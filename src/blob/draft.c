@@ -43,10 +43,22 @@ static void forget_pages(const struct blob_draft *d, uint64_t flushed)
 
 bool blob_draft_add(struct blob_draft *d, struct slice bytes, struct err *e)
 {
+    bool fine = blob_draft_write(d, bytes, e);
+    if (fine)
+        blob_draft_hash(d, bytes);
+    return fine;
+}
+
+void blob_draft_hash(struct blob_draft *d, struct slice bytes)
+{
+    sha256_add(&d->sum, bytes);
+}
+
+bool blob_draft_write(struct blob_draft *d, struct slice bytes, struct err *e)
+{
     must(d->fd >= 0 && !d->key[0]);
     if (!fd_write_all(d->fd, bytes))
         return blob_failed(e, "writing a file");
-    sha256_add(&d->sum, bytes);
     d->size += bytes.len;
     if (d->size - d->flushed < FLUSH_BYTES)
         return true;

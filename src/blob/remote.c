@@ -1,17 +1,24 @@
-/* Blobs in an object store, under PLACE/ab/KEY, with a cache of blocks on the disk. */
+/* Blobs in an object store, under PLACE/ab/KEY, with a cache of blocks on the disk.
+ *
+ * That an object is not there, or is another one, is believed when the store has said so twice,
+ * AGAIN_MS apart and over connections of their own: whoever hears it marks the file as damaged, and
+ * stores have answers that are off for a moment. */
 #include "blob/blob_impl.h"
 
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/random.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define OBJECT_NAME_MAX 512
+#define AGAIN_MS        500
 
 /* Letters of the hash in front: stores spread their load by the first bytes of names. */
 static struct slice name_of(const struct blob_store *s, struct slice key, char to[OBJECT_NAME_MAX])
@@ -19,6 +26,23 @@ static struct slice name_of(const struct blob_store *s, struct slice key, char t
     int n = snprintf(to, OBJECT_NAME_MAX, "%s%.2s/%.*s", s->place, key.ptr, SLICE_ARGS(key));
     must(n > 0 && n < OBJECT_NAME_MAX);
     return (struct slice){to, (size_t)n};
+}
+
+/* ---- asking twice ---------------------------------------------------------------------------- */
+
+/* Would this be a verdict? ERR_STALE is what a range of something else is told as. */
+static bool is_verdict(const struct err *why)
+{
+    return why->code == ERR_NOT_FOUND || why->code == ERR_DAMAGED || why->code == ERR_STALE;
+}
+
+/* Before the second question, whose answer counts. */
+static void wait_to_ask_again(struct blob_store *s)
+{
+    struct timespec t = {.tv_nsec = AGAIN_MS * 1000000L};
+    s3_renew(s->s3);
+    while (nanosleep(&t, &t) != 0 && errno == EINTR)
+        continue;
 }
 
 /* ---- keeping --------------------------------------------------------------------------------- */
@@ -64,7 +88,7 @@ enum blob_found remote_find(struct blob_store *s, struct slice key, uint64_t siz
 }
 
 /* The store knows without sending it. */
-bool remote_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+static bool look(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
 {
     char name[OBJECT_NAME_MAX];
     struct arena a;
@@ -77,6 +101,19 @@ bool remote_look(struct blob_store *s, struct slice key, uint64_t size, struct e
     return fine;
 }
 
+bool remote_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+{
+    struct err why = {0};
+    bool fine = look(s, key, size, &why);
+    if (!fine && is_verdict(&why)) {
+        wait_to_ask_again(s);
+        fine = look(s, key, size, &why);
+    }
+    if (!fine && e)
+        *e = why;
+    return fine;
+}
+
 /* Bytes that do not come are another matter when there are not that many. */
 static bool get(struct blob_store *s, struct slice key, uint64_t size, uint64_t at, uint64_t len,
                 int fd, struct err *e)
@@ -86,7 +123,7 @@ static bool get(struct blob_store *s, struct slice key, uint64_t size, uint64_t 
     if (s3_get(s->s3, name_of(s, key, name), at, len, fd, &why))
         return true;
     bool is_sure = why.code == ERR_NOT_FOUND || why.code == ERR_IO || why.code == ERR_FULL;
-    if (!is_sure && !remote_look(s, key, size, &other) && other.code == ERR_DAMAGED)
+    if (!is_sure && !look(s, key, size, &other) && other.code == ERR_DAMAGED)
         why = other;
     if (e)
         *e = why;
@@ -111,20 +148,27 @@ static bool fetch_block(struct blob_draft *d, struct slice key, uint64_t size, u
     return err_set(e, ERR_DAMAGED, "The object store has other bytes than those that were stored.");
 }
 
-bool remote_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
-                  struct err *e)
+static bool empty(const struct blob_draft *d, struct err *e)
+{
+    return ftruncate(d->fd, 0) == 0 || blob_failed(e, "writing a file");
+}
+
+enum blob_fetched remote_fetch(struct blob_store *s, struct slice key, uint64_t size,
+                               uint64_t offset, struct err *e)
 {
     struct blob_draft d;
     uint64_t block = offset / BLOB_BLOCK;
     struct err why = {0};
-    struct fetching *f = blocks_begin_fetch(s, key, block, &why);
-    if (!f) {
-        if (why.code != ERR_NONE && e)
-            *e = why;
-        return why.code == ERR_NONE;
-    }
+    bool is_busy;
+    struct fetching *f = blocks_begin_fetch(s, key, block, &is_busy);
+    if (!f)
+        return is_busy ? BLOB_FETCH_BUSY : BLOB_FETCHED;
     bool fine = blob_draft_open(&d, s, block_len(size, block), &why) &&
                 fetch_block(&d, key, size, block, &why);
+    if (!fine && is_verdict(&why)) {
+        wait_to_ask_again(s);
+        fine = empty(&d, &why) && fetch_block(&d, key, size, block, &why);
+    }
     if (fine) {
         blocks_take(s, d.name, key, block, block_len(size, block));
         d.name[0] = '\0';
@@ -133,7 +177,7 @@ bool remote_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_
     if (!fine && e)
         *e = why;
     blocks_end_fetch(s, f, fine ? NULL : &why);
-    return fine;
+    return fine ? BLOB_FETCHED : BLOB_FETCH_FAILED;
 }
 
 /* ---- keeping order --------------------------------------------------------------------------- */
@@ -146,21 +190,33 @@ bool remote_remove(struct blob_store *s, struct slice key, struct err *e)
 }
 
 /* The object itself is read, never the cache. */
-bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+static bool read_all(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
 {
     struct blob_draft d;
-    bool fine = remote_look(s, key, size, e) && blob_draft_open(&d, s, block_len(size, 0), e);
+    bool fine = look(s, key, size, e) && blob_draft_open(&d, s, block_len(size, 0), e);
     if (!fine)
         return false;
     for (uint64_t at = 0; fine && at < size; at += BLOB_BLOCK) {
         uint64_t n;
-        fine = ftruncate(d.fd, 0) == 0 || blob_failed(e, "writing a file");
-        fine = fine && get(s, key, size, at, block_len(size, at / BLOB_BLOCK), d.fd, e);
-        fine = fine && blob_hash_more(d.fd, &d.sum, &n, e);
+        fine = empty(&d, e) && get(s, key, size, at, block_len(size, at / BLOB_BLOCK), d.fd, e) &&
+               blob_hash_more(d.fd, &d.sum, &n, e);
     }
     if (fine && !blob_sum_is(&d.sum, key))
         fine = err_set(e, ERR_DAMAGED, "The bytes are not those that were stored.");
     blob_draft_drop(&d);
+    return fine;
+}
+
+bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+{
+    struct err why = {0};
+    bool fine = read_all(s, key, size, &why);
+    if (!fine && is_verdict(&why)) {
+        wait_to_ask_again(s);
+        fine = read_all(s, key, size, &why);
+    }
+    if (!fine && e)
+        *e = why;
     return fine;
 }
 

@@ -100,7 +100,6 @@ struct blob_store *blob_store_new(const struct blob_options *o, struct err *e)
         .cache_max = o->cache_max ? o->cache_max : BLOB_CACHE_MAX,
     };
     pthread_mutex_init(&s->cache.lock, NULL);
-    pthread_cond_init(&s->cache.fetched, NULL);
     map_init(&s->cache.by_name);
     list_init(&s->cache.lately);
     for (size_t i = 0; i < BLOB_SHELVES; i++)
@@ -124,7 +123,6 @@ void blob_store_free(struct blob_store *s)
     close_folder(s->blobs_fd);
     close_folder(s->cache_fd);
     close_folder(s->dir_fd);
-    pthread_cond_destroy(&s->cache.fetched);
     pthread_mutex_destroy(&s->cache.lock);
     free(s->place);
     free(s->dir);
@@ -269,11 +267,16 @@ enum blob_found blob_find(struct blob_store *s, struct slice key, uint64_t size,
                  : local_find(s, key, size, offset, ret, e);
 }
 
-bool blob_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
-                struct err *e)
+enum blob_fetched blob_fetch(struct blob_store *s, struct slice key, uint64_t size, uint64_t offset,
+                             struct err *e)
 {
     must(s->s3 && offset <= size);
-    return blob_key_check(key, e) && remote_fetch(s, key, size, offset, e);
+    return blob_key_check(key, e) ? remote_fetch(s, key, size, offset, e) : BLOB_FETCH_FAILED;
+}
+
+void blob_await(struct blob_store *s, struct slice key, uint64_t offset, struct blob_wait *w)
+{
+    blocks_await(s, key, offset / BLOB_BLOCK, w);
 }
 
 bool blob_remove(struct blob_store *s, struct slice key, struct err *e)
@@ -325,7 +328,7 @@ static void remove_if_old(int folder, const char *name, int64_t before_ms)
         unlinkat(folder, name, 0);
 }
 
-bool blob_clean(struct blob_store *s, int64_t before_ms, struct err *e)
+static bool clean_drafts(struct blob_store *s, int64_t before_ms, struct err *e)
 {
     int fd = openat(s->drafts_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -337,5 +340,15 @@ bool blob_clean(struct blob_store *s, int64_t before_ms, struct err *e)
     for (struct dirent *entry; (entry = readdir(dir));)
         remove_if_old(s->drafts_fd, entry->d_name, before_ms);
     closedir(dir);
-    return !s->s3 || remote_clean(s, before_ms, e);
+    return true;
+}
+
+bool blob_forget_drafts(struct blob_store *s, struct err *e)
+{
+    return clean_drafts(s, INT64_MAX, e);
+}
+
+bool blob_clean(struct blob_store *s, int64_t before_ms, struct err *e)
+{
+    return clean_drafts(s, before_ms, e) && (!s->s3 || remote_clean(s, before_ms, e));
 }

@@ -1,11 +1,11 @@
-/* How `dais user` and `dais key` reach the accounts: over the control socket, or without a server.
- */
+/* How `dais user`, `dais key` and `dais job` ask for what they do: over the control socket, or
+ * without a server. */
 #include "cli/accounts_impl.h"
 
 #include <string.h>
 
 #define ANSWER_MAX (32u << 20)
-#define BODY_MAX   (60u << 10)
+#define BODY_MAX   (2u << 20)
 
 static void begin(struct request *r)
 {
@@ -13,7 +13,7 @@ static void begin(struct request *r)
     json_writer_init(&r->w, &r->body, 0);
     json_write_object(&r->w);
     request_str(r, "app", app);
-    if (args_has(r->args, "--operator")) {
+    if (r->args->verb != &verb_job && args_has(r->args, "--operator")) {
         json_write_key(&r->w, SLICE("operator"));
         json_write_bool(&r->w, true);
     }
@@ -84,12 +84,15 @@ static bool ask(struct request *r, const char *command, struct slice *ret_text, 
 {
     char target[64];
     bool is_there = false;
-    snprintf(target, sizeof target, "/accounts/%s", command);
+    r->is_unserved = false;
+    bool is_job = slice_starts(slice_from(command), SLICE("job."));
+    snprintf(target, sizeof target, "/%s/%s", is_job ? "jobs" : "accounts", command);
     if (cli_ask(&r->options, "POST", target, buf_slice(&r->body), &r->answer, ret_text, &is_there,
                 e))
         return true;
-    if (is_there || e->code != ERR_UNREACHABLE)
+    if (is_there || r->needs_server || e->code != ERR_UNREACHABLE)
         return false;
+    r->is_unserved = true;
     buf_clear(&r->answer);
     bool fine = app_command(&r->options, slice_from(command), buf_slice(&r->body), &r->arena,
                             &r->answer, e);
@@ -111,16 +114,32 @@ const struct json *request_found(const struct request *r, const char *key)
     return json_find(json_root(&r->doc), slice_from(key));
 }
 
-bool request_print_json(struct request *r)
+static void print(const struct json *value, const char *key)
 {
     struct json_writer w;
     struct buf out;
-    if (!args_has(r->args, "--json"))
-        return false;
     buf_init(&out, ANSWER_MAX);
     json_writer_init(&w, &out, 0);
-    json_write_value(&w, json_root(&r->doc));
+    if (key) {
+        json_write_object(&w);
+        json_write_key(&w, slice_from(key));
+    }
+    json_write_value(&w, value);
+    if (key)
+        json_write_object_end(&w);
     printf("%.*s\n", SLICE_ARGS(buf_slice(&out)));
     wipe(&out);
+}
+
+bool request_print_json(struct request *r)
+{
+    if (!args_has(r->args, "--json"))
+        return false;
+    print(json_root(&r->doc), NULL);
     return true;
+}
+
+void request_print_members(struct request *r, const char *key)
+{
+    print(request_found(r, key), key);
 }

@@ -1,4 +1,5 @@
-/* What the verbs user and key share: a JSON object to send, who answers it, and what it says. */
+/* What the verbs user, key and job share: a JSON object to send, who answers it, and what it says.
+ */
 #pragma once
 #include "cli/ask_impl.h"
 
@@ -9,6 +10,9 @@ struct request {
     struct json_writer w;    /* members of the body */
     struct app_options options;
     struct json_doc doc;
+    int exit_code;     /* of what was done and yet is not 0 */
+    bool needs_server; /* to be set: it is not done here where none runs */
+    bool is_unserved;  /* the last one was done here */
 };
 
 /* first_dir: the word from which on folders are named. Adds "app" and "operator" of the flags. */
@@ -24,4 +28,5 @@ bool request_send(struct request *r, const char *command, struct err *e);
 void request_again(struct request *r);
 /* Prints the answer as JSON when --json was given. */
 bool request_print_json(struct request *r);
+void request_print_members(struct request *r, const char *key); /* {"key":…} of it alone */
 const struct json *request_found(const struct request *r, const char *key);

@@ -1,5 +1,6 @@
 /* From argv to a verb and its flags, with a sentence for everything that is not right. */
 #include "base/nearest.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 
 #include <stdarg.h>
@@ -23,20 +24,36 @@ const char *cli_style(FILE *to, enum cli_style style)
     return codes[style];
 }
 
+/* Words of others, and of whoever typed them: none of them steers the terminal. */
+static void print_harmless(struct slice s)
+{
+    while (s.len) {
+        size_t n = utf8_length(s);
+        bool is_shown = (n && !utf8_is_control(s)) || *s.ptr == '\n' || *s.ptr == '\t';
+        n = n ? n : 1;
+        fwrite(is_shown ? s.ptr : "?", 1, is_shown ? n : 1, stderr);
+        s = slice_skip(s, n);
+    }
+}
+
 int cli_fail(const struct args *args, const struct err *e)
 {
-    fprintf(stderr, "%sdais %s:%s %s\n", cli_style(stderr, STYLE_RED), args->verb->name,
-            cli_style(stderr, STYLE_OFF), e->msg);
+    fprintf(stderr, "%sdais %s:%s ", cli_style(stderr, STYLE_RED), args->verb->name,
+            cli_style(stderr, STYLE_OFF));
+    print_harmless(slice_from(e->msg));
+    fputc('\n', stderr);
     return err_exit(e->code);
 }
 
 int cli_usage_error(const struct args *args, const char *fmt, ...)
 {
+    char text[4096];
     va_list list;
     va_start(list, fmt);
-    fprintf(stderr, "dais %s: ", args->verb->name);
-    vfprintf(stderr, fmt, list);
+    vsnprintf(text, sizeof text, fmt, list);
     va_end(list);
+    fprintf(stderr, "dais %s: ", args->verb->name);
+    print_harmless(slice_from(text));
     fprintf(stderr, "\nusage: dais %s %s\n", args->verb->name, args->verb->usage);
     return EXIT_USAGE;
 }
@@ -190,7 +207,9 @@ static int unknown_verb(const struct verb *const *verbs, const char *name)
     struct nearest nearest = {.typed = slice_from(name)};
     for (size_t i = 0; verbs[i]; i++)
         nearest_offer(&nearest, slice_from(verbs[i]->name));
-    fprintf(stderr, "dais: there is no command `%s`", name);
+    fputs("dais: there is no command `", stderr);
+    print_harmless(slice_from(name));
+    fputc('`', stderr);
     if (nearest.best.len)
         fprintf(stderr, "; did you mean `%.*s`?\n", SLICE_ARGS(nearest.best));
     else

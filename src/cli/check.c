@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "api/api.h"
 #include "edge/edge.h"
+#include "files/files.h"
+#include "jobs/jobs.h"
 #include "manifest/manifest.h"
 
 #include <unistd.h>
@@ -103,6 +105,17 @@ static void print_text(const struct site *site, const struct problems *p)
     printf("\n");
 }
 
+/* Schemas, rules and the like, compiled as a server does. */
+static void check_parts(const struct manifest *m, struct problems *p)
+{
+    struct docs *docs = api_read(m, p);
+    if (docs)
+        docs_check_seeds(docs, p);
+    docs_free(docs);
+    files_free(m->files.n ? files_new(m, p) : NULL);
+    jobs_free(m->jobs.n ? jobs_new(m, p) : NULL);
+}
+
 static int run(const struct args *args)
 {
     struct arena a;
@@ -124,13 +137,12 @@ static int run(const struct args *args)
         struct secrets secrets;
         secrets_load(&settings, site->apps[i], &problems, &secrets);
         secrets_check(&settings, site->apps[i], &secrets, &problems);
-        struct docs *docs = api_read(site->apps[i], &problems);
-        if (docs)
-            docs_check_seeds(docs, &problems);
-        docs_free(docs);
+        check_parts(site->apps[i], &problems);
+        jobs_check(site->apps[i], &a, &problems);
         prepare_check(site->apps[i], settings_data_dir(&settings, site), &problems);
     }
     mail_check(site, &settings, &problems);
+    redis_check(&settings, &problems);
     storage_check(site, &settings, &problems);
     problems_sort(&problems);
     if (args_has(args, "--json"))

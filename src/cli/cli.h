@@ -43,8 +43,8 @@ struct args {
 };
 
 extern const struct verb verb_build, verb_check, verb_debug, verb_doctor, verb_events, verb_health,
-    verb_help, verb_key, verb_new, verb_openapi, verb_reload, verb_render, verb_schema, verb_secret,
-    verb_serve, verb_types, verb_user, verb_verify, verb_version;
+    verb_help, verb_job, verb_key, verb_new, verb_openapi, verb_reload, verb_render, verb_schema,
+    verb_secret, verb_serve, verb_types, verb_user, verb_verify, verb_version;
 
 /* Finds the verb of argv[1], reads its flags, runs it. Returns the exit code. */
 int cli_run(const struct verb *const *verbs, int argc, const char *const *argv);
@@ -53,7 +53,8 @@ int cli_run(const struct verb *const *verbs, int argc, const char *const *argv);
 const char *args_flag(const struct args *args, const char *name);
 bool args_has(const struct args *args, const char *name);
 
-/* Prints "dais NAME: message" to standard error; returns the error's exit code. */
+/* Prints "dais NAME: message" to standard error, without what steers a terminal; returns the
+ * error's exit code. */
 int cli_fail(const struct args *args, const struct err *e);
 int cli_usage_error(const struct args *args, const char *fmt, ...) PRINTF(2, 3);
 void cli_print_verb(const struct verb *verb, FILE *to);

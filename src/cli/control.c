@@ -38,9 +38,10 @@ const struct verb verb_reload = {
 const struct verb verb_debug = {
     .name = "debug",
     .summary = "Show what the running server is doing.",
-    .usage = "backends|conns|lanes|mem [DIR...] [--data DIR]",
+    .usage = "backends|conns|jobs|lanes|mem [DIR...] [--data DIR]",
     .help = "backends  one line per process: state, address, age, ends, requests, memory\n"
             "conns     one line per connection: where from, what it does, since when\n"
+            "jobs      one line per job that runs: type, state, process, age, progress\n"
             "lanes     the worker lanes: what waits, what runs, how long\n"
             "mem       memory by kind\n",
     .run = debug,
@@ -230,7 +231,7 @@ static int reload(const struct args *args)
 
 static int debug(const struct args *args)
 {
-    static const char *const kinds[] = {"backends", "conns", "lanes", "mem"};
+    static const char *const kinds[] = {"backends", "conns", "jobs", "lanes", "mem"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(args->words[0], kinds[i]) != 0)
             continue;
@@ -238,6 +239,6 @@ static int debug(const struct args *args)
         snprintf(target, sizeof target, "/debug/%s", kinds[i]);
         return ask_and_print(args, "GET", target, 1);
     }
-    return cli_usage_error(args, "`%s` is not known; choose backends, conns, lanes or mem",
+    return cli_usage_error(args, "`%s` is not known; choose backends, conns, jobs, lanes or mem",
                            args->words[0]);
 }

@@ -1,4 +1,5 @@
 /* The verb doctor: looks at a running site from outside and says what is wrong with it. */
+#include "app/app.h"
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/doctor_impl.h"
@@ -11,7 +12,8 @@ static int run(const struct args *args);
 const struct verb verb_doctor = {
     .name = "doctor",
     .summary = "Look at a running site and explain what it sends.",
-    .usage = "headers URL [--websocket PATH] [--ca FILE] [--timeout SECONDS] [--json]",
+    .usage = "headers URL [--websocket PATH] [--ca FILE] [--timeout SECONDS] [--json]\n"
+             "       dais doctor storage [DIR...] [--data DIR] [--json]",
     .help =
         "headers  follows URL, explains each header that has to do with safety, asks as another\n"
         "         site would (Origin, preflight), and tries a WebSocket from its own and from\n"
@@ -20,13 +22,18 @@ const struct verb verb_doctor = {
         "  note      to know, nothing to do  conflict  contradicts itself or another header\n"
         "  weak      could be better         bad       somebody can make use of it\n\n"
         "The exit code is 0; 10 when something is missing, in conflict or bad; 6 when nothing\n"
-        "answers. It needs libcurl (apt-get install libcurl4).\n",
+        "answers. It needs libcurl (apt-get install libcurl4).\n\n"
+        "storage  writes a small object into the bucket that S3_BUCKET names, reads it and "
+        "removes\n"
+        "         it again, and says in a sentence what is wrong: keys, region, rights, address.\n"
+        "         Beside a server or without one; the exit code is 10 when something is.\n",
     .run = run,
     .flags = {{"--websocket", "PATH", "Try the WebSocket there instead of at URL.", 0},
               {"--ca", "FILE", "Trust the certificates in FILE (PEM) and no others.", 0},
               {"--timeout", "SECONDS", "How long each answer may take; default 10.", 0},
+              {"--data", "DIR", "Of storage: where data is, as for `dais serve`.", 0},
               {"--json", NULL, "Print the result as JSON.", 0}},
-    .max_words = 2,
+    .max_words = 1 + APP_DIRS_MAX,
 };
 
 #define EXIT_FOUND 10
@@ -241,14 +248,27 @@ static int headers(const struct args *args, uint32_t seconds)
     return code;
 }
 
+static int storage(const struct args *args)
+{
+    const struct app_options options = {
+        .dirs = args->words + 1, .n_dirs = args->n_words - 1, .data = args_flag(args, "--data")};
+    return app_check_storage(&options, args_has(args, "--json"));
+}
+
 static int run(const struct args *args)
 {
     const char *path = args_flag(args, "--websocket"), *patience = args_flag(args, "--timeout");
     uint64_t seconds = 10;
     if (args->n_words == 0)
-        return cli_usage_error(args, "say what to look at: headers URL");
+        return cli_usage_error(args, "say what to look at: headers URL, or storage");
+    if (strcmp(args->words[0], "storage") == 0)
+        return storage(args);
     if (strcmp(args->words[0], "headers") != 0)
-        return cli_usage_error(args, "`%s` is not known; there is headers", args->words[0]);
+        return cli_usage_error(args, "`%s` is not known; there is headers and storage",
+                               args->words[0]);
+    if (args->n_words > 2)
+        return cli_usage_error(args, "headers looks at one URL, not also at more: `%s`",
+                               args->words[2]);
     if (args->n_words == 1)
         return cli_usage_error(args, "headers needs a URL, such as https://example.com/");
     if (path && path[0] != '/')

@@ -1,5 +1,5 @@
 /* Opening and closing a database, whichever it is; its readiness and its figures. */
-#include "db/db_impl.h"
+#include "db/ring_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,19 @@ static char *copy(struct slice s)
     return to;
 }
 
+bool db_redis_check(struct slice url, struct err *e)
+{
+    struct redis_address read;
+    return redis_address_read(url, &read, e);
+}
+
+static bool choose_redis(struct db *db, struct slice url, struct err *e)
+{
+    if (url.len && db_redis_check(url, e))
+        db->redis_url = copy(url);
+    return !url.len || db->redis_url;
+}
+
 static bool choose(struct db *db, const struct db_options *o, struct err *e)
 {
     struct slice url = o->url, scheme = SLICE("sqlite://");
@@ -28,7 +41,7 @@ static bool choose(struct db *db, const struct db_options *o, struct err *e)
         db->path = copy(url);
         db->schema = copy(o->schema.len ? o->schema : SLICE("public"));
         db->writers = o->writers ? o->writers : WRITERS;
-        return true;
+        return choose_redis(db, o->redis_url, e);
     }
     if (url.len && !slice_starts(url, scheme))
         return err_set(
@@ -62,6 +75,7 @@ static struct db *db_new(const struct db_options *o)
     pthread_mutex_init(&db->idle_lock, NULL);
     pthread_mutex_init(&db->queue_lock, NULL);
     pthread_cond_init(&db->queue_more, NULL);
+    pthread_mutex_init(&db->ring_lock, NULL);
     list_init(&db->idle);
     list_init(&db->queue);
     return db;
@@ -74,16 +88,19 @@ static void db_free(struct db *db)
     pthread_cond_destroy(&db->queue_more);
     pthread_mutex_destroy(&db->queue_lock);
     pthread_mutex_destroy(&db->idle_lock);
+    pthread_mutex_destroy(&db->ring_lock);
+    free(db->redis_url);
     free(db->readers);
     free(db->schema);
     free(db->path);
     free(db);
 }
 
-struct db *db_open(const struct db_options *o, struct err *e)
+struct db *db_open_with(const struct db_options *o, struct db_bell *bell, struct err *e)
 {
     static const struct db_migration none[1];
     struct db *db = db_new(o);
+    db->bell = bell;
     struct db_conn *c = choose(db, o, e) ? db->driver->open(db, e) : NULL;
     bool fine = c && db_migrate(c, o->migrations ? o->migrations : none, e);
     if (c && !fine)
@@ -94,6 +111,11 @@ struct db *db_open(const struct db_options *o, struct err *e)
     }
     db_free(db);
     return NULL;
+}
+
+struct db *db_open(const struct db_options *o, struct err *e)
+{
+    return db_open_with(o, NULL, e);
 }
 
 static void unstage(struct loop *l, void *arg)
@@ -133,6 +155,7 @@ void db_close(struct db *db)
     on_each_loop(db, unstage);
     db_writes_stop(db);
     db->driver->stop(db);
+    db_ring_stop(db);
     on_each_loop(db, close_reader); /* the last answers were heard by now, and may have read */
     for (struct list *link; (link = list_pop(&db->idle));)
         db_conn_close(container_of(link, struct db_conn, link));

@@ -61,7 +61,12 @@ struct db_options {
     unsigned cache_kb; /* SQLite: what a writer keeps in memory; default 8,192 */
     bool is_reader;    /* a command beside a server: nothing is migrated; ERR_NOT_FOUND: empty */
     unsigned writers;  /* Postgres: connections that write; default 4 */
+    struct slice redis_url; /* Postgres: wake-ups go through it, when given, instead of NOTIFY */
 };
+
+/* Is it an address that can be used? ERR_USAGE (nothing of it is in the message); db_open asks too.
+ */
+bool db_redis_check(struct slice url, struct err *e);
 
 /* Opens, checks and migrates; blocks, so not on a loop that serves. NULL: e says what to do. */
 struct db *db_open(const struct db_options *o, struct err *e);
@@ -149,6 +154,12 @@ struct db_write {
     /* On `home`, once, after the commit: `e` is NULL when it was done and is on stable storage. */
     void (*done)(struct db_write *w, const struct err *e);
     struct loop *home; /* NULL: `done` is called by the writer, which must not be kept waiting */
+    /* Postgres: READ COMMITTED instead of serializable. Each statement sees what others have
+     * committed by then, and the write locks what it decides on itself (db_lock). */
+    bool is_loose;
+    /* Before all that wait, and never too many: for the one write of a room that others wait for.
+     */
+    bool is_first;
 
     /* the writer's */
     struct list link;
@@ -161,6 +172,21 @@ bool db_write(struct db *db, struct db_write *w) MUST_CHECK;
 /* The same and waits for it: for commands, seeds and lanes, never on a loop. */
 bool db_write_now(struct db *db, bool (*run)(void *arg, struct db_conn *c, struct err *e),
                   void *arg, struct err *e);
+bool db_write_now_loose(struct db *db, bool (*run)(void *arg, struct db_conn *c, struct err *e),
+                        void *arg, struct err *e); /* with is_loose */
+
+/* Inside a loose write: until its end no other one holds the lock of this name. SQLite has one
+ * writer: nothing happens. */
+bool db_lock(struct db_conn *c, struct slice name, struct err *e);
+/* The same without waiting: *ret_has says whether it has it now. */
+bool db_try_lock(struct db_conn *c, struct slice name, bool *ret_has, struct err *e);
+
+/* Wake-ups: what others may be waiting for was committed. Inside a write's run; after its COMMIT
+ * whoever listens (db/slot.h) is told, in this process and, on Postgres, in the others on it.
+ * Several come as one, none is lost in this process; between processes one may be, so whoever
+ * listens looks by itself once a second too. */
+enum db_topic { TOPIC_JOBS, TOPIC_JOB_EVENTS, TOPIC_COUNT };
+void db_tell(struct db_conn *c, enum db_topic topic);
 
 /* Statements for which the rest need not wait: Postgres runs them one by one outside a transaction,
  * on a connection of their own and by one process at a time (ERR_LOCKED: another one is at it);

@@ -25,6 +25,8 @@ struct db_conn {
     enum conn_kind kind;
     bool in_transaction;
     bool is_once;               /* see db_conn_once() */
+    bool is_loose;              /* a writer's: of the write under way */
+    unsigned tells;             /* a writer's: bits of topics, of the transaction under way */
     uint64_t seen;              /* the counter of commits before the transaction began */
     struct list busy;           /* statements between prepare and reset */
     struct list texts;          /* those made at run time, the least used first */
@@ -59,6 +61,7 @@ struct db_driver {
     bool (*exec)(struct db_conn *c, const char *many, struct err *e); /* statements with ; */
     void (*budget)(struct db_conn *c, uint64_t steps);
     bool (*alone)(struct db *db, const char *const *texts, struct err *e); /* NULL: in a write */
+    const struct ring_carrier *ring; /* NULL: there are no other processes to wake up */
 
     struct db_stmt *(*prepare)(struct db_conn *c, struct slice text, struct err *e);
     void (*finalize)(struct db_stmt *s);
@@ -84,6 +87,16 @@ struct db_reader { /* a loop's part of the database */
     bool has_tick;
 };
 
+struct db_listener;
+struct db_ring;
+struct ring_carrier;
+struct db_bell { /* who listens; a slot's, which outlives its databases */
+    pthread_mutex_t lock;
+    struct list listeners;
+    _Atomic unsigned n_listeners;
+    _Atomic unsigned pending; /* bits of topics: told, and somebody is about to call for them */
+};
+
 struct db {
     const struct db_driver *driver;
     void *own; /* the driver's */
@@ -97,6 +110,10 @@ struct db {
     _Atomic bool is_sick;     /* the last commit, or taking the lock for it, failed */
     _Atomic uint64_t commits; /* raised after each COMMIT, before anybody is told */
     struct db_reader *readers;
+    struct db_bell *bell; /* NULL: nobody can listen */
+    pthread_mutex_t ring_lock;
+    _Atomic(struct db_ring *) ring; /* once somebody listens or tells */
+    char *redis_url;                /* NULL: the driver's own way */
 
     pthread_mutex_t idle_lock;
     struct list idle; /* readers of lanes */
@@ -143,6 +160,20 @@ void db_writes_stop(struct db *db);
  * all the same. */
 bool db_write_and_wait(struct db *db, bool (*run)(void *arg, struct db_conn *c, struct err *e),
                        void *arg, unsigned wait_ms, struct err *e);
+
+/* ---- tell.c: wake-ups ------------------------------------------------------------------------ */
+
+void db_bell_init(struct db_bell *b);
+void db_bell_done(struct db_bell *b);
+void db_bell_add(struct db_bell *b, struct db_listener *l);
+void db_bell_remove(struct db_bell *b, struct db_listener *l); /* its fn is not under way then */
+/* Calls those who listen to one of these (bits). Any thread. Who waits for another one that is
+ * calling leaves it to them. */
+void db_bell_ring(struct db_bell *b, unsigned topics);
+/* By a writer, after COMMIT and after the answers: what was told in the transaction. */
+void db_told(struct db *db, unsigned topics);
+/* As db_open, for a slot. */
+struct db *db_open_with(const struct db_options *o, struct db_bell *bell, struct err *e);
 
 /* ---- migrate.c ----------------------------------------------------------------------------- */
 

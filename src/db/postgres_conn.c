@@ -50,7 +50,7 @@ static void tell_unreached(struct db *db, struct slice why, struct err *e)
     err_set(e, ERR_UNAVAILABLE, "the database is not reached; try again soon");
 }
 
-static bool open_handle(struct pg_conn *c, struct err *e)
+bool pg_dial(struct pg_conn *c, struct buf *why)
 {
     const char *url = c->base.db->path;
     const char *names[PARAM_COUNT + 3] = {
@@ -68,17 +68,24 @@ static bool open_handle(struct pg_conn *c, struct err *e)
     c->handle = pq.PQconnectdbParams(names, values, 1);
     if (c->handle && pq.PQstatus(c->handle) == CONNECTION_OK) {
         pq.PQsetNoticeProcessor(c->handle, on_notice, NULL);
-        return pq.PQsetnonblocking(c->handle, 1) == 0 ||
-               err_set(e, ERR_UNAVAILABLE, "the connection to the database cannot be used");
+        if (pq.PQsetnonblocking(c->handle, 1) == 0)
+            return true;
     }
-    struct buf text;
-    buf_init(&text, 180);
-    pg_clean(c->handle ? pq.PQerrorMessage(c->handle) : "no memory", slice_from(url), &text);
-    if (!text.len)
-        buf_add_str(&text, "it closed the connection");
-    tell_unreached(c->base.db, buf_slice(&text), e);
-    buf_done(&text);
+    pg_clean(c->handle ? pq.PQerrorMessage(c->handle) : "no memory", slice_from(url), why);
+    if (!why->len)
+        buf_add_str(why, "it closed the connection");
     return false;
+}
+
+static bool open_handle(struct pg_conn *c, struct err *e)
+{
+    struct buf why;
+    buf_init(&why, 180);
+    bool fine = pg_dial(c, &why);
+    if (!fine)
+        tell_unreached(c->base.db, buf_slice(&why), e);
+    buf_done(&why);
+    return fine;
 }
 
 static bool check_server(const struct pg_conn *c, struct err *e)
@@ -142,12 +149,12 @@ static bool set_up(struct pg_conn *c, struct err *e)
 /* Answered with the first statement. */
 static bool ask_words(struct pg_conn *c)
 {
-    static const char *const words[] = {"BEGIN", "COMMIT", "ROLLBACK"};
+    static const char *const words[] = {PG_BEGIN, PG_BEGIN_LOOSE, "COMMIT", "ROLLBACK"};
     if (!pq.PQenterPipelineMode(c->handle)) {
         pg_lose(c, NULL);
         return false;
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         if (!pg_ask(c, ASK_PLAIN, pq.PQsendPrepare(c->handle, words[i], words[i], 0, NULL)))
             return false;
     }
@@ -280,7 +287,7 @@ bool pg_exec(struct db_conn *base, const char *many, struct err *e)
     struct pg_conn *c = pg_of(base);
     if (base->in_transaction && c->owes_begin) {
         c->owes_begin = false;
-        if (!pg_ask_word(c, ASK_BEGIN, "BEGIN"))
+        if (!pg_ask_begin(c))
             goto lost;
     }
     if (!c->handle || !pg_ask_sync(c) || !pg_collect(c, NULL))

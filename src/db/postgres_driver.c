@@ -1,5 +1,6 @@
 /* The Postgres driver: one schema of a database, a few writers, readers for lanes. */
 #include "db/postgres_impl.h"
+#include "db/ring_impl.h"
 
 #include <stdlib.h>
 
@@ -135,6 +136,7 @@ const struct db_driver postgres_driver = {
     .exec = pg_exec,
     .budget = pg_budget,
     .alone = pg_alone,
+    .ring = &postgres_ring,
     .prepare = pg_prepare,
     .finalize = pg_finalize,
     .bind_bytes = pg_bind_bytes,

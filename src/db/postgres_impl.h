@@ -49,7 +49,9 @@
     X(PQgetvalue)           \
     X(PQgetlength)          \
     X(PQcmdTuples)          \
-    X(PQcmdStatus)
+    X(PQcmdStatus)          \
+    X(PQbackendPID)         \
+    X(PQnotifies)
 
 struct pq {
 #define X(name) __typeof__(&(name)) name;
@@ -173,6 +175,9 @@ static inline struct pg_conn *pg_of(struct db_conn *c)
 /* postgres_wire.c: asking and reading answers. False: the connection is lost (and closed). */
 bool pg_ask(struct pg_conn *c, enum pg_ask what, int sent);
 bool pg_ask_word(struct pg_conn *c, enum pg_ask what, const char *name);
+#define PG_BEGIN       "BEGIN"
+#define PG_BEGIN_LOOSE "BEGIN ISOLATION LEVEL READ COMMITTED"
+bool pg_ask_begin(struct pg_conn *c);
 bool pg_ask_sync(struct pg_conn *c);
 /* Reads all that was asked; *ret_run (may be NULL) is the answer to ASK_RUN, or NULL, and the first
  * error is noted in the connection. */
@@ -187,6 +192,7 @@ struct db_conn *pg_conn_open(struct db *db, enum conn_kind kind, struct err *e);
 void pg_conn_close(struct db_conn *base);
 struct pg_conn *pg_conn_new(struct db *db, enum conn_kind kind);
 bool pg_connect(struct pg_conn *c, struct err *e);
+bool pg_dial(struct pg_conn *c, struct buf *why); /* as libpq does it: no settings, no pipeline */
 bool pg_set_limits(struct pg_conn *c, struct err *e); /* those of its kind; none while migrating */
 bool pg_begin(struct db_conn *base, struct err *e);
 /* What is not known is PG_LOST: then it may have been committed. */

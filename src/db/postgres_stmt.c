@@ -194,12 +194,12 @@ static bool ask_all(struct pg_conn *c, struct pg_stmt *s)
 {
     if (c->owes_rollback && !pg_ask_word(c, ASK_PLAIN, "ROLLBACK"))
         return false;
-    if (!ask_dead(c))
-        return false;
-    if (c->owes_begin && !c->base.is_once && !pg_ask_word(c, ASK_BEGIN, "BEGIN"))
+    if (c->owes_begin && !c->base.is_once && !pg_ask_begin(c))
         return false;
     c->owes_begin = c->base.is_once; /* none was begun, so there is none to end */
     c->owes_rollback = false;
+    if (!ask_dead(c)) /* before a loose BEGIN they would be the transaction's first statement */
+        return false;
     return ask_prepare(c, s) && ask_run(c, s) && pg_ask_sync(c) && pg_collect(c, &s->rows);
 }
 

@@ -97,6 +97,11 @@ bool pg_ask_word(struct pg_conn *c, enum pg_ask what, const char *name)
     return pg_ask(c, what, pq.PQsendQueryPrepared(c->handle, name, 0, NULL, NULL, NULL, 1));
 }
 
+bool pg_ask_begin(struct pg_conn *c)
+{
+    return pg_ask_word(c, ASK_BEGIN, c->base.is_loose ? PG_BEGIN_LOOSE : PG_BEGIN);
+}
+
 bool pg_ask_sync(struct pg_conn *c)
 {
     return pg_ask(c, ASK_SYNC, pq.PQpipelineSync(c->handle));

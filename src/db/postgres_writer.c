@@ -112,6 +112,8 @@ static void run_write(struct pg_writer *own, struct db_write *w)
     unsigned redone = 0, lost = 0;
     for (;;) {
         bool is_sure;
+        c->base.is_loose = w->is_loose;
+        c->base.tells = 0;
         if (!pg_begin(&c->base, &e)) {
             refuse_all(own, w, &e);
             return;
@@ -119,6 +121,7 @@ static void run_write(struct pg_writer *own, struct db_write *w)
         enum pg_trouble trouble = attempt(c, w, redone == REDO_MAX, &is_sure);
         if (trouble == PG_FINE) {
             db_writes_answer(own->db, w, NULL);
+            db_told(own->db, c->base.tells);
             return;
         }
         if (trouble == PG_REDO && redone < REDO_MAX)

@@ -2,6 +2,8 @@
  * and closing, which nobody takes who only comes in. */
 #include "db/slot.h"
 
+#include "db/ring_impl.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@ struct db_slot {
     bool has_ended;                     /* with the lock, as what follows */
     struct err failure;
     int64_t told_until_ms;
+    struct db_bell bell;
 };
 
 struct db_slot *db_slot_new(const struct db_options *o)
@@ -29,6 +32,7 @@ struct db_slot *db_slot_new(const struct db_options *o)
     s->options = o;
     s->users = SHUT;
     pthread_mutex_init(&s->lock, NULL);
+    db_bell_init(&s->bell);
     return s;
 }
 
@@ -39,6 +43,7 @@ void db_slot_free(struct db_slot *s)
     must((atomic_load(&s->users) & ~SHUT) == 0);
     if (s->db)
         db_close(s->db);
+    db_bell_done(&s->bell);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -68,11 +73,13 @@ struct db *db_slot_enter(struct db_slot *s)
 static void open_now(struct db_slot *s)
 {
     int64_t began_ms = clock_mono_ms(), took_ms;
-    s->db = db_open(s->options, &s->failure);
+    s->db = db_open_with(s->options, &s->bell, &s->failure);
     atomic_store(&s->has_failed, !s->db);
     if (s->db) {
         s->times++;
         atomic_fetch_sub(&s->users, SHUT);
+        if (atomic_load(&s->bell.n_listeners))
+            db_ring_need(s->db);
         return;
     }
     took_ms = clock_mono_ms() - began_ms;
@@ -166,6 +173,21 @@ void db_slots_tidy(struct db_slot *const *slots, size_t n, int64_t idle_ms, size
             return;
         db_slot_close_idle(s, 0);
     }
+}
+
+void db_slot_listen(struct db_slot *s, struct db_listener *l)
+{
+    db_bell_add(&s->bell, l);
+    struct db *db = db_slot_enter(s); /* else whoever opens it sees the listener */
+    if (!db)
+        return;
+    db_ring_need(db);
+    db_slot_leave_quietly(s);
+}
+
+void db_slot_unlisten(struct db_slot *s, struct db_listener *l)
+{
+    db_bell_remove(&s->bell, l);
 }
 
 uint64_t db_slot_join(struct db_slot *s)

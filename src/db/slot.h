@@ -42,3 +42,15 @@ uint64_t db_slot_join(struct db_slot *s);
 bool db_slot_supersede(struct db_slot *s, uint64_t reading);
 /* Has no later one? Asked inside a write, after its last statement. */
 bool db_slot_is_present(const struct db_slot *s, uint64_t reading);
+
+/* Who is told of a topic, while the database is open: `fn` is called after the commit, on any
+ * thread; it must be quick and not call the slot. On Postgres a database with listeners has one
+ * connection (or Redis) more, to hear of other processes; each time that is made anew all are told,
+ * as something may have been missed. While the database is closed nothing is heard. */
+struct db_listener {
+    struct list link;
+    enum db_topic topic;
+    void (*fn)(struct db_listener *l);
+};
+void db_slot_listen(struct db_slot *s, struct db_listener *l);
+void db_slot_unlisten(struct db_slot *s, struct db_listener *l); /* fn is not called after this */

@@ -27,6 +27,7 @@ static bool call(struct sqlite_db *own, struct db_write *w,
                  bool (*fn)(struct db_write *, struct db_conn *, struct err *))
 {
     w->err = (struct err){0};
+    own->conn->base.is_loose = w->is_loose;
     bool fine = fn(w, &own->conn->base, &w->err);
     db_conn_reset_all(&own->conn->base);
     if (fine && is_gone(own)) /* it overlooked an error */
@@ -39,9 +40,12 @@ static bool call(struct sqlite_db *own, struct db_write *w,
 /* False: the transaction is gone, or cannot be trusted. */
 static bool run_in_batch(struct sqlite_db *own, struct db_write *w)
 {
+    unsigned tells = own->conn->base.tells;
     if (!sqlite_say(own->conn, WORD_SAVEPOINT, NULL))
         return false;
     w->has_failed = !call(own, w, w->run);
+    if (w->has_failed)
+        own->conn->base.tells = tells;
     if (is_gone(own))
         return false;
     if (w->has_failed && !sqlite_say(own->conn, WORD_ROLLBACK_TO, NULL))
@@ -56,6 +60,7 @@ static bool begin(struct sqlite_db *own, struct err *e)
     struct db *db = own->db;
     struct sqlite_conn *c = own->conn;
     own->has_written = false;
+    c->base.tells = 0;
     if (sqlite_begin(&c->base, e)) {
         if (own->was_busy)
             sqlite3_busy_timeout(c->handle, (int)db->busy_ms);
@@ -103,6 +108,8 @@ static bool run_alone(struct sqlite_db *own, struct db_write *w)
     }
     bool fine = commit(own, &e);
     db_writes_answer(own->db, w, fine ? NULL : &e);
+    if (fine)
+        db_told(own->db, own->conn->base.tells);
     return fine;
 }
 
@@ -162,6 +169,7 @@ static void run_batch(struct sqlite_db *own, struct list *batch)
         return;
     }
     db_writes_answer_all(own->db, batch);
+    db_told(own->db, own->conn->base.tells);
 }
 
 /* ---- its thread ---------------------------------------------------------------------------- */

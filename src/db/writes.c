@@ -14,6 +14,12 @@ static void count_waiting(struct db *db, unsigned more)
     pthread_cond_signal(&db->queue_more);
 }
 
+/* With the lock. */
+static void enqueue(struct db *db, struct db_write *w)
+{
+    list_add(w->is_first ? db->queue.next : &db->queue, &w->link);
+}
+
 /* A turn's writes become one batch: without this the writer would run off with the first of them,
  * and the others would wait for its commit. */
 static void stage(struct db *db, struct db_write *w)
@@ -30,7 +36,7 @@ void db_writes_unstage(struct db *db, struct db_reader *r)
         return;
     pthread_mutex_lock(&db->queue_lock);
     while (!list_is_empty(&r->staged))
-        list_add(&db->queue, list_pop(&r->staged));
+        enqueue(db, container_of(list_pop(&r->staged), struct db_write, link));
     count_waiting(db, r->n_staged);
     pthread_mutex_unlock(&db->queue_lock);
     r->n_staged = 0;
@@ -40,7 +46,7 @@ bool db_write(struct db *db, struct db_write *w)
 {
     bool is_on_loop = db->readers && w->home && loop_is_here(w->home);
     unsigned staged = is_on_loop ? db->readers[loop_index(w->home)].n_staged : 0;
-    if (db->waiting + staged >= QUEUE_MAX || db->is_closing)
+    if ((db->waiting + staged >= QUEUE_MAX && !w->is_first) || db->is_closing)
         return false;
     if (is_on_loop) {
         stage(db, w);
@@ -49,7 +55,7 @@ bool db_write(struct db *db, struct db_write *w)
     pthread_mutex_lock(&db->queue_lock);
     bool fits = !db->is_stopping;
     if (fits) {
-        list_add(&db->queue, &w->link);
+        enqueue(db, w);
         count_waiting(db, 1);
     }
     pthread_mutex_unlock(&db->queue_lock);
@@ -199,10 +205,9 @@ static struct errand *errand_new(bool (*run)(void *, struct db_conn *, struct er
     return t;
 }
 
-bool db_write_and_wait(struct db *db, bool (*run)(void *, struct db_conn *, struct err *),
-                       void *arg, unsigned wait_ms, struct err *e)
+/* Ends it. */
+static bool send_and_wait(struct db *db, struct errand *t, unsigned wait_ms, struct err *e)
 {
-    struct errand *t = errand_new(run, arg);
     if (!db_write(db, &t->write)) {
         errand_free(t);
         return err_set(e, ERR_UNAVAILABLE,
@@ -227,8 +232,57 @@ bool db_write_and_wait(struct db *db, bool (*run)(void *, struct db_conn *, stru
     return fine;
 }
 
+bool db_write_and_wait(struct db *db, bool (*run)(void *, struct db_conn *, struct err *),
+                       void *arg, unsigned wait_ms, struct err *e)
+{
+    return send_and_wait(db, errand_new(run, arg), wait_ms, e);
+}
+
 bool db_write_now(struct db *db, bool (*run)(void *arg, struct db_conn *c, struct err *e),
                   void *arg, struct err *e)
 {
     return db_write_and_wait(db, run, arg, 0, e);
+}
+
+bool db_write_now_loose(struct db *db, bool (*run)(void *arg, struct db_conn *c, struct err *e),
+                        void *arg, struct err *e)
+{
+    struct errand *t = errand_new(run, arg);
+    t->write.is_loose = true;
+    return send_and_wait(db, t, 0, e);
+}
+
+/* ---- locks --------------------------------------------------------------------------------- */
+
+#define NAMED "(hashtextextended('dais lock ' || current_schema() || ' ' || $1, 0))"
+static const struct sql wait_for_lock = {.postgres = "SELECT pg_advisory_xact_lock" NAMED};
+static const struct sql try_lock = {.postgres = "SELECT pg_try_advisory_xact_lock" NAMED "::int"};
+
+/* A statement of its own: the next one sees what was committed while this one waited. */
+bool db_lock(struct db_conn *c, struct slice name, struct err *e)
+{
+    must(c->is_loose); /* a serializable one has its snapshot already */
+    if (db_is_sqlite(c->db))
+        return true;
+    struct db_stmt *s = db_prepare(c, &wait_for_lock, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, name);
+    return db_run(s, NULL, e);
+}
+
+bool db_try_lock(struct db_conn *c, struct slice name, bool *ret_has, struct err *e)
+{
+    must(c->is_loose);
+    *ret_has = db_is_sqlite(c->db);
+    if (*ret_has)
+        return true;
+    struct db_stmt *s = db_prepare(c, &try_lock, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, name);
+    enum db_step step = db_step(s, e);
+    *ret_has = step == DB_ROW && db_i64(s, 0) != 0;
+    db_reset(s);
+    return step != DB_FAILED;
 }

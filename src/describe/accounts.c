@@ -126,7 +126,7 @@ static const struct call {
      SIGNED_IN_ONLY, OBJECT("", "\"password\":" SECRET), "202", GIVES_WORDS, false, false,
      KNOWN BODY},
     {"auth/me/export", "get", "authExport",
-     "The account, its sessions, its keys, its documents, a line each.", NEEDS_NOTHING,
+     "The account, its sessions, keys, documents, files and jobs, a line each.", NEEDS_NOTHING,
      SIGNED_IN_ONLY, NULL, "200", GIVES_LINES, false, false, KNOWN},
     {"auth/sessions", "get", "authSessions", "Where this account is signed in.", NEEDS_NOTHING,
      SIGNED_IN_ONLY, NULL, "200", ACCOUNT_SESSION, true, false, KNOWN},

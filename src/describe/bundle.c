@@ -27,12 +27,13 @@ static const char *const reserved[] = {
     "Any",         "Array",          "BatchAnswer", "BatchRequest", "Boolean",
     "Collections", "CollectionName", "Date",        "Dict",         "Exclude",
     "Extract",     "Error",          "Fields",      "False",        "Function",
-    "JsonPatch",   "List",           "Literal",     "Map",          "NoReturn",
-    "None",        "NotRequired",    "Number",      "Object",       "Omit",
-    "Optional",    "Page",           "Partial",     "Patch",        "Pick",
-    "Problem",     "Promise",        "Readonly",    "Record",       "Required",
-    "Set",         "String",         "Symbol",      "True",         "Tuple",
-    "TypeAlias",   "TypedDict",      "Union",       "VersionPage",
+    "JobType",     "Jobs",           "JsonPatch",   "List",         "Literal",
+    "Map",         "NoReturn",       "None",        "NotRequired",  "Number",
+    "Object",      "Omit",           "Optional",    "Page",         "Partial",
+    "Patch",       "Pick",           "Problem",     "Promise",      "Readonly",
+    "Record",      "Required",       "Set",         "String",       "Symbol",
+    "True",        "Tuple",          "TypeAlias",   "TypedDict",    "Union",
+    "VersionPage",
 };
 
 static bool is_letter(char c)
@@ -210,6 +211,17 @@ static struct part *add_top(struct bundle *b, const struct described *d, enum sh
     return part;
 }
 
+const struct part *bundle_top(struct bundle *b, struct slice name, const struct schema *schema)
+{
+    struct part *part = add(b, name);
+    struct schema_place place = {.file = SLICE("")};
+    part->schema = schema;
+    part->node = schema_json(schema, &place);
+    part->file = place.file;
+    part->shape = SHAPE_PLAIN;
+    return part;
+}
+
 static bool add_collection(struct bundle *b, struct described *d, bool only_read, struct err *e)
 {
     const struct texts *hidden = &d->conf->hidden;
@@ -272,9 +284,11 @@ struct bundle *bundle_new(struct arena *a, const struct describe_source *src,
             !add_collection(b, &b->collections[i], only != NULL, e))
             return NULL;
     }
-    if (!write_parts(b, e))
+    if ((!only && !jobs_compile(b, e)) || !write_parts(b, e))
         return NULL;
-    if (!only)
-        accounts_parts(b); /* last: the app's own names stay what they are without accounts */
+    if (only)
+        return b;
+    jobs_parts(b); /* last: the app's own names stay what they are without jobs and accounts */
+    accounts_parts(b);
     return b;
 }

@@ -51,12 +51,22 @@ enum account_shape {
     ACCOUNT_SHAPES
 };
 
+/* A type of job. */
+struct described_job {
+    const struct job *conf;
+    struct slice name;        /* "ImportVideoJob" */
+    const struct part *input; /* NULL: any JSON value */
+};
+
 struct bundle {
     struct arena *a;
     const struct describe_source *src;
     struct slice prefix; /* of references: "#/$defs/" */
     struct described *collections;
     size_t n;
+    struct described_job *jobs;
+    size_t n_jobs;
+    const struct part *job; /* the shape of one; NULL: the app has none */
     struct part *parts, *last;
     struct map by_place, by_name;                /* parts */
     struct map names;                            /* taken */
@@ -75,6 +85,8 @@ struct part *bundle_part(struct bundle *b, const struct part *from, const struct
 struct slice bundle_name(struct bundle *b, struct slice wanted);
 /* A part of dais's own, whose JSON is whole; its name may have become another. */
 const struct part *bundle_add(struct bundle *b, struct slice wanted, struct slice json);
+/* A part of the app's that nothing refers to: a whole schema, as it is written. */
+const struct part *bundle_top(struct bundle *b, struct slice name, const struct schema *schema);
 /* "Two words" from whatever is given: TwoWords; never empty. */
 struct slice camel(struct arena *a, struct slice text);
 
@@ -92,6 +104,10 @@ void documents_paths(struct openapi *o);              /* members of `paths` */
 void documents_components(struct openapi *o);         /* members of `components/schemas` */
 void documents_parameters(struct openapi *o);         /* members of `components/parameters` */
 void put_errors(struct openapi *o, const char *list); /* "404 422": members of `responses` */
+/* jobs.c, in the same way; the first before the parts are written */
+bool jobs_compile(struct bundle *b, struct err *e);
+void jobs_parts(struct bundle *b);
+void jobs_paths(struct openapi *o);
 /* accounts.c, in the same way */
 void accounts_parts(struct bundle *b);
 void accounts_paths(struct openapi *o);

@@ -198,11 +198,12 @@ static void self_path(struct openapi *o)
                  "\"503\":{\"$ref\":\"#/components/responses/E503\"}}}}"));
 }
 
-/* Each resource adds its own: files and jobs come after these. */
+/* Each resource adds its own: files come after these. */
 static void write_paths(struct openapi *o)
 {
     json_write_object(o->w);
     documents_paths(o);
+    jobs_paths(o);
     accounts_paths(o);
     self_path(o);
     json_write_object_end(o->w);
@@ -282,6 +283,11 @@ static void write_tags(struct json_writer *w, const struct manifest *m)
     for (size_t i = 0; i < m->collections.n; i++) {
         json_write_object(w);
         put_str(w, "name", m->collections.items[i].name.s);
+        json_write_object_end(w);
+    }
+    if (m->jobs.n) {
+        json_write_object(w);
+        put_cstr(w, "name", "jobs");
         json_write_object_end(w);
     }
     for (size_t i = 0; m->auth.pos.line && i < 2; i++) {

@@ -490,6 +490,16 @@ static void write_names(struct py *t)
     buf_add_str(t->to, t->b->n ? "]\n" : "\n");
 }
 
+static void write_jobs(struct py *t)
+{
+    buf_add_str(t->to, "\n\n#: Every type of job.\nJobType: TypeAlias = ");
+    for (size_t i = 0; i < t->b->n_jobs; i++) {
+        buf_add_str(t->to, i ? ", " : "Literal[");
+        write_string(t, t->b->jobs[i].conf->name.s);
+    }
+    buf_add_str(t->to, "]\n");
+}
+
 static void write_problem(struct py *t)
 {
     struct buf json;
@@ -525,6 +535,8 @@ bool describe_types_py(struct arena *a, const struct describe_source *src, struc
     write_pages(&t);
     write_problem(&t);
     write_names(&t);
+    if (b->n_jobs)
+        write_jobs(&t);
     map_done(&t.named);
     return !to->full || err_set(e, ERR_MANIFEST, "the types are too large");
 }

@@ -421,6 +421,19 @@ static void write_problem(struct ts *t)
     map_remove(&t->b->by_name, part->name);
 }
 
+static void write_jobs(struct ts *t)
+{
+    buf_add_str(t->to, "\n/** Every type of job by its name. */\nexport interface Jobs {\n");
+    for (size_t i = 0; i < t->b->n_jobs; i++) {
+        const struct described_job *j = &t->b->jobs[i];
+        buf_add_str(t->to, "  ");
+        write_name(t, j->conf->name.s);
+        buf_printf(t->to, ": { input: %.*s };\n",
+                   SLICE_ARGS(j->input ? j->input->name : SLICE("unknown")));
+    }
+    buf_add_str(t->to, "}\n");
+}
+
 bool describe_types_ts(struct arena *a, const struct describe_source *src, struct buf *to,
                        struct err *e)
 {
@@ -441,6 +454,8 @@ bool describe_types_ts(struct arena *a, const struct describe_source *src, struc
                    SLICE_ARGS(b->collections[i].written->name));
     }
     buf_add_str(to, "}\n");
+    if (b->n_jobs)
+        write_jobs(&t);
     buf_add_str(to, shared);
     write_problem(&t);
     return !to->full || err_set(e, ERR_MANIFEST, "the types are too large");

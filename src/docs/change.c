@@ -215,7 +215,8 @@ bool docs_writing_apply(struct docs_writing *w, struct db_conn *c, struct err *e
 {
     size_t shown = 0;
     const struct identity *who = w->who->who;
-    if (w->docs->is_in && who && who->is_signed_in && !w->docs->is_in(c, who, e))
+    if (w->docs->is_in && who && (who->is_signed_in || who->is_of_job) &&
+        !w->docs->is_in(c, who, e))
         return false;
     search_begin(w);
     for (w->failed = 0; w->failed < w->n; w->failed++) {

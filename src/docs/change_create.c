@@ -91,5 +91,6 @@ bool create_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn 
         return tell_conflict(w, ch, c, d, e);
     ch->is_created = true;
     return refs_store(w, c, d, NULL, e) &&
-           search_put(w, ch->coll, c, d->meta.id, NULL, d->own, e) && change_done(w, ch, d, e);
+           search_put(w, ch->coll, c, d->meta.id, NULL, d->own, e) && change_done(w, ch, d, e) &&
+           tell_new(w, c, d, e);
 }

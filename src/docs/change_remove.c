@@ -87,5 +87,5 @@ bool restore_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn
     return rows_unique(c, r.draft, NULL, &taken, e) && violations_none(&taken, ERR_EXISTS, ch, e) &&
            rows_update(c, r.draft, r.row.meta.version, e) && refs_store(w, c, r.draft, NULL, e) &&
            search_put(w, ch->coll, c, r.row.meta.id, NULL, r.draft->own, e) &&
-           change_done(w, ch, r.draft, e);
+           change_done(w, ch, r.draft, e) && tell_draft(w, c, CHANGE_CREATED, r.draft, e);
 }

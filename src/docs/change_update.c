@@ -178,7 +178,7 @@ static bool store(struct updating *u, struct err *e)
     return rows_update(u->conn, d, u->row.meta.version, e) &&
            refs_store(w, u->conn, d, u->before, e) &&
            search_put(w, d->coll, u->conn, d->meta.id, u->before, d->own, e) &&
-           change_done(w, u->ch, d, e);
+           change_done(w, u->ch, d, e) && tell_draft(w, u->conn, CHANGE_UPDATED, d, e);
 }
 
 static struct slice later_of(struct slice a, struct slice b)

@@ -365,6 +365,12 @@ void docs_guard(struct docs *d, docs_is_in is_in)
     d->is_in = is_in;
 }
 
+void docs_on_change(struct docs *d, change_hook fn, void *user)
+{
+    d->on_change = fn;
+    d->on_change_user = user;
+}
+
 bool docs_is_present(const struct docs *d, struct err *e)
 {
     if (db_slot_is_present(d->slot, d->reading))

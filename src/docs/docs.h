@@ -15,6 +15,7 @@
 #include "auth/auth.h"
 #include "db/db.h"
 #include "db/slot.h"
+#include "journal/journal.h"
 #include "manifest/manifest.h"
 #include "query/query.h"
 #include "schema/schema.h"
@@ -47,6 +48,11 @@ void docs_attach(struct docs *d, struct db_slot *slot);
  * as at first: always. */
 typedef bool (*docs_is_in)(struct db_conn *c, const struct identity *who, struct err *e);
 void docs_guard(struct docs *d, docs_is_in is_in);
+/* Told of every change, but for seeds and for what leaves the trash. Before anybody is in it. The
+ * text is without hidden fields: what follows a change is shown to whoever made it. So it is empty,
+ * too, where they may not read the document (and did not just create it), and when it goes with
+ * its owner. */
+void docs_on_change(struct docs *d, change_hook fn, void *user);
 void docs_free(struct docs *d); /* NULL is fine; nobody may be in it */
 
 const struct doc_coll *docs_find(const struct docs *d, struct slice name); /* NULL: none */
@@ -228,6 +234,8 @@ struct docs_writing {
     const struct subject *who;
     struct doc_change *changes;
     size_t n;
+    bool is_quiet;               /* nobody is told of them (docs_on_change) */
+    bool is_leaving;             /* with their owner: that they went is told, not what they were */
     size_t failed;               /* which of them, when it failed */
     struct search_notes *search; /* of this run, for its finish */
 };

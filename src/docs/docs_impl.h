@@ -101,7 +101,9 @@ struct doc_coll {
 struct docs {
     const struct manifest *manifest;
     struct db_slot *slot;
-    docs_is_in is_in; /* NULL: not asked */
+    docs_is_in is_in;      /* NULL: not asked */
+    change_hook on_change; /* NULL: nobody is told */
+    void *on_change_user;
     struct arena arena;
     struct doc_coll *colls;
     size_t n_colls;
@@ -344,6 +346,20 @@ bool remove_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn 
 bool restore_apply(struct docs_writing *w, struct doc_change *ch, struct db_conn *c, struct err *e);
 /* Answers with the draft's document, if its reader may see it. */
 bool change_done(struct docs_writing *w, struct doc_change *ch, struct doc_draft *d, struct err *e);
+
+/* ---- tell.c: who follows changes is told of each, inside its write ----------------------------
+ */
+
+/* Also when there is nobody to tell. False: the write is refused. */
+bool tell_new(struct docs_writing *w, struct db_conn *c, const struct doc_draft *d, struct err *e);
+/* Of one that whoever did it may not know: changed, or back from the trash. */
+bool tell_draft(struct docs_writing *w, struct db_conn *c, enum change_kind kind,
+                struct doc_draft *d, struct err *e);
+/* `row` as it was. */
+bool tell_gone(struct docs_writing *w, struct db_conn *c, const struct doc_coll *coll,
+               const struct doc_row *row, struct err *e);
+/* Is there anybody? */
+bool tells(const struct docs_writing *w);
 
 /* ---- versions.c -------------------------------------------------------------------------------
  */

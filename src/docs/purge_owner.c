@@ -63,7 +63,8 @@ static bool purge(struct owned *o, const struct slice *ids, size_t n, struct err
 {
     struct arena a;
     arena_init(&a, ARENA);
-    struct docs_writing w = {.docs = o->docs, .arena = &a, .who = &console, .n = n};
+    struct docs_writing w = {
+        .docs = o->docs, .arena = &a, .who = &console, .n = n, .is_leaving = true};
     w.changes = arena_zalloc(&a, n * sizeof *w.changes);
     for (size_t i = 0; i < n; i++)
         w.changes[i] = (struct doc_change){.op = DOC_PURGE, .coll = o->coll, .id = ids[i]};
@@ -146,7 +147,8 @@ static bool write_row(struct docs_writing *w, struct owned *o, struct db_conn *c
         return false;
     if (row->deleted.len) /* it is in the trash still */
         return rows_trash(c, o->coll, row->meta.id, row->deleted, e);
-    return search_put(w, o->coll, c, row->meta.id, doc, own, e);
+    return search_put(w, o->coll, c, row->meta.id, doc, own, e) &&
+           tell_draft(w, c, CHANGE_UPDATED, d, e);
 }
 
 static bool change_hands(struct docs_writing *w, struct owned *o, struct db_conn *c,

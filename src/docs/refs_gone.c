@@ -21,6 +21,7 @@ struct going {
     struct docs_writing *w;
     struct doc_change *ch;
     struct db_conn *conn;
+    const struct doc_row *row; /* of what all the others go with */
     bool is_final;
     struct gone *items; /* GONE_MAX of them */
     size_t n, n_cleared;
@@ -170,7 +171,8 @@ static bool write_cleared(struct going *g, const struct doc_row *row, const stru
                          e);
     return rows_update(g->conn, d, row->meta.version, e) &&
            refs_store(g->w, g->conn, d, before, e) &&
-           search_put(g->w, from, g->conn, d->meta.id, before, own, e);
+           search_put(g->w, from, g->conn, d->meta.id, before, own, e) &&
+           tell_draft(g->w, g->conn, CHANGE_UPDATED, d, e);
 }
 
 static bool clear(struct going *g, const struct gone *to, const struct doc_coll *from,
@@ -198,10 +200,27 @@ static bool clear(struct going *g, const struct gone *to, const struct doc_coll 
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+/* Before it goes: its row is read for that. */
+static bool tell_one(struct going *g, const struct gone *it, struct err *e)
+{
+    struct arena *a = g->w->arena;
+    struct doc_row row;
+    if (!tells(g->w))
+        return true;
+    doc_arena_grow(a, 0);
+    struct arena_mark mark = arena_mark(a);
+    enum db_step step =
+        it->level ? doc_row_find(g->conn, it->coll, it->id, true, a, &row, e) : DB_ROW;
+    bool fine = step == DB_END || (step == DB_ROW && tell_gone(g->w, g->conn, it->coll,
+                                                               it->level ? &row : g->row, e));
+    arena_rewind(a, mark);
+    return fine;
+}
+
 static bool goes(struct going *g, const struct gone *it, struct err *e)
 {
     const struct collection *conf = it->coll->conf;
-    if (!refs_forget(g->conn, it->coll, it->id, e) ||
+    if (!tell_one(g, it, e) || !refs_forget(g->conn, it->coll, it->id, e) ||
         !search_take(g->w, it->coll, g->conn, it->id, e))
         return false;
     if (g->is_final || !conf->trash_ms)
@@ -245,7 +264,7 @@ static bool is_referred_to(const struct docs *d, const struct doc_coll *c)
 bool refs_gone(struct docs_writing *w, struct doc_change *ch, struct db_conn *c,
                const struct doc_row *row, bool is_final, struct err *e)
 {
-    struct going g = {.w = w, .ch = ch, .conn = c, .is_final = is_final};
+    struct going g = {.w = w, .ch = ch, .conn = c, .row = row, .is_final = is_final};
     struct gone alone = {.coll = ch->coll, .id = row->meta.id};
     if (!is_referred_to(w->docs, ch->coll))
         return goes(&g, &alone, e);

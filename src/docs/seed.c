@@ -58,8 +58,12 @@ static bool fill_in(struct seeding *x, struct seed_doc *s, const struct json *bo
                                     .id = json_str(owner)};
     s->who = (struct subject){.who = &s->identity, .is_console = true};
     s->change = (struct doc_change){.op = DOC_CREATE, .coll = x->coll, .id = id, .body = body};
-    s->writing = (struct docs_writing){
-        .docs = x->docs, .arena = &x->arena, .who = &s->who, .changes = &s->change, .n = 1};
+    s->writing = (struct docs_writing){.docs = x->docs,
+                                       .arena = &x->arena,
+                                       .who = &s->who,
+                                       .changes = &s->change,
+                                       .n = 1,
+                                       .is_quiet = true};
     return docs_writing_plan(&s->writing, e);
 }
 

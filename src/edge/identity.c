@@ -131,7 +131,8 @@ bool identity_value(struct req *rq, const struct edge *g, struct slice *ret, str
     const struct identity *who = req_identity(rq, e);
     if (!who)
         return false;
-    if (!who->is_signed_in || !edge_scope_covers(rq, who))
+    bool is_app = who->is_of_job && !who->id.len; /* nobody in particular */
+    if (!who->is_signed_in || is_app || !edge_scope_covers(rq, who))
         return true;
     struct buf value;
     buf_init(&value, VALUE_MAX);
@@ -169,7 +170,8 @@ bool identity_is_own_bearer(struct slice authorization)
         bool is_start =
             i == 0 || authorization.ptr[i - 1] == ' ' || authorization.ptr[i - 1] == '\t';
         struct slice rest = slice_skip(authorization, i);
-        if (is_start && (slice_starts(rest, SLICE("dst_")) || slice_starts(rest, SLICE("dak_"))))
+        if (is_start && (slice_starts(rest, SLICE("dst_")) || slice_starts(rest, SLICE("dak_")) ||
+                         slice_starts(rest, SLICE("djt_"))))
             return true;
     }
     return false;

@@ -60,6 +60,6 @@ bool blob_row_let_go(struct db_conn *c, struct files *f, struct slice hash, stru
     db_bind_i64(s, 1, clock_wall_ms());
     db_bind_text(s, 2, hash);
     db_bind_text(s, 3, hash);
-    atomic_store(&f->has_loose, true);
+    atomic_store(&f->order->has_loose, true);
     return db_run(s, NULL, e);
 }

@@ -27,7 +27,8 @@ bool files_delete_apply(struct file_delete *d, struct db_conn *c, struct err *e)
     return still_in(d->files, d->who, c, e) &&
            find(&d->at, d->who, d->arena, ACTION_DELETE, d->if_match, c, &f, &rows, e) &&
            file_remove(c, &d->at, e) && use_add(c, f.bucket, f.owner, -(int64_t)f.size, -1, e) &&
-           blob_row_let_go(c, d->files, f.hash, e);
+           blob_row_let_go(c, d->files, f.hash, e) &&
+           tell_file(d->files, c, CHANGE_DELETED, d->at.bucket, &f, d->who, e);
 }
 
 static bool is_free(const struct file_change *ch, const struct file *next, struct db_conn *c,
@@ -54,22 +55,27 @@ static bool may_go_there(const struct file_change *ch, const struct file *next, 
     if (slice_eq(next->path, ch->at.path))
         return true;
     return authorize(ch->who, &b->policy, ACTION_CREATE, ch->arena, &rows, e) &&
-           (file_matches(rows, b, next) ||
-            err_set(e, ERR_FORBIDDEN, "The rules of %.*s do not let you store such a file there.",
-                    SLICE_ARGS(b->name)));
+           (file_matches(rows, b, next) || put_is_forbidden(b, e));
 }
 
 static bool may_become(const struct file_change *ch, const struct query *rows,
                        const struct file *next, struct err *e)
 {
     if (ch->is_public > 0 && !ch->at.bucket->has_choice)
-        return err_set(e, ERR_INVALID,
-                       "public: in %.*s the rules alone say who may read; `visibility: choice` in"
-                       " the manifest would let you choose.",
-                       SLICE_ARGS(ch->at.bucket->name));
+        return put_is_not_chosen(ch->at.bucket, e);
     return file_matches(rows, ch->at.bucket, next) ||
            err_set(e, ERR_FORBIDDEN, "The rules of %.*s do not let you make the file so.",
                    SLICE_ARGS(ch->at.bucket->name));
+}
+
+static bool tell_change(const struct file_change *ch, const struct file *before, struct db_conn *c,
+                        struct err *e)
+{
+    const struct file_bucket *b = ch->at.bucket;
+    if (slice_eq(ch->file.path, ch->at.path))
+        return tell_file(ch->files, c, CHANGE_UPDATED, b, &ch->file, ch->who, e);
+    return tell_file(ch->files, c, CHANGE_DELETED, b, before, ch->who, e) &&
+           tell_file(ch->files, c, CHANGE_CREATED, b, &ch->file, ch->who, e);
 }
 
 bool files_change_apply(struct file_change *ch, struct db_conn *c, struct err *e)
@@ -79,6 +85,7 @@ bool files_change_apply(struct file_change *ch, struct db_conn *c, struct err *e
     if (!still_in(ch->files, ch->who, c, e) ||
         !find(&ch->at, ch->who, ch->arena, ACTION_WRITE, ch->if_match, c, next, &rows, e))
         return false;
+    const struct file before = *next;
     next->path = ch->to_path.len ? ch->to_path : next->path;
     next->is_public = ch->is_public < 0 ? next->is_public : ch->is_public > 0;
     next->version++;
@@ -87,5 +94,5 @@ bool files_change_apply(struct file_change *ch, struct db_conn *c, struct err *e
         !file_update(c, &ch->at, next, e))
         return false;
     file_own(next, ch->at.bucket, ch->arena);
-    return true;
+    return tell_change(ch, &before, c, e);
 }

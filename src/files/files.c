@@ -56,7 +56,7 @@ struct files *files_new(const struct manifest *m, struct problems *p)
     arena_init(&f->arena, FILES_BYTES);
     map_init(&f->by_name);
     map_init(&f->reserved);
-    buf_init(&f->walked, 4096);
+    f->order = &f->own_order;
     pthread_mutex_init(&f->lock, NULL);
     f->n_buckets = m->files.n;
     f->buckets = arena_zalloc(&f->arena, f->n_buckets * sizeof *f->buckets);
@@ -96,7 +96,6 @@ void files_free(struct files *f)
     }
     map_done(&f->reserved);
     map_done(&f->by_name);
-    buf_done(&f->walked);
     pthread_mutex_destroy(&f->lock);
     explicit_bzero(f->link_key, sizeof f->link_key);
     explicit_bzero(f->cursor_key, sizeof f->cursor_key);
@@ -202,10 +201,17 @@ void files_guard(struct files *f, files_is_in is_in)
     f->is_in = is_in;
 }
 
+void files_on_change(struct files *f, change_hook fn, void *user)
+{
+    f->on_change = fn;
+    f->on_change_user = user;
+}
+
 /* Whoever a link stands for has no session, but an account. Others without one are no rows. */
 bool still_in(const struct files *f, const struct subject *who, struct db_conn *c, struct err *e)
 {
     const struct identity *it = who->who;
-    bool is_asked = it && it->is_signed_in && (it->session.len || it->is_of_link);
+    bool is_asked =
+        it && (it->is_signed_in || it->is_of_job) && (it->session.len || it->is_of_link);
     return !f->is_in || !is_asked || f->is_in(c, it, e);
 }

@@ -28,6 +28,8 @@
 #include "blob/blob.h"
 #include "db/db.h"
 #include "db/slot.h"
+#include "journal/journal.h"
+#include "journal/journal.h"
 #include "manifest/manifest.h"
 
 #define FILE_PATH_MAX    1024 /* bytes */
@@ -57,6 +59,10 @@ void files_guard(struct files *f, files_is_in is_in);
 void files_free(struct files *f); /* NULL is fine; nobody may be in it */
 
 const struct file_bucket *files_find(const struct files *f, struct slice name); /* NULL: none */
+/* Told of every change of a file; the text is file_json(), empty where whoever did it may not read
+ * the file (and did not just create it), and when it goes with its owner. One that gets another
+ * path is deleted and created. Before anybody is in it. */
+void files_on_change(struct files *f, change_hook fn, void *user);
 size_t files_count(const struct files *f);
 const struct file_bucket *files_at(const struct files *f, size_t i); /* in the manifest's order */
 const struct bucket *file_bucket_conf(const struct file_bucket *b);
@@ -74,9 +80,8 @@ struct file_place {
     const struct file_bucket *bucket;
     struct slice space, path;
 };
-/* May this be a file's path? UTF-8 of 1 to FILE_PATH_MAX bytes; segments of 1 to FILE_NAME_MAX,
- * none
- * "." or ".."; no backslash, no control characters, none that turn the direction of text. */
+/* May this be a file's path? UTF-8 of 1 to FILE_PATH_MAX bytes; segments of 1 to FILE_NAME_MAX, no
+ * "." nor ".."; no backslash, no control characters, none that turn the direction of text. */
 bool file_path_check(struct slice path, struct err *e);
 /* The place that a request names. `user`: whose space it asks for, empty: the caller's own. An
  * empty path is let through: a list has none. */
@@ -89,6 +94,8 @@ struct slice file_sniff(struct slice first, struct slice said, struct slice path
 /* May it be shown inside a page of the app's origin (images but SVG, audio, video, plain text)?
  * Everything else is sent as an attachment. */
 bool file_type_is_passive(struct slice type);
+/* ERR_BODY_TOO_LARGE, with how much a file may have there. False. */
+bool file_too_large(const struct file_bucket *b, struct err *e);
 /* Does the bucket take this type? ERR_MEDIA_TYPE says which it takes. */
 bool file_type_check(const struct file_bucket *b, struct slice type, struct err *e);
 
@@ -159,6 +166,13 @@ bool files_put_may(const struct files_reading *r, struct file_put *p, struct err
 /* The same for a form, whose paths come later: may they put anything there at all? Pure. */
 bool files_form_may(const struct subject *who, const struct file_place *at, struct arena *a,
                     struct err *e);
+/* And of so many bytes, as announced: is there room for all of them beside what is there? `at` has
+ * no path. Then files_reserve() with *ret_owner, whose they are counted as; files that replace some
+ * need less in the end, which nobody knows yet. ERR_QUOTA. */
+bool files_form_fits(const struct files_reading *r, const struct file_place *at, int64_t size,
+                     struct slice *ret_owner, struct err *e);
+/* Are the bytes of these owners held against one quota there? Pure. */
+bool files_share_quota(const struct file_bucket *b, struct slice one, struct slice other);
 /* While uploads are under way, their announced sizes count too, so that many at once are refused
  * before their bodies; undone by files_release() with the same values. After files_put_may() for
  * the same place; `owner`: the put's. False: ERR_QUOTA. */
@@ -195,13 +209,12 @@ struct file_change {
 };
 bool files_change_apply(struct file_change *ch, struct db_conn *c, struct err *e);
 
-/* ---- signed links (pure but for the key) ------------------------------------------------------
- */
+/* ---- signed links (pure but for the key) ----------------------------------------------------- */
 
 #define FILES_LINK_MS_MAX (7 * 24 * 60 * 60 * 1000LL)
 struct file_link {
     struct file_place at;
-    enum http_method method; /* GET (and HEAD), PUT or DELETE */
+    enum http_method method; /* GET (and HEAD) or PUT */
     int64_t until_ms;
     struct slice by; /* whoever made it: it shows what they may see when it is used */
 };
@@ -228,9 +241,20 @@ bool files_adopt_owner(struct files *f, struct slice from, struct slice to, bool
 bool files_export_owner(const struct files_reading *r, struct slice owner, struct slice after,
                         struct buf *to, struct slice *ret_next, struct err *e);
 
+/* When what is due, and how far it came: outlives a reading of the manifest, so that the daily work
+ * goes on where the reading before was. */
+struct files_order {
+    _Atomic bool has_loose; /* there may be loose blobs, so the database is opened for them */
+    int64_t sweep_ms, walk_ms;
+    unsigned n_failed; /* walks, one after the other */
+    char walked[1200]; /* where the walk over all blobs goes on: a key, with its place */
+};
+/* Before the first files_tend(), and before anybody is in it. NULL, as at first: one of its own. */
+void files_keep_order(struct files *f, struct files_order *o);
 /* One thread at a time; cheap when nothing is due. One bit of the daily work: blobs that were loose
  * for longer than the grace lose their row, then their bytes; bytes without a row that are old go;
- * drafts too. True: there is more at once. */
+ * drafts too. True: there is more at once. What fails is tried again later and later, and a walk
+ * from where it failed. */
 bool files_tend(struct files *f, int64_t now_ms);
 /* This blob is not what it was: told as an event, never sent, until the same content comes again.
  * False: it could not be marked or set aside, which the log says. */
@@ -240,6 +264,9 @@ bool files_damaged(struct files *f, struct slice hash, struct slice key, const s
  * a mark that does not hold any more is taken off. In the database; blocks. */
 enum files_recheck { FILES_NOTHING, FILES_SET_ASIDE, FILES_MENDED };
 bool files_recheck(struct files *f, struct slice key, enum files_recheck *ret, struct err *e);
+
+/* The sums that quotas are held against, added up anew. In the database; blocks. */
+bool files_recount(struct files *f, struct err *e);
 
 /* One for each file that names the blob. */
 struct files_finding {

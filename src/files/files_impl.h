@@ -40,6 +40,8 @@ struct files {
     struct db *_Atomic db;
     struct blob_store *store;
     files_is_in is_in;
+    change_hook on_change; /* NULL: nobody is told */
+    void *on_change_user;
     struct arena arena;
     struct file_bucket *buckets;
     size_t n_buckets;
@@ -48,10 +50,7 @@ struct files {
     pthread_mutex_t lock; /* of what follows */
     struct map reserved;  /* of struct reserved */
     struct seen_use seen[SEEN_USES];
-    /* tend.c; one thread at a time */
-    _Atomic bool has_loose; /* there may be loose blobs, so the database is opened for them */
-    int64_t sweep_ms, walk_ms;
-    struct buf walked; /* where the walk over all blobs goes on */
+    struct files_order *order, own_order; /* tend.c; one thread at a time */
 };
 
 /* ---- row.c: rows of dais_files --------------------------------------------------------------- */
@@ -82,8 +81,7 @@ bool file_update(struct db_conn *c, const struct file_place *at, const struct fi
                  struct err *e); /* the one at `at`, which may be another path */
 bool file_remove(struct db_conn *c, const struct file_place *at, struct err *e);
 
-/* ---- blobs.c: rows of dais_blobs, in a write --------------------------------------------------
- */
+/* ---- blobs.c: rows of dais_blobs, in a write ------------------------------------------------- */
 
 /* A file is about to name p->hash: *ret_key is where its bytes are, p->key or that of before. */
 bool blob_row_take(struct db_conn *c, struct file_put *p, struct slice *ret_key, struct err *e);
@@ -107,14 +105,26 @@ bool use_allows(const struct file_bucket *b, int64_t bytes, int64_t more, struct
 int64_t use_reserved(struct files *f, const struct file_bucket *b, struct slice owner);
 void use_saw(struct files *f, const struct file_place *at, struct slice owner, int64_t bytes);
 
-/* ---- cursor.c: where a list goes on -----------------------------------------------------------
- */
+/* ---- cursor.c: where a list goes on ---------------------------------------------------------- */
 
 /* A list may stop at a file that its reader may not see: so the place is not only vouched for, but
  * hidden. Good for the same bucket, space, prefix and shape. */
 void file_cursor_add(struct buf *to, const struct files_query *q, struct slice from);
 bool file_cursor_read(const struct files_query *q, struct arena *a, struct slice *ret_from,
                       struct err *e);
+
+/* ---- tell.c: who follows changes is told of each, inside its write ----------------------------
+ */
+
+/* `who` NULL: its owner leaves. Also when there is nobody to tell. False: the write is refused.
+ */
+bool tell_file(const struct files *f, struct db_conn *c, enum change_kind kind,
+               const struct file_bucket *b, const struct file *file, const struct subject *who,
+               struct err *e);
+/* ---- put.c: what those who change are told, too; all false ----------------------------------- */
+
+bool put_is_forbidden(const struct file_bucket *b, struct err *e);
+bool put_is_not_chosen(const struct file_bucket *b, struct err *e); /* of `public` */
 
 /* ---- shared ---------------------------------------------------------------------------------- */
 

@@ -70,7 +70,7 @@ static bool read_parts(struct slice query, struct arena *a, struct sent *ret)
 
 static bool method_of(struct slice name, enum http_method *ret)
 {
-    static const enum http_method known[] = {METHOD_GET, METHOD_PUT, METHOD_DELETE};
+    static const enum http_method known[] = {METHOD_GET, METHOD_PUT};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (slice_is(name, http_method_name(known[i]))) {
             *ret = known[i];

@@ -88,13 +88,25 @@ static bool write_all(struct files *f, struct slice from, struct slice to,
     return fine;
 }
 
+/* A bucket that the manifest does not have any more has nobody who follows it. */
+static bool tell_one(struct owned *o, struct db_conn *c, enum change_kind kind,
+                     const struct file *f, struct err *e)
+{
+    const struct file_bucket *b = files_find(o->files, f->bucket);
+    struct file told = *f;
+    if (!o->files->on_change || !b)
+        return true;
+    file_own(&told, b, &o->arena);
+    return tell_file(o->files, c, kind, b, &told, NULL, e);
+}
+
 /* ---- for good -------------------------------------------------------------------------------- */
 
 static bool purge(struct owned *o, struct db_conn *c, const struct file_place *at, struct file *f,
                   struct err *e)
 {
     return file_remove(c, at, e) && use_add(c, f->bucket, f->owner, -(int64_t)f->size, -1, e) &&
-           blob_row_let_go(c, o->files, f->hash, e);
+           blob_row_let_go(c, o->files, f->hash, e) && tell_one(o, c, CHANGE_DELETED, f, e);
 }
 
 static bool run_purge(void *arg, struct db_conn *c, struct err *e)
@@ -130,7 +142,8 @@ static bool adopt(struct owned *o, struct db_conn *c, const struct file_place *a
         f->space = o->to;
     }
     return file_update(c, at, f, e) && use_add(c, f->bucket, o->from, -(int64_t)f->size, -1, e) &&
-           use_add(c, f->bucket, o->to, (int64_t)f->size, 1, e);
+           use_add(c, f->bucket, o->to, (int64_t)f->size, 1, e) &&
+           tell_one(o, c, CHANGE_UPDATED, f, e);
 }
 
 static bool run_adopt(void *arg, struct db_conn *c, struct err *e)

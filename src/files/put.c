@@ -33,10 +33,29 @@ static bool next_matches(const struct putting *x, const struct query *rows)
     return file_matches(rows, x->p->at.bucket, &x->next);
 }
 
-static bool not_so(const struct putting *x, struct err *e)
+bool put_is_forbidden(const struct file_bucket *b, struct err *e)
 {
     return err_set(e, ERR_FORBIDDEN, "The rules of %.*s do not let you store such a file there.",
-                   SLICE_ARGS(x->p->at.bucket->name));
+                   SLICE_ARGS(b->name));
+}
+
+bool put_is_not_chosen(const struct file_bucket *b, struct err *e)
+{
+    return err_set(e, ERR_INVALID,
+                   "public: in %.*s the rules alone say who may read; `visibility: choice` in"
+                   " the manifest would let you choose.",
+                   SLICE_ARGS(b->name));
+}
+
+bool file_too_large(const struct file_bucket *b, struct err *e)
+{
+    return err_set(e, ERR_BODY_TOO_LARGE, "A file in %.*s has at most %lld bytes.",
+                   SLICE_ARGS(b->name), (long long)b->conf->max_bytes);
+}
+
+static bool not_so(const struct putting *x, struct err *e)
+{
+    return put_is_forbidden(x->p->at.bucket, e);
 }
 
 /* In somebody else's space only who may write there may begin a file, too. */
@@ -116,10 +135,7 @@ static void make_next(struct putting *x)
 
 static bool size_fits(const struct file_put *p, struct err *e)
 {
-    int64_t max = p->at.bucket->conf->max_bytes;
-    return p->size <= max ||
-           err_set(e, ERR_BODY_TOO_LARGE, "A file in %.*s has at most %lld bytes.",
-                   SLICE_ARGS(p->at.bucket->name), (long long)max);
+    return p->size <= p->at.bucket->conf->max_bytes || file_too_large(p->at.bucket, e);
 }
 
 /* Programs that do not know a type say one of these. */
@@ -149,10 +165,7 @@ static bool decide(struct putting *x, struct err *e)
         (!is_theirs && !may_create(x, e)) || !conditions_hold(x, e))
         return false;
     if (p->is_public > 0 && !p->at.bucket->has_choice)
-        return err_set(e, ERR_INVALID,
-                       "public: in %.*s the rules alone say who may read; `visibility: choice` in"
-                       " the manifest would let you choose.",
-                       SLICE_ARGS(p->at.bucket->name));
+        return put_is_not_chosen(p->at.bucket, e);
     return size_fits(p, e) && type_fits(x, e);
 }
 
@@ -193,6 +206,18 @@ bool files_form_may(const struct subject *who, const struct file_place *at, stru
            authorize(who, policy, ACTION_CREATE, a, &rows, e);
 }
 
+bool files_form_fits(const struct files_reading *r, const struct file_place *at, int64_t size,
+                     struct slice *ret_owner, struct err *e)
+{
+    struct file_use use;
+    *ret_owner = file_owner_of(at, r->who);
+    if (!use_read(r->conn, at->bucket, *ret_owner, &use, e))
+        return false;
+    use_saw(r->files, at, *ret_owner, use.bytes);
+    int64_t reserved = use_reserved(r->files, at->bucket, *ret_owner);
+    return use_allows(at->bucket, use.bytes + reserved, size, e);
+}
+
 /* ---- the write ------------------------------------------------------------------------------- */
 
 static bool store(struct putting *x, struct file_put *p, struct db_conn *c, struct err *e)
@@ -218,7 +243,8 @@ static bool put(struct file_put *p, struct db_conn *c, struct err *e)
     p->is_created = !x.old;
     p->file = x.next;
     file_own(&p->file, p->at.bucket, p->arena);
-    return true;
+    return tell_file(p->files, c, x.old ? CHANGE_UPDATED : CHANGE_CREATED, p->at.bucket, &p->file,
+                     p->who, e);
 }
 
 bool files_put_apply(struct file_put *puts, size_t n, size_t *ret_failed, struct db_conn *c,

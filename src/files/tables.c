@@ -1,8 +1,8 @@
 /* The tables of files: rows that name blobs, the blobs, and the sums that quotas are held against.
  *
  *   dais_files     a path of a bucket and what is there; times as RFC 3339 text, as documents have
- *   dais_blobs     where the bytes of a hash are; loose_at: since when no row of dais_files names
- * it dais_file_use  of each owner in each bucket; '' is nobody's */
+ *   dais_blobs     where the bytes of a hash are; loose_at: since when no row of dais_files has it
+ *   dais_file_use  of each owner in each bucket; '' is nobody's */
 #include "files/files_impl.h"
 
 #define FILES(text, end)                                                                     \

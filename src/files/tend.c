@@ -5,13 +5,15 @@
  * what was left by a server that ended in the middle of an upload. */
 #include "files/files_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SWEEP_ROWS 100
 #define SWEEP_MS   (10 * 60 * 1000LL) /* between two looks */
 #define WALK_MS    (24 * 60 * 60 * 1000LL)
-#define RETRY_MS   (60 * 1000LL)
+#define RETRY_MS   (60 * 1000LL) /* after a failure; each further one doubles it */
+#define RETRY_MAX  8             /* times: four hours */
 #define ARENA      (4u << 20)
 
 static const struct sql find_loose = {
@@ -129,12 +131,12 @@ static bool sweep(struct files *f, int64_t now_ms, bool *ret_more, struct err *e
     w->files = f;
     w->before_ms = now_ms - FILES_GRACE_MS;
     arena_init(&w->arena, ARENA);
-    atomic_store(&f->has_loose, false); /* what comes loose from now on sets it again */
+    atomic_store(&f->order->has_loose, false); /* what comes loose from now on sets it again */
     bool fine = read_now(f, w, e) && (!w->n || db_write_now(files_db(f), run_sweep, w, e));
     if (fine)
         remove_bytes(w);
     if (!fine || w->n || w->has_others)
-        atomic_store(&f->has_loose, true);
+        atomic_store(&f->order->has_loose, true);
     *ret_more = fine && w->n == SWEEP_ROWS;
     arena_done(&w->arena);
     free(w);
@@ -207,12 +209,13 @@ static bool walk_page(struct files *f, struct arena *a, int64_t before_ms, bool 
     struct blob_item *items = NULL;
     struct slice next;
     size_t n = 0;
-    if (!blob_walk(f->store, buf_slice(&f->walked), a, &items, &n, &next, e) ||
+    if (!blob_walk(f->store, slice_from(f->order->walked), a, &items, &n, &next, e) ||
         (n && !find_unknown(f, items, &n, before_ms, e)))
         return false;
+    if (next.len >= sizeof f->order->walked)
+        return err_set(e, ERR_UNAVAILABLE, "the store tells of a name that is too long");
     remove_unknown(f, items, n);
-    buf_clear(&f->walked);
-    buf_add(&f->walked, next);
+    snprintf(f->order->walked, sizeof f->order->walked, "%.*s", SLICE_ARGS(next));
     *ret_more = next.len > 0;
     return true;
 }
@@ -263,14 +266,12 @@ static void clean(struct files *f, int64_t before_ms)
 static bool walk(struct files *f, int64_t now_ms, bool *ret_more, struct err *e)
 {
     struct arena a;
-    bool ours;
-    if (!f->walked.len && !is_ours(f, &ours, e))
+    bool ours, goes_on = f->order->walked[0] && !f->order->n_failed;
+    if (!goes_on && !is_ours(f, &ours, e)) /* after a pause it may be another's by now */
         return false;
     arena_init(&a, ARENA);
     bool fine = walk_page(f, &a, now_ms - FILES_ORPHAN_MS, ret_more, e);
     arena_done(&a);
-    if (!fine)
-        buf_clear(&f->walked);
     if (fine && !*ret_more)
         clean(f, now_ms - FILES_ORPHAN_MS);
     return fine;
@@ -290,28 +291,44 @@ static bool enter(struct files *f, bool is_due)
     return false;
 }
 
+static int64_t pause_of(struct files_order *o, bool is_sweep, bool fine)
+{
+    unsigned n = o->n_failed < RETRY_MAX ? o->n_failed : RETRY_MAX;
+    if (is_sweep)
+        return fine ? SWEEP_MS : RETRY_MS;
+    o->n_failed = fine ? 0 : o->n_failed + 1;
+    return fine ? WALK_MS : RETRY_MS << n;
+}
+
 static bool tend(struct files *f, int64_t now_ms, bool is_sweep)
 {
     struct err e;
     bool has_more = false;
-    int64_t *due = is_sweep ? &f->sweep_ms : &f->walk_ms;
+    int64_t *due = is_sweep ? &f->order->sweep_ms : &f->order->walk_ms;
     bool fine = is_sweep ? sweep(f, now_ms, &has_more, &e) : walk(f, now_ms, &has_more, &e);
     if (!fine)
         warn(f, "unneeded bytes could not be looked for; it is tried again", &e);
-    *due = has_more ? 0 : now_ms + (!fine ? RETRY_MS : is_sweep ? SWEEP_MS : WALK_MS);
+    int64_t pause = pause_of(f->order, is_sweep, fine);
+    *due = has_more ? 0 : now_ms + pause;
     return has_more;
 }
 
 bool files_tend(struct files *f, int64_t now_ms)
 {
-    bool wants_sweep = now_ms >= f->sweep_ms, wants_walk = now_ms >= f->walk_ms;
+    struct files_order *o = f->order;
+    bool wants_sweep = now_ms >= o->sweep_ms, wants_walk = now_ms >= o->walk_ms;
     if (!f->n_buckets || (!wants_sweep && !wants_walk))
         return false;
-    if (!enter(f, wants_sweep && atomic_load(&f->has_loose)))
+    if (!enter(f, wants_sweep && atomic_load(&o->has_loose)))
         return false;
     bool has_more = wants_sweep && tend(f, now_ms, true);
     if (!has_more && wants_walk)
         has_more = tend(f, now_ms, false);
     db_slot_leave_quietly(f->slot);
     return has_more;
+}
+
+void files_keep_order(struct files *f, struct files_order *o)
+{
+    f->order = o ? o : &f->own_order;
 }

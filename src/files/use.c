@@ -1,7 +1,10 @@
 /* How much everybody stores, and whether there is room for more.
  *
- * The sums are rows, changed by the write that changes the files, so they are never off. What is on
- * its way in counts in memory only: it saves bodies that would be refused, and decides nothing. */
+ * The sums are rows, one of each owner, changed by the write that changes the files, so they are
+ * never off unless somebody else wrote there: then `dais verify` has them added up anew. A quota of
+ * the app adds up the rows of all owners, at every write: with a hundred thousand of them that
+ * takes milliseconds. What is on its way in counts in memory only: it saves bodies that would be
+ * refused, and decides nothing. */
 #include "files/files_impl.h"
 
 #include <stdio.h>
@@ -55,6 +58,23 @@ bool use_add(struct db_conn *c, struct slice bucket, struct slice owner, int64_t
     return db_run(s, NULL, e);
 }
 
+static bool run_recount(void *arg, struct db_conn *c, struct err *e)
+{
+    static const struct sql forget = {"DELETE FROM dais_file_use", NULL};
+    static const struct sql count = {"INSERT INTO dais_file_use (bucket, owner, bytes, files)"
+                                     " SELECT bucket, owner, CAST(SUM(size) AS BIGINT), COUNT(*)"
+                                     " FROM dais_files GROUP BY bucket, owner",
+                                     NULL};
+    struct db_stmt *s = db_prepare(c, &forget, e);
+    (void)arg;
+    return s && db_run(s, NULL, e) && (s = db_prepare(c, &count, e)) && db_run(s, NULL, e);
+}
+
+bool files_recount(struct files *f, struct err *e)
+{
+    return db_write_now(files_db(f), run_recount, NULL, e);
+}
+
 /* "1.5 MB", so that people see what is meant. */
 static void human(int64_t bytes, char to[24])
 {
@@ -82,6 +102,11 @@ bool use_allows(const struct file_bucket *b, int64_t bytes, int64_t more, struct
 }
 
 /* ---- what is on its way ---------------------------------------------------------------------- */
+
+bool files_share_quota(const struct file_bucket *b, struct slice one, struct slice other)
+{
+    return b->is_per_app || slice_eq(one, other);
+}
 
 /* For the map: a bucket's name holds no slash. */
 static void key_of(struct buf *to, const struct file_bucket *b, struct slice owner)

@@ -49,7 +49,9 @@ static const struct {
       " (SELECT bucket, owner, SUM(size) AS bytes, COUNT(*) AS files FROM dais_files"
       " GROUP BY bucket, owner) f ON f.bucket = u.bucket AND f.owner = u.owner"
       " WHERE u.bytes <> COALESCE(f.bytes, 0) OR u.files <> COALESCE(f.files, 0)"
-      " ORDER BY u.bucket, u.owner LIMIT 1000",
+      " UNION ALL SELECT DISTINCT f.bucket, f.owner, '', '' FROM dais_files f"
+      " WHERE NOT EXISTS (SELECT 1 FROM dais_file_use u WHERE u.bucket = f.bucket"
+      " AND u.owner = f.owner) ORDER BY 1, 2 LIMIT 1000",
       NULL},
      "The sum that its quota is held against is wrong.",
      ERR_DAMAGED},

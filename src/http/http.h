@@ -79,6 +79,8 @@ struct identity {
     bool is_operator;     /* of the whole host */
     bool is_local;        /* whoever sits at this machine, without an account: never counted */
     bool is_of_link;      /* whoever made a link that is used now: there is no session */
+    bool is_of_job;       /* the program of a job that is running; `session` is the job's id */
+    unsigned depth;       /* of that: how many jobs led to it, itself included; else 0 */
     bool has_every_scope; /* a session, no key made for some scopes */
     struct slice id, email, name; /* email: empty unless it was verified */
     struct slice session;         /* the session's or key's own id; empty: there is none */

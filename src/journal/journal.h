@@ -16,6 +16,25 @@
             "CREATE INDEX dais_once_at ON dais_once (at);",                                     \
     }
 
+/* ---- what follows a change --------------------------------------------------------------------
+ * Documents and files tell of each of theirs, inside its write, so that what follows is there with
+ * it or not at all. */
+
+enum change_kind { CHANGE_CREATED, CHANGE_UPDATED, CHANGE_DELETED };
+struct change {
+    enum change_kind kind;
+    bool is_file;
+    struct slice of;   /* the collection or bucket */
+    struct slice id;   /* the document's id, the file's path */
+    struct slice text; /* JSON, without hidden fields; of a deleted one as it was; empty: whoever
+                          did it may not read it */
+    struct slice by;   /* whoever did it: an account's id; empty: nobody in particular */
+    bool is_stranger;  /* they were signed out: `by` is empty, and it was not the app itself */
+    unsigned depth;    /* how many jobs led to it */
+};
+/* May run again with its write. False: the write is refused with e. */
+typedef bool (*change_hook)(void *user, struct db_conn *c, const struct change *ch, struct err *e);
+
 /* ---- Idempotency-Key -------------------------------------------------------------------------
  * A client that got no answer sends the same request with the same key again, and gets the answer
  * of the first: it was done once. The answer is kept in the transaction of the change itself, for
@@ -82,6 +101,7 @@ extern const struct db_migration events_migration;
     X(EVENT_LIMIT, "limit.reached", true)                   \
     X(EVENT_MAIL_FAILED, "mail.failed", true)               \
     X(EVENT_BACKEND_ENDED, "backend.ended", true)           \
+    X(EVENT_JOB_FAILED, "job.failed", true)                 \
     X(EVENT_DAMAGE, "data.damaged", true)                   \
     X(EVENT_SERVER_STARTED, "server.started", false)        \
     X(EVENT_SERVER_RELOADED, "server.reloaded", false)      \

@@ -3,8 +3,9 @@
  * A worker takes the oldest work of all lanes that may use one more worker, so that many reads
  * starve nobody. The write lane has one worker, so its work never overlaps; the slow lane has at
  * most half, so that quick work always finds somebody. Passwords have workers of their own, so that
- * a flood of them takes none away; so have disks and object stores, which may keep many waiting
- * that use no processor meanwhile: these are started when they are first needed. */
+ * a flood of them takes none away; so have disks and object stores, and tasks of jobs, which may
+ * keep many waiting that use no processor meanwhile, and whoever looks after stores, who must not
+ * wait behind them: these are started when they are first needed. */
 #include "loop/loop_impl.h"
 
 #include <stdlib.h>
@@ -12,10 +13,10 @@
 
 #define QUEUE_MAX 4096
 #define SIGN_MAX  64 /* passwords: a second or two of them */
-#define STORERS   16
+#define WAITERS   16 /* of each crew that is started when it is needed */
 
 /* Workers that do the same kinds of work. */
-enum crew { CREW_ALL, CREW_SIGN, CREW_STORE, CREWS };
+enum crew { CREW_ALL, CREW_SIGN, CREW_STORE, CREW_TEND, CREW_JOB, CREWS };
 
 struct lane_queue {
     struct list queue;
@@ -27,7 +28,7 @@ struct lanes {
     pthread_mutex_t lock;
     pthread_cond_t more[CREWS];
     struct lane_queue lanes[LANE_COUNT];
-    unsigned n_storers, n_storers_idle;
+    unsigned n_of[CREWS], n_idle[CREWS]; /* those that were started when they were needed; idle */
     pthread_t *threads;
     unsigned n, n_alive;
     bool stopping;
@@ -46,7 +47,11 @@ static int64_t oldest_ns(const struct lane_queue *q)
 
 static enum crew crew_of(enum lane lane)
 {
-    return lane == LANE_SIGN ? CREW_SIGN : lane == LANE_STORE ? CREW_STORE : CREW_ALL;
+    static const enum crew own[LANE_COUNT] = {[LANE_SIGN] = CREW_SIGN,
+                                              [LANE_STORE] = CREW_STORE,
+                                              [LANE_TEND] = CREW_TEND,
+                                              [LANE_JOB] = CREW_JOB};
+    return own[lane];
 }
 
 static struct lane_queue *next_lane(struct lanes *ls, enum crew crew)
@@ -118,9 +123,9 @@ static void work(struct lanes *ls, enum crew crew)
         }
         if (ls->stopping && is_empty(ls))
             break;
-        ls->n_storers_idle += crew == CREW_STORE;
+        ls->n_idle[crew]++;
         pthread_cond_wait(&ls->more[crew], &ls->lock);
-        ls->n_storers_idle -= crew == CREW_STORE;
+        ls->n_idle[crew]--;
     }
     ls->n_alive--;
     pthread_mutex_unlock(&ls->lock);
@@ -144,6 +149,22 @@ static void *storer_main(void *arg)
     return NULL;
 }
 
+static void *tender_main(void *arg)
+{
+    work(arg, CREW_TEND);
+    return NULL;
+}
+
+static void *tasker_main(void *arg)
+{
+    work(arg, CREW_JOB);
+    return NULL;
+}
+
+/* Of crews that are started when they are needed. */
+static void *(*const entries[CREWS])(void *) = {
+    [CREW_STORE] = storer_main, [CREW_TEND] = tender_main, [CREW_JOB] = tasker_main};
+
 /* With the lock. The first one must be there; of the others as many as the machine has. */
 static bool start_one_here(struct lanes *ls, void *(*entry)(void *))
 {
@@ -153,12 +174,13 @@ static bool start_one_here(struct lanes *ls, void *(*entry)(void *))
     return fine;
 }
 
-static bool has_storer(struct lanes *ls)
+static bool has_waiter(struct lanes *ls, enum lane lane)
 {
-    bool all_taken = ls->lanes[LANE_STORE].depth >= ls->n_storers_idle;
-    if (all_taken && ls->n_storers < STORERS)
-        ls->n_storers += start_one_here(ls, storer_main);
-    return ls->n_storers > 0;
+    enum crew crew = crew_of(lane);
+    bool all_taken = ls->lanes[lane].depth >= ls->n_idle[crew];
+    if (all_taken && ls->n_of[crew] < ls->lanes[lane].workers_max)
+        ls->n_of[crew] += start_one_here(ls, entries[crew]);
+    return ls->n_of[crew] > 0;
 }
 
 static bool start_one(struct lanes *ls, void *(*entry)(void *))
@@ -177,7 +199,7 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     for (int i = 0; i < CREWS; i++)
         pthread_cond_init(&ls->more[i], NULL);
     unsigned signers = workers > 4 ? workers / 4 : 1;
-    ls->threads = mem_alloc((workers + signers + STORERS) * sizeof *ls->threads);
+    ls->threads = mem_alloc((workers + signers + 2 * WAITERS + 1) * sizeof *ls->threads);
     for (int i = 0; i < LANE_COUNT; i++) {
         list_init(&ls->lanes[i].queue);
         ls->lanes[i].workers_max = workers;
@@ -187,7 +209,9 @@ bool lanes_start(struct loops *all, unsigned workers, struct err *e)
     ls->lanes[LANE_SLOW].workers_max = workers / 2;
     ls->lanes[LANE_SIGN].workers_max = signers;
     ls->lanes[LANE_SIGN].depth_limit = SIGN_MAX;
-    ls->lanes[LANE_STORE].workers_max = STORERS;
+    ls->lanes[LANE_STORE].workers_max = WAITERS;
+    ls->lanes[LANE_TEND].workers_max = 1;
+    ls->lanes[LANE_JOB].workers_max = WAITERS;
     all->lanes = ls;
     while (ls->n < workers + signers) {
         if (!start_one(ls, ls->n < workers ? worker_main : signer_main)) {
@@ -247,8 +271,8 @@ bool lane_submit(struct loop *home, enum lane lane, struct work *w)
     w->queued_ns = clock_mono_ns();
     pthread_mutex_lock(&ls->lock);
     bool fits = q->depth < q->depth_limit && !ls->stopping;
-    if (fits && lane == LANE_STORE)
-        fits = has_storer(ls);
+    if (fits && entries[crew_of(lane)])
+        fits = has_waiter(ls, lane);
     if (fits) {
         list_add(&q->queue, &w->link);
         q->depth++;

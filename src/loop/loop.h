@@ -104,12 +104,14 @@ void timer_off(struct timer *t);
  * with a limit on how many workers it may hold at once, so that slow work never starves quick work.
  */
 
-#define LANE_MAP(X)                                                     \
-    X(LANE_READ, "read")                                                \
-    X(LANE_WRITE, "write")                                              \
-    X(LANE_SLOW, "slow")                                                \
-    X(LANE_SIGN, "sign")   /* passwords: one at a time, and few wait */ \
-    X(LANE_STORE, "store") /* the files' disk or object store, which may keep one waiting */
+#define LANE_MAP(X)                                                                          \
+    X(LANE_READ, "read")                                                                     \
+    X(LANE_WRITE, "write")                                                                   \
+    X(LANE_SLOW, "slow")                                                                     \
+    X(LANE_SIGN, "sign")   /* passwords: one at a time, and few wait */                      \
+    X(LANE_STORE, "store") /* the files' disk or object store, which may keep one waiting */ \
+    X(LANE_TEND, "tend")   /* who looks after those, and waits behind nobody: one worker */  \
+    X(LANE_JOB, "job")     /* dais's own tasks, which may wait for others */
 enum lane {
 #define X(lane, name) lane,
     LANE_MAP(X)

@@ -43,6 +43,7 @@ struct runner {
     struct exec_failure failure;
     bool has_failed;
     int64_t started_ns, wall_ns, grace_ns, measure_ns, kill_ns, kill_pause; /* times of the clock */
+    int64_t lease_ns;
     struct run_spec spec;
 };
 
@@ -202,6 +203,11 @@ static void reap(struct runner *r)
     }
 }
 
+static int64_t lease_of(int64_t until_ms)
+{
+    return until_ms ? until_ms * MS : NEVER;
+}
+
 static void obey(struct runner *r)
 {
     char bytes[WIRE_SMALL_MAX];
@@ -212,7 +218,9 @@ static void obey(struct runner *r)
     if (n <= 0 || !wire_small_decode((struct slice){.ptr = bytes, .len = (size_t)n}, &m))
         end(r, PROCESS_LOST, 0);
     else if (m.kind == WIRE_CANCEL)
-        end(r, PROCESS_CANCELLED, m.value);
+        end(r, PROCESS_CANCELLED, (uint64_t)m.value);
+    else if (m.kind == WIRE_RENEW)
+        r->lease_ns = lease_of(m.value);
     else if (m.kind == WIRE_SIGNAL && !r->is_reaped)
         kill(-r->command, (int)m.value);
 }
@@ -242,6 +250,8 @@ static void keep_time(struct runner *r)
         end(r, PROCESS_TIMEOUT, r->spec.grace_ms);
     if (r->phase == PHASE_GRACE && now >= r->grace_ns)
         begin_kill(r);
+    if (now >= r->lease_ns)
+        end(r, PROCESS_UNRENEWED, 0);
     if (r->phase < PHASE_KILLING && now >= r->measure_ns)
         measure(r);
     if (r->phase == PHASE_KILLING && now >= r->kill_ns)
@@ -253,6 +263,7 @@ static int64_t next_due(const struct runner *r)
     if (r->phase == PHASE_KILLING)
         return r->kill_ns;
     int64_t due = r->phase == PHASE_GRACE ? r->grace_ns : r->wall_ns;
+    due = r->lease_ns < due ? r->lease_ns : due;
     return r->measure_ns < due ? r->measure_ns : due;
 }
 
@@ -307,7 +318,10 @@ static void start_command(struct runner *r, int *fds, size_t n_fds)
     if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
         fail(r, STEP_FORK, errno);
     r->started_ns = clock_mono_ns();
-    r->command = fork();
+    r->lease_ns = lease_of(r->spec.lease_until_ms);
+    if (r->started_ns >= r->lease_ns)
+        fail(r, STEP_LEASE, 0);
+    r->command = _Fork();
     if (r->command < 0)
         fail(r, STEP_FORK, errno);
     if (r->command == 0)

@@ -55,7 +55,8 @@ static _Noreturn void spawner_begin(int control)
     spawner_main(3);
 }
 
-/* Signals are blocked over the fork, so that no handler of the server runs in the child. */
+/* Signals are blocked over the fork, so that no handler of the server runs in the child; nor do
+ * those of pthread_atfork: libuv's closes and opens descriptors by their numbers. */
 static bool fork_spawner(int *ret_control, pid_t *ret_pid, struct err *e)
 {
     int ends[2], size = 2 * (int)WIRE_RUN_MAX;
@@ -67,7 +68,7 @@ static bool fork_spawner(int *ret_control, pid_t *ret_pid, struct err *e)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork();
+    pid_t pid = _Fork();
     int why = errno;
     if (pid == 0)
         spawner_begin(ends[1]);
@@ -355,7 +356,7 @@ void process_ended_text(const struct process_event *ev, struct buf *to)
 
 /* ---- act ---------------------------------------------------------------------------------- */
 
-static bool command(struct process *p, enum wire_kind kind, uint32_t value, struct err *e)
+static bool command(struct process *p, enum wire_kind kind, int64_t value, struct err *e)
 {
     char bytes[WIRE_SMALL_MAX];
     struct wire_small m = {.kind = kind, .value = value};
@@ -374,7 +375,12 @@ bool process_signal(struct process *p, int signal, struct err *e)
 {
     if (signal < 1 || signal >= NSIG)
         return err_set(e, ERR_INVALID, "There is no signal %d.", signal);
-    return command(p, WIRE_SIGNAL, (uint32_t)signal, e);
+    return command(p, WIRE_SIGNAL, signal, e);
+}
+
+bool process_renew(struct process *p, int64_t lease_until_ms, struct err *e)
+{
+    return command(p, WIRE_RENEW, lease_until_ms, e);
 }
 
 /* ---- all in one --------------------------------------------------------------------------- */

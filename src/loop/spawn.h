@@ -64,6 +64,8 @@ struct process_opts {
     size_t n_fds;
 
     uint64_t wall_ms;             /* then SIGTERM, grace_ms, SIGKILL; 0 = for ever */
+    int64_t lease_until_ms;       /* of clock_mono_ms(): then SIGKILL, unless process_renew came,
+                                     even when this program stands still; 0 = none */
     uint64_t grace_ms;            /* of the wall timeout */
     uint64_t memory_bytes;        /* anonymous memory of the whole tree, polled; then SIGKILL */
     uint64_t cpu_s;               /* CPU seconds of the whole tree; then SIGKILL */
@@ -96,6 +98,7 @@ int process_stdio_take(struct process *p, int which);
 #define PROCESS_STEP_MAP(X)                                                           \
     X(STEP_RUNNER, "no runner could be started for %s")                               \
     X(STEP_REQUEST, "the request to start %s was damaged")                            \
+    X(STEP_LEASE, "the time in which %s may run was over before it began")            \
     X(STEP_FORK, "no process could be made for %s")                                   \
     X(STEP_SESSION, "%s could not get a session of its own")                          \
     X(STEP_STDIO, "the input and output of %s could not be set up")                   \
@@ -123,6 +126,7 @@ enum process_step {
     X(PROCESS_OVER_MEMORY, "it used more memory than allowed")      \
     X(PROCESS_OVER_CPU, "it used more processor time than allowed") \
     X(PROCESS_OVER_FILE, "it wrote a larger file than allowed")     \
+    X(PROCESS_UNRENEWED, "its lease was not renewed")               \
     X(PROCESS_LOST, "its runner was killed")
 
 enum process_reason {
@@ -171,6 +175,8 @@ void process_ended_text(const struct process_event *ev, struct buf *to);
 /* SIGTERM to the whole tree, then after grace_ms SIGKILL until nothing is left (0 = at once).
  * A second call may only shorten the grace. Fine when it has ended already. */
 bool process_cancel(struct process *p, uint32_t grace_ms, struct err *e);
+/* The lease of one that was started with one ends then instead, and not before. */
+bool process_renew(struct process *p, int64_t lease_until_ms, struct err *e);
 /* A signal to the command's process group, SIGHUP say. */
 bool process_signal(struct process *p, int signal, struct err *e);
 

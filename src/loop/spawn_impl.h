@@ -13,6 +13,7 @@ enum wire_kind {
     WIRE_RUN,       /* server to runner, first on its channel: what to run, and its descriptors */
     WIRE_CANCEL,    /* server to runner: grace in ms */
     WIRE_SIGNAL,    /* server to runner: signal number */
+    WIRE_RENEW,     /* server to runner: its lease, a time of clock_mono_ms() */
     WIRE_EVENT      /* runner (or spawner) to server: a struct process_event */
 };
 
@@ -20,7 +21,7 @@ enum wire_kind {
 struct run_spec {
     uint64_t wall_ms, grace_ms, memory_bytes, cpu_s, address_space_bytes, open_files, file_bytes;
     uint64_t umask, uid, gid, may_gain_privileges, in, out, err, n_fds, argc, envc;
-    int64_t nice;
+    int64_t nice, lease_until_ms;
 };
 
 #define WIRE_RUN_MAX \
@@ -37,7 +38,7 @@ struct run_request {
 
 struct wire_small { /* every message but WIRE_RUN */
     enum wire_kind kind;
-    uint32_t value; /* CANCEL, SIGNAL */
+    int64_t value; /* CANCEL, SIGNAL, RENEW */
     struct process_event event;
 };
 

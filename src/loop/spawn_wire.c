@@ -8,7 +8,7 @@ struct wire_head {
     uint32_t kind;
 };
 
-_Static_assert(sizeof(struct run_spec) == 18 * sizeof(uint64_t), "run_spec has padding");
+_Static_assert(sizeof(struct run_spec) == 19 * sizeof(uint64_t), "run_spec has padding");
 
 /* ---- encoding ----------------------------------------------------------------------------- */
 
@@ -82,6 +82,7 @@ static struct run_spec spec_of(const struct process_opts *o)
         .err = o->err.kind,
         .n_fds = o->n_fds,
         .nice = o->nice,
+        .lease_until_ms = o->lease_until_ms,
     };
 }
 
@@ -178,9 +179,14 @@ bool wire_run_decode(struct slice packet, struct run_request *ret)
 
 /* ---- small messages ----------------------------------------------------------------------- */
 
+static bool kind_has_value(enum wire_kind kind)
+{
+    return kind == WIRE_CANCEL || kind == WIRE_SIGNAL || kind == WIRE_RENEW;
+}
+
 size_t wire_small_encode(const struct wire_small *m, char to[WIRE_SMALL_MAX])
 {
-    bool has_value = m->kind == WIRE_CANCEL || m->kind == WIRE_SIGNAL;
+    bool has_value = kind_has_value(m->kind);
     bool has_event = m->kind == WIRE_EVENT;
     const void *body = has_event ? (const void *)&m->event : &m->value;
     size_t len = has_event ? sizeof m->event : has_value ? sizeof m->value : 0;
@@ -198,7 +204,7 @@ bool wire_small_decode(struct slice packet, struct wire_small *ret)
     if (!take_head(&packet, &head))
         return false;
     m.kind = head.kind;
-    if (head.kind == WIRE_CANCEL || head.kind == WIRE_SIGNAL) {
+    if (kind_has_value(head.kind)) {
         if (!take_bytes(&packet, &m.value, sizeof m.value))
             return false;
     } else if (head.kind == WIRE_EVENT) {

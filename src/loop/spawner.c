@@ -107,8 +107,8 @@ static void start_runner(struct spawner_state *s, int channel)
         w = &s->wards[s->n_used++];
     pid_t pid = -1;
     errno = EAGAIN;
-    if (w)
-        pid = fork();
+    if (w) /* not fork(): its handlers, libuv's say, would take descriptors for theirs */
+        pid = _Fork();
     if (pid == 0)
         runner_main(channel, s->self);
     if (pid < 0) {

@@ -320,24 +320,10 @@ static void check_secrets(struct reader *r, const struct manifest *m, const stru
     }
 }
 
-static void check_jobs(struct reader *r, struct manifest *m)
+static void check_used_secrets(struct reader *r, struct manifest *m)
 {
-    for (size_t i = 0; i < m->jobs.n; i++) {
-        const struct job *job = &m->jobs.items[i];
-        check_secrets(r, m, &job->secrets);
-        for (size_t j = 0; j < job->on.n; j++) {
-            struct slice name = job->on.items[j].s;
-            ptrdiff_t dot = slice_rindex(name, '.');
-            if (dot < 0)
-                continue;
-            name = slice_first(name, (size_t)dot);
-            if (!has_collection(m, name) && !has_bucket(m, name))
-                report(r, job->on.items[j].pos,
-                       "there is no collection or bucket `%.*s`; add it to "
-                       "`collections` or `files`",
-                       SHOWN(name));
-        }
-    }
+    for (size_t i = 0; i < m->jobs.n; i++)
+        check_secrets(r, m, &m->jobs.items[i].secrets);
     check_secrets(r, m, &m->backend.secrets);
 }
 
@@ -454,6 +440,8 @@ static void check_env(struct reader *r, struct manifest *m)
     check_values(r, m, &m->backend.env);
     for (size_t i = 0; i < m->jobs.n; i++)
         check_values(r, m, &m->jobs.items[i].env);
+    for (size_t i = 0; i < m->jobs.n; i++)
+        check_values(r, m, &m->jobs.items[i].with);
     for (size_t i = 0; i < m->deploy.n; i++)
         check_values(r, m, &m->deploy.items[i].env);
 }
@@ -498,9 +486,19 @@ static void check_auth(struct reader *r, struct manifest *m)
 void manifest_check(struct reader *r, struct manifest *m)
 {
     static void (*const checks[])(struct reader *, struct manifest *) = {
-        check_web,  check_backend, check_cors,     check_collections,
-        check_jobs, check_publish, check_env,      check_deploy,
-        check_tls,  check_shown,   check_declared, manifest_check_access,
+        check_web,
+        check_backend,
+        check_cors,
+        check_collections,
+        manifest_check_jobs,
+        check_used_secrets,
+        check_publish,
+        check_env,
+        check_deploy,
+        check_tls,
+        check_shown,
+        check_declared,
+        manifest_check_access,
         check_auth,
     };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)

@@ -9,6 +9,7 @@ void names_lower(struct arena *a, struct texts *names); /* host names have no ca
 void manifest_check(struct reader *r, struct manifest *m);
 void manifest_check_access(struct reader *r, struct manifest *m);      /* rules, identity, limits */
 void manifest_check_paths(struct reader *r, const struct manifest *m); /* the backend's paths */
+void manifest_check_jobs(struct reader *r, struct manifest *m);        /* jobs, and all quotas */
 /* Warns of %20 and its like in a path, which would never match. */
 void check_no_escape(struct reader *r, const struct text *path);
 /* Whether the files it names are there. The only step that looks at the app's folder. */

@@ -211,15 +211,22 @@ struct job_cache {
     struct pos pos;
     struct texts key; /* fields of the input and "literals"; none = no cache */
     int64_t ttl_ms;
+    struct text scope; /* user, app: whose results are used again */
 };
 struct job_limits {
     struct pos pos;
-    int64_t memory_bytes, files_bytes; /* 0 = no limit */
+    int64_t memory_bytes, files_bytes, output_bytes; /* 0 = no limit */
+    int64_t cpu_ms, open_files;                      /* 0 = no limit */
 };
+extern const char job_tasks[]; /* what `use` may be, by spaces */
 struct job {
     struct text name;
     struct pos pos;
-    struct text run, input; /* paths */
+    struct text run, use; /* the path of a program, or one of dais's own tasks */
+    struct pairs with;    /* of a task */
+    struct text input;    /* path */
+    struct text acts_as;  /* owner, app: for whom its token speaks */
+    int64_t keep_ms;      /* how long one that is over is kept */
     struct texts packages, on, secrets;
     struct pairs env;
     int64_t timeout_ms;

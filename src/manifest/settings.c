@@ -68,8 +68,12 @@ static const struct setting_row rows[SETTING_COUNT] = {
                                    true},
     [SET_AWS_SESSION_TOKEN] = {"AWS_SESSION_TOKEN", NULL, "The token of a temporary key.", NULL,
                                NULL, true},
-    [SET_REDIS_URL] = {"REDIS_URL", NULL, "A cache shared by several replicas; optional.", is_redis,
-                       "a redis:// or rediss:// address", true},
+    [SET_REDIS_URL] =
+        {"REDIS_URL", NULL,
+         "Through which servers that share a Postgres wake each other up when there is work, "
+         "redis://user:password@host:6379/0 or unix://user:password@/path, Redis 6 or newer; not "
+         "needed: without it Postgres does that.",
+         is_redis, "a redis:// or rediss:// address", true},
     [SET_SMTP_URL] =
         {"SMTP_URL", NULL,
          "The mail server, smtp://user:password@host:587 or smtps://…; without one mail is "
@@ -528,13 +532,6 @@ struct slice settings_expand(const struct settings *s, struct slice text, struct
     return done;
 }
 
-/* Of a part that a later version brings: checked, so that nobody finds a mistake in them only then.
- */
-static bool is_later(size_t id)
-{
-    return id == SET_REDIS_URL;
-}
-
 void settings_help(const struct settings *s, struct buf *to)
 {
     buf_add_str(to,
@@ -545,8 +542,7 @@ void settings_help(const struct settings *s, struct buf *to)
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting_row *row = &rows[i];
         const struct setting *it = &s->of[i];
-        buf_printf(to, "\n%s\n    %s%s\n    default: %s\n", row->name, row->doc,
-                   is_later(i) ? " (Checked, but not used yet by this version.)" : "",
+        buf_printf(to, "\n%s\n    %s\n    default: %s\n", row->name, row->doc,
                    row->def ? row->def : "none");
         if (it->source == SOURCE_DEFAULT)
             continue;

@@ -215,8 +215,8 @@ static const struct shape bucket_shape = {SHAPE(bucket, "a bucket", bucket_field
  * --------------------------------------------------------------------------- */
 
 static const struct field retries_fields[] = {
-    {"max", INT(job_retries, max), .def = "0", .max = 100,
-     .doc = "How often a failed run is tried again."},
+    {"max", INT(job_retries, max), .def = "3", .max = 100,
+     .doc = "How often a run that failed but may succeed later is tried again."},
     {"backoff", RANGE(job_retries, backoff), .def = "10s..5m",
      .doc = "The pause before a retry: the first, and the longest."},
 };
@@ -225,7 +225,7 @@ static const struct shape retries_shape = {SHAPE(job_retries, "retries", retries
 
 static const struct field concurrency_fields[] = {
     {"total", INT(job_concurrency, total), .def = "1", .max = 10000,
-     .doc = "Runs at the same time; 0 is no limit."},
+     .doc = "Runs at the same time; 0 is no limit, which is also what `use` has without it."},
     {"per_user", INT(job_concurrency, per_user), .def = "0", .max = 10000,
      .doc = "Runs of one account at the same time; 0 is no limit."},
 };
@@ -237,6 +237,8 @@ static const struct field job_cache_fields[] = {
      .doc = "Fields of the input, and quoted words, that make two runs the same."},
     {"ttl", DURATION(job_cache, ttl_ms), .def = "30d", .max = 10 * YEAR,
      .doc = "How long a result is used again."},
+    {"scope", TEXT(job_cache, scope), .format = FMT_WORD, .words = "user app", .def = "user",
+     .doc = "Whose results are used again: those of the same account, or everybody's."},
 };
 static const struct shape job_cache_shape = {SHAPE(job_cache, "cache", job_cache_fields)};
 
@@ -244,13 +246,31 @@ static const struct field job_limits_fields[] = {
     {"memory", BYTES(job_limits, memory_bytes), .def = "0", .max = 1024 * TB,
      .doc = "Memory of one run; 0 is no limit."},
     {"files", BYTES(job_limits, files_bytes), .def = "0", .max = 1024 * TB,
-     .doc = "Bytes written by one run; 0 is no limit."},
+     .doc = "Bytes in the folder of one run; 0 is no limit."},
+    {"output", BYTES(job_limits, output_bytes), .def = "100MB", .max = 1024 * TB,
+     .doc = "Bytes that one run may print; 0 is no limit."},
+    {"cpu", DURATION(job_limits, cpu_ms), .def = "0", .max = 30LL * DAY,
+     .doc = "Processor time of one run; 0 is no limit."},
+    {"open_files", INT(job_limits, open_files), .def = "1024", .min = 16, .max = 1048576,
+     .doc = "Files that one process of a run may have open."},
 };
 static const struct shape job_limits_shape = {SHAPE(job_limits, "limits", job_limits_fields)};
 
+/* The same names as in tasks/, which this room knows nothing of. */
+const char job_tasks[] = "http.call mail.send export.run prune.run backup.run nothing";
+
 static const struct field job_fields[] = {
-    {"run", TEXT(job, run), .format = FMT_PATH, .flags = REQUIRED,
+    {"run", TEXT(job, run), .format = FMT_PATH,
      .doc = "The executable; it reads its input as JSON from standard input."},
+    {"use", TEXT(job, use), .format = FMT_WORD, .words = job_tasks,
+     .doc = "Instead of `run`, something dais does itself."},
+    {"with", MAP_OF(job, with, FMT_VARIABLE, K_TEXT, value), .flags = EMPTY_OK,
+     .doc = "What `use` works with; `$NAME` is replaced by a setting or a secret."},
+    {"acts_as", TEXT(job, acts_as), .format = FMT_WORD, .words = "owner app", .def = "owner",
+     .doc = "For whom its program speaks when it calls the API: whoever the run is for, or the app "
+            "itself, which may do everything in it."},
+    {"keep", DURATION(job, keep_ms), .def = "30d", .min = MINUTE, .max = 10 * YEAR,
+     .doc = "How long a run that is over is kept."},
     {"input", TEXT(job, input), .format = FMT_PATH, .doc = "The JSON Schema of its input."},
     {"packages", TEXTS(job, packages), .format = FMT_PACKAGE, .flags = ONE_OK,
      .doc = "Packages of the system it needs."},
@@ -259,7 +279,7 @@ static const struct field job_fields[] = {
     {"secrets", TEXTS(job, secrets), .format = FMT_SECRET, .flags = ONE_OK,
      .doc = "The app's secrets it gets."},
     {"on", TEXTS(job, on), .format = FMT_EVENT, .flags = ONE_OK,
-     .doc = "Events of collections and buckets that start it."},
+     .doc = "Events of collections, buckets and other jobs that start it."},
     {"schedule", TEXT(job, schedule), .format = FMT_CRON,
      .doc = "When it starts by itself, in UTC."},
     {"timeout", DURATION(job, timeout_ms), .def = "10m", .min = SECOND, .max = 30LL * DAY,
@@ -490,7 +510,7 @@ static const struct field manifest_fields[] = {
      .doc = "Kinds of documents the app stores."},
     {"files", MAP(manifest, files, FMT_NAME, bucket_shape),
      .doc = "Buckets of files people upload."},
-    {"jobs", MAP(manifest, jobs, FMT_NAME, job_shape), .flags = LATER,
+    {"jobs", MAP(manifest, jobs, FMT_NAME, job_shape),
      .doc = "Work that takes longer than a request."},
     {"publish", MAP(manifest, publish, FMT_NAME, publication_shape), .flags = LATER,
      .doc = "Kinds of documents people can publish."},

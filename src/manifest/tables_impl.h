@@ -63,8 +63,8 @@ enum kind {
     X(FMT_LIMIT, "login, signup, reset, publish, upload, write, read, or \"METHOD /prefix\"",      \
       "^(login|signup|reset|publish|upload|write|read|([A-Z]+|[*]) /.*)$")                         \
     X(FMT_STATUS, "a status from 400 to 599", "^[45][0-9][0-9]$")                                  \
-    X(FMT_EVENT, "NAME.created, NAME.updated or NAME.deleted of a collection or bucket",           \
-      "^[a-z][a-z0-9_-]*[.](created|updated|deleted)$")                                            \
+    X(FMT_EVENT, "NAME.created, .updated or .deleted, or JOB.succeeded, .failed or .cancelled",    \
+      "^[a-z][a-z0-9_-]*[.](created|updated|deleted|succeeded|failed|cancelled)$")                 \
     X(FMT_PACKAGE, "a package's name, such as ffmpeg", "^[a-z0-9][a-z0-9+.-]*$")                   \
     X(FMT_COMMAND, "a command for the shell", "^.")
 

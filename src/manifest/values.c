@@ -1,6 +1,8 @@
 /* Single values of the manifest: the checks of the formats, and sizes, durations and rates. */
 #include "manifest/tables_impl.h"
 
+#include "base/cron.h"
+
 #include <string.h>
 
 const char *const format_what[FORMAT_COUNT] = {
@@ -148,46 +150,10 @@ static bool destination_ok(struct slice s)
     return name_of(s, letters, letters, 320) && s.ptr[0] != '-';
 }
 
-/* One item of a cron field: `*`, `5`, `1-5`, each with an optional `/2`. */
-static bool cron_item_ok(struct slice s, uint64_t min, uint64_t max)
-{
-    struct slice range;
-    uint64_t from, to, step;
-    bool stepped = slice_index(s, '/') >= 0;
-    slice_cut(&s, '/', &range);
-    if (stepped && (!slice_to_u64(s, &step) || step == 0 || step > max))
-        return false;
-    if (slice_is(range, "*"))
-        return true;
-    struct slice first;
-    bool has_end = slice_index(range, '-') >= 0;
-    if (!slice_cut(&range, '-', &first) || !slice_to_u64(first, &from))
-        return false;
-    to = from;
-    if (has_end && !slice_to_u64(range, &to))
-        return false;
-    return from >= min && from <= to && to <= max;
-}
-
 static bool cron_ok(struct slice s)
 {
-    static const struct {
-        uint64_t min, max;
-    } fields[] = {{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 7}};
-    size_t n = 0;
-    struct slice field, item;
-    while (slice_cut(&s, ' ', &field)) {
-        if (field.len == 0)
-            continue;
-        if (n == sizeof fields / sizeof *fields || field.ptr[field.len - 1] == ',')
-            return false;
-        while (slice_cut(&field, ',', &item)) {
-            if (!cron_item_ok(item, fields[n].min, fields[n].max))
-                return false;
-        }
-        n++;
-    }
-    return n == sizeof fields / sizeof *fields;
+    struct cron c;
+    return cron_read(s, &c);
 }
 
 static bool field_ok(struct slice s)
@@ -315,7 +281,8 @@ static bool event_ok(struct slice s)
 {
     ptrdiff_t dot = slice_rindex(s, '.');
     return dot > 0 && name_ok(slice_first(s, (size_t)dot)) &&
-           words_have("created updated deleted", slice_skip(s, (size_t)dot + 1));
+           words_have("created updated deleted succeeded failed cancelled",
+                      slice_skip(s, (size_t)dot + 1));
 }
 
 static bool package_ok(struct slice s)

@@ -5,13 +5,10 @@ enum group { GROUP_DAIS, GROUP_DATABASE, GROUP_CACHE, GROUP_STORAGE, GROUP_MAIL,
 
 static const struct {
     const char *key, *title;
-    bool is_later; /* checked, but not used yet */
 } groups[GROUP_COUNT] = {
-    [GROUP_DAIS] = {"dais", "dais itself", false},
-    [GROUP_DATABASE] = {"database", "The database", false},
-    [GROUP_CACHE] = {"cache", "A cache", true},
-    [GROUP_STORAGE] = {"storage", "Where files are kept", false},
-    [GROUP_MAIL] = {"mail", "Mail", false},
+    [GROUP_DAIS] = {"dais", "dais itself"}, [GROUP_DATABASE] = {"database", "The database"},
+    [GROUP_CACHE] = {"cache", "Redis"},     [GROUP_STORAGE] = {"storage", "Where files are kept"},
+    [GROUP_MAIL] = {"mail", "Mail"},
 };
 
 static enum group group_of(enum setting_id id)
@@ -63,7 +60,6 @@ void facts_settings(const struct facts *f)
         json_write_object(f->w);
         facts_str(f, "key", slice_from(groups[g].key));
         facts_str(f, "title", slice_from(groups[g].title));
-        facts_bool(f, "is_later", groups[g].is_later);
         facts_begin_list(f, "variables");
         for (int id = 0; id < SETTING_COUNT; id++) {
             if (group_of((enum setting_id)id) == (enum group)g)

@@ -60,10 +60,11 @@ static bool move_to_region(struct s3 *s, const char *region)
     return true;
 }
 
-static CURL *take_handle(struct s3 *s)
+CURL *s3_handle_take(struct s3 *s, unsigned *ret_era)
 {
     pthread_mutex_lock(&s->lock);
     CURL *easy = s->n_pool ? s->pool[--s->n_pool] : NULL;
+    *ret_era = s->era;
     pthread_mutex_unlock(&s->lock);
     if (!easy)
         easy = s->lib->easy_init();
@@ -71,10 +72,10 @@ static CURL *take_handle(struct s3 *s)
     return easy;
 }
 
-static void give_handle(struct s3 *s, CURL *easy)
+void s3_handle_give(struct s3 *s, CURL *easy, unsigned era)
 {
     pthread_mutex_lock(&s->lock);
-    bool is_kept = s->n_pool < S3_POOL;
+    bool is_kept = s->n_pool < S3_POOL && s->era == era;
     if (is_kept)
         s->pool[s->n_pool++] = easy;
     pthread_mutex_unlock(&s->lock);
@@ -86,7 +87,7 @@ static bool enter(struct s3 *s, bool *ret_probe, struct err *e)
 {
     int64_t left_ms = 0;
     pthread_mutex_lock(&s->lock);
-    bool may = s3_breaker_enter(&s->breaker, clock_mono_ms(), ret_probe, &left_ms);
+    bool may = breaker_enter(&s->breaker, clock_mono_ms(), ret_probe, &left_ms);
     pthread_mutex_unlock(&s->lock);
     if (may)
         return true;
@@ -100,14 +101,14 @@ static bool enter(struct s3 *s, bool *ret_probe, struct err *e)
 static void tell(struct s3 *s, const struct s3_outcome *o)
 {
     pthread_mutex_lock(&s->lock);
-    s3_breaker_tell(&s->breaker, !s3_is_outage(o), clock_mono_ms());
+    breaker_tell(&s->breaker, &s3_breaker_rule, !s3_is_outage(o), clock_mono_ms());
     pthread_mutex_unlock(&s->lock);
 }
 
 static void leave(struct s3 *s, bool is_probe)
 {
     pthread_mutex_lock(&s->lock);
-    s3_breaker_leave(&s->breaker, is_probe);
+    breaker_leave(&s->breaker, is_probe);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -314,6 +315,7 @@ bool s3_call_run(struct s3_call *c, struct err *e)
     struct run r = {.call = c, .payload = c->payload};
     struct arena a;
     bool is_probe;
+    unsigned era;
     if (c->fd < 0)
         c->len = c->body.len;
     atomic_fetch_add(&s->calls[c->verb], 1);
@@ -323,10 +325,10 @@ bool s3_call_run(struct s3_call *c, struct err *e)
     }
     arena_init(&a, 1u << 20);
     r.budget = (struct s3_budget){clock_mono_ms(), s->options.call_ms, 0, 0};
-    r.easy = take_handle(s);
+    r.easy = s3_handle_take(s, &era);
     r.outcome.code = "";
     bool fine = repeat(&r, &a, e);
-    give_handle(s, r.easy);
+    s3_handle_give(s, r.easy, era);
     leave(s, is_probe);
     c->status = r.outcome.transport == CURLE_OK ? r.outcome.status : 0;
     snprintf(c->code, sizeof c->code, "%s", r.outcome.code);

@@ -83,6 +83,20 @@ void s3_free(struct s3 *s)
     free(s);
 }
 
+/* Closing them takes its time, and all calls need the lock. */
+void s3_renew(struct s3 *s)
+{
+    CURL *old[S3_POOL];
+    pthread_mutex_lock(&s->lock);
+    size_t n = s->n_pool;
+    memcpy(old, s->pool, n * sizeof *old);
+    s->n_pool = 0;
+    s->era++;
+    pthread_mutex_unlock(&s->lock);
+    while (n)
+        s->lib->easy_cleanup(old[--n]);
+}
+
 struct slice s3_full_key(const struct s3 *s, struct arena *a, struct slice key)
 {
     return arena_printf(a, "%.*s%.*s", SLICE_ARGS(s->options.prefix), SLICE_ARGS(key));

@@ -29,6 +29,9 @@ struct s3_options {
 /* Copies all. NULL: something in it is wrong; e says what. Nothing is connected yet. */
 struct s3 *s3_new(const struct s3_options *o, struct err *e);
 void s3_free(struct s3 *s); /* nobody may be in a call */
+/* Calls that begin from now on are made over new connections: for who asks the same thing again,
+ * and wants to hear it from another server behind the same name. */
+void s3_renew(struct s3 *s);
 
 struct s3_stats {
     uint64_t calls[8]; /* by enum s3_verb */

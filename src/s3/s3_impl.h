@@ -1,5 +1,6 @@
 /* What the files of s3/ share: addresses, answers in XML, what to do after a failure, one call. */
 #pragma once
+#include "base/breaker.h"
 #include "base/list.h"
 #include "fetch/curl_library.h"
 #include "s3/s3.h"
@@ -80,7 +81,7 @@ bool s3_uploads_read(struct slice body, struct arena *a, struct s3_uploads *ret)
 /* The keys that were not deleted; those that were not there are fine. */
 bool s3_undeleted_read(struct slice body, struct arena *a, struct slice **ret, size_t *ret_n);
 
-/* ---- after a failure (verdict.c, breaker.c; pure) ---------------------------------------------
+/* ---- after a failure (verdict.c, pure) ---------------------------------------------
  */
 
 /* How an attempt ended. */
@@ -118,20 +119,8 @@ struct s3_budget {
 void s3_budget_moved(struct s3_budget *b, uint64_t bytes, int64_t gap_ms);
 int64_t s3_budget_left(const struct s3_budget *b, int64_t now_ms);
 
-#define S3_BREAKER_FAILURES 8
-#define S3_BREAKER_MS       5000
-#define S3_BREAKER_MAX_MS   30000
-
-struct s3_breaker {
-    unsigned failures; /* attempts, one after the other */
-    int64_t until_ms;  /* refused before; 0: closed */
-    uint32_t pause_ms; /* of the last time */
-    bool is_probing;
-};
-/* False: refuse, *ret_ms is left. *ret_probe: the call finds out whether the store is back. */
-bool s3_breaker_enter(struct s3_breaker *b, int64_t now_ms, bool *ret_probe, int64_t *ret_ms);
-void s3_breaker_tell(struct s3_breaker *b, bool is_fine, int64_t now_ms); /* each attempt */
-void s3_breaker_leave(struct s3_breaker *b, bool is_probe); /* however the call ended */
+/* A store is asked again soon: people wait. */
+extern const struct breaker_rule s3_breaker_rule;
 
 /* ---- sentences (explain.c, pure) --------------------------------------------------------------
  */
@@ -155,9 +144,10 @@ struct s3 {
     struct s3_options options; /* copies in the arena, with the defaults */
     pthread_mutex_t lock;      /* for these */
     struct s3_place place;
-    struct s3_breaker breaker;
+    struct breaker breaker;
     CURL *pool[S3_POOL]; /* idle, with their connections */
     size_t n_pool;
+    unsigned era;             /* s3_renew() begins another */
     _Atomic int64_t clock_ms; /* the store's time less ours */
     _Atomic bool has_no_bulk; /* it does not know how to delete many */
     _Atomic uint64_t calls[S3_VERBS], repeats, failures, sent, received;
@@ -201,6 +191,9 @@ void s3_call_ask(struct s3_call *c, const char *name, struct slice value);  /* i
 void s3_call_tell(struct s3_call *c, const char *name, struct slice value); /* a header */
 /* With all repetitions. True: status is 2xx. */
 bool s3_call_run(struct s3_call *c, struct err *e);
+/* A connection for a call, which takes all of it; the era is given back with it. */
+CURL *s3_handle_take(struct s3 *s, unsigned *ret_era);
+void s3_handle_give(struct s3 *s, CURL *easy, unsigned era);
 struct s3_place s3_place_now(struct s3 *s);
 int64_t s3_now_s(const struct s3 *s); /* the store's time, as far as we know */
 struct slice s3_full_key(const struct s3 *s, struct arena *a, struct slice key);

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+const struct breaker_rule s3_breaker_rule = {
+    .failures = 8, .pause_ms = 5000, .pause_max_ms = 30000};
+
 /*      what a store says             then */
 #define CODE_MAP(X)                     \
     X("RequestTimeTooSkewed", SET_TIME) \

@@ -139,7 +139,7 @@ const struct identity *signin_who(struct req *rq, struct err *e)
     const struct identity *who = req_identity(rq, e);
     if (!who)
         return e->code == ERR_UNAUTHENTICATED ? &nobody : NULL;
-    return who->is_key || who->is_local ? &nobody : who;
+    return who->is_key || who->is_local || who->is_of_job ? &nobody : who;
 }
 
 /* ---- errors of the whole page ---------------------------------------------------------------- */

@@ -12,6 +12,7 @@ import select
 import socket
 import time
 
+import stores
 from conftest import DAIS_BIN, DEADLINE, Broken, Conn, Server, clean_env
 
 
@@ -31,7 +32,7 @@ def serving(*args, env=None, cwd=None, listen="127.0.0.1:0", before=(), ready=Tr
     """`before` is put before the program, as in ["prlimit", "--nofile=64"]."""
     command = [*before, program, "serve", *args] + (["--listen", listen] if listen else [])
     cwd = cwd or args[0]
-    server = Server(command, clean_env(cwd, {"DAIS_LOG": "json", **(env or {})}), cwd)
+    server = Server(command, clean_env(cwd, {"DAIS_LOG": "json", **stores.put_by(args), **(env or {})}), cwd)
     try:
         yield server.wait_ready() if ready else server
     finally:

@@ -19,7 +19,10 @@ def _url():
         yield postgres.url_at(postgres.port, database="icu")
 
 
-@pytest.mark.parametrize("name", ["test_same_lists", "test_lists", "test_search", "test_keeping", "test_change"])
+NAMES = ["test_same_lists", "test_lists", "test_search", "test_keeping", "test_change", "test_tell"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_on_postgres(url, name):
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
     made = subprocess.run(["make", "-s", (PROGRAMS / name).relative_to(ROOT)], cwd=ROOT, env=env, capture_output=True,

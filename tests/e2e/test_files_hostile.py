@@ -1,15 +1,12 @@
-# Files and people who mean harm: names, types, ranges, other people's files, links, quotas, uploads that break off.
+# Files and people who mean harm: names, types, ranges, other people's files, links.
 """Nothing here is unpacked: no body is decompressed, no archive opened and no picture decoded, so that a bomb is as
 large as it is sent. What an upload says of its size is held against `max` and the quota; see test_files_upload.py."""
 import base64
 import concurrent.futures
 import contextlib
 import hashlib
-import os
 import re
-import sqlite3
 import subprocess
-import time
 import urllib.parse
 
 import pytest
@@ -18,8 +15,8 @@ from accounts_api import AUTH, ask, desk, joined
 from conftest import DAIS_BIN, DEADLINE, Conn, wait_for
 from documents import call, problem, store
 from postgres import why_not
-from s3 import S3
-from serving import open_files, serving, write_app
+from serving import serving, write_app
+from stores import IS_REAL, env_of, object_store
 
 MB = 1 << 20
 MANIFEST = """
@@ -34,22 +31,21 @@ files:
 """
 needs_postgres = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 PLACES = ["folder-sqlite", pytest.param("folder-postgres", marks=needs_postgres), "s3-sqlite"]
+if IS_REAL:
+    PLACES = ["s3-sqlite", pytest.param("s3-postgres", marks=needs_postgres)]
+ONE_PLACE = "s3-sqlite" if IS_REAL else "folder-sqlite"
 
 
 @contextlib.contextmanager
-def kept(place, env=None):
-    """The variables of a place for blobs, and the object store if it is one."""
-    if not place.startswith("s3"):
-        yield None, dict(env or {})
-        return
-    with S3() as s3:
-        yield s3, {"STORAGE_BACKEND": "s3", "S3_FORCE_PATH_STYLE": "true", **s3.env, **(env or {})}
-        assert not s3.errors, s3.errors
+def kept(place, folder):
+    """The object store, if blobs are in one, and the variables of that place."""
+    with object_store(folder / "data") if place.startswith("s3") else contextlib.nullcontext() as s3:
+        yield s3, env_of(s3)
 
 
 @contextlib.contextmanager
 def files(place, folder, manifest=MANIFEST):
-    with kept(place) as (s3, env), store(place.split("-")[1], folder, manifest, env=env) as server:
+    with kept(place, folder) as (s3, env), store(place.split("-")[1], folder, manifest, env=env) as server:
         server.s3, server.data = s3, folder / "data" / "apps" / "app" / "files"
         yield server
         assert server.proc.poll() is None
@@ -63,7 +59,7 @@ def fixture_db(request, tmp_path_factory):
 
 @pytest.fixture(name="folder", scope="module")
 def fixture_folder(tmp_path_factory):
-    with files("folder-sqlite", tmp_path_factory.mktemp("hostile")) as server:
+    with files(ONE_PLACE, tmp_path_factory.mktemp("hostile")) as server:
         yield server
 
 
@@ -236,9 +232,10 @@ def test_a_place_outside(folder):
             assert 300 <= answer.status < 500, (path, method, answer)
     for path in ("box//twice", "box/a/../twice", "box/./twice", "/box/twice"):
         assert put(folder, path, b"x").status in (200, 201) and get(folder, "box/twice").body == b"x"
-    assert {entry.name for entry in folder.data.iterdir()} <= {"blobs", "drafts", "owner"}
-    assert all(re.fullmatch(r"[0-9a-f]{64}-[0-9a-v]{12}", entry.name)
-               for entry in (folder.data / "blobs").rglob("*") if entry.is_file())
+    assert {entry.name for entry in folder.data.iterdir()} <= {"cache" if folder.s3 else "blobs", "drafts", "owner"}
+    stored = set(folder.s3.objects) - {"app/owner"} if folder.s3 else {
+        str(entry.relative_to(folder.data)) for entry in (folder.data / "blobs").rglob("*") if entry.is_file()}
+    assert all(re.fullmatch(r"(blobs|app)/([0-9a-f]{2})/\2[0-9a-f]{62}-[0-9a-v]{12}", name) for name in stored)
 
 
 def test_the_file_that_is_called_sign(folder):
@@ -312,7 +309,7 @@ def test_ranges_of_nothing(db):
 
 def blocks_read(server):
     """What was asked for of blobs: not whether the store is there, nor whose it is."""
-    return [headers.get("Range") for kind, key, _, headers in server.s3.requests if kind == "get" and "-" in key]
+    return [(key, headers.get("Range")) for kind, key, _, headers in server.s3.requests if kind == "get" and "-" in key]
 
 
 def test_blocks_that_are_not_there(large):
@@ -489,8 +486,8 @@ files:
 def fixture_people(request, tmp_path_factory):
     """Real accounts, sessions and keys."""
     folder = tmp_path_factory.mktemp("people")
-    with kept(request.param) as (s3, env), desk(request.param.split("-")[1], folder, ACCOUNTS, env=env,
-                                                auth=AUTH + NO_LIMITS) as server:
+    with kept(request.param, folder) as (s3, env), desk(request.param.split("-")[1], folder, ACCOUNTS, env=env,
+                                                        auth=AUTH + NO_LIMITS) as server:
         server.s3, server.folder, server.env = s3, folder, env
         server.ann, server.bob = joined(server, "ann"), joined(server, "bob")
         yield server
@@ -722,133 +719,3 @@ def test_how_often_somebody_stores(tmp_path):
         link = linked(server, "box/l", bob, method="PUT")
         found = [ask(server, "PUT", link, b"x").status for _ in range(8)]
         assert 429 in found, found  # a link has no account: where it comes from is counted
-
-
-# ---- quotas ----------------------------------------------------------------------------------------
-def usage(server, bucket, user):
-    """Bytes and files: as listed, which must be what the sums say."""
-    items = call(server, "GET", f"/api/files/{bucket}?limit=1000", user=user).json()["items"]
-    found = sum(item["size"] for item in items), len(items)
-    database = server.data.parent / "app.db"
-    if database.exists():
-        with contextlib.closing(sqlite3.connect(database)) as conn:
-            row = conn.execute("SELECT bytes, files FROM dais_file_use WHERE bucket = ? AND owner = ?",
-                               (bucket, user)).fetchone()
-        assert found == (row or (0, 0))
-    return found[0]
-
-
-def at_once(*works):
-    """All together; their answers."""
-    with concurrent.futures.ThreadPoolExecutor(len(works)) as pool:
-        return [one.result() for one in [pool.submit(*work) for work in works]]
-
-
-def test_quota_is_never_passed(db):
-    """Many at once: put, replaced by more or less, moved, removed and put again."""
-    size = 120_000
-    for turn in range(4):
-        user = f"quota{turn}"
-        found = at_once(*[(put, db, f"small/q{turn}-{i}", content(size, b"%d %d" % (turn, i)), user)
-                          for i in range(20)])
-        assert {answer.status for answer in found} == {201, 403} and usage(db, "small", user) <= MB
-        there = [item["path"] for item in call(db, "GET", "/api/files/small?limit=1000", user=user).json()["items"]]
-        works = []
-        for i, path in enumerate(there):
-            works += [(call, db, "DELETE", f"/api/files/small/{path}", None, user),
-                      (put, db, f"small/{path}", content(size * (1 + i % 2), b"again"), user),
-                      (put, db, f"small/{path}", content(size // 2, b"less"), user),
-                      (call, db, "PATCH", f"/api/files/small/{path}", {"path": f"{path}-moved"}, user)]
-        assert {answer.status for answer in at_once(*works)} <= {200, 201, 204, 403, 404, 409}
-        assert 0 <= usage(db, "small", user) <= MB
-        items = call(db, "GET", "/api/files/small?limit=1000", user=user).json()["items"]
-        for item in items:
-            assert hashlib.sha256(get(db, f"small/{item['path']}", user).body).hexdigest() == item["etag"].strip('"')
-            assert call(db, "DELETE", f"/api/files/small/{item['path']}", user=user).status == 204
-        assert usage(db, "small", user) == 0
-        assert put(db, f"small/all{turn}", content(MB), user).status == 201  # all that was reserved was given back
-        assert put(db, f"small/more{turn}", b"x", user).status == 403
-        assert call(db, "DELETE", f"/api/files/small/all{turn}", user=user).status == 204
-
-
-def test_quota_of_a_link_is_its_makers(tmp_path):
-    with desk("sqlite", tmp_path, "files: { small: { quota: { bytes: 1MB } } }\n",
-              auth=AUTH + NO_LIMITS) as server:
-        ann = joined(server, "ann")
-        links = [linked(server, f"small/{i}", ann, method="PUT") for i in range(4)]
-        found = [ask(server, "PUT", link, content(400_000, b"%d" % i)).status for i, link in enumerate(links)]
-        assert found == [201, 201, 403, 403]
-
-
-# ---- nothing grows ---------------------------------------------------------------------------------
-def abort_twenty(server, turn):
-    conns = [Conn(server) for _ in range(20)]
-    for i, conn in enumerate(conns):
-        head = (f"PUT /api/files/small/a{i} HTTP/1.1\r\nHost: localhost\r\nX-Test-User: abort\r\n"
-                f"Content-Length: {50_000}\r\n\r\n").encode()
-        conn.send(head + bytes((turn * 20 + i) * 99))
-    for conn in conns:
-        conn.close()
-
-
-def held(server):
-    """Of drafts and stored files, those that the server has open."""
-    found = []
-    for fd in os.listdir(f"/proc/{server.proc.pid}/fd"):
-        with contextlib.suppress(OSError):
-            to = os.readlink(f"/proc/{server.proc.pid}/fd/{fd}")
-            found += [to] if re.search(r"/files/(drafts|cache|blobs/..)/", to) else []
-    return found
-
-
-def test_uploads_that_are_aborted(db):
-    """500 of them: no draft, no descriptor, nothing reserved, no blob."""
-    put(db, "small/warm", b"x", "abort")
-    stored = {path.name for path in db.data.glob("blobs/*/*")}, set(db.s3.objects if db.s3 else ())
-    for turn in range(5):  # what is opened once for good: databases, threads
-        abort_twenty(db, turn)
-    wait_for(lambda: not list((db.data / "drafts").iterdir()), "no drafts")
-    fds = open_files(db.proc.pid)
-    for turn in range(5, 25):
-        abort_twenty(db, turn)
-    wait_for(lambda: not list((db.data / "drafts").iterdir()) and not held(db), "no drafts")
-    wait_for(lambda: open_files(db.proc.pid) <= fds + 5, "no descriptors", 4 * DEADLINE)
-    assert {path.name for path in db.data.glob("blobs/*/*")} <= stored[0]
-    assert not db.s3 or set(db.s3.objects) - stored[1] <= {"app/owner"}
-    wait_for(lambda: put(db, "small/all", content(MB - 1), "abort").status in (200, 201), "no reservations")
-    assert "dais_files_arriving{app=\"app\"} 0" in db.fetch("/metrics").body.decode()
-
-
-def test_answers_that_are_not_read(large):
-    """Whoever leaves in the middle of a long one leaves no descriptor, and no block that is not whole."""
-    fds = open_files(large.proc.pid)
-    for i in range(40):
-        with Conn(large) as conn:
-            conn.request("/api/files/box/large", headers={"X-Test-User": "ann", "Range": f"bytes={i * 200_000}-"})
-            assert conn.sock.recv(1000)
-    wait_for(lambda: open_files(large.proc.pid) <= fds + 4, "no descriptors", 4 * DEADLINE)
-    assert get(large, "box/large", deadline=3 * DEADLINE).body == BODY
-
-
-def test_many_small_files(folder):
-    """A list of them takes as long at its end as at its beginning."""
-    many = int(os.environ.get("DAIS_MANY_FILES", "2000"))
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        def some(first):
-            with Conn(folder) as conn:
-                for i in range(first, many, 4):
-                    conn.request(f"/api/files/box/many/{i % 50:02}/{i:05}", "PUT", {"X-Test-User": "many"}, b"%d" % i)
-                    assert conn.read("PUT").status == 201
-        list(pool.map(some, range(4)))
-    seen, after, times = [], "", []
-    while after is not None:
-        began = time.monotonic()
-        page = call(folder, "GET", f"/api/files/box?prefix=many/&limit=100&after={after}", user="many").json()
-        times.append(time.monotonic() - began)
-        seen += [item["path"] for item in page["items"]]
-        after = page["next"]
-    assert len(seen) == many and seen == sorted(seen)
-    assert sorted(times)[len(times) // 2] < 1
-    folders = call(folder, "GET", "/api/files/box?prefix=many/&delimiter=/&limit=100", user="many").json()
-    assert [item["path"] for item in folders["items"]] == [f"many/{i:02}/"
-                                                           for i in range(50)] and folders["next"] is None

@@ -8,8 +8,8 @@ import pytest
 
 from conftest import wait_for
 from documents import call
-from s3 import S3
 from serving import serving, write_app
+from stores import env_of, in_folder, object_store, stand_in
 
 MANIFEST = """web: { root: web }
 files:
@@ -23,13 +23,9 @@ def _app(tmp_path):
 
 
 @pytest.fixture(name="s3")
-def _s3():
-    with S3() as s3:
+def _s3(tmp_path):
+    with object_store(tmp_path / "data") as s3:
         yield s3
-
-
-def env_of(s3):
-    return {**s3.env, "STORAGE_BACKEND": "s3"}
 
 
 def done_by(server, lane):
@@ -65,6 +61,7 @@ def asks_nobody(server):
     return done_by(server, "store") == before
 
 
+@stand_in("it denies what it is told to")
 def test_ready_is_what_the_store_said_last(app, s3, tmp_path):
     with serving(app, "--data", tmp_path / "data", env=env_of(s3)) as server:
         wait_for(lambda: readyz(server) == (200, "ready") and asks_nobody(server), "the first look")
@@ -78,6 +75,7 @@ def test_ready_is_what_the_store_said_last(app, s3, tmp_path):
         wait_for(lambda: readyz(server) == (200, "ready"), "ready again", 10)
 
 
+@stand_in("it hangs as it is told")
 def test_ready_does_not_wait_for_a_store_that_is_silent(app, s3, tmp_path):
     with serving(app, "--data", tmp_path / "data", env=env_of(s3)) as server:
         wait_for(lambda: readyz(server) == (200, "ready"), "ready")
@@ -93,6 +91,7 @@ def test_ready_does_not_wait_for_a_store_that_is_silent(app, s3, tmp_path):
         wait_for(lambda: readyz(server) == (200, "ready"), "ready again", 30)
 
 
+@in_folder("the folder is removed")
 def test_the_folder_is_gone(app, tmp_path):
     with serving(app, "--data", tmp_path / "data") as server:
         wait_for(lambda: readyz(server) == (200, "ready"), "ready")
@@ -100,11 +99,11 @@ def test_the_folder_is_gone(app, tmp_path):
         wait_for(lambda: readyz(server) == (503, "failing"), "failing", 20)
 
 
-@pytest.mark.parametrize("is_remote", [False, True])
+@pytest.mark.parametrize("is_remote", [pytest.param(False, marks=in_folder("the page names it")), True])
 def test_the_page_at_the_start_says_where_they_are(app, s3, tmp_path, is_remote):
     with serving(app, "--data", tmp_path / "data", env=env_of(s3) if is_remote else {}) as server:
         wait_for(lambda: "Ctrl+C" in server.stdout, "the page")
         text = server.stdout
         assert "  database         SQLite" in text
-        where = "the bucket files, as S3_BUCKET says" if is_remote else "files in the data folder"
+        where = f"the bucket {s3.env['S3_BUCKET']}, as S3_BUCKET says" if is_remote else "files in the data folder"
         assert f"  storage          {where}" in text

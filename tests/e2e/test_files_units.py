@@ -5,6 +5,7 @@ import subprocess
 import pytest
 from conftest import DAIS_BIN
 from postgres import Postgres, why_not
+from stores import no_store
 
 ROOT = DAIS_BIN.parents[2]
 PROGRAMS = DAIS_BIN.parent / "tests/files"
@@ -20,7 +21,8 @@ def _url():
         yield postgres.url_at(postgres.port, database="icu")
 
 
-@pytest.mark.parametrize("name", ["test_rows", "test_model"])
+@no_store("rows on Postgres")
+@pytest.mark.parametrize("name", ["test_rows", "test_tend", "test_model", "test_tell"])
 def test_on_postgres(url, name):
     made = subprocess.run(["make", "-s", (PROGRAMS / name).relative_to(ROOT)], cwd=ROOT, env=ENV, capture_output=True,
                           text=True, check=False, timeout=600)

@@ -141,10 +141,10 @@ def test_a_location_is_always_a_correct_address(to, location, tmp_path):
 
 
 # ---- what help promises ------------------------------------------------------------------------
-def test_help_env_says_which_settings_do_nothing_yet(run_dais):
+def test_help_env_promises_nothing_for_later(run_dais):
     entries = dict(re.findall(r"^([A-Z0-9_]+)\n((?:    .*\n)+)", run_dais("help", "env").stdout, re.M))
-    later = {name for name, text in entries.items() if "not used yet by this version" in text}
-    assert later == {"REDIS_URL"}
+    assert len(entries) > 20
+    assert not [name for name, text in entries.items() if "not used yet" in text]
 
 
 @pytest.mark.parametrize("key", ["apps", "listen", "data", "limits.connections", "hosts"])

@@ -205,7 +205,7 @@ def test_without_a_server_reload_and_debug_say_so(app, run_dais):
         assert f"no running server was found at {app}/data/dais.sock" in done.stderr
         assert "start one with `dais serve`" in done.stderr
     done = run_dais("debug", "nothing", app)
-    assert done.returncode == 1 and "choose backends, conns, lanes or mem" in done.stderr
+    assert done.returncode == 1 and "choose backends, conns, jobs, lanes or mem" in done.stderr
 
 
 # ---- where it listens and writes ---------------------------------------------------------------------

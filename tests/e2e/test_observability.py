@@ -170,11 +170,12 @@ def settled(target):
 # ---- /metrics ------------------------------------------------------------------------------------------
 @pytest.fixture
 def storing(tmp_path):
-    """With everything that has figures of its own: documents, accounts, files, an object store."""
+    """With everything that has figures of its own: documents, accounts, files, jobs, an object store."""
     app = write_app(tmp_path / "full", {"web/index.html": "hello"}, """web: { root: web }
 auth: { signup: open }
 collections: { notes: { owner: true } }
 files: { uploads: { owner: true } }
+jobs: { tidy: { use: prune.run } }
 """)
     with S3() as s3, serving(app, env={**s3.env, "STORAGE_BACKEND": "s3"}) as server:
         yield server

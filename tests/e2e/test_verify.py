@@ -2,6 +2,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import pathlib
 import sqlite3
@@ -11,9 +12,10 @@ import pytest
 
 from accounts_api import ask, desk, joined
 from conftest import DAIS_BIN, clean_env, wait_for
-from documents import call
-from s3 import S3
+from documents import DATABASES, call
+from postgres import Postgres
 from serving import serving, write_app
+from stores import bucket_of, env_of, in_folder, object_store, stand_in
 
 MANIFEST = """web: { root: web }
 files:
@@ -23,6 +25,28 @@ collections:
   notes: { owner: false, rules: { read: public, create: public, write: public } }
 """
 NOW = "2026-01-02T03:04:05.678Z"
+NUMBERS = itertools.count(1)
+
+
+@dataclasses.dataclass
+class Database:
+    """One of its own on a Postgres, or the SQLite file that an app has in its data folder."""
+    cluster: Postgres = None
+    name: str = ""
+
+    @property
+    def env(self):
+        return {"DATABASE_URL": self.cluster.url_at(self.cluster.port, database=self.name)} if self.cluster else {}
+
+    def sql(self, app, data, text, *values):
+        """Rows; of a Postgres all is text."""
+        if not self.cluster:
+            with contextlib.closing(sqlite3.connect(data / f"apps/{app}/app.db", timeout=10)) as db, db:
+                return db.execute(text, values).fetchall()
+        pieces = text.split("?")
+        literals = [f"'{value}'" if isinstance(value, str) else str(value) for value in values]
+        text = "".join(a + b for a, b in zip(pieces, [*literals, ""], strict=True))
+        return [tuple(row) for row in self.cluster.query(f"SET search_path TO {app}; {text}", self.name)]
 
 
 @dataclasses.dataclass
@@ -30,23 +54,38 @@ class Place:
     app: pathlib.Path
     data: pathlib.Path
     keys: dict
+    database: Database
+
+    @property
+    def bucket(self):
+        return bucket_of(self.data)
+
+    @property
+    def env(self):
+        return {**self.database.env, **env_of(self.bucket)}
+
+    def serve(self, env=None):
+        return serving(self.app, "--data", self.data, env={**self.database.env, **(env or {})})
 
     def sql(self, text, *values):
-        with contextlib.closing(sqlite3.connect(self.data / "apps/app/app.db", timeout=10)) as db, db:
-            return db.execute(text, values).fetchall()
+        return self.database.sql("app", self.data, text, *values)
 
     def put(self, path, content, bucket="docs", space="", owner=""):
         """As an upload leaves it: bytes, their row, the file's, the sum."""
         sha = hashlib.sha256(content).hexdigest()
         key = self.keys.setdefault(sha, f"{sha}-{len(self.keys):012}")
         blob = self.blob(content)
-        blob.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        blob.write_bytes(content)
+        if self.bucket:
+            self.bucket.store(f"app/{key[:2]}/{key}", content)
+        else:
+            blob.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            blob.write_bytes(content)
         self.sql("INSERT INTO dais_blobs VALUES (?, ?, ?, NULL, 0) ON CONFLICT DO NOTHING", sha, key, len(content))
         self.sql("INSERT INTO dais_files VALUES (?, ?, ?, ?, ?, ?, 'text/plain', 0, 1, ?, ?)", bucket, space, path,
                  owner, sha, len(content), NOW, NOW)
         self.sql("INSERT INTO dais_file_use VALUES (?, ?, ?, 1) ON CONFLICT (bucket, owner) DO UPDATE SET"
-                 " bytes = bytes + excluded.bytes, files = files + 1", bucket, owner, len(content))
+                 " bytes = dais_file_use.bytes + excluded.bytes, files = dais_file_use.files + 1",
+                 bucket, owner, len(content))
         return blob
 
     def key(self, content):
@@ -54,32 +93,59 @@ class Place:
 
     def blob(self, content):
         key = self.key(content)
-        return self.data / "apps/app/files/blobs" / key[:2] / key
+        return self.blobs / key[:2] / key
+
+    @property
+    def blobs(self):
+        return self.bucket.folder / "app" if self.bucket else self.data / "apps/app/files/blobs"
 
     def aside(self):
         return [path.name for path in (self.data / "apps/app/files").glob("damaged/*")]
 
+    def moved(self, *contents):
+        """Their blobs, as aside() has them: what is in a bucket stays where it is."""
+        return [] if self.bucket else sorted(self.key(content) for content in contents)
+
     def user(self, word, who):
-        subprocess.run([DAIS_BIN, "user", word, who, self.app, "--data", self.data, "--yes"], env=clean_env(self.app),
-                       capture_output=True, timeout=60, check=True)
+        subprocess.run([DAIS_BIN, "user", word, who, self.app, "--data", self.data, "--yes"],
+                       env=clean_env(self.app, self.env), capture_output=True, timeout=60, check=True)
 
     def verify(self, *flags, code=0, env=None):
         done = subprocess.run([DAIS_BIN, "verify", self.app, "--data", self.data, *flags],
-                              env=clean_env(self.app, env), capture_output=True, text=True, timeout=60, check=False)
+                              env=clean_env(self.app, {**self.env, **(env or {})}), capture_output=True, text=True,
+                              timeout=60, check=False)
         assert done.returncode == code and "Sanitizer" not in done.stderr, (done.returncode, done.stdout, done.stderr)
         return done.stdout if code in (0, 10) else done.stderr
 
     def events(self):
         done = subprocess.run([DAIS_BIN, "events", self.app, "--data", self.data, "--kind", "data.damaged", "--json"],
-                              env=clean_env(self.app), capture_output=True, timeout=60, check=True)
+                              env=clean_env(self.app, self.env), capture_output=True, timeout=60, check=True)
         return [item for line in done.stdout.splitlines() for item in json.loads(line)["items"]]
 
 
+@pytest.fixture(name="cluster", scope="module")
+def _cluster():
+    with Postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture(name="database", params=DATABASES)
+def _database(request):
+    if request.param == "sqlite":
+        return Database()
+    found = Database(request.getfixturevalue("cluster"), f"verify{next(NUMBERS)}")
+    found.cluster.query(f"CREATE DATABASE {found.name}")
+    return found
+
+
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
 @pytest.fixture(name="place")
-def _place(tmp_path):
+def _place(tmp_path, database):
     app = write_app(tmp_path / "app", {"web/index.html": "hello"}, MANIFEST)
-    place = Place(app, tmp_path / "data", {})
-    with serving(app, "--data", place.data) as server:
+    place = Place(app, tmp_path / "data", {}, database)
+    with place.serve() as server:
         assert call(server, "POST", "/api/notes", {"n": 1}).status == 201
         assert call(server, "GET", "/api/files/docs", user=None).status == 200
     return place
@@ -87,7 +153,7 @@ def _place(tmp_path):
 
 @pytest.fixture(name="server")
 def _server(place):
-    with serving(place.app, "--data", place.data) as server:
+    with place.serve() as server:
         yield server
 
 
@@ -112,8 +178,9 @@ def test_nothing_is_wrong(place):
     assert not place.aside() and not place.events()
 
 
-def test_nothing_is_stored(tmp_path):
-    place = Place(write_app(tmp_path / "app", {"web/index.html": "hello"}, MANIFEST), tmp_path / "data", {})
+@ON_SQLITE
+def test_nothing_is_stored(tmp_path, database):
+    place = Place(write_app(tmp_path / "app", {"web/index.html": "hello"}, MANIFEST), tmp_path / "data", {}, database)
     assert "nothing is stored yet" in place.verify()
     assert not place.data.exists()
 
@@ -126,7 +193,7 @@ def test_damage_is_told_and_set_aside(place, beside):
     place.put("gone.txt", b"gone").unlink()
     spoil(place.put("mine.txt", b"mine", "own", "u1", "u1"))
     (place.blob(b"bad" * 1000)).write_bytes(b"bad" * 999 + b"xyz")
-    with serving(place.app, "--data", place.data) if beside else contextlib.nullcontext() as server:
+    with place.serve() if beside else contextlib.nullcontext() as server:
         dry = place.verify("--dry-run", code=10)
         assert not place.aside() and not place.events()
         said = place.verify(code=10)
@@ -136,12 +203,13 @@ def test_damage_is_told_and_set_aside(place, beside):
             assert line in said and line in dry, said
         assert "app: 3 set aside; nobody is sent them" in said and "set aside" not in dry and "fine.txt" not in said
         assert "is whole again once the same content is sent again" in said
-        assert sorted(place.aside()) == sorted(place.key(it) for it in (b"bad" * 1000, b"mine"))
+        assert sorted(place.aside()) == place.moved(b"bad" * 1000, b"mine")
         assert len(place.events()) == 3
         again = place.verify("--json", code=10)
         items = {item.get("path"): item for item in json.loads(again)["found"]}
         bad = items["bad.txt"]
-        assert bad["kind"] == "missing" and bad["bucket"] == "docs" and items["mine.txt"]["user"] == "u1"
+        assert bad["kind"] == ("damaged" if place.bucket else "missing") and bad["bucket"] == "docs"
+        assert items["mine.txt"]["user"] == "u1"
         assert bad["blob"] == hashlib.sha256(b"bad" * 1000).hexdigest()
         assert len(place.events()) == 3
         if beside:
@@ -171,7 +239,7 @@ def test_a_read_marks_it_too(place, server):
         for _ in range(2):
             answer = get(server, f"/api/files/docs/{path}")
             assert answer.status == 500 and answer.json()["code"] == "damaged"
-    assert len(place.events()) == 2 and len(place.aside()) == 1
+    assert len(place.events()) == 2 and place.aside() == place.moved(b"content")
     assert "(This was known.)" in place.verify(code=10)
 
 
@@ -189,10 +257,11 @@ def test_rows_that_do_not_fit(place):
                  "docs/c: damaged: Its bytes are taken for unneeded", "docs/d: damaged: Its row names bytes of another",
                  "docs/e: damaged: Its row names bytes of another", "app, docs: damaged: The sum that its quota"):
         assert line in said, said
-    with serving(place.app, "--data", place.data) as server:
+    with place.serve() as server:
         assert get(server, "/api/files/docs/d").status == 500
 
 
+@in_folder("its folder is moved")
 def test_no_folder_of_blobs(place):
     place.put("a.txt", b"content")
     (place.data / "apps/app/files").rename(place.data / "elsewhere")
@@ -200,6 +269,7 @@ def test_no_folder_of_blobs(place):
     assert not (place.data / "apps/app/files").exists()
 
 
+@ON_SQLITE
 def test_a_torn_database(place):
     for i in range(200):
         assert place.sql("INSERT INTO dais_file_use VALUES (?, ?, 0, 0)", "docs", f"owner{i:050}" * 3) == []
@@ -211,13 +281,19 @@ def test_a_torn_database(place):
     with open(file, "r+b") as f:
         f.seek((root - 1) * page + 20)
         f.write(b"\xff" * 60)
-    done = subprocess.run([DAIS_BIN, "verify", place.app, "--data", place.data], env=clean_env(place.app),
+    done = subprocess.run([DAIS_BIN, "verify", place.app, "--data", place.data], env=clean_env(place.app, place.env),
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in (10, 11), done
     assert "database: damaged: " in done.stdout, done
 
 
 # ---- files as they are sent ---------------------------------------------------------------------
+def get_uncached(place, server, path):
+    for block in (place.data / "apps/app/files/cache").iterdir():
+        block.unlink()
+    return get(server, path)
+
+
 def sent(server, path, content):
     return call(server, "PUT", path, content, user=None, Content_Type="text/plain")
 
@@ -225,8 +301,8 @@ def sent(server, path, content):
 def test_the_same_content_mends_it(place, server):
     assert sent(server, "/api/files/docs/a.txt", b"content").status == 201
     assert sent(server, "/api/files/docs/b.txt", b"content").status == 201
-    blob, = (place.data / "apps/app/files/blobs").glob("*/*")
-    spoil(blob)
+    wait_for(lambda: len(list(place.blobs.glob("??/*-*"))) == 1, "the end of what came twice")
+    spoil(next(place.blobs.glob("??/*-*")))
     said = place.verify(code=10)
     assert "docs/a.txt: damaged" in said and "docs/b.txt: damaged" in said and "1 damaged, 0 missing" in said
     for name in "ab":
@@ -238,9 +314,9 @@ def test_the_same_content_mends_it(place, server):
 
 
 def test_an_object_store(place):
-    with S3() as s3:
-        env = {**s3.env, "STORAGE_BACKEND": "s3"}
-        with serving(place.app, "--data", place.data, env=env) as server:
+    with object_store(place.data) as s3:
+        env = env_of(s3)
+        with place.serve(env) as server:
             for name in ("fine", "bad", "short", "gone"):
                 assert sent(server, f"/api/files/docs/{name}", name.encode() * 100).status == 201
             objects = {one.body: key for key, one in s3.objects.items() if b"\n" not in one.body and one.size >= 300}
@@ -257,44 +333,47 @@ def test_an_object_store(place):
                 assert sent(server, f"/api/files/docs/{name}", name.encode() * 100).status in (200, 201)
                 assert get(server, f"/api/files/docs/{name}").body == name.encode() * 100
             assert "all as stored" in place.verify(env=env)
-            s3.denied = {"get", "head"}
-            assert "verify" in place.verify(code=11, env=env)
-            s3.denied = set()
-        assert not s3.errors
+
+
+@stand_in("it denies what it is told to")
+def test_an_object_store_that_denies(place):
+    with object_store(place.data) as s3, place.serve(env_of(s3)) as server:
+        assert sent(server, "/api/files/docs/a", b"a").status == 201
+        s3.denied = {"get", "head"}
+        assert "verify" in place.verify(code=11, env=env_of(s3))
+        answer = get_uncached(place, server, "/api/files/docs/a")
+        assert answer.status == 503 and not place.events()
+        s3.denied = set()
+        wait_for(lambda: get(server, "/api/files/docs/a").body == b"a", "the store to be asked again", 20)
 
 
 def test_what_an_object_store_sends_is_looked_at(place):
-    """Without its cache: bytes that are others, too few, gone, and a store that is down."""
+    """Without its cache: bytes that are others, too few, gone."""
     large = bytes(range(251)) * 80000  # two and a half blocks
-    with S3() as s3, serving(place.app, "--data", place.data, env={**s3.env, "STORAGE_BACKEND": "s3"}) as server:
-        for name in ("bad", "short", "gone", "down"):
+    with object_store(place.data) as s3, place.serve(env_of(s3)) as server:
+        for name in ("bad", "short", "gone"):
             assert sent(server, f"/api/files/docs/{name}", name.encode() * 100).status == 201
         assert sent(server, "/api/files/docs/large", large).status == 201
         keys = {one.body[:9]: key for key, one in s3.objects.items()}
         s3.store(keys[b"badbadbad"], b"bad" * 99 + b"xyz")
         s3.store(keys[b"shortshor"], b"short")
         del s3.objects[keys[b"gonegoneg"]]
-        for block in (place.data / "apps/app/files/cache").iterdir():
-            block.unlink()
         for name in ("bad", "short", "gone"):
-            answer = get(server, f"/api/files/docs/{name}")
+            answer = get_uncached(place, server, f"/api/files/docs/{name}")
             assert answer.status == 500 and answer.json()["code"] == "damaged", (name, answer.body)
         assert len(place.events()) == 3
         assert get(server, "/api/files/docs/large").body == large
         part = call(server, "GET", "/api/files/docs/large", user=None, Range="bytes=8388600-8388620")
         assert part.status == 206 and part.body == large[8388600:8388621]
-        s3.denied = {"get", "head"}
-        answer = get(server, "/api/files/docs/down")
-        assert answer.status == 503 and len(place.events()) == 3
-        s3.denied = set()
-        wait_for(lambda: get(server, "/api/files/docs/down").body == b"down" * 100, "the store to be asked again", 20)
-        assert not s3.errors
 
 
 # ---- whose they are -----------------------------------------------------------------------------
-def test_an_account_and_its_files(tmp_path):
+def test_an_account_and_its_files(tmp_path, database):
     files = "files:\n  docs: { owner: true }\n"
-    with desk("sqlite", tmp_path, files) as server:
+
+    def sql(text):
+        return database.sql("desk", tmp_path / "data", text)
+    with desk("sqlite", tmp_path, files, env=database.env) as server:
         ann, bob = joined(server, "ann"), joined(server, "bob")
         for who in (ann, bob):
             answer = ask(server, "PUT", f"/api/files/docs/of-{who.id}.txt", who.id.encode(), token=who.token,
@@ -307,24 +386,21 @@ def test_an_account_and_its_files(tmp_path):
         assert "account" in lines[0] and bob.id not in json.dumps(lines)
         answer = ask(server, "DELETE", "/api/auth/me", {"password": ann.password}, token=ann.token)
         assert answer.status in (200, 202, 204), answer.body
-        database = tmp_path / "data/apps/desk/app.db"
-        with contextlib.closing(sqlite3.connect(database, timeout=10)) as db:
-            owners = "SELECT owner FROM dais_files"
-            wait_for(lambda: db.execute(owners).fetchall() == [(bob.id,)], "the files of who left to go", 20)
-            assert db.execute("SELECT owner FROM dais_file_use WHERE bytes > 0").fetchall() == [(bob.id,)]
-            assert db.execute("SELECT COUNT(*) FROM dais_blobs WHERE loose_at IS NOT NULL").fetchone() == (1,)
+        wait_for(lambda: sql("SELECT owner FROM dais_files") == [(bob.id,)], "the files of who left to go", 20)
+        assert sql("SELECT owner FROM dais_file_use WHERE bytes > 0") == [(bob.id,)]
+        assert len(sql("SELECT hash FROM dais_blobs WHERE loose_at IS NOT NULL")) == 1
 
 
-def test_files_of_before_accounts_change_hands(tmp_path):
+def test_files_of_before_accounts_change_hands(tmp_path, database):
     app, data = tmp_path / "app", tmp_path / "data"
     place = Place(write_app(app, {"web/index.html": "hello"}, "web: { root: web }\nfiles: { docs: { owner: true } }\n"),
-                  data, {})
-    with serving(app, "--data", data) as server:
+                  data, {}, database)
+    with place.serve() as server:
         assert call(server, "GET", "/api/files/docs", user=None).status == 200
     place.put("a.txt", b"content", owner="local")
     write_app(app, {"web/index.html": "hello"},
               "web: { root: web }\nauth: { signup: open }\nfiles: { docs: { owner: true } }\n")
-    with serving(app, "--data", data) as server:
+    with place.serve() as server:
         ann, bob = joined(server, "ann"), joined(server, "bob")
         assert ask(server, "GET", "/api/files/docs/a.txt", token=ann.token).status == 404
         place.user("adopt", ann.email)

@@ -1,9 +1,6 @@
 # Object stores of others: every call against versitygw, which checks signatures, and boto3 against our own test server.
 import os
 import pathlib
-import shutil
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -16,42 +13,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/e2e"))
 from s3 import S3  # noqa: E402  pylint: disable=wrong-import-position
 from s3_driver import Driver, Failed, build  # noqa: E402  pylint: disable=wrong-import-position
+from stores import VERSITY, Bucket, versity  # noqa: E402  pylint: disable=wrong-import-position
 
-VERSITY = pathlib.Path(os.environ.get("VERSITYGW", ROOT / "build/peers/versitygw/versitygw"))
 HARD_KEYS = ["plain", "a b", "a+b", "100%", "a%20b", "ü/日本/😀", "q?x=1&y=2#z", "'\"<>&;", "~*!()", "=@,:$", "e\u0301"]
 PART = 5 << 20
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-@pytest.fixture(scope="module", name="versity")
-def _versity(tmp_path_factory):
+@pytest.fixture(scope="module", name="place")
+def _place():
     if not VERSITY.exists():
         pytest.skip("versitygw is not there: make test-peers builds it where Go is installed")
-    folder, port = tmp_path_factory.mktemp("versity"), free_port()
-    (folder / "data").mkdir()
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "ROOT_ACCESS_KEY": "admin", "ROOT_SECRET_KEY": "sec/ret+"}
-    with open(folder / "log", "wb") as log, \
-            subprocess.Popen([VERSITY, "--port", f"127.0.0.1:{port}", "--region", "eu-test-1", "posix",
-                              folder / "data"], env=env, cwd=folder, stdout=log, stderr=log) as process:
-        try:
-            end = time.monotonic() + 30
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    assert time.monotonic() < end and process.poll() is None, (folder / "log").read_text("utf-8")
-                    time.sleep(0.05)
-            (folder / "data/files").mkdir()
-            yield {"S3_ENDPOINT_URL": f"http://127.0.0.1:{port}", "S3_BUCKET": "files", "S3_REGION": "eu-test-1",
-                   "S3_ACCESS_KEY_ID": "admin", "S3_SECRET_ACCESS_KEY": "sec/ret+", "DRIVER_PART": PART}
-        finally:
-            process.terminate()
-    shutil.rmtree(folder, ignore_errors=True)
+    return {**Bucket(versity()).env, "DRIVER_PART": PART}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,19 +32,19 @@ def _program():
 
 
 @pytest.fixture(name="driver")
-def _driver(versity):
-    with Driver(versity) as driver:
+def _driver(place):
+    with Driver(place) as driver:
         yield driver
 
 
-def test_the_check_and_wrong_keys(versity, driver):
+def test_the_check_and_wrong_keys(place, driver):
     driver("check")
     for name, word in (("S3_SECRET_ACCESS_KEY", "S3_SECRET_ACCESS_KEY"), ("S3_ACCESS_KEY_ID", "S3_ACCESS_KEY_ID"),
                        ("S3_BUCKET", "has no bucket")):
-        with Driver({**versity, name: "nobody"}) as other, pytest.raises(Failed) as failed:
+        with Driver({**place, name: "nobody"}) as other, pytest.raises(Failed) as failed:
             other("check")
         assert word in failed.value.sentence
-    with Driver({**versity, "S3_REGION": "us-east-1"}) as other:
+    with Driver({**place, "S3_REGION": "us-east-1"}) as other:
         other("check")
 
 
@@ -107,11 +79,12 @@ def test_keys_lists_urls(driver, tmp_path):
     assert driver("list", "", "") == [""]
 
 
-def test_uploads_that_nobody_finishes(versity, driver):
-    client = boto3.client("s3", endpoint_url=versity["S3_ENDPOINT_URL"], region_name="eu-test-1",
-                          aws_access_key_id="admin", aws_secret_access_key="sec/ret+")
+def test_uploads_that_nobody_finishes(place, driver):
+    client = boto3.client("s3", endpoint_url=place["S3_ENDPOINT_URL"], region_name=place["S3_REGION"],
+                          aws_access_key_id=place["S3_ACCESS_KEY_ID"],
+                          aws_secret_access_key=place["S3_SECRET_ACCESS_KEY"])
     for i in range(3):
-        client.create_multipart_upload(Bucket="files", Key=f"up/{i} +")
+        client.create_multipart_upload(Bucket=place["S3_BUCKET"], Key=f"up/{i} +")
     now = int(time.time() * 1000)
     assert driver("stale", "", now - 3600_000) == ["0"]
     assert driver("stale", "up/", now + 60_000) == ["3"]

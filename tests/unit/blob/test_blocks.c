@@ -198,9 +198,29 @@ static void a_short_copy(void **state)
 struct crowd {
     struct rig *rig;
     pthread_barrier_t barrier;
-    _Atomic int arrived, fetched, told, failed;
+    _Atomic int arrived, fetched, there, waiting, told, failed, late;
     bool fails;
+    struct waiting {
+        struct blob_wait wait;
+        struct crowd *crowd;
+    } waits[THREADS + 1];
 };
+
+/* Code NONE of one that fails: it was over before anybody could be told. */
+static void hear(struct blob_wait *w, const struct err *why)
+{
+    struct crowd *c = container_of(w, struct waiting, wait)->crowd;
+    c->failed += why->code == ERR_UNAVAILABLE;
+    c->late += why->code == ERR_NONE;
+    c->told++;
+}
+
+static void wait_in(struct crowd *c, struct slice key)
+{
+    struct waiting *w = &c->waits[c->waiting++];
+    *w = (struct waiting){.wait = {.fn = hear}, .crowd = c};
+    blocks_await(c->rig->store, key, 0, &w->wait);
+}
 
 static void *want(void *arg)
 {
@@ -210,10 +230,12 @@ static void *want(void *arg)
     struct err why;
     pthread_barrier_wait(&c->barrier);
     c->arrived++;
-    struct fetching *f = blocks_begin_fetch(s, key_of(1, key), 0, &why);
+    bool is_busy;
+    struct fetching *f = blocks_begin_fetch(s, key_of(1, key), 0, &is_busy);
+    if (!f && is_busy)
+        wait_in(c, key_of(1, key));
     if (!f) {
-        c->told++;
-        c->failed += why.code == ERR_UNAVAILABLE;
+        c->there += !is_busy;
         return NULL;
     }
     c->fetched++;
@@ -245,7 +267,8 @@ static void fetched_once(void **state)
         struct crowd c = {.rig = r};
         run_crowd(&c);
         assert_int_equal(c.fetched, 1);
-        assert_int_equal(c.told, THREADS - 1);
+        assert_int_equal(c.there + c.told, THREADS - 1);
+        assert_int_equal(c.told, c.waiting);
         assert_int_equal(c.failed, 0);
         blocks_drop(r->store, key_of(1, key));
     }
@@ -260,7 +283,8 @@ static void failure_is_shared(void **state)
         run_crowd(&c);
         assert_true(c.fetched >= 1);
         assert_int_equal(c.fetched + c.told, THREADS);
-        assert_int_equal(c.failed, c.told);
+        assert_int_equal(c.told, c.waiting);
+        assert_int_equal(c.failed + c.late, c.told);
         assert_false(has(r, 1, 0));
     }
 }
@@ -302,12 +326,33 @@ static void many_at_once(void **state)
     assert_int_equal(bytes_in(r), sum);
 }
 
+/* Nobody waits in a thread: they are told in the one that ends it, with why. */
+static void told_by_whoever_ends_it(void **state)
+{
+    struct rig *r = *state;
+    struct crowd c = {.rig = r};
+    char key[BLOB_KEY_LEN + 1];
+    struct err why;
+    bool is_busy;
+    struct fetching *f = blocks_begin_fetch(r->store, key_of(1, key), 0, &is_busy);
+    assert_non_null(f);
+    assert_int_equal(blob_fetch(r->store, key_of(1, key), 100, 0, &r->e), BLOB_FETCH_BUSY);
+    for (int i = 0; i < THREADS; i++)
+        wait_in(&c, key_of(1, key));
+    assert_int_equal(c.told, 0);
+    err_set(&why, ERR_UNAVAILABLE, "down");
+    blocks_end_fetch(r->store, f, &why);
+    assert_int_equal(c.failed, THREADS);
+    wait_in(&c, key_of(2, key));
+    assert_int_equal(c.late, 1);
+}
+
 /* Nobody is there: that is no damage. */
 static void nobody_answers(void **state)
 {
     struct rig *r = *state;
     char key[BLOB_KEY_LEN + 1];
-    assert_false(blob_fetch(r->store, key_of(1, key), 100, 0, &r->e));
+    assert_int_equal(blob_fetch(r->store, key_of(1, key), 100, 0, &r->e), BLOB_FETCH_FAILED);
     assert_int_equal(r->e.code, ERR_UNAVAILABLE);
     assert_false(blob_verify(r->store, key_of(1, key), 100, &r->e));
     assert_int_equal(r->e.code, ERR_UNAVAILABLE);
@@ -318,4 +363,4 @@ static void nobody_answers(void **state)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 TESTS(TEST(longest_ago_goes_first), TEST(all_blocks_of_one_go), TEST(next_process_finds_them),
       TEST(an_emptied_folder), TEST(a_short_copy), TEST(fetched_once), TEST(failure_is_shared),
-      TEST(many_at_once), TEST(nobody_answers))
+      TEST(many_at_once), TEST(told_by_whoever_ends_it), TEST(nobody_answers))

@@ -4,15 +4,15 @@
 struct member {
     struct db_write write;
     struct thing thing;
-    unsigned runs, finishes, *order, finished_at;
-    bool finish_fails_once, is_done, *may_go;
+    unsigned runs, finishes, *order, ran_at, finished_at;
+    bool is_first, finish_fails_once, is_done, *may_go;
 };
 
 static bool run_member(struct db_write *w, struct db_conn *c, struct err *e)
 {
     struct member *m = container_of(w, struct member, write);
     m->runs++;
-    (*m->order)++;
+    m->ran_at = ++*m->order;
     return add_thing(&m->thing, c, e);
 }
 
@@ -62,6 +62,7 @@ static void run_members(struct db *db, struct member *m, unsigned *order)
     for (int i = 0; i < 4; i++) {
         m[i].write =
             (struct db_write){.run = run_member, .finish = finish_member, .done = on_member};
+        m[i].write.is_first = m[i].is_first;
         m[i].thing = (struct thing){.id = i == 2 ? 1 : i + 1, .b = SLICE("x")};
         m[i].order = order;
         assert_true(db_write(db, &m[i].write));
@@ -96,4 +97,15 @@ static void a_finish_that_fails_costs_nobody_else(void **state)
     }
 }
 
-DB_TESTS(T(a_batch_finishes_before_its_commit), T(a_finish_that_fails_costs_nobody_else))
+static void one_goes_before_all_that_wait(void **state)
+{
+    (void)state;
+    struct member m[4] = {[3] = {.is_first = true}};
+    unsigned order = 0;
+    run_members(open_with(NULL), m, &order);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(m[i].ran_at, (i + 1) % 4 + 1);
+}
+
+DB_TESTS(T(a_batch_finishes_before_its_commit), T(a_finish_that_fails_costs_nobody_else),
+         T(one_goes_before_all_that_wait))

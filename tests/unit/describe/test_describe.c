@@ -128,6 +128,41 @@ static void only_what_a_collection_has(void **state)
     assert_int_equal(json_len(at(paths, "/~1api~1bare~1{id}/put/parameters")), 1);
 }
 
+static void jobs_have_calls_with_their_inputs(void **state)
+{
+    (void)state;
+    n_files = 0;
+    file("video.json", "{\"type\":\"object\",\"required\":[\"url\"],\"properties\":{\"url\":{"
+                       "\"type\":\"string\"},\"size\":{\"$ref\":\"#/$defs/size\"}},\"$defs\":{"
+                       "\"size\":{\"enum\":[1,2]}}}");
+    const char *text = "app: a\njobs:\n  import-video: { run: w, input: video.json }\n"
+                       "  tidy: { use: prune.run }\ncollections: { jobless: { owner: true } }\n";
+    struct slice one = told(describe_openapi, manifest(text), "/");
+    assert_true(slice_eq(one, told(describe_openapi, manifest(text), "/")));
+    const struct json *all = json(one);
+    const char *body = "requestBody/content/application~1json/schema/$ref";
+    char path[200];
+    snprintf(path, sizeof path, "/paths/~1api~1jobs~1import-video/post/%s", body);
+    assert_true(slice_is(json_str(at(all, path)), "#/components/schemas/ImportVideoJobInput"));
+    assert_non_null(at(all, "/components/schemas/ImportVideoJobInput/properties/url"));
+    assert_non_null(at(all, "/components/schemas/Size/enum"));
+    assert_non_null(at(all, "/components/schemas/Job/properties/state"));
+    assert_non_null(at(all, "/paths/~1api~1jobs~1tidy/post"));
+    assert_false(json_bool(at(all, "/paths/~1api~1jobs~1tidy/post/requestBody/required")));
+    assert_non_null(at(all, "/paths/~1api~1jobs~1{id}~1events/get"));
+    assert_non_null(at(all, "/paths/~1api~1usage/get"));
+    struct slice ts = told(describe_types_ts, manifest(text), "/"),
+                 py = told(describe_types_py, manifest(text), "/");
+    assert_true(has(ts, "\"import-video\": { input: ImportVideoJobInput };\n  tidy: { input: "
+                        "unknown };\n"));
+    assert_true(has(ts, "export interface Job {"));
+    assert_true(has(py, "JobType: TypeAlias = Literal[\"import-video\", \"tidy\"]"));
+    assert_true(has(py, "class ImportVideoJobInput(TypedDict):"));
+    /* Without jobs there is nothing of them. */
+    struct slice none = told(describe_openapi, manifest("app: a\ncollections: { c: {} }\n"), "/");
+    assert_false(has(none, "jobs"));
+}
+
 static void the_same_app_gives_the_same_bytes(void **state)
 {
     (void)state;
@@ -513,7 +548,8 @@ static void lines_of_json(void **state)
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
-TESTS(T(only_what_a_collection_has), T(the_same_app_gives_the_same_bytes), T(names_do_not_meet),
-      T(documents_fit_what_is_told), T(what_is_hidden_is_nowhere), T(components_are_schemas),
-      T(places_do_not_meet), T(no_file_is_read_outside), T(types_say_what_schemas_say),
+TESTS(T(only_what_a_collection_has), T(jobs_have_calls_with_their_inputs),
+      T(the_same_app_gives_the_same_bytes), T(names_do_not_meet), T(documents_fit_what_is_told),
+      T(what_is_hidden_is_nowhere), T(components_are_schemas), T(places_do_not_meet),
+      T(no_file_is_read_outside), T(types_say_what_schemas_say),
       T(odd_fields_are_no_fields_of_a_class), T(mistakes_have_a_place), T(lines_of_json))

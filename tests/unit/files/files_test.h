@@ -63,3 +63,14 @@ int64_t number(const char *sql);
 bool written(bool (*run)(void *arg, struct db_conn *c, struct err *e), void *arg);
 bool read_with(bool (*run)(const struct files_reading *r, void *arg), void *arg);
 size_t blobs_on_disk(void);
+
+#define OK(call)                                \
+    do {                                        \
+        if (!(call))                            \
+            fail_msg("%s: %s", #call, err.msg); \
+    } while (0)
+#define NOT(call, is)                   \
+    do {                                \
+        assert_false(call);             \
+        assert_int_equal(err.code, is); \
+    } while (0)

@@ -136,7 +136,7 @@ static size_t contents_named(void)
 
 static void step_sweep(bool is_late)
 {
-    rig.files->sweep_ms = rig.files->walk_ms = 0;
+    rig.files->order->sweep_ms = rig.files->order->walk_ms = 0;
     while (files_tend(rig.files, clock_wall_ms() + (is_late ? 2 * HOUR : 0)))
         ;
     if (is_late)

@@ -415,7 +415,7 @@ static void a_visit_while_it_stops_returns(void **state)
 static void submit_stuck(struct loop *l)
 {
     for (unsigned i = 0; i < 20; i++)
-        assert_true(submit(l, LANE_STORE, i, true));
+        assert_true(submit(l, LANE_STORE, i, true) && submit(l, LANE_JOB, i, true));
     for (unsigned i = 0; i < 20; i++)
         assert_true(submit(l, LANE_READ, i, false));
 }
@@ -429,11 +429,14 @@ static void stores_that_hang_hold_up_nobody_else(void **state)
     on_loop(submit_stuck);
     wait_for(&ended[LANE_READ], 20);
     wait_for(&running[LANE_STORE], 16);
+    wait_for(&running[LANE_JOB], 16);
     gate = true;
     wait_for(&ended[LANE_STORE], 20);
+    wait_for(&ended[LANE_JOB], 20);
     assert_int_equal(most[LANE_STORE], 16);
+    assert_int_equal(most[LANE_JOB], 16);
     stop();
-    assert_int_equal(delivered, 40);
+    assert_int_equal(delivered, 60);
 }
 
 static void starting_and_stopping_without_work(void **state)

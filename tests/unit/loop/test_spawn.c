@@ -274,6 +274,47 @@ static void wall_timeout(void **state)
     assert_int_equal(ev.exit_code, 5);
 }
 
+/* Whoever started it need not be there for that. */
+static void lease_ends(void **state)
+{
+    struct fixture *f = *state;
+    char out[64];
+    struct err e;
+    struct process_opts o = {.lease_until_ms = clock_mono_ms() + 150,
+                             .shell = "trap '' TERM; (trap '' TERM; sleep 100) & sleep 100; :"};
+    struct process_event ev = run(f, o, out, sizeof out);
+    assert_int_equal(ev.reason, PROCESS_UNRENEWED);
+    assert_in_range(ev.usage.wall_us, 50000, 1500000);
+    assert_int_equal(count_marked(f->mark), 0);
+    int64_t until = clock_mono_ms() + 600;
+    o = (struct process_opts){
+        .env = f->env, .lease_until_ms = clock_mono_ms() + 300, .shell = "sleep 100"};
+    struct process *p = process_start(f->spawner, &o, &e);
+    assert_non_null(p);
+    assert_int_equal(process_wait(p, BOUND_MS, &ev), PROCESS_EVENT); /* it has started */
+    assert_true(process_renew(p, until, &e));
+    assert_int_equal(finish(p).reason, PROCESS_UNRENEWED);
+    assert_true(clock_mono_ms() >= until);
+}
+
+/* Nothing of it runs, not even for a moment. */
+static void lease_was_over(void **state)
+{
+    struct fixture *f = *state;
+    char dir[] = "/tmp/spawn-test-XXXXXX", file[64];
+    struct process_event ev;
+    assert_non_null(mkdtemp(dir));
+    const struct process_opts o = {
+        .env = f->env, .cwd = dir, .lease_until_ms = clock_mono_ms(), .shell = ">ran"};
+    struct process *p = process_start(f->spawner, &o, NULL);
+    assert_int_equal(process_wait(p, BOUND_MS, &ev), PROCESS_EVENT);
+    assert_true(ev.kind == EVENT_FAILED && ev.step == STEP_LEASE);
+    process_free(p);
+    snprintf(file, sizeof file, "%s/ran", dir);
+    assert_int_not_equal(access(file, F_OK), 0);
+    rmdir(dir);
+}
+
 /* The memory is in a grandchild. */
 static void memory_limit(void **state)
 {
@@ -415,5 +456,6 @@ static void threads_and_reopen(void **state)
 TESTS(T(exit_code_and_output), T(signal_is_told), T(environment_is_exact), T(surroundings),
       T(no_foreign_descriptors), T(descriptors_are_passed), T(input_flows),
       T(chatty_output_is_whole), T(session_of_its_own), T(start_failures), T(simple_limits),
-      T(identity_is_dropped), T(wall_timeout), T(memory_limit), T(cpu_limit), T(file_limit),
-      T(thousand_runs_leave_nothing), T(hundred_at_once), T(threads_and_reopen))
+      T(identity_is_dropped), T(wall_timeout), T(lease_ends), T(lease_was_over), T(memory_limit),
+      T(cpu_limit), T(file_limit), T(thousand_runs_leave_nothing), T(hundred_at_once),
+      T(threads_and_reopen))

@@ -151,6 +151,10 @@ static void small_round_trip(void **state)
     assert_int_equal(out.value, 1234);
     bytes[4] = 77;
     assert_false(wire_small_decode((struct slice){.ptr = bytes, .len = n}, &out));
+    in = (struct wire_small){.kind = WIRE_RENEW, .value = INT64_MAX / 3};
+    n = wire_small_encode(&in, bytes);
+    assert_true(wire_small_decode((struct slice){.ptr = bytes, .len = n}, &out));
+    assert_true(out.value == INT64_MAX / 3);
 }
 
 TESTS(cmocka_unit_test(run_round_trip), cmocka_unit_test(shell_becomes_argv),

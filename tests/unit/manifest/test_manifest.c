@@ -78,9 +78,34 @@ static const struct { const char *text, *said; } bad[] = {
     {"app: a\ncollections: { c: { versions: -1, trash: 3 weeks } }\n", "dais.yaml:2:31: `versions` is `-1`; it must be a whole number from 0 to 10000\ndais.yaml:2:42: `trash` is `3 weeks`; it must be a duration, such as 30s, 10m or 30d\n"},
     {"app: a\nfiles: { f: { max: lots, types: csv } }\n", "dais.yaml:2:20: `max` is `lots`; it must be a size, such as 500KB, 100MB or 1GB\ndais.yaml:2:33: `types` is `csv`; it must be a media type, such as text/csv or image/*\n"},
     /* jobs and publishing */
-    {"app: a\njobs: { j: { on: [u.created], run: j, schedule: \"61 * * * *\" } }\n", "dais.yaml:2:1: warning: `jobs` is checked but not served yet by this version\ndais.yaml:2:19: there is no collection or bucket `u`; add it to `collections` or `files`\ndais.yaml:2:49: `schedule` is `61 * * * *`; it must be five cron fields in UTC, such as \"0 3 * * *\"\n"},
-    {"app: a\njobs: { j: {} }\n", "dais.yaml:2:1: warning: `jobs` is checked but not served yet by this version\ndais.yaml:2:9: a job needs `run`: The executable; it reads its input as JSON from standard input.\n"},
-    {"app: a\njobs: { j: { run: j, retries: { backoff: 5m..1s } } }\n", "dais.yaml:2:1: warning: `jobs` is checked but not served yet by this version\ndais.yaml:2:42: `backoff` is `5m..1s`; it must be a duration or a range of two, such as 10s..5m\n"},
+    {"app: a\njobs: { j: { on: [u.created], run: j, schedule: \"61 * * * *\" } }\n", "dais.yaml:2:19: there is no collection or bucket `u`; add it to `collections` or `files`\ndais.yaml:2:49: `schedule` is `61 * * * *`; it must be five cron fields in UTC, such as \"0 3 * * *\"\n"},
+    {"app: a\njobs: { j: {} }\n", "dais.yaml:2:9: a job needs `run`, a program of the app, or `use`, something dais does itself\n"},
+    {"app: a\njobs: { j: { run: j, use: nothing } }\n", "dais.yaml:2:27: the job has both `run` (line 2) and `use`; keep `run` for a program of the app, `use` for what dais does itself\n"},
+    {"app: a\njobs: { j: { use: http.cal } }\n", "dais.yaml:2:19: `use` is `http.cal`; it must be one of: http.call, mail.send, export.run, prune.run, backup.run, nothing\n"},
+    {"app: a\njobs: { j: { run: j, with: { url: x } } }\n", "dais.yaml:2:30: `with` is what `use` works with; give a program its settings in `env`\n"},
+    {"app: a\njobs: { j: { use: http.call, with: { url: $URL }, packages: ffmpeg, env: { A: b }, limits: { memory: 1GB } } }\n",
+     "dais.yaml:2:43: `$URL` is neither a setting of dais nor one of the app's `secrets`; add it there, or write `$$` for a dollar sign\n"
+     "dais.yaml:2:61: `packages` is for a program (`run`), and this job is done by dais itself (`use`); remove it\n"
+     "dais.yaml:2:76: `env` is for a program (`run`), and this job is done by dais itself (`use`); remove it\n"
+     "dais.yaml:2:84: `limits` is for a program (`run`), and this job is done by dais itself (`use`); remove it\n"},
+    {"app: a\njobs: { j: { run: j, on: [k.succeeded, j.failed, j.created, kk.done] }, kind: { run: k } }\n",
+     "dais.yaml:2:27: there is no job `k`; add it to `jobs`\n"
+     "dais.yaml:2:40: `j` would start at its own end, again and again; `retries` tries one again that failed, `schedule` starts one again later\n"
+     "dais.yaml:2:50: `j` is a job, and its events are succeeded, failed and cancelled; write one of them\n"
+     "dais.yaml:2:61: `on` is `kk.done`; it must be NAME.created, .updated or .deleted, or JOB.succeeded, .failed or .cancelled\n"},
+    {"app: a\ncollections: { charts: {} }\nfiles: { uploads: {} }\njobs: { show: { run: j, on: [chart.created, upload.deleted, charts.failed, charts.updated, charts.updated] }, tell: { run: j, on: shwo.failed } }\n",
+     "dais.yaml:4:30: there is no collection or bucket `chart`; did you mean `charts`?\n"
+     "dais.yaml:4:45: there is no collection or bucket `upload`; did you mean `uploads`?\n"
+     "dais.yaml:4:61: `charts` is a collection or bucket, and its events are created, updated and deleted; write one of them\n"
+     "dais.yaml:4:92: `charts.updated` stands here twice; keep one of them\n"
+     "dais.yaml:4:131: there is no job `shwo`; did you mean `show`?\n"},
+    {"app: a\nfiles: { f: { quota: { bytes: 1GB, runs: 3 } } }\njobs: { j: { run: j, quota: { bytes: 1GB } }, k: { run: k, quota: { per: app } }, l: { run: l, quota: { runs: 1 }, rules: { run: public, write: public } } }\n",
+     "dais.yaml:2:15: `runs`, `minutes` and `window` are for the quota of a job; a bucket has `bytes`\n"
+     "dais.yaml:3:22: `bytes` is for the quota of a bucket; a job has `runs`, `minutes` or both\n"
+     "dais.yaml:3:60: `quota` limits nothing; give it `runs`, `minutes` or both\n"
+     "dais.yaml:3:145: `write` means nothing for a job; its rules are `run` and `read`\n"},
+    {"app: a\njobs: { j: { run: j, schedule: \"0 0 30 2 *\" } }\n", "dais.yaml:2:32: `schedule` is `0 0 30 2 *`, a day that never comes; correct it\n"},
+    {"app: a\njobs: { j: { run: j, retries: { backoff: 5m..1s } } }\n", "dais.yaml:2:42: `backoff` is `5m..1s`; it must be a duration or a range of two, such as 10s..5m\n"},
     {"app: a\npublish: { p: { from: c, limit: 3/fortnight } }\n", "dais.yaml:2:1: warning: `publish` is checked but not served yet by this version\ndais.yaml:2:23: there is no collection `c`; add it to `collections`\ndais.yaml:2:33: `limit` is `3/fortnight`; it must be a rate, such as 10/min, 100/hour or 20/day, or off\n"},
     /* backend and api */
     {"app: a\nbackend: { run: x, url: \"http://127.0.0.1:1\", routes: [/api/] }\n", "dais.yaml:2:25: `backend` has both `run` (line 2) and `url`; keep `run` if dais starts it, `url` if something else does\n"},
@@ -221,6 +246,37 @@ static void test_later_values(void **state)
     done(&f);
 }
 
+static void test_jobs(void **state)
+{
+    (void)state;
+    struct fixture f;
+    parse(&f, "app: a\n"
+              "collections: { c: {} }\n"
+              "jobs:\n"
+              "  j: { run: jobs/j, quota: { runs: 2, window: hour }, cache: { key: n } }\n"
+              "  k: { use: http.call, with: { url: \"$HOOK\", method: PUT }, on: [j.succeeded, "
+              "c.deleted],"
+              " schedule: \"*/5 * * * 1-5\", timeout: 1m }\n"
+              "secrets: HOOK\n");
+    assert_string_equal(buf_slice(&f.said).ptr ? buf_slice(&f.said).ptr : "", "");
+    const struct job *j = &f.m->jobs.items[0], *k = &f.m->jobs.items[1];
+    assert_int_equal(j->retries.max, 3);
+    assert_int_equal(j->keep_ms, 30LL * 86400000);
+    assert_string_equal(j->acts_as.s.ptr, "owner");
+    assert_string_equal(j->cache.scope.s.ptr, "user");
+    assert_int_equal(j->limits.output_bytes, 100 << 20);
+    assert_int_equal(j->limits.open_files, 1024);
+    assert_int_equal(j->limits.cpu_ms, 0);
+    assert_int_equal(j->quota.runs, 2);
+    assert_int_equal(j->quota.minutes, -1);
+    assert_int_equal(j->quota.bytes, -1);
+    assert_string_equal(k->use.s.ptr, "http.call");
+    assert_int_equal(k->with.n, 2);
+    assert_string_equal(k->with.items[0].value.s.ptr, "$HOOK");
+    assert_string_equal(k->on.items[1].s.ptr, "c.deleted");
+    done(&f);
+}
+
 static void test_host(void **state)
 {
     (void)state;
@@ -281,4 +337,4 @@ static void test_sorting(void **state)
 
 TESTS(cmocka_unit_test(test_bad), cmocka_unit_test(test_defaults),
       cmocka_unit_test(test_web_values), cmocka_unit_test(test_later_values),
-      cmocka_unit_test(test_host), cmocka_unit_test(test_sorting))
+      cmocka_unit_test(test_jobs), cmocka_unit_test(test_host), cmocka_unit_test(test_sorting))

@@ -124,35 +124,6 @@ static void test_budget(void **state)
     assert_true(s3_budget_left(&slow, 10000) < 0);
 }
 
-static void test_breaker(void **state)
-{
-    struct s3_breaker b = {0};
-    bool is_probe;
-    int64_t left = 0;
-    (void)state;
-    for (int i = 0; i < S3_BREAKER_FAILURES - 1; i++)
-        s3_breaker_tell(&b, false, 100);
-    assert_true(s3_breaker_enter(&b, 100, &is_probe, &left) && !is_probe);
-    s3_breaker_tell(&b, true, 100); /* one that worked: counted from the start */
-    for (int i = 0; i < S3_BREAKER_FAILURES; i++)
-        s3_breaker_tell(&b, false, 200);
-    assert_false(s3_breaker_enter(&b, 201, &is_probe, &left));
-    assert_int_equal(left, S3_BREAKER_MS - 1);
-    int64_t later = 200 + S3_BREAKER_MS;
-    assert_true(s3_breaker_enter(&b, later, &is_probe, &left) && is_probe);
-    bool other;
-    assert_false(s3_breaker_enter(&b, later, &other, &left)); /* one finds out */
-    s3_breaker_tell(&b, false, later);
-    s3_breaker_leave(&b, is_probe);
-    assert_false(s3_breaker_enter(&b, later + S3_BREAKER_MS, &is_probe, &left)); /* twice as long */
-    assert_true(s3_breaker_enter(&b, later + 2 * S3_BREAKER_MS, &is_probe, &left) && is_probe);
-    s3_breaker_leave(&b, is_probe); /* it ended without a word: the next one finds out */
-    assert_true(s3_breaker_enter(&b, later + 2 * S3_BREAKER_MS, &is_probe, &left) && is_probe);
-    s3_breaker_tell(&b, true, later + 2 * S3_BREAKER_MS);
-    s3_breaker_leave(&b, is_probe);
-    assert_true(s3_breaker_enter(&b, later + 2 * S3_BREAKER_MS, &is_probe, &left) && !is_probe);
-}
-
 static void test_parts(void **state)
 {
     (void)state;
@@ -190,5 +161,4 @@ static void test_sentences(void **state)
 }
 
 TESTS(cmocka_unit_test(test_places), cmocka_unit_test(test_verdicts), cmocka_unit_test(test_pauses),
-      cmocka_unit_test(test_budget), cmocka_unit_test(test_breaker), cmocka_unit_test(test_parts),
-      cmocka_unit_test(test_sentences))
+      cmocka_unit_test(test_budget), cmocka_unit_test(test_parts), cmocka_unit_test(test_sentences))

@@ -1,7 +1,7 @@
-/* The circuit breaker: a store that failed many times in a row is left alone for a while. */
-#include "s3/s3_impl.h"
+/* The circuit breaker: how long a place that failed is left alone, and who asks it again. */
+#include "base/breaker.h"
 
-bool s3_breaker_enter(struct s3_breaker *b, int64_t now_ms, bool *ret_probe, int64_t *ret_ms)
+bool breaker_enter(struct breaker *b, int64_t now_ms, bool *ret_probe, int64_t *ret_ms)
 {
     *ret_probe = false;
     if (!b->until_ms)
@@ -14,7 +14,7 @@ bool s3_breaker_enter(struct s3_breaker *b, int64_t now_ms, bool *ret_probe, int
     return true;
 }
 
-void s3_breaker_tell(struct s3_breaker *b, bool is_fine, int64_t now_ms)
+void breaker_tell(struct breaker *b, const struct breaker_rule *rule, bool is_fine, int64_t now_ms)
 {
     if (is_fine) {
         b->failures = 0;
@@ -22,17 +22,17 @@ void s3_breaker_tell(struct s3_breaker *b, bool is_fine, int64_t now_ms)
         b->pause_ms = 0;
         return;
     }
-    if (b->failures < S3_BREAKER_FAILURES)
+    if (b->failures < rule->failures)
         b->failures++;
     /* Calls that began before go on trying: what they find does not make the pause longer. */
-    if (b->failures < S3_BREAKER_FAILURES || now_ms < b->until_ms)
+    if (b->failures < rule->failures || now_ms < b->until_ms)
         return;
     uint32_t twice = b->pause_ms * 2;
-    b->pause_ms = !twice ? S3_BREAKER_MS : twice < S3_BREAKER_MAX_MS ? twice : S3_BREAKER_MAX_MS;
+    b->pause_ms = !twice ? rule->pause_ms : twice < rule->pause_max_ms ? twice : rule->pause_max_ms;
     b->until_ms = now_ms + b->pause_ms;
 }
 
-void s3_breaker_leave(struct s3_breaker *b, bool is_probe)
+void breaker_leave(struct breaker *b, bool is_probe)
 {
     if (is_probe)
         b->is_probing = false;
