@@ -72,10 +72,56 @@ struct db *jobs_db(const struct jobs *j)
     return db;
 }
 
-static bool is_up(struct err *e)
+static bool is_refused(struct slice id)
+{
+    return fake.refuse_id && slice_is(id, fake.refuse_id);
+}
+
+/* All of a write is kept, or nothing: what its last part cannot keep, its first one must not. So
+ * the first part asks for all of them. */
+static bool is_write_refused(const struct crew_write *w)
+{
+    size_t n_said = w->is_careful && w->n_said ? 1 : w->n_said;
+    size_t n_ends = !w->is_careful ? w->n_ending : n_said ? 0 : 1;
+    for (size_t i = 0; !fake.refuses_ends && i < n_said; i++) {
+        if (is_refused(w->said[i].id))
+            return true;
+    }
+    for (size_t i = 0; fake.refuses_ends && i < n_ends && i < w->n_ending; i++) {
+        if (is_refused(w->ends[i].id) && w->ends[i].code != JOB_ERROR_RESULT)
+            return true;
+    }
+    return false;
+}
+
+enum part { PART_SAY, PART_FINISH, PART_BEAT, PART_TEND, PART_CLAIM };
+
+static enum part first_part(const struct crew_write *w)
+{
+    return w->n_said     ? PART_SAY
+           : w->n_ending ? PART_FINISH
+           : w->n_held   ? PART_BEAT
+           : w->is_look  ? PART_TEND
+                         : PART_CLAIM;
+}
+
+/* Programs are claimed first, then tasks. */
+static bool is_first(enum part part, const struct job_room *rooms)
+{
+    const struct crew_write *w = &fake.crew->w;
+    return part == first_part(w) && (part != PART_CLAIM || rooms == w->rooms);
+}
+
+static bool goes_through(enum part part, const struct job_room *rooms, struct err *e)
 {
     fake.writes++;
-    return !fake.is_down || err_set(e, ERR_UNAVAILABLE, "the database is down");
+    if (is_first(part, rooms)) {
+        fake.fails = fake.is_down;
+        fake.refuses = is_write_refused(&fake.crew->w);
+    }
+    if (fake.fails)
+        return err_set(e, ERR_UNAVAILABLE, "the database is down");
+    return !fake.refuses || err_set(e, ERR_INVALID, "this cannot be kept");
 }
 
 static struct fake_job *find(struct slice id, int64_t attempt)
@@ -115,7 +161,7 @@ bool jobs_claim(struct jobs *j, struct db_conn *c, struct slice holder,
     pthread_mutex_lock(&fake.lock);
     *ret_n = 0;
     *ret_has_more = false;
-    bool fine = is_up(e);
+    bool fine = goes_through(PART_CLAIM, rooms, e);
     for (size_t r = 0; fine && r < n_rooms; r++) {
         size_t taken = 0;
         for (size_t i = fake.n_ready_from; i < fake.n; i++) {
@@ -168,24 +214,12 @@ bool jobs_set_token(struct db_conn *c, struct slice id, int64_t attempt,
     return true;
 }
 
-static bool is_refused(struct slice id, bool is_end, struct err *e)
-{
-    if (!fake.refuse_id || !slice_is(id, fake.refuse_id) || is_end != fake.refuses_ends)
-        return false;
-    err_set(e, ERR_INVALID, "this cannot be kept");
-    return true;
-}
-
 bool jobs_finish(struct jobs *j, struct db_conn *c, struct slice holder, const struct job_end *ends,
                  size_t n, int64_t now_ms, struct arena *a, struct err *e)
 {
     (void)j, (void)c, (void)holder, (void)now_ms, (void)a;
     pthread_mutex_lock(&fake.lock);
-    bool fine = is_up(e);
-    for (size_t i = 0; fine && i < n; i++) {
-        if (ends[i].code != JOB_ERROR_RESULT && is_refused(ends[i].id, true, e))
-            fine = false;
-    }
+    bool fine = goes_through(PART_FINISH, NULL, e);
     for (size_t i = 0; fine && i < n; i++)
         end_one(find(ends[i].id, ends[i].attempt), &ends[i]);
     pthread_mutex_unlock(&fake.lock);
@@ -197,9 +231,7 @@ bool jobs_say(struct db_conn *c, const struct job_said *said, size_t n, int64_t 
 {
     (void)c, (void)now_ms;
     pthread_mutex_lock(&fake.lock);
-    bool fine = is_up(e);
-    for (size_t i = 0; fine && i < n; i++)
-        fine = !is_refused(said[i].id, false, e);
+    bool fine = goes_through(PART_SAY, NULL, e);
     for (size_t i = 0; fine && i < n; i++) {
         struct fake_job *j = find(said[i].id, said[i].attempt);
         if (!j->said_ns)
@@ -221,7 +253,7 @@ bool jobs_beat(struct db_conn *c, struct slice holder, struct job_held *held, si
 {
     (void)c, (void)holder, (void)now_ms;
     pthread_mutex_lock(&fake.lock);
-    bool fine = is_up(e);
+    bool fine = goes_through(PART_BEAT, NULL, e);
     for (size_t i = 0; fine && i < n; i++) {
         struct fake_job *j = find(held[i].id, held[i].attempt);
         j->beats += is_beat;
@@ -237,7 +269,7 @@ bool jobs_tend(struct jobs *j, struct db_conn *c, int64_t now_ms, struct jobs_te
 {
     (void)j, (void)c, (void)now_ms;
     pthread_mutex_lock(&fake.lock);
-    bool fine = is_up(e);
+    bool fine = goes_through(PART_TEND, NULL, e);
     fake.has_tended_first |= fine && t->is_first && t->holder.len;
     pthread_mutex_unlock(&fake.lock);
     return fine;

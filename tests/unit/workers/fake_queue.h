@@ -38,6 +38,7 @@ struct fake {
     bool is_down;          /* all writes fail */
     const char *refuse_id; /* notes and ends of this one are refused */
     bool refuses_ends, has_tended_first;
+    bool fails, refuses; /* the write that is under way */
     unsigned writes, max_claimed;
 };
 extern struct fake fake;

@@ -397,7 +397,8 @@ static void test_a_killed_spawner(void **state)
     fake_wait(j);
     assert_int_equal(j->outcome, OUTCOME_LOST);
     assert_true(j->is_refunded);
-    j = fake_add(&sleeps, "0"); /* there is a new one */
+    wait_until(spawner_is_lost(fake.spawner)); /* its sockets close one by one */
+    j = fake_add(&sleeps, "0");                /* there is a new one */
     wait_until(folders_left() == 1);
     fake_end_crew();
     assert_int_equal(j->outcome, OUTCOME_RETURNED);
