@@ -179,7 +179,7 @@ static void told_after_the_commit(void **state)
 
 /* ---- many in one transaction ----------------------------------------------------------------- */
 
-static _Atomic bool is_held;
+static _Atomic bool is_held, is_holding;
 static _Atomic unsigned answers;
 
 static bool hold(struct db_write *w, struct db_conn *c, struct err *e)
@@ -187,9 +187,16 @@ static bool hold(struct db_write *w, struct db_conn *c, struct err *e)
     (void)w;
     (void)c;
     (void)e;
+    atomic_store(&is_holding, true);
     while (atomic_load(&is_held))
         nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
     return true;
+}
+
+static bool is_begun(void *arg)
+{
+    (void)arg;
+    return atomic_load(&is_holding);
 }
 
 static void on_held(struct db_write *w, const struct err *e)
@@ -256,13 +263,15 @@ static void many_close(struct many *m)
     db_slot_free(m->slot);
 }
 
-/* While one is held they queue: on SQLite they share a transaction. */
+/* While one is held, in a transaction of its own, they queue: on SQLite they share the next. */
 static void write_together(struct many *m, struct telling *all, unsigned n)
 {
     struct db_write held = {.run = hold, .done = on_held};
     is_held = true;
+    is_holding = false;
     answers = 0;
     assert_true(db_write(m->db, &held));
+    wait_until(is_begun, NULL);
     for (unsigned i = 0; i < n; i++) {
         all[i].write.run = run_queued;
         all[i].write.done = on_queued;
