@@ -539,7 +539,7 @@ static struct upload *upload_new(struct req *rq, size_t n_files)
 {
     const struct api *a = rq->site;
     struct upload *x = mem_new(struct upload);
-    x->waiter = (struct waiter){.body = on_body, .close = on_close};
+    x->waiter = (struct waiter){.body = on_body, .close = on_close, .is_bulk = true};
     x->rq = rq;
     x->home = rq->loop;
     x->service = rq->service;

@@ -3,7 +3,7 @@
 #pragma once
 #include "api/files_impl.h"
 
-#define UPLOAD_PIECE       (1u << 20) /* UPLOAD_RING of these are the most an upload holds */
+#define UPLOAD_PIECE       (2u << 20) /* UPLOAD_RING of these are the most an upload holds */
 #define UPLOAD_PIECE_LEAST (64u << 10)
 #define UPLOAD_FILES       100                   /* of a form */
 #define FORM_MS_MAX        (FILES_ORPHAN_MS / 2) /* its first files have no row until it ends */

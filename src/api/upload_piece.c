@@ -11,7 +11,7 @@
 #define QUICK_MS  20 /* a piece that was full so soon: the next may be larger */
 #define SLOW_MS   200
 #define STEP      4u
-#define LARGE_MAX 128u /* of all uploads; who finds them taken goes on with small ones */
+#define LARGE_MAX 64u /* of all uploads; who finds them taken goes on with small ones */
 
 static _Atomic unsigned n_large;
 
@@ -69,9 +69,11 @@ bool piece_is_full(const struct piece *p)
 size_t piece_next_room(const struct piece *p)
 {
     int64_t took_ms = p->last_ms - p->since_ms;
-    if (took_ms > SLOW_MS && p->room > UPLOAD_PIECE_LEAST)
-        return p->room / STEP;
-    return took_ms < QUICK_MS && p->room < UPLOAD_PIECE ? p->room * STEP : p->room;
+    if (took_ms > SLOW_MS)
+        return p->room / STEP > UPLOAD_PIECE_LEAST ? p->room / STEP : UPLOAD_PIECE_LEAST;
+    if (took_ms < QUICK_MS)
+        return p->room < UPLOAD_PIECE / STEP ? p->room * STEP : UPLOAD_PIECE;
+    return p->room;
 }
 
 /* ---- the pieces of one body -------------------------------------------------------------------

@@ -73,7 +73,7 @@ static void only_so_many_are_large(void **state)
             large += all[i].room == UPLOAD_PIECE;
             assert_true(all[i].room == UPLOAD_PIECE || all[i].room == UPLOAD_PIECE_LEAST);
         }
-        assert_int_equal(large, 128);
+        assert_int_equal(large, 64);
         for (int i = 0; i < N; i++)
             piece_done(&all[i]);
     }
