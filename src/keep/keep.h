@@ -57,6 +57,7 @@ struct keep_entry {
     char rows_hash[SHA256_HEX_LEN + 1];   /* of the gzip file */
     uint64_t contents, content_bytes;     /* that its files need */
     uint64_t lost;                        /* of those, missing or damaged when it was made */
+    uint64_t copied;                      /* of those, new in the folder: of one just made */
     char secret_mark[SHA256_HEX_LEN + 1]; /* "": nobody said */
     char why_damaged[200];                /* "": NAME.json can be read; else only name is set */
 };
