@@ -2,7 +2,7 @@
  * from words; and what bringing back a backup needs of them. */
 #include "docs/tables_impl.h"
 
-#define NAME_MAX 40 /* of a collection, as in a manifest */
+#define COLL_NAME_MAX 40 /* of a collection, as in a manifest */
 
 bool table_make(struct db_conn *conn, struct slice coll, struct arena *a, struct err *e)
 {
@@ -41,7 +41,8 @@ bool table_make(struct db_conn *conn, struct slice coll, struct arena *a, struct
 
 static bool can_be_called(struct slice coll)
 {
-    bool fine = coll.len > 0 && coll.len <= NAME_MAX && coll.ptr[0] >= 'a' && coll.ptr[0] <= 'z';
+    bool fine =
+        coll.len > 0 && coll.len <= COLL_NAME_MAX && coll.ptr[0] >= 'a' && coll.ptr[0] <= 'z';
     for (size_t i = 0; fine && i < coll.len; i++)
         fine = (coll.ptr[i] >= 'a' && coll.ptr[i] <= 'z') ||
                (coll.ptr[i] >= '0' && coll.ptr[i] <= '9') || coll.ptr[i] == '_';
