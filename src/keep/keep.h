@@ -58,7 +58,8 @@ struct keep_entry {
     uint64_t contents, content_bytes;     /* that its files need */
     uint64_t lost;                        /* of those, missing or damaged when it was made */
     char secret_mark[SHA256_HEX_LEN + 1]; /* "": nobody said */
-    char why_damaged[200];                /* "": NAME.json can be read; else only name is set */
+    /* "": NAME.json can be read; else only name is set, and made_ms as it says */
+    char why_damaged[200];
 };
 /* The newest first, in the arena. One that cannot be read is listed as that. */
 bool keep_list(struct keep *k, struct arena *a, struct keep_entry **ret, size_t *ret_n,
@@ -128,10 +129,13 @@ bool keep_prune(struct keep *k, const struct keep_rule *rule, const struct keep_
 
 struct keep_verdict {
     uint64_t rows, contents, damaged, missing;
-    char why[300]; /* the first thing that is wrong; "" : nothing is */
+    /* The first thing that is wrong; "": nothing is. As many contents as were lost when it was made
+     * may be missing: they are counted and told, and nothing is wrong for that. */
+    char why[300];
 };
-/* Reads all of it again: the rows against the entry, every content against its hash. False: it
- * could not be looked at. What is damaged is told in *ret, each content by `lost`. */
+/* Reads all of it again: the rows against the entry, every content against its hash (when the rows
+ * are damaged, no content). False: it could not be looked at, or was stopped. What is damaged is
+ * told in *ret, each content by `lost`. */
 bool keep_verify(struct keep *k, const struct keep_entry *entry, const struct keep_hearer *to,
                  struct keep_verdict *ret, struct err *e);
 

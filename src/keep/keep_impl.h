@@ -4,17 +4,27 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/map.h"
+
+#define KEEP_SHELVES 256 /* folders below contents/: the first two letters of hashes */
 
 struct keep {
-    char *path;      /* for messages */
-    int fd, lock_fd; /* lock_fd -1: a reader */
-    int contents_fd; /* -1: not there (a reader's) */
+    char *path;                      /* for messages */
+    int fd, lock_fd;                 /* lock_fd -1: a reader */
+    int contents_fd;                 /* -1: not there (a reader's) */
+    bool shelf_is_new[KEEP_SHELVES]; /* has something since the last keep_put(), which flushes it */
 };
+
+/* False: it is to stop, ERR_UNAVAILABLE. `to` may be NULL, here and below. */
+bool keep_goes_on(const struct keep_hearer *to, struct err *e);
+void keep_tell_lost(const struct keep_hearer *to, struct slice hash, const struct err *why);
 
 /* ---- entry.c (pure) -------------------------------------------------------------------------- */
 
 void keep_name_make(int64_t made_ms, char to[KEEP_NAME_LEN + 1]); /* with random letters */
 bool keep_name_check(struct slice name);                          /* no path can be one */
+int64_t keep_name_ms(struct slice name);                          /* the second in a good name */
+bool keep_hash_check(struct slice hash);                          /* SHA-256 in lower-case hex */
 void keep_entry_write(const struct keep_entry *entry, struct buf *to);
 /* Of `name`, whose text this is; every number and hash is checked. ERR_DAMAGED says what is wrong;
  * ERR_USAGE: a newer dais made it. */
@@ -25,11 +35,12 @@ bool keep_entry_read(struct slice name, struct slice text, struct arena *a, stru
  *
  *   {"table":"dais_files","columns":["bucket","size","blob"],"kinds":"tib"}   t text, i number, b
  * bytes
- *   ["uploads",12,{"b":"base64"}]                                             null is null
+ *   ["uploads",12,{"b":"base64url"}]                                          null is null
  *   {"end":"dais_files","rows":1}
  *   {"tables":1,"rows":1}                                                      the last line
  *
- * dais_blobs is the first table, so that who wants to know the contents reads no further. */
+ * dais_blobs is the first table, so that who wants to know the contents reads no further. A text
+ * that is no UTF-8 is written like bytes: what a database let in comes back as it was. */
 
 #define KEEP_COLUMNS_MAX 64
 #define KEEP_LINE_MAX    (96u << 20) /* of a row: a document is 8 MB, escaped at worst six times */
@@ -49,14 +60,17 @@ struct keep_cell {
     int64_t number;
     struct slice bytes; /* of a text too */
 };
+/* Of a table or column: [a-z][a-z0-9_]*, up to 63; others cannot be kept. */
+bool keep_word_check(struct slice name);
+/* They end in a line feed. `to->full` says that it was too long. */
 void keep_line_table(struct buf *to, const struct keep_table *t);
 void keep_line_row(struct buf *to, const struct keep_table *t, const struct keep_cell *cells);
 void keep_line_end(struct buf *to, struct slice table, uint64_t rows);
 void keep_line_last(struct buf *to, uint64_t tables, uint64_t rows);
 
 /* Reads them in their order and refuses any other, names that are no names of tables and columns,
- * cells of another kind, counts that do not fit, what follows the last line. ERR_DAMAGED with the
- * number of the line. */
+ * a table that comes twice, cells of another kind, counts that do not fit, what follows the last
+ * line. ERR_DAMAGED with the number of the line. Whoever has no more lines looks at is_over. */
 enum keep_line { LINE_TABLE, LINE_ROW, LINE_END, LINE_LAST };
 struct keep_reader {
     struct keep_table table; /* the present one; in memory of the reader */
@@ -64,6 +78,8 @@ struct keep_reader {
     uint64_t line, rows, all_rows, tables;
     bool is_in_table, is_over;
     struct arena names, row; /* of the table; of the line */
+    struct map seen;         /* tables */
+    struct arena seen_names;
 };
 void keep_reader_init(struct keep_reader *r);
 void keep_reader_done(struct keep_reader *r);
@@ -81,7 +97,7 @@ bool pack_out_end(struct pack_out *p, uint64_t *ret_bytes, char hash[SHA256_HEX_
 void pack_out_free(struct pack_out *p); /* NULL is fine */
 
 struct pack_in;
-struct pack_in *pack_in_new(int fd);
+struct pack_in *pack_in_new(int fd); /* the caller's; read from its start, wherever it is */
 /* The next line without its end; *ret_has false: that was all. ERR_DAMAGED: no gzip, cut off, more
  * behind its end, a line longer than KEEP_LINE_MAX. Valid until the next. */
 bool pack_in_line(struct pack_in *p, struct slice *ret, bool *ret_has, struct err *e);
@@ -92,8 +108,13 @@ void pack_in_free(struct pack_in *p); /* NULL is fine */
 /* ---- folder.c ---------------------------------------------------------------------------------
  */
 
-bool keep_failed(const struct keep *k, const char *doing, struct err *e); /* by errno; false */
-/* NAME.jsonl.gz, or a draft of it; -1: e. */
+/* By errno; false. `k` may be NULL. */
+bool keep_failed(const struct keep *k, const char *doing, struct err *e);
+/* Is there room for so many more bytes where that file is, with KEEP_FREE_MIN left? ERR_FULL. */
+#define KEEP_FREE_MIN (256ull << 20)
+bool keep_has_room(int fd, uint64_t size, struct err *e);
+/* NAME.jsonl.gz, to read or to write anew; ERR_NOT_FOUND. -1: e. Without an entry, keep_tidy() of
+ * the next one removes it. */
 int keep_open_rows(struct keep *k, const char *name, bool is_new, struct err *e);
 /* The entry is there from now on, after a power cut too. */
 bool keep_put(struct keep *k, const struct keep_entry *entry, struct err *e);
@@ -104,6 +125,7 @@ void keep_tidy(struct keep *k); /* what earlier ones that were killed left; a wr
 /* ---- contents.c -------------------------------------------------------------------------------
  */
 
+void contents_tidy(struct keep *k); /* drafts go */
 /* Is it there with that size? */
 bool content_has(struct keep *k, struct slice hash, uint64_t size);
 /* Copies it from the store, checked by its hash: ERR_NOT_FOUND, ERR_DAMAGED: of the store. */
@@ -134,7 +156,11 @@ struct keep_placing {
 bool keep_load(const struct keep_tables *tables, struct db *db, int fd,
                const struct keep_placing *placing, const struct keep_hearer *to, struct err *e);
 
-/* Calls `fn` for each content that a packed file names; stops reading after that table. */
+/* ---- named.c ----------------------------------------------------------------------------------
+ */
+
+/* Calls `fn` for each content that a packed file names and somebody needs (loose_at is null); stops
+ * reading after that table. False: `fn` said so, or ERR_DAMAGED. */
 bool keep_each_content(int fd,
                        bool (*fn)(void *user, struct slice hash, struct slice key, uint64_t size,
                                   struct err *e),
