@@ -18,8 +18,8 @@ static const char left_out[] = "dais_migrations dais_fields dais_indexes dais_li
                                "dais_links dais_mail dais_once";
 
 static const struct keep_family families[] = {
-    {"c_", DOCS_KEPT, docs_make_table},
-    {"h_", DOCS_KEPT_HISTORY, docs_make_table},
+    {"c_", DOCS_KEPT, docs_make_named},
+    {"h_", DOCS_KEPT_HISTORY, docs_make_named},
 };
 
 static struct keep_tables *tables_of(struct arena *a)
