@@ -442,17 +442,22 @@ bool keep_drop(struct keep *k, const char *name, struct err *e)
            remove_file(k, file_of(slice_from(name), ROWS, file), e);
 }
 
+bool keep_has(struct keep *k, const char *name)
+{
+    char file[FILE_NAME_MAX];
+    struct stat st;
+    return fstatat(k->fd, file_of(slice_from(name), ENTRY, file), &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+           errno != ENOENT; /* who cannot tell removes nothing for it */
+}
+
 /* Rows without an entry, an entry's draft: its maker was killed, or killed while it dropped it. */
 static bool is_left_over(struct keep *k, const char *file)
 {
-    char entry[FILE_NAME_MAX];
-    struct stat st;
+    char name[KEEP_NAME_LEN + 1];
     if (is_named(file, DRAFT))
         return true;
-    return is_named(file, ROWS) &&
-           fstatat(k->fd, file_of(slice_first(slice_from(file), KEEP_NAME_LEN), ENTRY, entry), &st,
-                   AT_SYMLINK_NOFOLLOW) != 0 &&
-           errno == ENOENT;
+    snprintf(name, sizeof name, "%.21s", file);
+    return is_named(file, ROWS) && !keep_has(k, name);
 }
 
 void keep_tidy(struct keep *k)

@@ -116,6 +116,7 @@ bool keep_has_room(int fd, uint64_t size, struct err *e);
 /* NAME.jsonl.gz, to read or to write anew; ERR_NOT_FOUND. -1: e. Without an entry, keep_tidy() of
  * the next one removes it. */
 int keep_open_rows(struct keep *k, const char *name, bool is_new, struct err *e);
+bool keep_has(struct keep *k, const char *name); /* is its entry there, whatever is in it? */
 /* The entry is there from now on, after a power cut too. */
 bool keep_put(struct keep *k, const struct keep_entry *entry, struct err *e);
 bool keep_drop(struct keep *k, const char *name,
