@@ -144,6 +144,13 @@ struct keep_target {
     const struct db_options *db; /* as it is to be served; nobody may use it meanwhile */
     struct blob_store *blobs;    /* NULL: it keeps no files; an entry with contents is ERR_USAGE */
     const struct keep_tables *tables;
+    /* Contents that are damaged in the backup stop nothing: their files are brought back as damaged
+     * ones. Else that is ERR_DAMAGED, but for those that were lost when it was made. */
+    bool takes_damaged;
+    /* May be NULL. With the new database, which is closed, before it takes the old one's place: for
+     * what is better done before anybody uses it. False: nothing was changed. */
+    bool (*finish)(void *user, const struct db_options *made, struct err *e);
+    void *user; /* of finish */
 };
 /* Verifies it, makes a new database beside the one that is there, puts the contents into the store,
  * and only then puts the new database in the old one's place, at once: until then, and whenever

@@ -144,18 +144,26 @@ bool contents_sweep(struct keep *k, bool (*is_needed)(void *user, struct slice h
 /* ---- dump.c, load.c: between a database and the packed file -----------------------------------
  */
 
-/* All tables as of one moment, in *entry: when it was, steps, counts, size and hash of the rows. */
+#define KEEP_BLOBS "dais_blobs"
+bool keep_list_has(const char *list, struct slice word); /* words with blanks between them */
+/* The family that a table belongs to, or NULL. */
+const struct keep_family *keep_family_of(const struct keep_tables *tables, struct slice table);
+
+/* All tables as of one moment, in *entry: steps, counts, size and hash of the rows; its contents
+ * are not counted yet. */
 bool keep_dump(const struct keep_source *from, struct db *db, int fd, const struct keep_hearer *to,
                struct arena *a, struct keep_entry *entry, struct err *e);
-/* Into a database that was made with the entry's steps and holds nothing. `place` says where a
- * content is now, row by row of dais_blobs; NULL: rows stay as they are. */
+/* Into a database that was made with the entry's steps and holds nothing; ERR_DAMAGED also when the
+ * rows are not those of the entry. `place` says where a content is now, row by row of dais_blobs,
+ * before any other; *ret_lost: nowhere. NULL: rows stay as they are. */
 struct keep_placing {
     bool (*place)(void *user, struct slice hash, uint64_t size, struct slice key,
-                  char to[BLOB_KEY_LEN + 1], struct err *e);
+                  char to[BLOB_KEY_LEN + 1], bool *ret_lost, struct err *e);
     void *user;
 };
 bool keep_load(const struct keep_tables *tables, struct db *db, int fd,
-               const struct keep_placing *placing, const struct keep_hearer *to, struct err *e);
+               const struct keep_entry *entry, const struct keep_placing *placing,
+               const struct keep_hearer *to, struct err *e);
 
 /* ---- named.c ----------------------------------------------------------------------------------
  */
