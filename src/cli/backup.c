@@ -40,6 +40,7 @@ const struct verb verb_backup = {
               {"--prune", NULL, "create: then drop what `backups.keep` does not need.", 0},
               {"--unless", "AGE", "create: not where one is younger, such as 1h.", 0},
               {"--no-backup", NULL, "restore: what is there is not backed up first.", 0},
+              {"--despite-damage", NULL, "restore: all but contents of files that are damaged.", 0},
               {"--yes", NULL, "restore: do not ask.", 0},
               {"--json", NULL, "Print the result as JSON.", 0},
               {"--data", "DIR", "Where data is, as for `dais serve`.", 0}},
@@ -101,7 +102,9 @@ void backing_count(struct backing *r, const char *key, uint64_t n)
 
 const char *backing_size(uint64_t bytes, char to[BACKING_SIZE])
 {
-    if (bytes < 1000000)
+    if (bytes < 1000)
+        snprintf(to, BACKING_SIZE, "%d B", (int)bytes);
+    else if (bytes < 1000000)
         snprintf(to, BACKING_SIZE, "%.1f KB", (double)bytes / 1e3);
     else if (bytes < 1000000000)
         snprintf(to, BACKING_SIZE, "%.1f MB", (double)bytes / 1e6);
@@ -143,15 +146,14 @@ static void tell_made(struct backing *r, const struct keep_entry *entry, double 
     backing_clear_line(r);
     if (r->is_json)
         return;
-    printf("%.*s: %s: %llu rows (%s packed), %llu contents of files (%s, %llu of them new), "
-           "%.1f s\n",
-           SLICE_ARGS(r->unit->slug), entry->name, (unsigned long long)entry->rows,
-           backing_size(entry->rows_bytes, packed), (unsigned long long)entry->contents,
+    printf("%.*s: %s: %llu row%s (%s packed), %llu content%s of files (%s, %llu new), %.1f s\n",
+           SLICE_ARGS(r->unit->slug), entry->name, BACKING_COUNT(entry->rows),
+           backing_size(entry->rows_bytes, packed), BACKING_COUNT(entry->contents),
            backing_size(entry->content_bytes, size), (unsigned long long)entry->copied, seconds);
     if (entry->lost)
-        printf("%.*s: %llu contents are missing or damaged where they are stored, so they are not "
-               "in it; `dais verify` says of which files\n",
-               SLICE_ARGS(r->unit->slug), (unsigned long long)entry->lost);
+        printf("%.*s: not in it: %llu content%s, missing or damaged in the store; `dais verify` "
+               "says of which files\n",
+               SLICE_ARGS(r->unit->slug), BACKING_COUNT(entry->lost));
 }
 
 bool backing_create(struct backing *r, struct app_unit *u, struct keep *k, bool is_first_step,
@@ -418,14 +420,14 @@ static void tell_verdict(struct backing *r, const struct keep_entry *entry,
     if (v->why[0])
         printf("damaged: %s\n", v->why);
     else
-        printf("%llu rows and %llu contents of files, all as written\n",
-               (unsigned long long)v->rows, (unsigned long long)v->contents);
+        printf("%llu row%s and %llu content%s of files, all as written\n", BACKING_COUNT(v->rows),
+               BACKING_COUNT(v->contents));
     if (v->why[0])
         printf("%.*s: `dais backup list` shows others; `dais backup create` makes another one\n",
                SLICE_ARGS(r->unit->slug));
     if (entry->lost)
-        printf("%.*s: %llu contents were missing or damaged when it was made\n",
-               SLICE_ARGS(r->unit->slug), (unsigned long long)entry->lost);
+        printf("%.*s: %llu content%s missing or damaged already when it was made\n",
+               SLICE_ARGS(r->unit->slug), BACKING_COUNT(entry->lost));
 }
 
 static bool verify_chosen(struct backing *r, struct chosen *all, struct err *e)
@@ -507,9 +509,13 @@ static const char *useless(const struct args *args, const char *word)
 {
     static const struct {
         const char *flag, *words;
-    } rows[] = {{"--to", "create"},         {"--from", "list verify restore"},
-                {"--at", "verify restore"}, {"--prune", "create"},
-                {"--unless", "create"},     {"--no-backup", "restore"},
+    } rows[] = {{"--to", "create"},
+                {"--from", "list verify restore"},
+                {"--at", "verify restore"},
+                {"--prune", "create"},
+                {"--unless", "create"},
+                {"--no-backup", "restore"},
+                {"--despite-damage", "restore"},
                 {"--yes", "restore"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (args_has(args, rows[i].flag) && !strstr(rows[i].words, word))

@@ -29,6 +29,9 @@ void backing_count(struct backing *r, const char *key, uint64_t n);
 /* {"app":…,"name":…,"made":… and counts; closed by the caller. */
 void backing_open_item(struct backing *r, const struct keep_entry *entry);
 
+/* For "%llu content%s" */
+#define BACKING_COUNT(n) (unsigned long long)(n), (n) == 1 ? "" : "s"
+
 /* "12.3 MB" */
 #define BACKING_SIZE 32
 const char *backing_size(uint64_t bytes, char to[BACKING_SIZE]);

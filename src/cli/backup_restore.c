@@ -53,7 +53,8 @@ static bool check(struct backing *r, const struct chosen *all, struct err *e)
         backing_clear_line(r);
         if (!fine)
             return false;
-        if (v.why[0])
+        bool is_of_contents = v.contents > 0;
+        if (v.why[0] && !(is_of_contents && args_has(r->args, "--despite-damage")))
             return err_set(e, ERR_DAMAGED,
                            "%.*s: the backup %s is damaged: %s; nothing was changed",
                            SLICE_ARGS(r->unit->slug), all[i].entry.name, v.why);
@@ -103,15 +104,15 @@ static void tell(struct backing *r, const struct chosen *c, const char *kept, do
     json_write_object_end(&r->w);
     if (r->is_json)
         return;
-    printf("%.*s: restored %s: %llu rows, %llu contents of files (%s), %.1f s\n",
-           SLICE_ARGS(c->unit->slug), c->entry.name, (unsigned long long)c->entry.rows,
-           (unsigned long long)c->entry.contents, backing_size(c->entry.content_bytes, size),
-           seconds);
+    printf("%.*s: restored %s: %llu row%s, %llu content%s of files (%s), %.1f s\n",
+           SLICE_ARGS(c->unit->slug), c->entry.name, BACKING_COUNT(c->entry.rows),
+           BACKING_COUNT(c->entry.contents), backing_size(c->entry.content_bytes, size), seconds);
     if (kept[0])
         printf("%.*s: what was there before is the backup %s\n", SLICE_ARGS(c->unit->slug), kept);
-    if (c->entry.lost)
-        printf("%.*s: %llu contents were not in it; `dais verify` says of which files\n",
-               SLICE_ARGS(c->unit->slug), (unsigned long long)c->entry.lost);
+    if (c->entry.lost || r->lost)
+        printf("%.*s: without %llu content%s; `dais verify` says of which files\n",
+               SLICE_ARGS(c->unit->slug),
+               BACKING_COUNT(c->entry.lost > r->lost ? c->entry.lost : r->lost));
 }
 
 static bool restore_one(struct backing *r, const struct chosen *c, const char *kept, struct err *e)
@@ -119,11 +120,16 @@ static bool restore_one(struct backing *r, const struct chosen *c, const char *k
     const struct keep_hearer to = backing_hearer(r);
     int64_t began = clock_mono_ms();
     r->unit = c->unit;
+    r->lost = 0;
+    c->unit->into.takes_damaged = args_has(r->args, "--despite-damage");
     bool fine = app_backups_make(r->b, c->unit, c->entry.contents > 0, e) &&
                 keep_restore(c->keep, &c->entry, &c->unit->into, &to, e);
     backing_clear_line(r);
+    if (!fine && e->code == ERR_DAMAGED && r->lost)
+        fputs("--despite-damage brings back all but these; their files are told to be damaged.\n",
+              stderr);
     if (!fine)
-        return err_prefix(e, "%.*s", SLICE_ARGS(c->unit->slug));
+        return err_prefix(e, "%.*s: %s", SLICE_ARGS(c->unit->slug), c->entry.name);
     tell(r, c, kept, (double)(clock_mono_ms() - began) / 1e3);
     return true;
 }

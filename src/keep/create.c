@@ -25,6 +25,7 @@ struct making {
     struct arena *arena;
     struct db *db;
     struct keep_entry *entry;
+    uint64_t all; /* contents that the rows name */
     bool is_last; /* of the tries */
     bool is_gone; /* a content that no row names any more: the rows are too old */
 };
@@ -94,8 +95,10 @@ static bool take_again(struct making *m, struct slice hash, struct slice key, ui
         m->is_gone = true;
         return err_set(e, ERR_UNAVAILABLE, "A file was deleted before it was copied.");
     }
-    if (now.len && !slice_eq(now, key) && take_one(m, hash, now, size, why))
+    if (now.len && !slice_eq(now, key) && take_one(m, hash, now, size, why)) {
+        m->entry->copied++;
         return true;
+    }
     m->entry->lost++;
     keep_tell_lost(m->to, hash, why);
     return true;
@@ -108,7 +111,9 @@ static bool take_content(void *user, struct slice hash, struct slice key, uint64
     struct err why = {0};
     if (!keep_goes_on(m->to, e))
         return false;
-    if (!content_has(m->k, hash, size) && !take_one(m, hash, key, size, &why)) {
+    bool has = content_has(m->k, hash, size), takes = !has && take_one(m, hash, key, size, &why);
+    m->entry->copied += takes;
+    if (!has && !takes) {
         if (!is_of_store(m, key, size, &why)) {
             *e = why;
             return false;
@@ -119,7 +124,19 @@ static bool take_content(void *user, struct slice hash, struct slice key, uint64
     m->entry->contents++;
     m->entry->content_bytes += size;
     if (m->to && m->to->progress)
-        m->to->progress(m->to->user, m->entry->rows, m->entry->contents, 0);
+        m->to->progress(m->to->user, m->entry->rows, m->entry->contents, m->all);
+    return true;
+}
+
+static bool count_content(void *user, struct slice hash, struct slice key, uint64_t size,
+                          struct err *e)
+{
+    struct making *m = user;
+    (void)hash;
+    (void)key;
+    (void)size;
+    (void)e;
+    m->all++;
     return true;
 }
 
@@ -140,11 +157,13 @@ static void begin_entry(struct making *m)
 static bool make_one(struct making *m, struct err *e)
 {
     m->is_gone = false;
+    m->all = 0;
     begin_entry(m);
     int fd = keep_open_rows(m->k, m->entry->name, true, e);
     if (fd < 0)
         return false;
     bool fine = keep_dump(m->from, m->db, fd, m->to, m->arena, m->entry, e) &&
+                keep_each_content(fd, count_content, m, e) &&
                 keep_each_content(fd, take_content, m, e) && keep_put(m->k, m->entry, e);
     close(fd);
     if (!fine)

@@ -76,8 +76,8 @@ struct keep_rule {
     int64_t daily, weekly, monthly; /* days, ISO weeks and months (UTC) that have one */
 };
 /* Sets drop[i] for those that no day, week or month of the rule needs: of each the newest one
- * counts. The newest of all stays whatever the rule says, and what is damaged is never counted and
- * never dropped. `entries` as keep_list() gives them. */
+ * counts. The newest of all and those of the day before it stay whatever the rule says; what is
+ * damaged is never counted and never dropped. `entries` as keep_list() gives them. */
 void keep_choose(const struct keep_entry *entries, size_t n, const struct keep_rule *rule,
                  bool *drop);
 

@@ -1,4 +1,5 @@
-/* Which backups stay: the newest of so many days, weeks and months. */
+/* Which backups stay: the newest of so many days, weeks and months, and the last day's: among them
+ * is what a restore replaced, which somebody may want back. */
 #include "keep/keep_impl.h"
 
 #include <time.h>
@@ -42,9 +43,12 @@ void keep_choose(const struct keep_entry *entries, size_t n, const struct keep_r
                  bool *drop)
 {
     bool has_newest = false;
+    int64_t newest_ms = 0;
     for (size_t i = 0; i < n; i++) {
         bool is_whole = !entries[i].why_damaged[0];
-        drop[i] = is_whole && has_newest;
+        if (is_whole && !has_newest)
+            newest_ms = entries[i].made_ms;
+        drop[i] = is_whole && has_newest && newest_ms - entries[i].made_ms >= DAY_MS;
         has_newest |= is_whole;
     }
     keep_newest(entries, n, day_of, rule->daily, drop);

@@ -169,8 +169,8 @@ class Load:
     def _pair(self, conn, writer, number):
         key = f"{writer}-{number}"
         made = self._ask(conn, "POST", "/api/batch", {"requests": [
-            {"method": "POST", "path": f"/api/{name}", "body": {"key": key, "n": number, "words": f"word{number} {key}"}}
-            for name in ("left", "right")]}, (200,)).json()["responses"]
+            {"method": "POST", "path": f"/api/{name}",
+             "body": {"key": key, "n": number, "words": f"word{number} {key}"}} for name in ("left", "right")]}, (200,)).json()["responses"]
         if number % 3 == 0:
             self._ask(conn, "POST", "/api/batch", {"requests": [
                 {"method": "PATCH", "path": f"/api/{name}/{one['body']['id']}", "body": {"n": -number}}
