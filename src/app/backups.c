@@ -85,7 +85,7 @@ static bool add_units(struct backing_up *b, const char *wanted, struct err *e)
     return err_set(e, ERR_NOT_FOUND, "no app `%s` is backed up here", wanted);
 }
 
-static bool check_place(const char *place, struct err *e)
+static bool is_folder_place(const char *place, struct err *e)
 {
     return !place || slice_search(slice_from(place), SLICE("://")) < 0 ||
            err_set(e, ERR_USAGE,
@@ -97,7 +97,7 @@ struct app_backups *app_backups_open(const struct app_options *options, const ch
                                      const char *app, struct err *e)
 {
     struct host *h = NULL;
-    if (!check_place(place, e))
+    if (!is_folder_place(place, e))
         return NULL;
     if (!(h = host_read(options))) {
         err_set(e, ERR_MANIFEST, "the manifests have errors");
@@ -167,6 +167,26 @@ bool app_backups_look(struct app_backups *backups, struct app_unit *u, struct er
     return b->life.lock_fd < 0 ? find_blobs(b, u, e) : make_blobs(b, u, e);
 }
 
+/* Keys, indexes and words that follow from what was brought back, before anybody uses it: until a
+ * unique one is built nothing would keep doubles out. What cannot be built now is built, as ever,
+ * while the app serves. */
+static bool build(void *user, const struct db_options *made, struct err *e)
+{
+    struct app *app = user;
+    if (!app->docs)
+        return true;
+    struct db_slot *slot = db_slot_new(made);
+    docs_attach(app->docs, slot);
+    bool fine = docs_open(app->docs, e);
+    while (fine && docs_tend(app->docs))
+        ;
+    if (fine)
+        docs_leave(app->docs);
+    db_slot_end(slot);
+    db_slot_free(slot);
+    return fine;
+}
+
 bool app_backups_make(struct app_backups *backups, struct app_unit *u, bool has_contents,
                       struct err *e)
 {
@@ -174,5 +194,7 @@ bool app_backups_make(struct app_backups *backups, struct app_unit *u, bool has_
     must(b->life.lock_fd >= 0);
     if (u->into.db->path)
         database_make_folders(&b->arena, slice_from(u->into.db->path));
+    u->into.finish = u->app ? build : NULL;
+    u->into.user = u->app;
     return !u->app || (!u->app->files && !has_contents) || make_blobs(b, u, e);
 }

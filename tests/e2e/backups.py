@@ -23,7 +23,7 @@ from serving import serving, write_app
 ANYBODY = "rules: { read: public, create: public, write: public }"
 MANIFEST = f"""web: {{ root: web }}
 auth: {{ signup: open, roles: [ editor ] }}
-limits: {{ login: off, signup: off, write: off, read: off }}
+limits: {{ login: off, signup: off, write: off, upload: off }}
 collections:
   left: {{ {ANYBODY}, unique: [ key ], indexes: [ n ], search: [ words ], versions: 5 }}
   right: {{ {ANYBODY}, indexes: [ n ] }}

@@ -164,7 +164,7 @@ def test_operators_are_backed_up_beside_the_apps(site):
     site.run("user", "add", "op@example.com", "--operator", "--generate")
     told = json.loads(site.backup("create", "--json"))
     assert told["ok"] and [one["app"] for one in told["made"]] == ["_host"]  # the app has stored nothing yet
-    site.run("user", "remove", "op@example.com", "--operator", "--yes", code=1)  # the last one stays
+    site.run("user", "remove", "op@example.com", "--operator", "--yes", code=3)  # the last one stays
     site.run("user", "add", "other@example.com", "--operator", "--generate")
     site.restore()
     assert "other@" not in site.run("user", "list", "--operator")
@@ -194,8 +194,8 @@ def test_a_flipped_byte_in_the_rows_is_found_and_refused(filled_site):
         site.rows(made).write_bytes(whole)
         flip(site.rows(made), at)
         assert "damaged" in site.backup("verify", "--app", "desk", code=10)
-        assert "damaged" in site.restore("--app", "desk", "--no-backup", code=10)
-        assert "damaged" in site.restore("--app", "desk", "--no-backup", "--despite-damage", code=10)
+        site.restore("--app", "desk", "--no-backup", code=10)
+        site.restore("--app", "desk", "--no-backup", "--despite-damage", code=10)
     for cut in (whole[:-1], whole[:len(whole) // 2], whole + b"x", whole + gzip.compress(b"more"), b""):
         site.rows(made).write_bytes(cut)
         site.backup("verify", "--app", "desk", code=10)
@@ -300,7 +300,7 @@ def test_a_kill_while_one_is_made_leaves_no_half_of_one(filled_site):
     long = seconds_of(site, "create", "--app", "desk")
     rng, killed = random.Random(7), 0
     for i in range(8):
-        shutil.rmtree(site.folder / "contents")
+        shutil.rmtree(site.folder / "contents", ignore_errors=True)
         before = len(site.all("--app", "desk"))
         killed += kill_after(site, long * rng.uniform(0.3, 1), "create", "--app", "desk")
         assert all(one["state"] == "complete" for one in site.all("--app", "desk")), i
@@ -396,6 +396,8 @@ def test_a_full_disk_is_told_and_leaves_nothing(filled_site):
         filler = os.path.join(disk, "filler")
         with open(filler, "wb") as file:
             file.write(b"x" * (250 << 20))
+        with site.serve() as server:
+            assert call(server, "PUT", "/api/files/box/more", b"more" * 10000, user=None).status == 201
         site.backup("create", "--to", disk, "--app", "desk", code=11)
         assert len(site.all("--from", disk, "--app", "desk")) == 1
         os.unlink(filler)
@@ -656,7 +658,8 @@ def test_which_job_a_manifest_has(manifest, jobs, run_dais, make_app):
     folder = make_app("desk", {"web/index.html": "x"}, "app: desk\n" + manifest + "\n")
     done = run_dais("openapi", folder)
     assert done.returncode == 0, done.stderr
-    assert [path.rsplit("/")[-1] for path in json.loads(done.stdout)["paths"] if re.match("/jobs/[a-z]+$", path)] == jobs
+    paths = json.loads(done.stdout)["paths"]
+    assert [path.rsplit("/")[-1] for path in paths if re.match("/api/jobs/[a-z]+$", path)] == jobs
 
 
 def test_places(tmp_path):
