@@ -125,6 +125,8 @@ static enum alone be_alone(const struct db *db, struct err *e)
     enum alone ret;
     if (rc == SQLITE_OK) {
         sqlite3_busy_timeout(handle, (int)db->busy_ms);
+        /* The log of a damaged file stays: closing would take it for one of nothing. */
+        sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         ret = leave_log(handle, db->path, e);
     } else {
         ret = tell(rc, db->path, e);

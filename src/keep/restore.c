@@ -86,6 +86,15 @@ static bool is_key_of(struct slice key, struct slice hash)
     return fine;
 }
 
+/* Is it the backup that does not have it, and not the store that cannot take it? */
+static bool is_lost(struct restoring *r, struct slice hash, uint64_t size, const struct err *why)
+{
+    struct err again = {0};
+    if (why->code == ERR_NOT_FOUND || why->code == ERR_DAMAGED)
+        return true;
+    return why->code == ERR_IO && !content_verify(r->k, hash, size, &again);
+}
+
 /* One that the store still has is used as it is. */
 static bool place_content(void *user, struct slice hash, uint64_t size, struct slice key,
                           char to[BLOB_KEY_LEN + 1], bool *ret_lost, struct err *e)
@@ -102,7 +111,7 @@ static bool place_content(void *user, struct slice hash, uint64_t size, struct s
     }
     if (content_give(r->k, r->into->blobs, hash, size, to, &why))
         return true;
-    *ret_lost = why.code == ERR_NOT_FOUND || why.code == ERR_DAMAGED;
+    *ret_lost = is_lost(r, hash, size, &why);
     if (!*ret_lost) {
         *e = why;
         return false;
