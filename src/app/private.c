@@ -57,13 +57,13 @@ static void check_folders(struct host *h, const struct guarded *g, struct proble
 }
 
 /* In the data folder they are as private as that is. */
-static void check_place(struct host *h, const struct app *app, const char *data, struct problems *p)
+static void check_place(struct host *h, const struct app *app, struct problems *p)
 {
     char place[PATH_MAX];
-    size_t n = strlen(data);
     const char *name = backup_place(h, app, &h->arena);
-    if (!app_keeps_something(app) || !real_path(name, place) ||
-        (strncmp(place, data, n) == 0 && (!place[n] || place[n] == '/')))
+    size_t n = strlen(h->data_dir);
+    bool is_in_data = strncmp(name, h->data_dir, n) == 0 && (!name[n] || name[n] == '/');
+    if (!app_keeps_something(app) || is_in_data || !real_path(name, place))
         return;
     check_folders(h,
                   &(struct guarded){.real = place,
@@ -85,5 +85,5 @@ void check_data_is_private(struct host *h, struct problems *p)
                                     .other = "move the data with --data"},
                   p);
     for (size_t i = 0; i < h->n_apps; i++)
-        check_place(h, &h->apps[i], data, p);
+        check_place(h, &h->apps[i], p);
 }

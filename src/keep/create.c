@@ -176,6 +176,7 @@ bool keep_create(struct keep *k, const struct keep_source *from, const struct ke
 {
     struct making m = {.k = k, .from = from, .to = to, .arena = a, .entry = ret};
     must(k->lock_fd >= 0);
+    keep_tidy(k);
     *ret = (struct keep_entry){0};
     m.db = open_source(from, e);
     if (!m.db)

@@ -42,21 +42,21 @@ static int begin(void **state)
 static void days(void **state)
 {
     (void)state;
-    add("2026-11-22T23:59");
+    add("2026-11-22T23:59"); /* with those of the day before it */
     add("2026-11-22T03:00");
     add("2026-11-22T00:00");
     add("2026-11-21T23:59");
     add("2026-11-18T03:00"); /* days without one are none */
     add("2026-11-18T02:00");
     add("2026-11-01T03:00");
-    keeps(0, 0, 0, "K------");
-    keeps(1, 0, 0, "K------");
-    keeps(2, 0, 0, "K--K---");
-    keeps(3, 0, 0, "K--KK--");
-    keeps(4, 0, 0, "K--KK-K");
-    keeps(100, 0, 0, "K--KK-K");
-    keeps(-1, -5, INT64_MIN, "K------");
-    keeps(INT64_MAX, INT64_MAX, INT64_MAX, "K--KK-K");
+    keeps(0, 0, 0, "KKK----");
+    keeps(1, 0, 0, "KKK----");
+    keeps(2, 0, 0, "KKKK---");
+    keeps(3, 0, 0, "KKKKK--");
+    keeps(4, 0, 0, "KKKKK-K");
+    keeps(100, 0, 0, "KKKKK-K");
+    keeps(-1, -5, INT64_MIN, "KKK----");
+    keeps(INT64_MAX, INT64_MAX, INT64_MAX, "KKKKK-K");
 }
 
 static void weeks(void **state)
@@ -66,9 +66,9 @@ static void weeks(void **state)
     add("2027-01-03T23:59"); /* Sunday, week 53 of 2026 */
     add("2027-01-01T00:00");
     add("2026-12-31T00:00");
-    add("2026-12-28T00:00"); /* Monday, week 53 */
-    add("2026-12-27T23:59"); /* Sunday, week 52 */
-    keeps(0, 1, 0, "K-----");
+    add("2026-12-28T00:00");  /* Monday, week 53 */
+    add("2026-12-27T23:59");  /* Sunday, week 52 */
+    keeps(0, 1, 0, "KK----"); /* a minute before the newest */
     keeps(0, 2, 0, "KK----");
     keeps(0, 3, 0, "KK---K");
 }
@@ -134,12 +134,13 @@ static void a_calendar_agrees(void **state)
             gmtime_r(&at, &tm);
             strftime(week[i], sizeof week[i], "%G %V", &tm);
             strftime(month[i], sizeof month[i], "%Y %m", &tm);
-            entries[i] = (struct keep_entry){.made_ms = (int64_t)at * 1000};
+            entries[i + 1] = (struct keep_entry){.made_ms = (int64_t)at * 1000};
         }
-        n = 2;
-        keeps(2, 0, 0, "KK");
-        keeps(0, 2, 0, strcmp(week[0], week[1]) ? "KK" : "K-");
-        keeps(0, 0, 2, strcmp(month[0], month[1]) ? "KK" : "K-");
+        entries[0] = (struct keep_entry){.made_ms = entries[1].made_ms + 100 * 86400000LL};
+        n = 3; /* the newest is of neither */
+        keeps(3, 0, 0, "KKK");
+        keeps(0, 3, 0, strcmp(week[0], week[1]) ? "KKK" : "KK-");
+        keeps(0, 0, 3, strcmp(month[0], month[1]) ? "KKK" : "KK-");
     }
 }
 
