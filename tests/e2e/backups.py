@@ -10,7 +10,6 @@ consistent(state)                              of one moment?
 """
 import hashlib
 import json
-import os
 import subprocess
 import threading
 
@@ -168,13 +167,13 @@ class Load:
 
     def _pair(self, conn, writer, number):
         key = f"{writer}-{number}"
+        body = {"key": key, "n": number, "words": f"word{number} {key}"}
         made = self._ask(conn, "POST", "/api/batch", {"requests": [
-            {"method": "POST", "path": f"/api/{name}",
-             "body": {"key": key, "n": number, "words": f"word{number} {key}"}} for name in ("left", "right")]}, (200,)).json()["responses"]
+            {"method": "POST", "path": f"/api/{name}", "body": body} for name in ("left", "right")]}, (200,))
         if number % 3 == 0:
             self._ask(conn, "POST", "/api/batch", {"requests": [
                 {"method": "PATCH", "path": f"/api/{name}/{one['body']['id']}", "body": {"n": -number}}
-                for name, one in zip(("left", "right"), made)]}, (200,))
+                for name, one in zip(("left", "right"), made.json()["responses"])]}, (200,))
 
     def _file(self, conn, writer, number):
         path, body = f"{writer}/{number}.bin", body_of(f"{writer}-{number}")
@@ -207,11 +206,3 @@ def filled(site, n=4):
 
 def env_of_database(database, stack):
     return {"DATABASE_URL": stack.enter_context(postgres.Postgres()).url} if database == "postgres" else {}
-
-
-def entry_of(path):
-    return json.loads(path.read_text())
-
-
-def is_root():
-    return os.geteuid() == 0
