@@ -83,7 +83,7 @@ static inline void write_to(const char *name, struct slice bytes)
 
 static inline struct slice read_from(const char *name)
 {
-    struct stat st;
+    struct stat st = {0};
     int fd = open(path_of(name), O_RDONLY);
     assert_true(fd >= 0 && fstat(fd, &st) == 0);
     char *to = arena_alloc(&rig.a, (size_t)st.st_size + 1);
