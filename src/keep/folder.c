@@ -77,26 +77,33 @@ static bool flush_parent(int fd)
     return fine;
 }
 
-/* With the folders above it. The path is the operator's own, so links in it are theirs too. */
-static bool make_folders(struct keep *k, struct err *e)
+/* One that is there is fine, also where nobody may make any. */
+static bool make_folder(const char *path, struct err *e)
 {
-    bool is_new = false;
-    for (char *end = k->path + 1;; end++) {
-        if (*end && *end != '/')
-            continue;
+    if (access(path, F_OK) == 0)
+        return true;
+    bool fine = mkdir(path, 0700) == 0;
+    int fd = fine ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    fine = fd >= 0 && flush_parent(fd);
+    if (!fine)
+        err_set_sys(e, ERR_IO, "making the folder %s for backups failed", path);
+    close_one(fd);
+    return fine;
+}
+
+/* With those above it. The path is the operator's own, so links in it are theirs too. */
+static bool make_folders(char *path, struct err *e)
+{
+    for (char *end = path + 1;; end++) {
         char held = *end;
+        if (held && held != '/')
+            continue;
         *end = '\0';
-        is_new = mkdir(k->path, 0700) == 0;
-        bool fine = is_new || errno == EEXIST || errno == EISDIR;
+        bool fine = make_folder(path, e);
         *end = held;
-        if (!fine)
-            return err_set_sys(e, ERR_IO, "making the folder %s for backups failed", k->path);
-        if (!held)
-            break;
+        if (!fine || !held)
+            return fine;
     }
-    k->fd = open(k->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return (k->fd >= 0 && (!is_new || flush_parent(k->fd))) ||
-           err_set_sys(e, ERR_IO, "opening the folder %s of backups failed", k->path);
 }
 
 static bool open_folder(struct keep *k, struct err *e)
@@ -142,8 +149,8 @@ struct keep *keep_open(const char *dir, bool is_writer, struct err *e)
     struct keep *k = mem_new(struct keep);
     *k = (struct keep){.path = mem_strdup(dir), .fd = -1, .lock_fd = -1, .contents_fd = -1};
     must(*dir);
-    if ((is_writer ? make_folders(k, e) && lock_folder(k, e) : open_folder(k, e)) &&
-        open_contents(k, is_writer, e))
+    if ((!is_writer || make_folders(k->path, e)) && open_folder(k, e) &&
+        (!is_writer || lock_folder(k, e)) && open_contents(k, is_writer, e))
         return k;
     keep_close(k);
     return NULL;
