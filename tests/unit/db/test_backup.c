@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -302,6 +303,7 @@ static void what_is_in_use_stays(bool is_sqlite)
     if (is_sqlite) {
         pid_t pid = fork(); /* another process: it sleeps until it is killed */
         if (!pid) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             struct db *db = db_open(&place, &err);
             struct db_conn *c = db ? db_conn_take(db, &err) : NULL;
             struct db_stmt *s = c ? db_prepare_text(c, SLICE("SELECT n FROM dais_a"), &err) : NULL;
