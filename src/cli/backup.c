@@ -237,10 +237,12 @@ static bool is_young(struct backing *r, const struct app_unit *u, int64_t age_ms
         return true;
     if (!backing_list(r, u, &list, &n, e))
         return false;
-    for (size_t i = 0; i < n && !*ret; i++)
-        *ret = !list[i].why_damaged[0] && clock_wall_ms() - list[i].made_ms < age_ms;
+    size_t i = 0;
+    while (i < n && list[i].why_damaged[0])
+        i++;
+    *ret = i < n && clock_wall_ms() - list[i].made_ms < age_ms;
     if (*ret && !r->is_json)
-        printf("%.*s: %s is young enough\n", SLICE_ARGS(u->slug), list[0].name);
+        printf("%.*s: %s is young enough\n", SLICE_ARGS(u->slug), list[i].name);
     return true;
 }
 

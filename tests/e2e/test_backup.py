@@ -99,6 +99,45 @@ def test_the_drill(database, tmp_path):
             assert call(server, "PUT", "/api/files/box/new", b"new", user=None).status == 201  # the store takes more
 
 
+def rows_of(site, made):
+    return [json.loads(line) for line in gzip.decompress(site.rows(made).read_bytes()).splitlines()]
+
+
+def state_in(site, made):
+    """What state() would say of it, from the rows themselves."""
+    found, table = {"left": {}, "right": {}, "shots": {}, "files": {}}, None
+    for row in rows_of(site, made):
+        if isinstance(row, dict):
+            table, columns = row.get("table"), row.get("columns")
+            continue
+        cells = dict(zip(columns, row))
+        if table == "dais_files":
+            found["files"][cells["path"]] = cells["hash"]
+        elif table in ("c_left", "c_right", "c_shots"):
+            found[table[2:]][cells["id"]] = json.loads(cells["body"])
+    return found
+
+
+@on_both
+def test_each_one_is_of_one_moment(database, tmp_path):
+    """Tables that take a while to be read, and many writers at them meanwhile."""
+    with contextlib.ExitStack() as stack:
+        site = Site(tmp_path, env_of_database(database, stack))
+        with site.serve() as server:
+            lines = "".join(json.dumps({"key": f"x-{n}", "n": 0, "pad": "y" * 3000}) + "\n" for n in range(1500))
+            for name in ("left", "right"):
+                done = call(server, "POST", f"/api/{name}/import", lines.encode(), user=None, deadline=60,
+                            Content_Type="application/jsonl")
+                assert done.status == 200, done.body
+            load, seen = Load(server, 6).start(), []
+            for _ in range(8):
+                count = load.count()
+                wait_for(lambda: load.count() > count + 3 or load.error, "further writes", 60)
+                seen.append(sum(consistent(state_in(site, site.made())).values()))
+            load.stop()
+        assert seen == sorted(seen) and seen[-1] > seen[0]
+
+
 @on_both
 def test_what_is_restored_is_what_was(database, tmp_path):
     """All of it, to the byte, while nobody writes; a second restore over the first changes nothing."""
@@ -478,10 +517,6 @@ def test_links_and_odd_files_are_not_followed(filled_site, tmp_path):
     for name in ("../desk/" + made["name"], "..", "/etc/passwd", made["name"] + "/", "", "latest/.."):
         site.restore("--app", "desk", f"--at={name}", code=1)
     assert now(site) == site.state
-
-
-def rows_of(site, made):
-    return [json.loads(line) for line in gzip.decompress(site.rows(made).read_bytes()).splitlines()]
 
 
 def with_rows(site, made, rows, fixes_counts=True):

@@ -282,7 +282,8 @@ def test_odd_values_arrive_unharmed(value, render, tmp_path):
     text = value.replace("\t", " ")  # which the manifest itself refuses in a title
     rendered = render(app_of(
         tmp_path / "app", title=text, description=text, secrets=["KEY", "MAYBE?", "MANY_*"],
-        backups={"schedule": "0 3 * * *", "to": "/x" + value.replace("://", ":/ /")}, collections={"notes": {"owner": True}},
+        backups={"schedule": "0 3 * * *", "to": "/x" + value.replace("://", ":/ /")},
+        collections={"notes": {"owner": True}},
         backend={"run": "exec x $PORT", "routes": ["/api/"], "packages": ["libstdc++6", "1e3"]},
         deploy={"prod": {"kind": "ssh", "host": "h.example", "domain": "no.example",
                          "env": {"A": value.replace("$", "$$"), "no": "x"}}}))
