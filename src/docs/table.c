@@ -70,8 +70,9 @@ bool docs_settle(struct db_conn *c, struct err *e)
     static const char *const texts[] = {
         "DELETE FROM dais_fields",
         "DELETE FROM dais_indexes",
-        "DELETE FROM dais_meta WHERE substr(name, 1, 5) = 'fill ' OR substr(name, 1, 6) = 'shown '"
-        " OR substr(name, 1, 7) = 'search:'",
+        "DELETE FROM dais_meta WHERE substr(name, 1, 5) = 'fill '",
+        "DELETE FROM dais_meta WHERE substr(name, 1, 6) = 'shown '",
+        "DELETE FROM dais_meta WHERE substr(name, 1, 7) = 'search:'",
         "UPDATE dais_meta SET value = '' WHERE substr(name, 1, 6) = 'shape '",
     };
     bool fine = true;

@@ -1,7 +1,7 @@
 /* What tests of making and bringing back share: an app's database, on SQLite or in a Postgres of
  * the tests' own, a store of its files, and a folder of backups. */
 #pragma once
-#include "db/pg.h"
+#include "pg.h"
 #include "docs/docs.h"
 #include "keep/keep_impl.h"
 #include "unit.h"
