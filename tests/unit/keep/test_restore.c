@@ -348,7 +348,7 @@ static void killed_at_any_moment(bool is_sqlite)
     be_old(&two);
     rig_close(&one);
     for (int i = 0; i <= 16; i++) {
-        int64_t began = clock_mono_ns(), for_ns = whole_ns * (i + 1) / 16;
+        int64_t began = clock_mono_ns(), for_ns = whole_ns * i * 3 / (2 * 16);
         int status;
         rig_close(&two);
         pid_t pid = fork();
@@ -376,7 +376,7 @@ static void killed_at_any_moment(bool is_sqlite)
         rig_say(&two, "DELETE FROM dais_things; DELETE FROM dais_files; DELETE FROM dais_blobs");
         be_old(&two);
     }
-    assert_true(n_old > 1 && n_new > 0);
+    assert_true(n_old > 0 && n_new > 0);
     OK(bring_back(&two, &entry));
     stop_both();
 }
