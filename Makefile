@@ -161,12 +161,13 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $(LIB)
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $(filter %.o,$^) $(LDFLAGS) $(LIB) $(LDLIBS) -lcmocka -o $@
 $(OUT)/tests/db/test_torture: $(OUT)/tests/db/shaky.o
 $(DB_TESTS:%=$(OUT)/tests/%): $(OUT)/tests/db/db_test.o
-$(addprefix $(OUT)/tests/db/,test_postgres test_postgres_down test_tell): $(OUT)/tests/db/pg.o
+$(addprefix $(OUT)/tests/db/,test_postgres test_postgres_down test_tell test_backup): $(OUT)/tests/db/pg.o
 $(OUT)/tests/db/test_postgres_down: $(OUT)/tests/db/pg_proxy.o
 $(OUT)/tests/docs/test_search $(OUT)/tests/docs/test_same_lists $(OUT)/tests/docs/test_lists $(OUT)/tests/docs/test_keeping $(OUT)/tests/docs/test_purge_owner $(OUT)/tests/docs/test_tell: $(OUT)/tests/docs/docs_test.o
 $(addprefix $(OUT)/tests/files/,test_names test_rows test_tend test_links test_model test_tell): $(OUT)/tests/files/files_test.o
 $(addprefix $(OUT)/tests/jobs/,test_life test_turns test_quota test_chains test_tending test_notes test_speed): $(OUT)/tests/jobs/jobs_test.o
 $(addprefix $(OUT)/tests/accounts/,test_entering test_links test_operators test_own test_streams): $(OUT)/tests/accounts/accounts_test.o
+$(addprefix $(OUT)/tests/keep/,test_dump_load test_create test_restore test_restore_docs): $(OUT)/tests/keep/keep_rig.o $(OUT)/tests/db/pg.o
 $(addprefix $(OUT)/tests/workers/,test_places test_programs test_crew): $(OUT)/tests/workers/fake_queue.o
 
 # A target links with a main that replays files, or (MODE=fuzzer) with libFuzzer's.
@@ -176,7 +177,7 @@ $(OUT)/fuzz/fuzz_%: $(OUT)/fuzz/fuzz_%.o $(LIB) $(filter %.o,$(FUZZ_MAIN))
 	@$(CC) $(filter-out -flto%,$(CFLAGS)) $< $(FUZZ_MAIN) $(LDFLAGS) $(LIB) $(LDLIBS) -o $@
 
 -include $(OBJS:.o=.d) $(MAIN:.o=.d) $(OUT)/e2e/identity_main.d $(OUT)/e2e/s3_main.d $(OUT)/e2e/letter_main.d $(UNIT_BINS:=.d) $(FUZZ_BINS:=.d) $(OUT)/fuzz/replay.d \
-	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/db/pg.d $(OUT)/tests/db/pg_proxy.d $(OUT)/tests/docs/docs_test.d $(OUT)/tests/accounts/accounts_test.d $(OUT)/tests/files/files_test.d $(OUT)/tests/jobs/jobs_test.d $(OUT)/tests/workers/fake_queue.d
+	$(OUT)/tests/db/shaky.d $(OUT)/tests/db/db_test.d $(OUT)/tests/db/pg.d $(OUT)/tests/db/pg_proxy.d $(OUT)/tests/docs/docs_test.d $(OUT)/tests/accounts/accounts_test.d $(OUT)/tests/files/files_test.d $(OUT)/tests/jobs/jobs_test.d $(OUT)/tests/workers/fake_queue.d $(OUT)/tests/keep/keep_rig.d
 
 # ---- set-up -----------------------------------------------------------------------------------
 deps: ## install what building needs (a no-op when it is there)

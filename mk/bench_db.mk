@@ -13,4 +13,4 @@ $(OUT)/bench/bench_db: tests/bench/db/bench_db.c $(LIB)
 $(OUT)/bench/bench_postgres: tests/bench/db/bench_postgres.c $(OUT)/tests/db/pg.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  BENCH $<"
-	@$(CC) $(CPPFLAGS) -Itests/unit/db $(CFLAGS) $< $(OUT)/tests/db/pg.o $(LDFLAGS) $(LIB) $(LDLIBS) -lpq -o $@
+	@$(CC) $(CPPFLAGS) -Itests/unit -Itests/unit/db $(CFLAGS) $< $(OUT)/tests/db/pg.o $(LDFLAGS) $(LIB) $(LDLIBS) -lpq -o $@

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/base.h"
 #include "http/http.h"
+#include "keep/keep.h"
 #include "manifest/manifest.h"
 
 #define APP_DIRS_MAX 64
@@ -50,6 +51,33 @@ struct app_verify {
     void *user;
 };
 int app_verify(const struct app_options *options, const struct app_verify *how);
+
+/* Backups, for a command: of each app that keeps something, and of the operators (`_host`). */
+struct app_unit {
+    struct slice slug;           /* "_host": the operators' */
+    const char *dir;             /* of its backups */
+    struct keep_rule rule;       /* `backups.keep` */
+    struct keep_source from;     /* after app_backups_look() */
+    struct keep_target into;     /* after app_backups_make() */
+    const struct texts *persist; /* paths that are not in backups; NULL: none */
+    struct app *app;             /* NULL: the operators */
+};
+struct app_backups {
+    struct app_unit *units;
+    size_t n; /* one at least */
+    bool is_postgres;
+};
+/* place NULL: where `backups.to` says. app NULL: all of them. Problems of the manifests are
+ * printed; NULL: e says what is wrong. */
+struct app_backups *app_backups_open(const struct app_options *options, const char *place,
+                                     const char *app, struct err *e);
+void app_backups_close(struct app_backups *b);
+/* No server has the data folder, nor can start: ERR_LOCKED. Until it is closed. */
+bool app_backups_own(struct app_backups *b, struct err *e);
+/* Beside a server or, once it is ours, without one. ERR_NOT_FOUND: nothing is stored yet. */
+bool app_backups_look(struct app_backups *b, struct app_unit *u, struct err *e);
+/* Once it is ours: folders of what is brought back. */
+bool app_backups_make(struct app_backups *b, struct app_unit *u, bool has_contents, struct err *e);
 
 /* Prints the trail of events of each app, or the host's own, newest first, beside a server or
  * without one. Returns the exit code. */

@@ -178,8 +178,15 @@ void databases_free(struct life *l); /* when nobody is left who was in one */
  * is none yet. */
 struct db *database_open_to_read(struct host *h, const struct app *app, bool *ret_there,
                                  struct err *e);
-bool databases_any(struct life *l);  /* any thread */
-void databases_tidy(struct life *l); /* closes unused ones; blocks */
+/* Where it is, and how it is opened; in the arena. app NULL: the host's own. */
+#define HOST_SLUG "_host"
+void database_options(struct host *h, const struct app *app, struct arena *a,
+                      struct db_options *ret);
+/* Of SQLite's file. What cannot be made is told when the database is opened. */
+void database_make_folders(struct arena *a, struct slice file);
+const struct db_migration *app_migrations(void); /* of every database there is */
+bool databases_any(struct life *l);              /* any thread */
+void databases_tidy(struct life *l);             /* closes unused ones; blocks */
 bool databases_are_postgres(const struct host *h);
 /* Members of a JSON object; false: one does not answer. Blocks. */
 bool databases_check_ready(const struct host *h, struct buf *to);
@@ -224,6 +231,11 @@ void stores_free(struct life *l);
  * l->stores, which stores_free() empties. */
 struct blob_store *store_open_to_read(struct host *h, const struct app *app, struct life *l,
                                       bool *ret_there, struct err *e);
+/* The same, to write: the data folder is ours (life_take_data). */
+struct blob_store *store_open_to_write(struct host *h, const struct app *app, struct life *l,
+                                       struct err *e);
+struct blob_store *store_blobs(const struct store *s);
+bool stores_are_remote(const struct host *h);
 /* Writes, reads and removes a small object; *ret_bucket empty: files are in the data folder. */
 bool store_try(struct host *h, struct life *l, struct slice *ret_bucket, struct err *e);
 /* Asks those whose last answer is too old; a bad one is sooner. Blocks. */
@@ -256,6 +268,20 @@ void jobman_stop(struct life *l, void (*stopped)(void *user), void *user);
 void jobman_free(struct life *l);                     /* after the loops */
 void jobs_text(const struct host *h, struct buf *to); /* a line for each that runs */
 void jobs_metrics(const struct host *h, struct arena *a, struct buf *out); /* from a worker */
+
+/* backup.c: what is backed up of an app (NULL: of the operators), and where to; in the arena. blobs
+ * NULL: it keeps no files. place NULL: as the manifest says. */
+struct backup {
+    struct keep_source source;
+    const char *dir;
+    struct keep_rule rule;
+};
+bool backup_of(struct host *h, const struct app *app, struct blob_store *blobs, const char *place,
+               struct arena *a, struct backup *ret, struct err *e);
+/* Is there anything of its own that it keeps? */
+bool app_keeps_something(const struct app *app);
+/* Which folder `backups.to` is. */
+const char *backup_place(struct host *h, const struct app *app, struct arena *a);
 
 /* keeper.c: loop 0, once a second: work on the tables of apps, closing databases that nobody uses.
  */

@@ -33,10 +33,8 @@ struct database {
     int64_t pruned_ms, failed_ms; /* the keeper's */
 };
 
-#define HOST_SLUG "_host"
-
 /* Steps are run in this order by every database there is: new ones come last. */
-static const struct db_migration *app_migrations(void)
+const struct db_migration *app_migrations(void)
 {
     static struct db_migration all[10];
     all[0] = docs_migrations[0];
@@ -93,8 +91,7 @@ static struct slice file_of(struct host *h, const struct app *app, struct arena 
     return arena_printf(a, "%.*s/%.*s", SLICE_ARGS(h->site->dir), SLICE_ARGS(path));
 }
 
-/* What cannot be made is told when the database is opened. */
-static void make_folders(struct arena *a, struct slice file)
+void database_make_folders(struct arena *a, struct slice file)
 {
     for (size_t i = 1; i < file.len; i++) {
         if (file.ptr[i] == '/')
@@ -130,19 +127,25 @@ static void set_host_options(struct host *h, struct arena *a, struct db_options 
     }
 }
 
+void database_options(struct host *h, const struct app *app, struct arena *a,
+                      struct db_options *ret)
+{
+    if (app)
+        set_options(h, app, a, ret);
+    else
+        set_host_options(h, a, ret);
+}
+
 /* app NULL: the host's own */
 static struct database *database_new(struct host *h, const struct app *app, struct life *life)
 {
     struct database *d = mem_new(struct database);
     arena_init(&d->arena, 1u << 20);
     d->slug = app ? arena_dup(&d->arena, app->manifest->slug.s) : SLICE(HOST_SLUG);
-    if (app)
-        set_options(h, app, &d->arena, &d->options);
-    else
-        set_host_options(h, &d->arena, &d->options);
+    database_options(h, app, &d->arena, &d->options);
     d->options.loops = life->loops;
     if (d->options.path)
-        make_folders(&d->arena, slice_from(d->options.path));
+        database_make_folders(&d->arena, slice_from(d->options.path));
     d->slot = db_slot_new(&d->options);
     d->mail.slot = d->slot;
     d->mail.path = d->options.path;
@@ -156,10 +159,7 @@ struct db *database_open_to_read(struct host *h, const struct app *app, bool *re
     struct db_options options;
     struct arena a;
     arena_init(&a, 1u << 20);
-    if (app)
-        set_options(h, app, &a, &options);
-    else
-        set_host_options(h, &a, &options);
+    database_options(h, app, &a, &options);
     options.is_reader = true;
     *ret_there = !options.path || access(options.path, F_OK) == 0;
     struct db *db = *ret_there ? db_open(&options, e) : NULL;

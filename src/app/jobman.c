@@ -90,6 +90,22 @@ bool jobs_have_place(struct host *h, struct err *e)
 /* ---- what each type is run with ---------------------------------------------------------------
  */
 
+/* e of a secret that cannot be read: the server would not be here. */
+static struct task_backup *backup_for(struct host *h, const struct app *app)
+{
+    struct err e;
+    struct blob_store *blobs = app->store ? store_blobs(app->store) : NULL;
+    struct backup *of = arena_new(&h->arena, struct backup);
+    struct task_backup *ret = arena_new(&h->arena, struct task_backup);
+    if (!backup_of(h, app, blobs, NULL, &h->arena, of, &e)) {
+        log_line(LOG_WARN, "backups cannot be made", F_STR("app", app->manifest->slug.s),
+                 F_CSTR("reason", e.msg));
+        return NULL;
+    }
+    *ret = (struct task_backup){.source = &of->source, .dir = of->dir, .rule = of->rule};
+    return ret;
+}
+
 static struct task_place *place_of(struct host *h, const struct app *app, struct life *life)
 {
     struct task_place *place = arena_new(&h->arena, struct task_place);
@@ -102,6 +118,7 @@ static struct task_place *place_of(struct host *h, const struct app *app, struct
         .jobs = app->jobs,
         .slot = database_slot(life, app->manifest->slug.s),
         .breakers = life->jobman->breakers,
+        .backup = backup_for(h, app),
     };
     return place;
 }

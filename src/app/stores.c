@@ -233,6 +233,25 @@ struct blob_store *store_open_to_read(struct host *h, const struct app *app, str
     return s ? s->blobs : NULL;
 }
 
+struct blob_store *store_open_to_write(struct host *h, const struct app *app, struct life *l,
+                                       struct err *e)
+{
+    struct slice slug = app->manifest->slug.s;
+    if ((is_s3(h) && !l->s3 && !open_s3(h, l, e)) || !open_store(h, slug, l, e))
+        return NULL;
+    return store_find(l, slug)->blobs;
+}
+
+struct blob_store *store_blobs(const struct store *s)
+{
+    return s->blobs;
+}
+
+bool stores_are_remote(const struct host *h)
+{
+    return is_s3(h);
+}
+
 bool store_try(struct host *h, struct life *l, struct slice *ret_bucket, struct err *e)
 {
     *ret_bucket = is_s3(h) ? setting(h, SET_S3_BUCKET) : SLICE("");

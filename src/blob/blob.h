@@ -36,7 +36,7 @@ struct blob_options {
     struct slice place; /* before every key in the bucket: "app/" */
     uint64_t free_min;  /* bytes of the disk that are never written; 0: 256 MB */
     uint64_t cache_max; /* bytes in the cache; 0: 1 GB */
-    bool is_reader;     /* of blob_verify() alone, beside a server: a folder is not made */
+    bool is_reader; /* of blob_verify() and blob_copy(), beside a server: a folder is not made */
 };
 /* Blocks a little (folders). NULL: e says what is wrong; ERR_NOT_FOUND: a reader's folder is not
  * there. */
@@ -119,6 +119,9 @@ bool blob_remove(struct blob_store *s, struct slice key, struct err *e);
 bool blob_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
 /* Reads all of it again. ERR_DAMAGED: these are not its bytes. ERR_NOT_FOUND. */
 bool blob_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
+/* The same, and all of it into that file, from its present position on. Never from the cache. When
+ * this fails, what is in the file from there on is of no use. */
+bool blob_copy(struct blob_store *s, struct slice key, uint64_t size, int fd, struct err *e);
 /* Moves it aside (DIR/damaged/, or the same name in the bucket), so that nobody is sent it. */
 bool blob_quarantine(struct blob_store *s, struct slice key, struct err *e);
 

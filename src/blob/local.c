@@ -110,7 +110,7 @@ bool local_look(struct blob_store *s, struct slice key, uint64_t size, struct er
     return true;
 }
 
-bool local_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+bool local_verify(struct blob_store *s, struct slice key, uint64_t size, int to, struct err *e)
 {
     struct blob_piece piece;
     struct sha256 sum;
@@ -118,7 +118,7 @@ bool local_verify(struct blob_store *s, struct slice key, uint64_t size, struct 
     if (local_find(s, key, size, 0, &piece, e) != BLOB_HERE)
         return false;
     sha256_init(&sum);
-    bool fine = blob_hash_more(piece.fd, &sum, &read_size, e);
+    bool fine = blob_copy_more(piece.fd, to, &sum, &read_size, e);
     close(piece.fd);
     if (fine && (read_size != size || !blob_sum_is(&sum, key)))
         return err_set(e, ERR_DAMAGED, "The bytes are not those that were stored.");

@@ -190,7 +190,7 @@ bool remote_remove(struct blob_store *s, struct slice key, struct err *e)
 }
 
 /* The object itself is read, never the cache. */
-static bool read_all(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+static bool read_all(struct blob_store *s, struct slice key, uint64_t size, int to, struct err *e)
 {
     struct blob_draft d;
     bool fine = look(s, key, size, e) && blob_draft_open(&d, s, block_len(size, 0), e);
@@ -199,7 +199,7 @@ static bool read_all(struct blob_store *s, struct slice key, uint64_t size, stru
     for (uint64_t at = 0; fine && at < size; at += BLOB_BLOCK) {
         uint64_t n;
         fine = empty(&d, e) && get(s, key, size, at, block_len(size, at / BLOB_BLOCK), d.fd, e) &&
-               blob_hash_more(d.fd, &d.sum, &n, e);
+               blob_copy_more(d.fd, to, &d.sum, &n, e);
     }
     if (fine && !blob_sum_is(&d.sum, key))
         fine = err_set(e, ERR_DAMAGED, "The bytes are not those that were stored.");
@@ -207,13 +207,16 @@ static bool read_all(struct blob_store *s, struct slice key, uint64_t size, stru
     return fine;
 }
 
-bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
+bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, int to, struct err *e)
 {
     struct err why = {0};
-    bool fine = read_all(s, key, size, &why);
+    off_t start = to < 0 ? 0 : lseek(to, 0, SEEK_CUR);
+    bool fine = read_all(s, key, size, to, &why);
     if (!fine && is_verdict(&why)) {
         wait_to_ask_again(s);
-        fine = read_all(s, key, size, &why);
+        fine = (to < 0 || lseek(to, start, SEEK_SET) == start ||
+                blob_failed(&why, "copying a stored file")) &&
+               read_all(s, key, size, to, &why);
     }
     if (!fine && e)
         *e = why;

@@ -2,6 +2,7 @@
 #include "blob/blob_impl.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/random.h"
@@ -228,22 +229,31 @@ bool blob_sum_is(struct sha256 *sum, struct slice key)
 }
 
 /* From its start. What was read for this alone does not push others out of the page cache. */
-bool blob_hash_more(int fd, struct sha256 *sum, uint64_t *ret_size, struct err *e)
+bool blob_copy_more(int fd, int to, struct sha256 *sum, uint64_t *ret_size, struct err *e)
 {
     char *piece = mem_alloc(READ_BYTES);
     uint64_t at = 0;
     ssize_t n;
-    while ((n = pread(fd, piece, READ_BYTES, (off_t)at)) > 0 || (n < 0 && errno == EINTR)) {
-        if (n > 0) {
-            sha256_add(sum, (struct slice){piece, (size_t)n});
-            posix_fadvise(fd, (off_t)at, n, POSIX_FADV_DONTNEED);
-            at += (uint64_t)n;
+    bool fine = true;
+    while (fine && ((n = pread(fd, piece, READ_BYTES, (off_t)at)) > 0 || n < 0)) {
+        if (n < 0) {
+            fine = errno == EINTR || blob_failed(e, "reading a stored file");
+            continue;
         }
+        struct slice bytes = {piece, (size_t)n};
+        sha256_add(sum, bytes);
+        fine = to < 0 || fd_write_all(to, bytes) || blob_failed(e, "copying a stored file");
+        posix_fadvise(fd, (off_t)at, n, POSIX_FADV_DONTNEED);
+        at += bytes.len;
     }
-    bool fine = n == 0 || blob_failed(e, "reading a stored file");
     free(piece);
     *ret_size = at;
     return fine;
+}
+
+bool blob_hash_more(int fd, struct sha256 *sum, uint64_t *ret_size, struct err *e)
+{
+    return blob_copy_more(fd, -1, sum, ret_size, e);
 }
 
 /* ---- one place or the other ------------------------------------------------------------------ */
@@ -295,9 +305,14 @@ bool blob_look(struct blob_store *s, struct slice key, uint64_t size, struct err
 
 bool blob_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
 {
+    return blob_copy(s, key, size, -1, e);
+}
+
+bool blob_copy(struct blob_store *s, struct slice key, uint64_t size, int fd, struct err *e)
+{
     if (!blob_key_check(key, e))
         return false;
-    return s->s3 ? remote_verify(s, key, size, e) : local_verify(s, key, size, e);
+    return s->s3 ? remote_verify(s, key, size, fd, e) : local_verify(s, key, size, fd, e);
 }
 
 bool blob_quarantine(struct blob_store *s, struct slice key, struct err *e)

@@ -42,9 +42,9 @@ struct args {
     const char *values[CLI_FLAGS_MAX]; /* by the verb's flags; "" for one without a value */
 };
 
-extern const struct verb verb_build, verb_check, verb_debug, verb_doctor, verb_events, verb_health,
-    verb_help, verb_job, verb_key, verb_new, verb_openapi, verb_reload, verb_render, verb_schema,
-    verb_secret, verb_serve, verb_types, verb_user, verb_verify, verb_version;
+extern const struct verb verb_backup, verb_build, verb_check, verb_debug, verb_doctor, verb_events,
+    verb_health, verb_help, verb_job, verb_key, verb_new, verb_openapi, verb_reload, verb_render,
+    verb_schema, verb_secret, verb_serve, verb_types, verb_user, verb_verify, verb_version;
 
 /* Finds the verb of argv[1], reads its flags, runs it. Returns the exit code. */
 int cli_run(const struct verb *const *verbs, int argc, const char *const *argv);

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 static const struct verb *const verbs[] = {
-    &verb_new,     &verb_check,  &verb_build,  &verb_serve,  &verb_reload,  &verb_debug,
-    &verb_events,  &verb_render, &verb_doctor, &verb_health, &verb_openapi, &verb_types,
-    &verb_schema,  &verb_user,   &verb_job,    &verb_key,    &verb_secret,  &verb_verify,
-    &verb_version, &verb_help,   NULL,
+    &verb_new,    &verb_check,   &verb_build,  &verb_serve,  &verb_reload,  &verb_debug,
+    &verb_events, &verb_render,  &verb_doctor, &verb_health, &verb_openapi, &verb_types,
+    &verb_schema, &verb_user,    &verb_job,    &verb_key,    &verb_secret,  &verb_verify,
+    &verb_backup, &verb_version, &verb_help,   NULL,
 };
 
 /* Started without a standard descriptor, the next file opened would get its number, and what is

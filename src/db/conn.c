@@ -17,6 +17,11 @@ void db_conn_init(struct db_conn *c, struct db *db, enum conn_kind kind)
         db->n_readers++;
 }
 
+struct db *db_of(const struct db_conn *c)
+{
+    return c->db;
+}
+
 struct db_conn *db_conn_open(struct db *db, enum conn_kind kind, struct err *e)
 {
     return db->driver->conn_open(db, kind, e);

@@ -67,6 +67,8 @@ static struct db *db_new(const struct db_options *o)
     struct db *db = mem_new(struct db);
     db->loops = o->loops;
     db->is_reader = o->is_reader;
+    db->is_any_age = o->is_any_age;
+    db->steps_max = o->steps_max;
     db->busy_ms = o->busy_ms ? o->busy_ms : BUSY_MS;
     db->read_ms = o->read_ms ? o->read_ms : READ_MS;
     db->cache_kb = o->cache_kb ? o->cache_kb : CACHE_KB;
@@ -96,12 +98,29 @@ static void db_free(struct db *db)
     free(db);
 }
 
+struct db *db_named(const struct db_options *o, struct err *e)
+{
+    struct db *db = db_new(o);
+    if (choose(db, o, e))
+        return db;
+    db_free(db);
+    return NULL;
+}
+
+void db_unnamed(struct db *db)
+{
+    if (db)
+        db_free(db);
+}
+
 struct db *db_open_with(const struct db_options *o, struct db_bell *bell, struct err *e)
 {
     static const struct db_migration none[1];
-    struct db *db = db_new(o);
+    struct db *db = db_named(o, e);
+    if (!db)
+        return NULL;
     db->bell = bell;
-    struct db_conn *c = choose(db, o, e) ? db->driver->open(db, e) : NULL;
+    struct db_conn *c = db->driver->open(db, e);
     bool fine = c && db_migrate(c, o->migrations ? o->migrations : none, e);
     if (c && !fine)
         db_conn_close(c);

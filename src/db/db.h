@@ -33,6 +33,7 @@
  */
 #pragma once
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
 #include "loop/loop.h"
@@ -57,10 +58,12 @@ struct db_options {
     struct loops *loops; /* NULL: none reads, as in a command */
     const struct db_migration *migrations; /* ends in one without a name */
     unsigned busy_ms;                      /* how long another process may hold it; default 5,000 */
-    unsigned read_ms;  /* how long a lane may read in one piece, or one statement; default 2,000 */
-    unsigned cache_kb; /* SQLite: what a writer keeps in memory; default 8,192 */
-    bool is_reader;    /* a command beside a server: nothing is migrated; ERR_NOT_FOUND: empty */
-    unsigned writers;  /* Postgres: connections that write; default 4 */
+    unsigned read_ms;   /* how long a lane may read in one piece, or one statement; default 2,000 */
+    unsigned cache_kb;  /* SQLite: what a writer keeps in memory; default 8,192 */
+    bool is_reader;     /* a command beside a server: nothing is migrated; ERR_NOT_FOUND: empty */
+    bool is_any_age;    /* a reader's: one that lacks the last steps is fine, too */
+    unsigned steps_max; /* only so many of the migrations there are: as an older dais; 0: all */
+    unsigned writers;   /* Postgres: connections that write; default 4 */
     struct slice redis_url; /* Postgres: wake-ups go through it, when given, instead of NOTIFY */
 };
 
@@ -78,6 +81,8 @@ void db_close(struct db *db);
  * transaction of its own, because our counter of commits does not see theirs. Any thread. */
 void db_set_shared(struct db *db, bool is_shared);
 bool db_is_sqlite(const struct db *db); /* for `dais doctor` and backups only */
+
+struct db *db_of(const struct db_conn *c);
 
 /* Is it there and able to write? For readiness; blocks up to 2 s, so on a lane. After a failed
  * commit it writes a row and waits for the disk. */
@@ -200,3 +205,48 @@ struct db_stats {
     unsigned waiting, waiting_max, readers;
 };
 void db_stats(struct db *db, struct db_stats *ret);
+
+/* ---- for backups -----------------------------------------------------------------------------
+ */
+
+enum db_type { DB_NUMBER, DB_TEXT, DB_BYTES };
+struct db_column {
+    struct slice name;
+    enum db_type type;
+};
+struct db_table {
+    struct slice name;
+    struct db_column *columns;
+    size_t n;
+};
+/* All tables with rows of an app, by their names, columns in their order. Without what follows from
+ * rows (an index of words), columns of other types than statements have, and the list of steps. In
+ * the arena. */
+bool db_tables(struct db_conn *c, struct arena *a, struct db_table **ret, size_t *ret_n,
+               struct err *e);
+/* Names of the migrations that were run, in their order. In the arena. */
+bool db_steps(struct db_conn *c, struct arena *a, struct slice **ret, size_t *ret_n, struct err *e);
+/* "name", for statements made at run time. */
+void db_add_name(struct buf *to, struct slice name);
+
+/* All rows of a table in some order, as a reader's transaction sees them, a few in memory at once.
+ * `where`: NULL, or a constant condition. Other statements may be asked meanwhile; one that fails
+ * ends it. The time of all of them together is read_ms: give the database some hours.
+ *
+ * SQLite cannot begin its log anew while somebody reads, so that it grows by what is written
+ * meanwhile; nobody waits for that. */
+struct db_rows;
+struct db_rows *db_rows_open(struct db_conn *c, const struct db_table *t, const char *where,
+                             struct err *e);
+enum db_step db_rows_next(struct db_rows *r, struct err *e);
+const struct db_stmt *db_rows_at(const struct db_rows *r); /* the present row, for db_text()… */
+void db_rows_close(struct db_rows *r);                     /* NULL is fine */
+
+/* The options of a database that is made to take another's place: beside it, with another name. */
+void db_beside(const struct db_options *place, struct arena *a, struct db_options *ret);
+/* `made` takes the place of `place` at once: a kill at any moment leaves one or the other, whole.
+ * Both are closed; ERR_LOCKED: somebody has `place` open. One that is damaged stays beside it, as
+ * NAME.damaged (SQLite). On Postgres everything in the schema goes. Blocks. */
+bool db_replace(const struct db_options *made, const struct db_options *place, struct err *e);
+/* A closed one goes with all it holds; again is fine. Blocks. */
+bool db_drop(const struct db_options *made, struct err *e);

@@ -61,6 +61,8 @@ struct db_driver {
     bool (*exec)(struct db_conn *c, const char *many, struct err *e); /* statements with ; */
     void (*budget)(struct db_conn *c, uint64_t steps);
     bool (*alone)(struct db *db, const char *const *texts, struct err *e); /* NULL: in a write */
+    bool (*replace)(struct db *made, struct db *place, struct err *e);     /* see db_replace() */
+    bool (*drop)(struct db *made, struct err *e);
     const struct ring_carrier *ring; /* NULL: there are no other processes to wake up */
 
     struct db_stmt *(*prepare)(struct db_conn *c, struct slice text, struct err *e);
@@ -104,7 +106,8 @@ struct db {
     char *path;   /* Postgres: the address, with its password; in no message */
     char *schema; /* Postgres */
     unsigned busy_ms, read_ms, cache_kb, writers;
-    bool is_reader;
+    bool is_reader, is_any_age;
+    unsigned steps_max;      /* 0: all */
     _Atomic bool has_opened; /* db_open() has given it away */
     _Atomic bool is_shared;
     _Atomic bool is_sick;     /* the last commit, or taking the lock for it, failed */
@@ -178,3 +181,10 @@ struct db *db_open_with(const struct db_options *o, struct db_bell *bell, struct
 /* ---- migrate.c ----------------------------------------------------------------------------- */
 
 bool db_migrate(struct db_conn *c, const struct db_migration *migrations, struct err *e);
+/* Inside a transaction: is it ours, or has it no tables yet? ERR_USAGE: another program's. */
+bool db_is_ours(struct db_conn *c, bool *ret_ours, struct err *e);
+
+/* ---- db.c: one that is not opened, only named ------------------------------------------------ */
+
+struct db *db_named(const struct db_options *o, struct err *e);
+void db_unnamed(struct db *db); /* and what its driver made; NULL is fine */

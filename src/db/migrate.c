@@ -47,19 +47,31 @@ static bool add_row(struct db_conn *c, int64_t version, const char *name, struct
     return db_run(s, NULL, e);
 }
 
-static bool be_ours(struct db_conn *c, struct err *e)
+bool db_is_ours(struct db_conn *c, bool *ret_ours, struct err *e)
 {
     int64_t ours = 0, any = 0;
     if (!read_count(c, &has_ours, &ours, e))
         return false;
+    *ret_ours = ours > 0;
     if (ours)
         return true;
-    if (!read_count(c, &has_any, &any, e))
+    return read_count(c, &has_any, &any, e) &&
+           (!any || err_set(e, ERR_USAGE,
+                            "the database holds another program's tables; name one that is empty"));
+}
+
+static bool be_ours(struct db_conn *c, struct err *e)
+{
+    bool is_ours;
+    if (!db_is_ours(c, &is_ours, e))
         return false;
-    if (any)
-        return err_set(e, ERR_USAGE,
-                       "the database holds another program's tables; name one that is empty");
-    return c->driver->exec(c, make_ours, e) && add_row(c, 0, "dais", e);
+    return is_ours || (c->driver->exec(c, make_ours, e) && add_row(c, 0, "dais", e));
+}
+
+/* Is there a step after the first `done` ones for this database? */
+static bool has_more(const struct db_conn *c, const struct db_migration *migrations, unsigned done)
+{
+    return migrations[done].name && (!c->db->steps_max || done < c->db->steps_max);
 }
 
 static bool same_name(struct db_stmt *s, const struct db_migration *migrations, unsigned done,
@@ -85,7 +97,7 @@ static bool compare_done(struct db_conn *c, const struct db_migration *migration
     enum db_step step;
     bool fine = true;
     while (fine && (step = db_step(s, e)) == DB_ROW) {
-        if (migrations[done].name)
+        if (has_more(c, migrations, done))
             fine = same_name(s, migrations, done, e);
         else
             fine = err_set(e, ERR_USAGE,
@@ -104,7 +116,7 @@ static bool compare_done(struct db_conn *c, const struct db_migration *migration
 static bool run_new(struct db_conn *c, const struct db_migration *migrations, unsigned done,
                     struct err *e)
 {
-    for (unsigned i = done; migrations[i].name; i++) {
+    for (unsigned i = done; has_more(c, migrations, i); i++) {
         bool is_common = db_is_sqlite(c->db) || !migrations[i].postgres;
         const char *text = is_common ? migrations[i].sqlite : migrations[i].postgres;
         if (!c->driver->exec(c, text, e) || !add_row(c, i + 1, migrations[i].name, e))
@@ -122,7 +134,7 @@ static bool is_whole(struct db_conn *c, const struct db_migration *migrations, s
         return false;
     if (!ours)
         return err_set(e, ERR_NOT_FOUND, "the database holds nothing yet");
-    return !migrations[done].name ||
+    return c->db->is_any_age || !has_more(c, migrations, done) ||
            err_set(
                e, ERR_USAGE,
                "the database was not brought up to this version of dais yet: a start does that");

@@ -5,7 +5,7 @@
 
 #define GRACE_MS  1000  /* the server ends a statement itself; later than this it does not live */
 #define WRITE_MS  10000 /* a statement of a writer */
-#define ASLEEP_MS 30000 /* a transaction of ours that asks nothing: we are gone */
+#define ASLEEP_MS 30000 /* a transaction of ours that asks nothing: we are gone; or as read_ms */
 
 /* Defaults stand before the address, which may say otherwise. */
 #define PARAM_MAP(X)                                                                        \
@@ -20,12 +20,11 @@
 #define PARAM_COUNT 8
 
 /* A commit that does not wait for the disk is never what we promise; more than "on" may stay. */
-static const char settings[] =
-    "SET client_min_messages = warning; SET timezone = 'UTC';"
-    " SET standard_conforming_strings = on; SET idle_in_transaction_session_timeout = 30000;"
-    " SELECT set_config('synchronous_commit', 'on', false)"
-    " WHERE current_setting('synchronous_commit') IN ('off', 'local');"
-    " SET search_path = ";
+static const char settings[] = "SET client_min_messages = warning; SET timezone = 'UTC';"
+                               " SET standard_conforming_strings = on;"
+                               " SELECT set_config('synchronous_commit', 'on', false)"
+                               " WHERE current_setting('synchronous_commit') IN ('off', 'local');"
+                               " SET search_path = ";
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
@@ -123,9 +122,12 @@ static bool say(struct pg_conn *c, const char *many, struct err *e)
 static void add_limits(const struct pg_conn *c, struct buf *to)
 {
     bool is_lane = c->base.kind == CONN_LANE;
+    unsigned read_ms = c->base.db->read_ms;
+    buf_printf(to, "; SET idle_in_transaction_session_timeout = %u",
+               is_lane && read_ms > ASLEEP_MS ? read_ms : ASLEEP_MS);
     if (c->answer_ms)
         buf_printf(to, "; SET statement_timeout = %u; SET lock_timeout = %u",
-                   is_lane ? c->base.db->read_ms : WRITE_MS, c->base.db->busy_ms);
+                   is_lane ? read_ms : WRITE_MS, c->base.db->busy_ms);
     else /* another one migrates */
         buf_add_str(to, "; SET statement_timeout = 0; SET lock_timeout = 60000");
     /* A writer sees what it would see if there were no other. */

@@ -64,7 +64,7 @@ static bool make_schema(struct pg_conn *c, struct err *e)
     return fine;
 }
 
-static struct db_conn *pg_open(struct db *db, struct err *e)
+struct db_conn *pg_open(struct db *db, struct err *e)
 {
     struct pg_db *own = mem_new(struct pg_db);
     db->own = own;
@@ -136,6 +136,8 @@ const struct db_driver postgres_driver = {
     .exec = pg_exec,
     .budget = pg_budget,
     .alone = pg_alone,
+    .replace = pg_replace,
+    .drop = pg_drop,
     .ring = &postgres_ring,
     .prepare = pg_prepare,
     .finalize = pg_finalize,

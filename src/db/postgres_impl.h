@@ -219,6 +219,14 @@ struct slice pg_bytes(const struct db_stmt *base, int column);
 /* postgres_alone.c */
 bool pg_alone(struct db *db, const char *const *texts, struct err *e);
 
+/* postgres_driver.c: makes the schema where it is absent; nobody else makes or migrates it while
+ * the connection is open */
+struct db_conn *pg_open(struct db *db, struct err *e);
+
+/* postgres_replace.c */
+bool pg_replace(struct db *made, struct db *place, struct err *e);
+bool pg_drop(struct db *made, struct err *e);
+
 /* postgres_writer.c */
 bool pg_writers_start(struct pg_db *own, struct pg_conn *first, struct err *e);
 void pg_writers_stop(struct pg_db *own);

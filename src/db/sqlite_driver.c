@@ -25,6 +25,12 @@ static bool make_file(const char *path, struct err *e)
     return err_set_sys(e, ERR_UNAVAILABLE, "the database %s cannot be made", path);
 }
 
+static bool is_there(const char *path, struct err *e)
+{
+    return access(path, F_OK) == 0 || errno != ENOENT ||
+           err_set(e, ERR_NOT_FOUND, "the database holds nothing yet");
+}
+
 static bool use_log(struct sqlite_conn *c, struct err *e)
 {
     sqlite3_stmt *s = NULL;
@@ -53,7 +59,7 @@ static struct db_conn *open_first(struct db *db, struct err *e)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, configure);
-    if (!make_file(db->path, e))
+    if (!(db->is_reader ? is_there(db->path, e) : make_file(db->path, e)))
         return NULL;
     struct db_conn *c = sqlite_conn_open(db, CONN_WRITER, e);
     if (c && check_file(of_conn(c), e))
@@ -107,6 +113,8 @@ const struct db_driver sqlite_driver = {
     .rollback = sqlite_rollback,
     .exec = sqlite_exec,
     .budget = sqlite_budget,
+    .replace = sqlite_replace,
+    .drop = sqlite_drop,
     .prepare = sqlite_prepare,
     .finalize = sqlite_finalize_stmt,
     .bind_bytes = sqlite_bind_bytes,

@@ -95,3 +95,7 @@ bool sqlite_checkpointer_start(struct sqlite_db *own, struct err *e);
 void sqlite_checkpointer_stop(struct sqlite_db *own);
 /* By the writer after its commits: wakes the thread, or copies itself when the log is long. */
 void sqlite_checkpoint_between(struct sqlite_db *own);
+
+/* sqlite_replace.c */
+bool sqlite_replace(struct db *made, struct db *place, struct err *e);
+bool sqlite_drop(struct db *made, struct err *e);

@@ -73,6 +73,17 @@ void docs_leave_quietly(struct docs *d);    /* who only looked after it */
 struct db *docs_db(const struct docs *d);   /* between enter and leave */
 bool docs_has_failed(const struct docs *d); /* the database could not be opened the last time */
 
+/* For backups. Columns of a collection's tables that do not follow from others: of c_NAME, and of
+ * its history, h_NAME. */
+#define DOCS_KEPT         "id version owner created updated author label deleted body"
+#define DOCS_KEPT_HISTORY "id version updated author label body"
+/* Makes both tables of a collection as they are at first, one of them called so; inside a write.
+ * ERR_DAMAGED: no collection can have it. */
+bool docs_make_named(struct db_conn *c, struct slice table, struct err *e);
+/* Inside a write: nothing that follows from documents is there (any more), so that the next
+ * opening makes it anew: keys, what is shown, indexes, words. */
+bool docs_settle(struct db_conn *c, struct err *e);
+
 /* Seeds of the app's folder that could not be loaded, as problems. Not on a loop that serves. */
 void docs_check_seeds(struct docs *d, struct problems *p);
 

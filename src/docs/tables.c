@@ -46,40 +46,6 @@ struct making {
 
 /* ---- a collection ---------------------------------------------------------------------------- */
 
-static bool make_table(struct making *m, const struct doc_coll *c, struct db_conn *conn,
-                       struct err *e)
-{
-    bool lite = db_is_sqlite(m->db);
-    const char *text = lite ? "TEXT" : "TEXT COLLATE \"C\"";
-    struct slice sql = arena_printf(
-        &m->arena,
-        "CREATE TABLE IF NOT EXISTS c_%.*s (%sid %s NOT NULL%s, version BIGINT NOT NULL, owner %s,"
-        " created %s NOT NULL, updated %s NOT NULL, author %s, label TEXT, deleted %s,"
-        " body TEXT NOT NULL, shown TEXT)",
-        SLICE_ARGS(c->name), lite ? "n INTEGER PRIMARY KEY, " : "", text,
-        lite ? " UNIQUE" : " PRIMARY KEY", text, text, text, text, text);
-    if (!run_text(conn, sql, e))
-        return false;
-    sql = arena_printf(&m->arena,
-                       "CREATE TABLE IF NOT EXISTS h_%.*s (id %s NOT NULL, version BIGINT NOT NULL,"
-                       " updated %s NOT NULL, author %s, label TEXT, body TEXT NOT NULL,"
-                       " PRIMARY KEY (id, version))",
-                       SLICE_ARGS(c->name), text, text, text);
-    if (!run_text(conn, sql, e))
-        return false;
-    sql = arena_printf(&m->arena,
-                       "CREATE INDEX IF NOT EXISTS i_%.*s_owner ON c_%.*s (owner, id)"
-                       " WHERE deleted IS NULL",
-                       SLICE_ARGS(c->name), SLICE_ARGS(c->name));
-    if (!run_text(conn, sql, e))
-        return false;
-    sql = arena_printf(&m->arena,
-                       "CREATE INDEX IF NOT EXISTS i_%.*s_trash ON c_%.*s (deleted, id)"
-                       " WHERE deleted IS NOT NULL",
-                       SLICE_ARGS(c->name), SLICE_ARGS(c->name));
-    return run_text(conn, sql, e);
-}
-
 static bool supersede(struct making *m, struct err *e)
 {
     m->has_changed = true;
@@ -303,8 +269,9 @@ static void make_sql(struct docs *d, struct db *db, struct doc_coll *c)
 static bool make_coll(struct making *m, struct doc_coll *c, struct db_conn *conn, struct err *e)
 {
     bool has_rows;
-    if (!make_table(m, c, conn, e) || !table_has_rows(conn, c, &m->arena, &has_rows, e) ||
-        !make_rows(m, c, has_rows, conn, e) || !indexes_forget(conn, c, &m->arena, e))
+    if (!table_make(conn, c->name, &m->arena, e) ||
+        !table_has_rows(conn, c, &m->arena, &has_rows, e) || !make_rows(m, c, has_rows, conn, e) ||
+        !indexes_forget(conn, c, &m->arena, e))
         return false;
     for (size_t i = 0; i < c->n_indexes; i++) {
         if (!make_index(m, c, &c->indexes[i], has_rows, conn, e))

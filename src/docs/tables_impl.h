@@ -53,6 +53,11 @@ bool table_has_rows(struct db_conn *c, const struct doc_coll *coll, struct arena
                     struct err *e);
 bool run_text(struct db_conn *c, struct slice text, struct err *e);
 
+/* ---- table.c --------------------------------------------------------------------------------- */
+
+/* Both tables of a collection, where they are not there. */
+bool table_make(struct db_conn *conn, struct slice coll, struct arena *a, struct err *e);
+
 /* ---- indexes.c ------------------------------------------------------------------------------- */
 
 /* CREATE …INDEX i_NAME_N; `how` "UNIQUE ", "" or "UNIQUE … CONCURRENTLY" parts are the caller's. */

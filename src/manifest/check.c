@@ -483,6 +483,46 @@ static void check_auth(struct reader *r, struct manifest *m)
                "an account already");
 }
 
+bool manifest_keeps_something(const struct manifest *m)
+{
+    return m->collections.n || m->files.n || m->jobs.n || m->auth.pos.line;
+}
+
+static void check_kept(struct reader *r, const struct manifest *m)
+{
+    const struct texts *persist = &m->backend.persist;
+    if (!manifest_keeps_something(m))
+        problems_add(r->p, PROBLEM_WARNING, r->file, m->backups.pos,
+                     "there is nothing to back up yet: the app has no collections, files, jobs or "
+                     "accounts%s",
+                     persist->n ? ", and paths of `persist` are not in backups yet; copy them "
+                                  "yourself"
+                                : "");
+    else if (persist->n)
+        problems_add(r->p, PROBLEM_WARNING, r->file, persist->items[0].pos,
+                     "paths of `persist` are not in backups yet; copy them yourself");
+}
+
+static void check_backups(struct reader *r, struct manifest *m)
+{
+    const struct backups_conf *b = &m->backups;
+    if (!b->pos.line)
+        return;
+    if (slice_search(b->to.s, SLICE("://")) >= 0)
+        report(r, b->to.pos,
+               "backups go into a folder; an object store as their place comes with a later "
+               "version of dais");
+    for (size_t i = 0; i < m->jobs.n && !slice_is(b->schedule.s, "off"); i++) {
+        const struct job *job = &m->jobs.items[i];
+        if (slice_is(job->name.s, BACKUPS_JOB) && !slice_is(job->use.s, "backup.run"))
+            report(r, job->name.pos,
+                   "the job `backups` is the one that `backups` (line %u) makes; give this one "
+                   "another name",
+                   b->pos.line);
+    }
+    check_kept(r, m);
+}
+
 void manifest_check(struct reader *r, struct manifest *m)
 {
     static void (*const checks[])(struct reader *, struct manifest *) = {
@@ -500,6 +540,7 @@ void manifest_check(struct reader *r, struct manifest *m)
         check_declared,
         manifest_check_access,
         check_auth,
+        check_backups,
     };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](r, m);

@@ -81,8 +81,43 @@ void names_lower(struct arena *a, struct texts *names)
     }
 }
 
+static bool makes_backups(const struct manifest *m)
+{
+    return m->backups.pos.line && !slice_is(m->backups.schedule.s, "off") &&
+           manifest_keeps_something(m);
+}
+
+/* The manifest's own job for them goes before ours; another one of that name is told of later. */
+static bool has_job_of_backups(const struct manifest *m)
+{
+    bool has = false;
+    for (size_t i = 0; i < m->jobs.n; i++)
+        has |= slice_is(m->jobs.items[i].use.s, "backup.run") ||
+               slice_is(m->jobs.items[i].name.s, BACKUPS_JOB);
+    return has;
+}
+
+/* As if `jobs: { backups: { use: backup.run, schedule: … } }` were written where `backups` is. */
+static void derive_backups(struct arena *a, struct manifest *m)
+{
+    if (!makes_backups(m) || has_job_of_backups(m))
+        return;
+    struct job *items = arena_zalloc(a, (m->jobs.n + 1) * sizeof *items);
+    if (m->jobs.n)
+        memcpy(items, m->jobs.items, m->jobs.n * sizeof *items);
+    struct job *job = &items[m->jobs.n];
+    shape_defaults(a, &job_shape, job);
+    job->pos = m->backups.pos;
+    job->name = (struct text){.s = SLICE(BACKUPS_JOB), .pos = job->pos};
+    job->use = (struct text){.s = SLICE("backup.run"), .pos = job->pos};
+    job->schedule = m->backups.schedule;
+    m->jobs.items = items;
+    m->jobs.n++;
+}
+
 void manifest_derive(struct arena *a, struct manifest *m)
 {
+    derive_backups(a, m);
     derive_web(a, &m->web);
     names_lower(a, &m->hosts);
     if (m->title.s.len == 0)

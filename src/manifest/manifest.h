@@ -347,6 +347,10 @@ struct manifest {
     LIST_OF(struct target) deploy;
 };
 
+/* Has it collections, files, jobs or accounts: anything that is in a database of dais? */
+bool manifest_keeps_something(const struct manifest *m);
+#define BACKUPS_JOB "backups" /* among the jobs where `backups` has a schedule */
+
 /* ---- host.yaml ------------------------------------------------------------------------------ */
 
 struct host_names {

@@ -291,7 +291,7 @@ static const struct field job_fields[] = {
     {"limits", OBJECT(job, limits, job_limits_shape), .doc = "What one run may use."},
     {"rules", OBJECT(job, rules, rules_shape), .doc = "Who may run it and who sees its state."},
 };
-static const struct shape job_shape = {SHAPE(job, "a job", job_fields)};
+const struct shape job_shape = {SHAPE(job, "a job", job_fields)};
 
 static const struct field publication_fields[] = {
     {"from", TEXT(publication, from), .format = FMT_NAME, .flags = REQUIRED,
@@ -457,10 +457,11 @@ static const struct shape keep_shape = {SHAPE(backup_keep, "keep", keep_fields)}
 
 static const struct field backups_fields[] = {
     {"schedule", TEXT(backups_conf, schedule), .format = FMT_CRON, .words = "off",
-     .def = "0 3 * * *", .doc = "When, in UTC; off for never."},
+     .def = "0 3 * * *", .doc = "When, in UTC: the job `backups` does it; off for never."},
     {"keep", OBJECT(backups_conf, keep, keep_shape), .doc = "How many are kept."},
     {"to", TEXT(backups_conf, to), .def = "data/backups",
-     .doc = "Where: a folder, or s3://bucket/prefix."},
+     .doc = "The folder they are in, each app's in one of its own: `data/…` is in the data folder, "
+            "wherever that is, other relative paths are in the app's."},
 };
 static const struct shape backups_shape = {SHAPE(backups_conf, "backups", backups_fields)};
 
@@ -527,8 +528,9 @@ static const struct field manifest_fields[] = {
     {"cors", OBJECT(manifest, cors, cors_shape),
      .doc =
          "Which other sites' pages may call this app; without it the backend's own word counts."},
-    {"backups", OBJECT(manifest, backups, backups_shape), .flags = LATER,
-     .doc = "When backups are made and how many are kept."},
+    {"backups", OBJECT(manifest, backups, backups_shape),
+     .doc = "When backups are made and how many are kept; nothing is scheduled where it is not "
+            "written."},
     {"tls", OBJECT(manifest, tls, tls_shape), .flags = LATER,
      .doc = "A certificate of your own for the app's host names."},
     {"deploy", MAP(manifest, deploy, FMT_NAME, target_shape), .flags = LATER,

@@ -110,7 +110,7 @@ struct shape {
 };
 #define NO_POS ((size_t)-1)
 
-extern const struct shape manifest_shape, host_shape, header_profile_shape;
+extern const struct shape manifest_shape, host_shape, header_profile_shape, job_shape;
 
 /* "100MB" and the like; false when it is none. */
 bool bytes_parse(struct slice s, int64_t *ret);

@@ -218,11 +218,23 @@ static void secrets(const struct facts *f)
     facts_end_list(f);
 }
 
+static bool makes_them_itself(const struct manifest *m)
+{
+    bool has = false;
+    for (size_t i = 0; i < m->jobs.n; i++)
+        has |= slice_is(m->jobs.items[i].use.s, "backup.run") && m->jobs.items[i].schedule.s.len;
+    return has;
+}
+
 static void backups(const struct facts *f)
 {
     const struct backups_conf *b = &f->m->backups;
+    bool is_off = slice_is(b->schedule.s, "off");
     facts_begin(f, "backups");
-    facts_bool(f, "is_on", !slice_is(b->schedule.s, "off"));
+    facts_bool(f, "is_off", is_off);
+    facts_bool(f, "is_on", !is_off && manifest_keeps_something(f->m));
+    facts_bool(f, "is_job", makes_them_itself(f->m));
+    facts_str(f, "folder", slice_starts(b->to.s, SLICE("/")) ? b->to.s : SLICE(""));
     facts_str(f, "schedule", b->schedule.s);
     facts_str(f, "to", b->to.s);
     facts_i64(f, "daily", b->keep.daily);

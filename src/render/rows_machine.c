@@ -160,7 +160,7 @@ static void calendars(const struct facts *f)
 {
     struct slice list[CALENDARS_MAX];
     size_t n = cron_calendars(f->m->backups.schedule.s, f->a, list);
-    facts_bool(f, "has_backups", n > 0);
+    facts_bool(f, "has_backups", n > 0 && manifest_keeps_something(f->m));
     facts_begin_list(f, "calendars");
     for (size_t i = 0; i < n; i++)
         json_write_str(f->w, list[i]);

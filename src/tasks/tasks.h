@@ -5,7 +5,7 @@
  *   mail.send    a letter
  *   prune.run    what is too old goes now
  *   export.run   a collection as a file in a bucket
- *   backup.run   not yet: its check says so
+ *   backup.run   a backup of the app, and older ones go as `backups.keep` says
  *
  * Each is a file with its row; they block, on LANE_JOB. What they need is a member of `with`, else
  * of the input: what `with` says the input cannot say, because the maker fixed it. Some members
@@ -13,8 +13,16 @@
 #pragma once
 #include "docs/docs.h"
 #include "files/files.h"
+#include "keep/keep.h"
 #include "mail/mail.h"
 #include "workers/workers.h"
+
+/* For backup.run: of what, and where to. */
+struct task_backup {
+    const struct keep_source *source;
+    const char *dir;
+    struct keep_rule rule;
+};
 
 /* What they work with; one per app and reading. */
 struct task_place {
@@ -24,8 +32,9 @@ struct task_place {
     struct files *files;          /* NULL: none */
     struct jobs *jobs;
     struct db_slot *slot;
-    struct breakers *breakers; /* of http.call; shared by all readings */
-    bool is_unguarded;         /* for tests: http.call may reach this machine */
+    struct breakers *breakers;        /* of http.call; shared by all readings */
+    const struct task_backup *backup; /* NULL: no job is backup.run */
+    bool is_unguarded;                /* for tests: http.call may reach this machine */
 };
 /* NULL: dais has no such task. */
 const struct task *task_find(struct slice name);

@@ -1,6 +1,7 @@
 /* For end-to-end tests: S3 calls as lines on standard input, each answered with a line. */
 #include "base/file.h"
 #include "base/sha256.h"
+#include "blob/blob.h"
 #include "s3/s3.h"
 #include "wire/wire.h"
 
@@ -134,6 +135,20 @@ static bool check(struct s3 *s, struct line *l, struct err *e)
     return s3_check(s, e);
 }
 
+/* copy DIR BLOB-KEY SIZE FILE: a stored file, behind what that file has. */
+static bool copy(struct s3 *s, struct line *l, struct err *e)
+{
+    struct blob_options o = {
+        .dir = text(l, 1), .s3 = s, .place = SLICE("app/"), .free_min = 1, .is_reader = true};
+    struct blob_store *store = blob_store_new(&o, e);
+    int fd = open(text(l, 4), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    must(fd >= 0 && lseek(fd, 0, SEEK_END) >= 0);
+    bool fine = store && blob_copy(store, l->args[2], number(l, 3), fd, e);
+    close(fd);
+    blob_store_free(store);
+    return fine;
+}
+
 static bool stats(struct s3 *s, struct line *l, struct err *e)
 {
     struct s3_stats st;
@@ -208,6 +223,7 @@ static const struct {
     {"stale", stale, 3},
     {"presign", presign, 4},
     {"check", check, 1},
+    {"copy", copy, 5},
     {"stats", stats, 1},
     {"threads", threads, 4},
 };

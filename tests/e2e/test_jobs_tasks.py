@@ -277,7 +277,7 @@ def test_what_is_too_old_goes(server):
     ("{ use: http.call, with: { secret: x } }", "Write the `url` beside it"),
     ("{ use: mail.send, with: { to: ops } }", "no e-mail address"),
     ("{ use: export.run, with: { collection: ordres } }", "did you mean `orders`?"),
-    ("{ use: backup.run }", "comes with `backups`"),
+    ("{ use: backup.run, with: { to: x } }", "takes nothing"),
 ])
 def test_check_says_what_is_wrong(tmp_path, job_text, words):
     app = write_app(tmp_path / "app", None, "web: { root: web }\ncollections: { orders: {} }\n"

@@ -242,7 +242,7 @@ def test_no_secret_is_ever_written(app):
                 "OPENAI_API_KEY": S,
                 "S3_SECRET_ACCESS_KEY": S, "DATABASE_URL": f"postgres://me:{S}@db.example/x"}
     manifest = app / "dais.yaml"
-    manifest.write_text(manifest.read_text() + 'secrets: [ OPENAI_API_KEY, MISSING_KEY ]\nbackups: {}\n')
+    manifest.write_text(manifest.read_text() + 'secrets: [ OPENAI_API_KEY, MISSING_KEY ]\npublish: {}\n')
     (app / ".env").write_text(f"MISSING_KEY={S}\nREDIS_URL=redis://:{S}@cache.example\n")
     with logged(app, "debug", env=settings) as log:
         for text in SECRET_REQUESTS.values():
@@ -391,13 +391,13 @@ def test_on_a_terminal(app, env, has_color, is_json):
 
 
 def test_on_a_terminal_problems_are_written_for_people(app):
-    (app / "dais.yaml").write_text((app / "dais.yaml").read_text() + "backups: {}\n")
+    (app / "dais.yaml").write_text((app / "dais.yaml").read_text() + "publish: {}\n")
     ours, theirs = pty.openpty()
     with writing_to(app, theirs, {}):
         os.close(theirs)
-        shown = drain(ours, lambda got: b"`backups`" in got and got.endswith(b"\n")).decode()
+        shown = drain(ours, lambda got: b"`publish`" in got and got.endswith(b"\n")).decode()
     os.close(ours)
-    said = r"\S*dais\.yaml:\d+:1: warning: `backups` is checked but not served yet by this version\r\n"
+    said = r"\S*dais\.yaml:\d+:1: warning: `publish` is checked but not served yet by this version\r\n"
     assert re.fullmatch(said, shown)
 
 

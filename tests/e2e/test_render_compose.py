@@ -136,12 +136,16 @@ def test_what_starts_with_each_profile(app, render, tmp_path):
         wanted = set(alone)
         wanted |= BUNDLED if "bundled" in profiles else set()
         wanted |= {"blob"} if "gateway" in profiles and "azure" in file else set()
-        wanted |= {"backup"} if "backup" in profiles else set()
+        wanted |= {"backup"} if "backup" in profiles and keeps_something(ROOT / app) else set()
         assert set(starts) == wanted, (file, profiles)
         check_services(yaml.safe_load((ops / file).read_text())["services"], volumes)
         env = services["app"]["environment"]
         assert env["PUBLIC_URL"] == "https://x.example.com" and env["DAIS_TRUSTED_PROXIES"] == "private"
         assert services["caddy"]["environment"] == {**NET, "DAIS_UPSTREAM": "app:8000"}
+
+
+def keeps_something(app):
+    return bool({"collections", "files", "jobs", "auth"} & set(yaml.safe_load((app / "dais.yaml").read_text())))
 
 
 def check_services(written, volumes):
@@ -490,11 +494,14 @@ def test_an_app_without_stores_waits_for_nothing(render):
 
 
 def test_backups_that_are_off_have_no_service(app_of, render):
-    ops = render("droplet", app_of({"backups": {"schedule": "off"}})) / "ops"
+    ops = render("droplet", app_of({"backups": {"schedule": "off"}, "collections": {"notes": {}}})) / "ops"
     assert "backup" not in (ops / "docker-compose.droplet.yml").read_text().replace("backups", "")
 
 
 def test_the_schedule_of_backups_is_in_the_remark(app_of, render):
-    ops = render("droplet", app_of({"backups": {"schedule": "15 4 * * 1-5"}})) / "ops"
-    text = (ops / "docker-compose.droplet.yml").read_text()
-    assert "#   15 4 * * 1-5 root cd /srv/demo/ops && docker compose run --rm -T backup" in text
+    notes = {"collections": {"notes": {}}}
+    text = (render("droplet", app_of(notes)) / "ops/docker-compose.droplet.yml").read_text()
+    assert "#   0 3 * * * root cd /srv/demo/ops && docker compose run --rm -T backup" in text
+    backups = {"backups": {"schedule": "15 4 * * 1-5", "to": "/mnt/x"}}
+    text = (render("droplet", app_of({**notes, **backups}, "other")) / "ops/docker-compose.droplet.yml").read_text()
+    assert "makes one itself at `15 4 * * 1-5` (UTC)" in text and "into `/mnt/x`" in text and "cron" not in text

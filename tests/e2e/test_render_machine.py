@@ -282,7 +282,8 @@ def test_odd_values_arrive_unharmed(value, render, tmp_path):
     text = value.replace("\t", " ")  # which the manifest itself refuses in a title
     rendered = render(app_of(
         tmp_path / "app", title=text, description=text, secrets=["KEY", "MAYBE?", "MANY_*"],
-        backups={"schedule": "0 3 * * *", "to": "x" + value},
+        backups={"schedule": "0 3 * * *", "to": "/x" + value.replace("://", ":/ /")},
+        collections={"notes": {"owner": True}},
         backend={"run": "exec x $PORT", "routes": ["/api/"], "packages": ["libstdc++6", "1e3"]},
         deploy={"prod": {"kind": "ssh", "host": "h.example", "domain": "no.example",
                          "env": {"A": value.replace("$", "$$"), "no": "x"}}}))
@@ -299,7 +300,7 @@ def test_odd_values_arrive_unharmed(value, render, tmp_path):
     if value in WORST:
         verify_cloud_init(rendered)
         verify_monitoring(rendered)
-    assert rendered.yaml("cloud-init.yaml")["packages"][-2:] == ["1e3", "libstdc++6"]
+    assert rendered.yaml("cloud-init.yaml")["packages"][-3:] == ["1e3", "libpq5", "libstdc++6"]
     assert rendered.written()["/etc/systemd/system/desk.service"] in rendered.text("app.service")
     for file in rendered.ops.glob("observability/**/*.yml"):
         assert isinstance(yaml.safe_load(file.read_text(encoding="utf-8")), dict)
@@ -357,7 +358,7 @@ def systemd_next(expressions, after, count):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_timer_elapses_when_cron_says(schedule, render, tmp_path):
-    rendered = render(app_of(tmp_path / "app", backups={"schedule": schedule}))
+    rendered = render(app_of(tmp_path / "app", backups={"schedule": schedule}, collections={"notes": {"owner": True}}))
     verify_units(rendered.install_units(tmp_path / "units"))
     timer = rendered.text("app-backup.timer")
     expressions = unit_values(timer, "OnCalendar")
@@ -368,10 +369,26 @@ def test_timer_elapses_when_cron_says(schedule, render, tmp_path):
 
 
 def test_no_timer_where_backups_are_off(render, tmp_path):
-    rendered = render(app_of(tmp_path / "app", backups={"schedule": "off"}))
-    assert not list(rendered.ops.glob("app-backup*"))
-    assert not [path for path in rendered.written() if "backup" in path]
-    assert "backup.timer" not in rendered.text("cloud-init.yaml") + rendered.text("README.md")
+    for name, more in (("off", {"backups": {"schedule": "off"}, "collections": {"notes": {}}}), ("none", {})):
+        rendered = render(app_of(tmp_path / name, **more))
+        assert not list(rendered.ops.glob("app-backup*"))
+        assert not [path for path in rendered.written() if "backup" in path]
+        assert "backup.timer" not in rendered.text("cloud-init.yaml") + rendered.text("README.md")
+        assert "No backups are made: " in rendered.text("README.md")
+
+
+def test_the_unit_says_what_the_command_takes(render, run_dais, tmp_path):
+    app = app_of(tmp_path / "app", backups={"to": "/mnt/my backups"}, collections={"notes": {"owner": True}})
+    rendered = render(app)
+    unit = rendered.text("app-backup.service")
+    words = unit_values(unit, "ExecStart")[0].split()
+    assert words[:3] == ["/usr/local/bin/dais", "backup", "create"] and words[-1] == "/srv/desk/current"
+    done = run_dais(*words[1:-1], app, "--data", tmp_path / "data")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    for name in ("app-backup.service", "app.service"):  # where nothing else may be written
+        assert '"-/mnt/my backups"' in unit_values(rendered.text(name), "ReadWritePaths")
+    assert unit_values(unit, "SuccessExitStatus") == ["4"]
+    assert "systemctl enable --now desk-backup.timer" in rendered.written()["/usr/local/sbin/desk-setup"]
 
 
 # ---- the script of cloud-init --------------------------------------------------------------------------
@@ -435,8 +452,7 @@ def test_setup_waits_for_the_app_and_then_starts_it(render, tmp_path):
         assert (done.returncode, done.stderr) == (0, "")
         assert "systemctl disable --now langhero-arrival.path\n" in told
         assert "systemctl enable --now langhero.socket langhero.service\n" in told
-        can_back_up = tool(DAIS_BIN, "help", "backup").returncode == 0
-        assert ("langhero-backup.timer" in told) == can_back_up  # the day it can, the timer is on
+        assert "langhero-backup.timer" not in told  # dais keeps nothing of it
     assert machine.path("/etc/langhero.env").read_text() == "OPENAI_API_KEY=mine\n"
 
 

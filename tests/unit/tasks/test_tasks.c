@@ -85,7 +85,8 @@ static void what_check_says(void **state)
         {"export.run", "format=csv", NULL, "jsonl"},
         {"prune.run", "days=3", NULL, "takes nothing"},
         {"nothing", "a=b", NULL, "takes nothing"},
-        {"backup.run", NULL, NULL, "comes with `backups`"},
+        {"backup.run", NULL, NULL, NULL},
+        {"backup.run", "to=x", NULL, "takes nothing"},
     };
     struct arena a;
     struct problems p;

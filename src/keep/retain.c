@@ -1,0 +1,57 @@
+/* Which backups stay: the newest of so many days, weeks and months, and the last day's: among them
+ * is what a restore replaced, which somebody may want back. */
+#include "keep/keep_impl.h"
+
+#include <time.h>
+
+#define DAY_MS 86400000
+
+static int64_t day_of(int64_t ms)
+{
+    return ms / DAY_MS;
+}
+
+/* ISO weeks begin on Monday; 1970 began on a Thursday. */
+static int64_t week_of(int64_t ms)
+{
+    return (day_of(ms) + 3) / 7;
+}
+
+static int64_t month_of(int64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm = {0};
+    gmtime_r(&seconds, &tm);
+    return (int64_t)tm.tm_year * 12 + tm.tm_mon;
+}
+
+/* Of one sort: the newest of each, as many as there may be. */
+static void keep_newest(const struct keep_entry *entries, size_t n, int64_t (*which)(int64_t ms),
+                        int64_t left, bool *drop)
+{
+    int64_t last = INT64_MIN;
+    for (size_t i = 0; i < n && left > 0; i++) {
+        if (entries[i].why_damaged[0] || which(entries[i].made_ms) == last)
+            continue;
+        last = which(entries[i].made_ms);
+        drop[i] = false;
+        left--;
+    }
+}
+
+void keep_choose(const struct keep_entry *entries, size_t n, const struct keep_rule *rule,
+                 bool *drop)
+{
+    bool has_newest = false;
+    int64_t newest_ms = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool is_whole = !entries[i].why_damaged[0];
+        if (is_whole && !has_newest)
+            newest_ms = entries[i].made_ms;
+        drop[i] = is_whole && has_newest && newest_ms - entries[i].made_ms >= DAY_MS;
+        has_newest |= is_whole;
+    }
+    keep_newest(entries, n, day_of, rule->daily, drop);
+    keep_newest(entries, n, week_of, rule->weekly, drop);
+    keep_newest(entries, n, month_of, rule->monthly, drop);
+}
