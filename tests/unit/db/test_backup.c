@@ -337,6 +337,19 @@ static void anothers_tables_stay(bool is_sqlite)
 }
 BOTH(anothers_tables_stay)
 
+/* What is beside may be somebody's: a schema can be called as they like. */
+static void anothers_schema_beside_stays(void **state)
+{
+    struct db_options place = options_of(false), made = beside(&place);
+    (void)state;
+    make_it(&made, 1, 10);
+    struct db *db = open_it(&made);
+    say(db, "DROP TABLE dais_migrations");
+    db_close(db);
+    NOT(db_drop(&made, &err), ERR_USAGE);
+    NOT(db_open(&made, &err), ERR_USAGE); /* its tables are still there */
+}
+
 /* The log of one that was killed holds what it wrote last. */
 static void leave_a_log(const struct db_options *o, int mark, int n)
 {
@@ -527,6 +540,7 @@ int main(void)
         B(one_that_was_left_is_dropped),
         B(what_is_in_use_stays),
         B(anothers_tables_stay),
+        T(anothers_schema_beside_stays),
         T(an_old_log_is_not_applied_to_the_new_file),
         T(a_damaged_file_is_replaced_and_kept),
         T(who_may_use_the_old_one_may_use_the_new_one),
