@@ -226,7 +226,8 @@ static bool tell_nothing(const struct backing *r, const struct app_unit *u)
     return true;
 }
 
-/* *ret: one of them is younger than --unless says. */
+/* *ret: one of them is younger than --unless says; one of the future is of a clock that was wrong.
+ */
 static bool is_young(struct backing *r, const struct app_unit *u, int64_t age_ms, bool *ret,
                      struct err *e)
 {
@@ -238,9 +239,10 @@ static bool is_young(struct backing *r, const struct app_unit *u, int64_t age_ms
     if (!backing_list(r, u, &list, &n, e))
         return false;
     size_t i = 0;
-    while (i < n && list[i].why_damaged[0])
+    int64_t now_ms = clock_wall_ms();
+    while (i < n && (list[i].why_damaged[0] || list[i].made_ms > now_ms))
         i++;
-    *ret = i < n && clock_wall_ms() - list[i].made_ms < age_ms;
+    *ret = i < n && now_ms - list[i].made_ms < age_ms;
     if (*ret && !r->is_json)
         printf("%.*s: %s is young enough\n", SLICE_ARGS(u->slug), list[i].name);
     return true;

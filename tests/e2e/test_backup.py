@@ -616,6 +616,18 @@ def test_those_that_no_day_week_or_month_needs_go(tmp_path):
     assert len(site.all("--app", "desk")) == len(names)
 
 
+def test_one_of_the_future_keeps_none_from_being_made(filled_site):
+    """A clock that was wrong for a while: what it made is young for ever."""
+    site = filled_site
+    made = site.made()
+    aged(site, made, -400)
+    site.entry(made).unlink()
+    site.backup("create", "--app", "desk", "--unless", "1h")
+    assert len(site.all("--app", "desk")) == 2
+    assert "young enough" in site.backup("create", "--app", "desk", "--unless", "1h")
+    assert len(site.all("--app", "desk")) == 2
+
+
 # ---- the job ---------------------------------------------------------------------------------------
 @on_both
 def test_the_job_tells_how_far_it_is_and_what_it_made(database, tmp_path):
