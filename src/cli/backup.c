@@ -405,6 +405,18 @@ void backing_leave(struct backing *r, struct chosen *all)
 
 /* ---- verify ---------------------------------------------------------------------------------- */
 
+/* A content that is there is not copied again, whatever is in it. */
+static void tell_cure(const struct backing *r, const struct keep_verdict *v)
+{
+    if (v->contents)
+        printf("%.*s: remove what is told above from %s/contents, then `dais backup create` copies "
+               "it again from what the app has\n",
+               SLICE_ARGS(r->unit->slug), r->unit->dir);
+    else
+        printf("%.*s: `dais backup list` shows others; `dais backup create` makes another one\n",
+               SLICE_ARGS(r->unit->slug));
+}
+
 static void tell_verdict(struct backing *r, const struct keep_entry *entry,
                          const struct keep_verdict *v)
 {
@@ -427,8 +439,7 @@ static void tell_verdict(struct backing *r, const struct keep_entry *entry,
         printf("%llu row%s and %llu content%s of files, all as written\n", BACKING_COUNT(v->rows),
                BACKING_COUNT(v->contents));
     if (v->why[0])
-        printf("%.*s: `dais backup list` shows others; `dais backup create` makes another one\n",
-               SLICE_ARGS(r->unit->slug));
+        tell_cure(r, v);
     if (entry->lost)
         printf("%.*s: %llu content%s missing or damaged already when it was made\n",
                SLICE_ARGS(r->unit->slug), BACKING_COUNT(entry->lost));
