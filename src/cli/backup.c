@@ -226,7 +226,8 @@ static bool tell_nothing(const struct backing *r, const struct app_unit *u)
     return true;
 }
 
-/* *ret: one of them is younger than --unless says. */
+/* *ret: one of them is younger than --unless says; one of the future is of a clock that was wrong.
+ */
 static bool is_young(struct backing *r, const struct app_unit *u, int64_t age_ms, bool *ret,
                      struct err *e)
 {
@@ -238,9 +239,10 @@ static bool is_young(struct backing *r, const struct app_unit *u, int64_t age_ms
     if (!backing_list(r, u, &list, &n, e))
         return false;
     size_t i = 0;
-    while (i < n && list[i].why_damaged[0])
+    int64_t now_ms = clock_wall_ms();
+    while (i < n && (list[i].why_damaged[0] || list[i].made_ms > now_ms))
         i++;
-    *ret = i < n && clock_wall_ms() - list[i].made_ms < age_ms;
+    *ret = i < n && now_ms - list[i].made_ms < age_ms;
     if (*ret && !r->is_json)
         printf("%.*s: %s is young enough\n", SLICE_ARGS(u->slug), list[i].name);
     return true;
@@ -403,6 +405,18 @@ void backing_leave(struct backing *r, struct chosen *all)
 
 /* ---- verify ---------------------------------------------------------------------------------- */
 
+/* A content that is there is not copied again, whatever is in it. */
+static void tell_cure(const struct backing *r, const struct keep_verdict *v)
+{
+    if (v->contents)
+        printf("%.*s: remove what is told above from %s/contents, then `dais backup create` copies "
+               "it again from what the app has\n",
+               SLICE_ARGS(r->unit->slug), r->unit->dir);
+    else
+        printf("%.*s: `dais backup list` shows others; `dais backup create` makes another one\n",
+               SLICE_ARGS(r->unit->slug));
+}
+
 static void tell_verdict(struct backing *r, const struct keep_entry *entry,
                          const struct keep_verdict *v)
 {
@@ -425,8 +439,7 @@ static void tell_verdict(struct backing *r, const struct keep_entry *entry,
         printf("%llu row%s and %llu content%s of files, all as written\n", BACKING_COUNT(v->rows),
                BACKING_COUNT(v->contents));
     if (v->why[0])
-        printf("%.*s: `dais backup list` shows others; `dais backup create` makes another one\n",
-               SLICE_ARGS(r->unit->slug));
+        tell_cure(r, v);
     if (entry->lost)
         printf("%.*s: %llu content%s missing or damaged already when it was made\n",
                SLICE_ARGS(r->unit->slug), BACKING_COUNT(entry->lost));

@@ -1,7 +1,6 @@
 /* A schema takes another's place, in one transaction. */
 #include "db/postgres_impl.h"
 
-/* `words` with each of the names behind it. */
 static void add_drop(struct buf *to, const char *schema)
 {
     buf_add_str(to, "DROP SCHEMA ");
@@ -9,10 +8,12 @@ static void add_drop(struct buf *to, const char *schema)
     buf_add_str(to, " CASCADE");
 }
 
-static bool exec_buf(struct db_conn *c, struct buf *text, struct err *e)
+/* Begins; what holds another program's tables stays. */
+static bool begin_ours(struct db_conn *c, struct err *e)
 {
-    bool fine = pg_exec(c, text->data, e);
-    buf_done(text);
+    bool is_ours, fine = pg_begin(c, e) && db_is_ours(c, &is_ours, e);
+    if (fine)
+        db_conn_reset_all(c);
     return fine;
 }
 
@@ -25,18 +26,16 @@ static bool swap(struct db_conn *c, const char *made, const char *place, struct 
     pg_add_ident(&text, slice_from(made));
     buf_add_str(&text, " RENAME TO ");
     pg_add_ident(&text, slice_from(place));
-    return exec_buf(c, &text, e);
+    bool fine = pg_exec(c, text.data, e);
+    buf_done(&text);
+    return fine;
 }
 
 /* The connection has the lock that whoever opens the place waits for. */
 bool pg_replace(struct db *made, struct db *place, struct err *e)
 {
-    bool is_ours;
     struct db_conn *c = pg_open(place, e);
-    bool fine = c && pg_begin(c, e) && db_is_ours(c, &is_ours, e);
-    if (fine)
-        db_conn_reset_all(c);
-    fine = fine && swap(c, made->schema, place->schema, e) && pg_commit(c, e);
+    bool fine = c && begin_ours(c, e) && swap(c, made->schema, place->schema, e) && pg_commit(c, e);
     db_conn_close(c);
     return fine || err_prefix(e, "the new schema was not put in the old one's place");
 }
@@ -49,7 +48,8 @@ bool pg_drop(struct db *made, struct err *e)
         return false;
     buf_init(&text, 1000);
     add_drop(&text, made->schema);
-    bool fine = exec_buf(c, &text, e);
+    bool fine = begin_ours(c, e) && pg_exec(c, text.data, e) && pg_commit(c, e);
+    buf_done(&text);
     db_conn_close(c);
-    return fine;
+    return fine || err_prefix(e, "%s", made->schema);
 }

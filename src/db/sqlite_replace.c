@@ -147,11 +147,20 @@ static bool move(const char *path, const char *end, const char *kept, struct err
     return fine;
 }
 
+/* By one that was killed, or failed, and had moved the log as well. */
+static bool is_kept(const char *path, const char *kept)
+{
+    struct stat a, b;
+    return stat(path, &a) == 0 && stat(kept, &b) == 0 && a.st_ino == b.st_ino &&
+           a.st_dev == b.st_dev;
+}
+
 static bool keep_damaged(const char *path, struct err *e)
 {
     char *kept = beside(path, ".damaged");
-    bool fine = remove_all(kept, e) &&
-                (link(path, kept) == 0 || failed(path, "keeping the damaged file", e));
+    bool fine = is_kept(path, kept) ||
+                (remove_all(kept, e) &&
+                 (link(path, kept) == 0 || failed(path, "keeping the damaged file", e)));
     for (int i = 0; fine && i < OTHERS; i++)
         fine = move(path, others[i], kept, e);
     free(kept);
@@ -174,25 +183,31 @@ static bool give(const char *made, const struct stat *to, struct err *e)
     return fine;
 }
 
-/* What is in the place can be replaced by a rename. *ret_there: there is a file. */
-static bool clear_place(const struct db *place, struct stat *ret, bool *ret_there, struct err *e)
+static bool look(const struct db *place, struct stat *ret, bool *ret_there, struct err *e)
 {
     *ret_there = stat(place->path, ret) == 0;
-    if (!*ret_there && errno != ENOENT)
-        return failed(place->path, "looking at it", e);
-    if (*ret_there) {
+    return *ret_there || errno == ENOENT || failed(place->path, "looking at it", e);
+}
+
+/* What is in the place can be replaced by a rename. */
+static bool clear_place(const struct db *place, bool is_there, struct err *e)
+{
+    if (is_there) {
         enum alone alone = be_alone(place, e);
         return alone == ALONE || (alone == ALONE_DAMAGED && keep_damaged(place->path, e));
     }
     return remove_all(place->path, e); /* a log of nothing */
 }
 
+/* The new one is ready before the place is touched: little can fail from then on, and whoever comes
+ * to read meanwhile has little time to. */
 bool sqlite_replace(struct db *made, struct db *place, struct err *e)
 {
     struct stat st;
     bool is_there;
-    return be_alone(made, e) == ALONE && clear_place(place, &st, &is_there, e) &&
-           give(made->path, is_there ? &st : NULL, e) && sync_folder(place->path, e) &&
+    return be_alone(made, e) == ALONE && look(place, &st, &is_there, e) &&
+           give(made->path, is_there ? &st : NULL, e) && clear_place(place, is_there, e) &&
+           sync_folder(place->path, e) &&
            (rename(made->path, place->path) == 0 ||
             failed(place->path, "putting the new file in its place", e)) &&
            sync_folder(place->path, e);

@@ -36,8 +36,14 @@ static int open_shelf(struct keep *k, const char *name)
     return openat(k->contents_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+static bool *is_new(struct keep *k, const struct content_name *name)
+{
+    return &k->shelf_is_new[strtoul(name->shelf, NULL, 16)];
+}
+
 /* ---- looking --------------------------------------------------------------------------------- */
 
+/* One that an earlier process put there may not be flushed: it may have been killed before that. */
 bool content_has(struct keep *k, struct slice hash, uint64_t size)
 {
     struct content_name name;
@@ -49,6 +55,7 @@ bool content_has(struct keep *k, struct slice hash, uint64_t size)
                S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
     if (shelf >= 0)
         close(shelf);
+    *is_new(k, &name) |= has;
     return has;
 }
 
@@ -180,7 +187,7 @@ bool content_take(struct keep *k, struct blob_store *from, struct slice key, str
     if (!fine)
         unlinkat(k->contents_fd, draft, 0);
     else
-        k->shelf_is_new[strtoul(name.shelf, NULL, 16)] = true;
+        *is_new(k, &name) = true;
     return fine;
 }
 

@@ -89,13 +89,16 @@ static bool take_again(struct making *m, struct slice hash, struct slice key, ui
                        struct err *why, struct err *e)
 {
     struct slice now;
+    struct arena_mark mark = arena_mark(m->arena); /* there may be very many */
     if (!find_key(m, hash, &now, e))
         return false;
     if (!now.len && !m->is_last) {
         m->is_gone = true;
         return err_set(e, ERR_UNAVAILABLE, "A file was deleted before it was copied.");
     }
-    if (now.len && !slice_eq(now, key) && take_one(m, hash, now, size, why)) {
+    bool is_taken = now.len && !slice_eq(now, key) && take_one(m, hash, now, size, why);
+    arena_rewind(m->arena, mark);
+    if (is_taken) {
         m->entry->copied++;
         return true;
     }

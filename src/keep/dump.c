@@ -1,6 +1,6 @@
 /* A database into a packed file: every table that is kept, as of one moment.
  *
- * It is read as fast as gzip packs (level 1): 25 to 60 MB a second. On SQLite the log cannot begin
+ * It is read as fast as gzip packs: some 50 MB a second. On SQLite the log cannot begin
  * anew meanwhile and grows by what is written; a dump that began again when that is long would read
  * as long as the first, with as much written meanwhile, so it does not. Nobody waits for it, and a
  * disk that is nearly full ends it (pack.c), which lets the log go. */

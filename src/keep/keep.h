@@ -121,8 +121,8 @@ struct keep_source {
 bool keep_create(struct keep *k, const struct keep_source *from, const struct keep_hearer *to,
                  struct arena *a, struct keep_entry *ret, struct err *e);
 
-/* Drops what the rule does not need, then contents that no entry names any more. *ret_n: entries
- * that went. With an entry that cannot be read no content goes. */
+/* Drops what the rule does not need (nothing of the future), then contents that no entry names any
+ * more. *ret_n: entries that went. With an entry that cannot be read no content goes. */
 bool keep_prune(struct keep *k, const struct keep_rule *rule, const struct keep_hearer *to,
                 uint64_t *ret_n, struct err *e);
 

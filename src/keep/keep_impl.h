@@ -12,7 +12,7 @@ struct keep {
     char *path;                      /* for messages */
     int fd, lock_fd;                 /* lock_fd -1: a reader */
     int contents_fd;                 /* -1: not there (a reader's) */
-    bool shelf_is_new[KEEP_SHELVES]; /* has something since the last keep_put(), which flushes it */
+    bool shelf_is_new[KEEP_SHELVES]; /* has what the next entry needs: keep_put() flushes it */
 };
 
 /* False: it is to stop, ERR_UNAVAILABLE. `to` may be NULL, here and below. */

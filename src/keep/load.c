@@ -314,7 +314,7 @@ bool keep_load(const struct keep_tables *tables, struct db *db, int fd,
     l->contents_all = entry->contents;
     l->cells = mem_alloc(sizeof *l->cells * BATCH_ROWS * KEEP_COLUMNS_MAX);
     keep_reader_init(&l->rows);
-    arena_init(&l->arena, 64u << 20);
+    arena_init(&l->arena, 256u << 20); /* for as many tables as a backup may have */
     arena_init(&l->batch, BATCH_ARENA);
     buf_init(&l->one, TEXT_MAX);
     buf_init(&l->many, TEXT_MAX);

@@ -24,6 +24,7 @@ struct restoring {
     const struct keep_hearer *to;
     struct db_options made;
     struct arena arena;
+    uint64_t lost;            /* contents that are in neither place */
     struct slice store_owner; /* the name of the database in whose place the new one comes */
 };
 
@@ -95,6 +96,15 @@ static bool is_lost(struct restoring *r, struct slice hash, uint64_t size, const
     return why->code == ERR_IO && !content_verify(r->k, hash, size, &again);
 }
 
+/* As many may be as were lost when it was made: what goes after it was verified (a disk, another
+ * one's order) is refused as it would have been before. */
+static bool may_be_lost(struct restoring *r, const struct err *why, struct err *e)
+{
+    r->lost++;
+    return r->into->takes_damaged || r->lost <= r->entry->lost ||
+           err_set(e, ERR_DAMAGED, "%s", why->msg);
+}
+
 /* One that the store still has is used as it is. */
 static bool place_content(void *user, struct slice hash, uint64_t size, struct slice key,
                           char to[BLOB_KEY_LEN + 1], bool *ret_lost, struct err *e)
@@ -117,7 +127,7 @@ static bool place_content(void *user, struct slice hash, uint64_t size, struct s
         return false;
     }
     key_of_none(hash, to);
-    return true;
+    return may_be_lost(r, &why, e);
 }
 
 /* ---- the database -----------------------------------------------------------------------------

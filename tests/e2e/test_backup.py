@@ -270,6 +270,21 @@ def test_a_flipped_byte_in_a_content_is_found_and_refused(filled_site):
     assert now(site) == site.state
 
 
+def test_a_damaged_content_is_mended_as_verify_says(filled_site):
+    """A backup does not copy what it finds: of a content that is damaged another one changes nothing."""
+    site = filled_site
+    site.made()
+    one = site.contents()[0]
+    flip(one)
+    told = site.backup("verify", "--app", "desk", code=10)
+    site.made()
+    assert "damaged" in site.backup("verify", "--app", "desk", code=10)
+    assert f"from {site.folder}/contents, then `dais backup create` copies it again" in told, told
+    one.unlink()
+    assert site.made()["copied"] == 1
+    assert "all as written" in site.backup("verify", "--app", "desk")
+
+
 @in_folder("a content is taken away")
 def test_what_is_damaged_can_be_left_behind(filled_site):
     site = filled_site
@@ -614,6 +629,18 @@ def test_those_that_no_day_week_or_month_needs_go(tmp_path):
     assert "all as written" in site.backup("verify", "--app", "desk", "--at", old[0])
     assert "young enough" in site.backup("create", "--app", "desk", "--unless", "1h")
     assert len(site.all("--app", "desk")) == len(names)
+
+
+def test_one_of_the_future_keeps_none_from_being_made(filled_site):
+    """A clock that was wrong for a while: what it made is young for ever."""
+    site = filled_site
+    made = site.made()
+    aged(site, made, -400)
+    site.entry(made).unlink()
+    site.backup("create", "--app", "desk", "--unless", "1h")
+    assert len(site.all("--app", "desk")) == 2
+    assert "young enough" in site.backup("create", "--app", "desk", "--unless", "1h")
+    assert len(site.all("--app", "desk")) == 2
 
 
 # ---- the job ---------------------------------------------------------------------------------------

@@ -337,6 +337,19 @@ static void anothers_tables_stay(bool is_sqlite)
 }
 BOTH(anothers_tables_stay)
 
+/* What is beside may be somebody's: a schema can be called as they like. */
+static void anothers_schema_beside_stays(void **state)
+{
+    struct db_options place = options_of(false), made = beside(&place);
+    (void)state;
+    make_it(&made, 1, 10);
+    struct db *db = open_it(&made);
+    say(db, "DROP TABLE dais_migrations");
+    db_close(db);
+    NOT(db_drop(&made, &err), ERR_USAGE);
+    NOT(db_open(&made, &err), ERR_USAGE); /* its tables are still there */
+}
+
 /* The log of one that was killed holds what it wrote last. */
 static void leave_a_log(const struct db_options *o, int mark, int n)
 {
@@ -397,6 +410,28 @@ static void a_damaged_file_is_replaced_and_kept(void **state)
         assert_true(is_file(".damaged"));
         assert_true(is_file(".damaged-wal"));
     }
+}
+
+/* The first one failed, or was killed, after it had moved the log: the next keeps that as well. */
+static void a_damaged_file_keeps_its_log_again(void **state)
+{
+    struct db_options place = options_of(true), made = beside(&place);
+    char damaged[100], log[2][100];
+    int64_t n;
+    (void)state;
+    make_it(&place, 1, 3000);
+    leave_a_log(&place, 2, 2000);
+    damage("", 0);
+    damage("-wal", 40);
+    snprintf(damaged, sizeof damaged, "%s.damaged", path);
+    snprintf(log[0], sizeof log[0], "%s-wal", path);
+    snprintf(log[1], sizeof log[1], "%s.damaged-wal", path);
+    assert_int_equal(link(path, damaged), 0);
+    assert_int_equal(rename(log[0], log[1]), 0);
+    make_it(&made, 3, 30);
+    OK(db_replace(&made, &place, &err));
+    assert_int_equal(mark_of(&place, &n), 3);
+    assert_true(is_file(".damaged") && is_file(".damaged-wal"));
 }
 
 static void who_may_use_the_old_one_may_use_the_new_one(void **state)
@@ -527,8 +562,10 @@ int main(void)
         B(one_that_was_left_is_dropped),
         B(what_is_in_use_stays),
         B(anothers_tables_stay),
+        T(anothers_schema_beside_stays),
         T(an_old_log_is_not_applied_to_the_new_file),
         T(a_damaged_file_is_replaced_and_kept),
+        T(a_damaged_file_keeps_its_log_again),
         T(who_may_use_the_old_one_may_use_the_new_one),
         B(killed_at_any_moment),
         T(names_beside_are_others),

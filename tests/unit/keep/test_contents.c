@@ -97,6 +97,21 @@ static void there_and_back(void **state)
     assert_int_equal(stats.drafts_open, 0);
 }
 
+/* Whether who put it there has flushed its folder, or was killed before that, nobody can tell. */
+static void what_is_found_is_flushed_too(void **state)
+{
+    struct stored s = put(S("left by one that was killed"));
+    unsigned shelf = (unsigned)strtoul(arena_cstr(&rig.a, slice_first(S(s.hash), 2)), NULL, 16);
+    (void)state;
+    OK(take(&s));
+    keep_close(rig.k);
+    rig.k = keep_open(rig.path, true, &rig.e);
+    assert_non_null(rig.k);
+    assert_false(rig.k->shelf_is_new[shelf]);
+    assert_true(content_has(rig.k, S(s.hash), s.size));
+    assert_true(rig.k->shelf_is_new[shelf]);
+}
+
 static void what_the_store_has_not(void **state)
 {
     struct stored s = put(S("bytes")), other = put(S("other"));
@@ -276,7 +291,7 @@ static void a_shelf_that_is_a_link_is_not_swept(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-TESTS(TEST(there_and_back), TEST(what_the_store_has_not), TEST(what_is_damaged_here),
-      TEST(links_are_not_followed), TEST(left_by_one_that_was_killed), TEST(more_than_the_disk_has),
-      TEST(what_nobody_names_goes), TEST(a_shelf_that_is_a_link_is_not_swept),
-      TEST(the_last_bytes_are_not_ours))
+TESTS(TEST(there_and_back), TEST(what_is_found_is_flushed_too), TEST(what_the_store_has_not),
+      TEST(what_is_damaged_here), TEST(links_are_not_followed), TEST(left_by_one_that_was_killed),
+      TEST(more_than_the_disk_has), TEST(what_nobody_names_goes),
+      TEST(a_shelf_that_is_a_link_is_not_swept), TEST(the_last_bytes_are_not_ours))

@@ -218,6 +218,25 @@ static void a_lost_content_is_told_and_counted(void **state)
     assert_true(slice_eq(slice_from(h.hash), slice_first(key, BLOB_HASH_LEN)));
 }
 
+/* A store that is gone, in a server: what each one takes is given back. */
+static void as_many_as_there_are_may_be_lost(void **state)
+{
+    const struct keep_source from = source_of();
+    struct keep_entry made;
+    struct arena small;
+    (void)state;
+    rig_say(&rig, "WITH RECURSIVE k (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < 3000)"
+                  " INSERT INTO dais_blobs (hash, blob_key, size, state) SELECT printf('%064x', i),"
+                  " printf('%064x-aaaaaaaaaaaa', i), 5, 0 FROM k");
+    arena_init(&small, 128u << 10);
+    struct keep *k = keep_of(true);
+    OK(keep_create(k, &from, NULL, &small, &made, &err));
+    assert_int_equal(made.lost, 3000);
+    OK(keep_drop(k, made.name, &err));
+    keep_close(k);
+    arena_done(&small);
+}
+
 static void one_that_an_earlier_backup_has_is_not_lost(void **state)
 {
     struct hearing h = {0};
@@ -280,6 +299,7 @@ int main(void)
         T(without_a_database_there_is_nothing),
         T(one_that_is_stopped_leaves_nothing),
         T(a_lost_content_is_told_and_counted),
+        T(as_many_as_there_are_may_be_lost),
         T(one_that_an_earlier_backup_has_is_not_lost),
         T(a_content_that_goes_meanwhile_makes_it_begin_again),
         T(a_content_that_has_moved_is_taken_from_there),

@@ -220,6 +220,36 @@ static void one_that_was_lost_before_stops_nothing(void **state)
     assert_true(slice_is(rig_get(&two, "b"), "and one that was not"));
 }
 
+/* Read and found whole, and gone before it was copied: another one's order removed it. */
+static void remove_verified(void *user, uint64_t rows, uint64_t contents, uint64_t contents_all)
+{
+    struct slice *hash = user;
+    char path[200];
+    (void)rows;
+    if (!hash->len || !contents || contents < contents_all)
+        return;
+    snprintf(path, sizeof path, "%s/contents/%.2s/%.*s", keep_folder, hash->ptr, SLICE_ARGS(*hash));
+    assert_int_equal(unlink(path), 0);
+    *hash = SLICE("");
+}
+
+static void a_content_that_goes_after_it_was_verified_is_refused(void **state)
+{
+    (void)state;
+    rig_put(&one, "a", "a content that goes too early");
+    rig_put(&one, "b", "and one that stays");
+    struct keep_entry entry = make_backup(&one);
+    struct slice hash = slice_first(key_of(&one, "a"), BLOB_HASH_LEN);
+    be_old(&two);
+    rig_close(&two);
+    const struct keep_hearer to = {.progress = remove_verified, .user = &hash};
+    struct keep_target target = target_of(&two);
+    struct keep *k = keep_of(false);
+    NOT(keep_restore(k, &entry, &target, &to, &err), ERR_DAMAGED);
+    keep_close(k);
+    check_old(&two);
+}
+
 static void the_store_stays_the_databases_in_whose_place_it_comes(void **state)
 {
     (void)state;
@@ -406,6 +436,7 @@ int main(void)
         T(a_content_that_is_still_there_is_not_copied),
         T(a_damaged_content_is_refused_or_told),
         T(one_that_was_lost_before_stops_nothing),
+        T(a_content_that_goes_after_it_was_verified_is_refused),
         T(the_store_stays_the_databases_in_whose_place_it_comes),
         cmocka_unit_test(nothing_is_changed_on_sqlite),
         cmocka_unit_test(nothing_is_changed_on_postgres),

@@ -2,9 +2,10 @@
  * backup names goes, and nothing else. */
 #include "keep_test.h"
 
-#define ONE   "20261120T030000Z-aaaa"
-#define TWO   "20261121T030000Z-bbbb"
-#define THREE "20261122T030000Z-cccc"
+#define ONE   "20201120T030000Z-aaaa"
+#define TWO   "20201121T030000Z-bbbb"
+#define THREE "20201122T030000Z-cccc"
+#define LATER "20901122T030000Z-dddd"
 
 static uint64_t told, progress_contents, stop_after;
 
@@ -250,6 +251,19 @@ static void what_no_backup_names_goes(void **state)
     assert_false(has("c") || has("d") || has("e"));
 }
 
+/* A clock that was wrong for a while: what it made is neither the newest nor in another's place. */
+static void one_of_the_future_pushes_none_out(void **state)
+{
+    (void)state;
+    make_backup(ONE, TEXTS("a"));
+    make_backup(TWO, TEXTS("b"));
+    make_backup(LATER, TEXTS("c"));
+    assert_int_equal(prune(1), 1);
+    assert_true(is_there(TWO ".json") && is_there(LATER ".json"));
+    assert_true(has("b") && has("c"));
+    assert_false(has("a"));
+}
+
 /* Of which nobody knows what it names. */
 static void beside_one_that_cannot_be_read_no_content_goes(void **state)
 {
@@ -315,5 +329,6 @@ static void stopped_in_the_middle(void **state)
 TESTS(TEST(nothing_is_wrong), TEST(rows_that_changed), TEST(entries_that_say_something_else),
       TEST(rows_that_are_none), TEST(contents_that_changed), TEST(contents_that_were_lost),
       TEST(stopped_it_says_nothing), TEST(removed_meanwhile_it_is_not_damaged),
-      TEST(what_no_backup_names_goes), TEST(beside_one_that_cannot_be_read_no_content_goes),
-      TEST(many_are_found_again), TEST(stopped_in_the_middle))
+      TEST(what_no_backup_names_goes), TEST(one_of_the_future_pushes_none_out),
+      TEST(beside_one_that_cannot_be_read_no_content_goes), TEST(many_are_found_again),
+      TEST(stopped_in_the_middle))
