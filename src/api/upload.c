@@ -4,10 +4,10 @@
  *   opening           (Postgres, a signed link, nobody opened the database) on a lane: may they?
  *                     is there room? Else the loop asks at once. Then 100 Continue. A form that
  *                     says how long it is holds room for all of it
- *   taking            the body fills one piece while LANE_STORE has the other: one worker writes it
- *                     into a draft and hashes it, or of a quick client's, large, two do one each.
- *                     The client is not read while both are full. The type is told by the first
- *                     bytes, and refused at once
+ *   taking            the body fills one piece while LANE_STORE has those before: one worker writes
+ *                     each into a draft and hashes it, or of a quick client's, large, two do one
+ *                     each. The client is not read while all are full. The type is told by the
+ *                     first bytes, and refused at once
  *   (its last piece)  sealed and kept: on stable storage, under a key that nothing else has
  *   writing           the database's writer asks everything again, and makes the rows
  *   confirming        content that was known already: LANE_STORE looks whether it is there, before
@@ -28,7 +28,7 @@
 
 struct upload {
     struct waiter waiter;
-    struct work work, hashing;
+    struct work work, hash_work;
     struct db_write write;
     struct req *rq; /* until is_closed */
     struct loop *home;
@@ -41,12 +41,12 @@ struct upload {
     bool is_busy, is_closed;
     _Atomic bool is_given_up; /* told to the lane */
 
-    struct piece filling, handed;
+    struct pieces pieces;
+    struct piece *writing, *hashing; /* that workers have */
     size_t room;                     /* of the next piece */
-    unsigned n_out;                  /* workers that have the one handed over */
-    bool is_halved;                  /* two have it: one writes, one hashes */
     uint64_t taken, most, announced; /* the last: of a form, 0: nobody knows */
-    bool is_last, is_handed_last;    /* the body ends with that piece */
+    bool is_last, is_handed_last;    /* the body has ended, and so did what workers have */
+    bool has_failed;                 /* a piece has: err */
 
     struct form *form; /* NULL: a PUT */
     struct file_put *puts;
@@ -58,7 +58,6 @@ struct upload {
     struct err err; /* of the lane */
 };
 
-static bool hand_over(struct upload *x, struct err *e);
 static void settle(struct upload *x);
 
 static size_t count(const struct upload *x)
@@ -87,8 +86,7 @@ static void upload_free(struct upload *x)
 {
     for (size_t i = 0; i < count(x); i++)
         incoming_release(&x->ins[i]);
-    piece_done(&x->filling);
-    piece_done(&x->handed);
+    pieces_done(&x->pieces);
     form_free(x->form);
     free(x->puts);
     free(x->ins);
@@ -310,94 +308,108 @@ static void write_rows(struct upload *x)
 
 /* ---- pieces of the body ---------------------------------------------------------------------- */
 
-static struct slice piece_handed(const struct upload *x)
+static struct slice bytes_of(const struct piece *p)
 {
-    return (struct slice){x->handed.data, x->handed.len};
+    return (struct slice){p->data, p->len};
 }
 
-static bool put_take(struct upload *x, struct err *e)
+static bool put_take(struct upload *x, const struct piece *p, struct err *e)
 {
     struct incoming *in = &x->ins[0];
-    if (x->is_halved)
-        return incoming_write(in, piece_handed(x), e);
-    return incoming_add(in, piece_handed(x), e) && (!x->is_handed_last || incoming_end(in, e));
+    if (p->is_halved)
+        return incoming_write(in, bytes_of(p), e);
+    return incoming_add(in, bytes_of(p), e) && (!p->is_last || incoming_end(in, e));
 }
 
 static void run_hash(struct work *w)
 {
-    struct upload *x = container_of(w, struct upload, hashing);
+    struct upload *x = container_of(w, struct upload, hash_work);
     if (!atomic_load(&x->is_given_up))
-        incoming_hash(&x->ins[0], piece_handed(x));
+        incoming_hash(&x->ins[0], bytes_of(x->hashing));
 }
 
 static void run_piece(struct work *w)
 {
     struct upload *x = container_of(w, struct upload, work);
+    const struct piece *p = x->writing;
     if (atomic_load(&x->is_given_up))
         return;
-    bool fine = x->form ? form_take(x->form, piece_handed(x), x->is_handed_last, &x->err)
-                        : put_take(x, &x->err);
-    if (fine && x->is_handed_last)
+    bool fine =
+        x->form ? form_take(x->form, bytes_of(p), p->is_last, &x->err) : put_take(x, p, &x->err);
+    if (fine && p->is_last)
         fine = x->is_in = file_db_open(x->files, &x->err);
     must(fine || x->err.code);
 }
 
-static bool is_ready(const struct upload *x)
+static void done_piece(struct work *w, struct loop *home);
+static void done_hash(struct work *w, struct loop *home);
+
+/* Gives workers what there is for them. False: no worker has or takes any of it. */
+static bool give_work(struct upload *x, struct err *e)
 {
-    return x->is_last || piece_is_full(&x->filling);
+    struct pieces *p = &x->pieces;
+    struct piece *to_write = pieces_to_write(p), *to_hash = pieces_to_hash(p);
+    if (to_write) {
+        x->writing = to_write;
+        x->work = (struct work){.run = run_piece, .done = done_piece};
+        p->is_writing = lane_submit(x->home, LANE_STORE, &x->work);
+    }
+    if (to_hash) {
+        x->hashing = to_hash;
+        x->hash_work = (struct work){.run = run_hash, .done = done_hash};
+        p->is_hashing = lane_submit(x->home, LANE_STORE, &x->hash_work);
+    }
+    x->is_busy = pieces_are_busy(p);
+    return x->is_busy || pieces_are_through(p) || too_busy(e);
+}
+
+/* What is filled goes to the workers: a piece that is full, or the end of the body. */
+static bool hand_over(struct upload *x, struct err *e)
+{
+    struct piece *p = pieces_filling(&x->pieces);
+    bool is_end = x->is_last && !x->is_handed_last;
+    if (p && (is_end || piece_is_full(p))) {
+        pieces_hand(&x->pieces, is_end, !x->form);
+        x->is_handed_last = is_end;
+    }
+    return give_work(x, e);
 }
 
 static void piece_is_done(struct upload *x)
 {
     struct err e;
-    if (--x->n_out)
-        return;
-    piece_clear(&x->handed, x->room);
-    if (is_over(x))
-        return;
-    if (x->err.code)
-        fail(x, &x->err);
-    else if (x->is_handed_last)
-        write_rows(x);
-    else if (is_ready(x) && !hand_over(x, &e))
-        fail(x, &e);
-    else if (!x->is_last)
+    bool goes_on = x->state == TAKING && !x->is_closed && !x->has_failed;
+    bool fine = !goes_on || hand_over(x, &e);
+    bool wants_more = goes_on && fine && !x->is_last && pieces_filling(&x->pieces);
+    if (!pieces_are_busy(&x->pieces)) {
+        if (is_over(x))
+            return;
+        if (x->has_failed)
+            fail(x, &x->err);
+        else if (!fine)
+            fail(x, &e);
+        else if (x->is_handed_last)
+            write_rows(x);
+    }
+    if (wants_more)
         waiter_want(&x->waiter);
 }
 
 static void done_piece(struct work *w, struct loop *home)
 {
+    struct upload *x = container_of(w, struct upload, work);
     (void)home;
-    piece_is_done(container_of(w, struct upload, work));
+    x->has_failed = x->err.code != ERR_NONE;
+    pieces_wrote(&x->pieces, x->room);
+    piece_is_done(x);
 }
 
 static void done_hash(struct work *w, struct loop *home)
 {
+    struct upload *x = container_of(w, struct upload, hash_work);
     (void)home;
-    piece_is_done(container_of(w, struct upload, hashing));
-}
-
-/* Hashing takes longer than writing, and one of a long file is worth a second worker. */
-static bool is_worth_halving(const struct upload *x)
-{
-    return !x->form && !x->is_handed_last && x->ins[0].is_open && x->handed.len == UPLOAD_PIECE;
-}
-
-static bool hand_over(struct upload *x, struct err *e)
-{
-    must(!x->is_busy && !x->handed.len);
-    struct piece empty = x->handed;
-    x->handed = x->filling;
-    x->filling = empty;
-    piece_clear(&x->filling, x->room);
-    x->is_handed_last = x->is_last;
-    x->work = (struct work){.run = run_piece, .done = done_piece};
-    x->hashing = (struct work){.run = run_hash, .done = done_hash};
-    x->is_halved = is_worth_halving(x) && lane_submit(x->home, LANE_STORE, &x->hashing);
-    bool fine = lane_submit(x->home, LANE_STORE, &x->work);
-    x->n_out = x->is_halved + fine;
-    x->is_busy = x->n_out > 0;
-    return fine || too_busy(e);
+    pieces_hashed(&x->pieces, x->room);
+    piece_is_done(x);
 }
 
 /* What fits of it; the type of a PUT is told here, so that what is refused costs no lane. */
@@ -405,16 +417,17 @@ static bool take(struct upload *x, struct slice *in, bool is_last, struct err *e
 {
     int64_t now_ms = loop_now_ms(x->home);
     uint64_t left = x->most - x->taken;
-    struct slice piece = slice_first(*in, piece_add(&x->filling, x->room, *in, now_ms));
-    if (piece.len > left)
+    struct piece *p = pieces_filling(&x->pieces);
+    struct slice bytes = slice_first(*in, p ? piece_add(p, x->room, *in, now_ms) : 0);
+    if (bytes.len > left)
         return x->form ? err_set(e, ERR_BODY_TOO_LARGE, "The form is too large.")
                        : incoming_too_large(&x->puts[0].at, e);
-    if (piece_is_full(&x->filling))
-        x->room = piece_next_room(&x->filling);
-    x->taken += piece.len;
-    *in = slice_skip(*in, piece.len);
+    if (p && piece_is_full(p))
+        x->room = piece_next_room(p);
+    x->taken += bytes.len;
+    *in = slice_skip(*in, bytes.len);
     x->is_last = is_last && !in->len;
-    return x->form || incoming_see(&x->ins[0], piece, x->is_last, e);
+    return (x->form || incoming_see(&x->ins[0], bytes, x->is_last, e)) && hand_over(x, e);
 }
 
 static void on_body(struct waiter *w, struct slice *in, bool is_last)
@@ -426,14 +439,11 @@ static void on_body(struct waiter *w, struct slice *in, bool is_last)
     if (x->state != TAKING || x->is_last)
         return;
     do {
-        bool fine = take(x, in, is_last, &e);
-        if (fine && is_ready(x) && !x->is_busy)
-            fine = hand_over(x, &e);
-        if (!fine) {
+        if (!take(x, in, is_last, &e)) {
             fail(x, &e);
             return;
         }
-    } while (in->len && !piece_is_full(&x->filling));
+    } while (in->len && pieces_filling(&x->pieces));
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -529,7 +539,7 @@ static struct upload *upload_new(struct req *rq, size_t n_files)
 {
     const struct api *a = rq->site;
     struct upload *x = mem_new(struct upload);
-    x->waiter = (struct waiter){.body = on_body, .close = on_close};
+    x->waiter = (struct waiter){.body = on_body, .close = on_close, .is_bulk = true};
     x->rq = rq;
     x->home = rq->loop;
     x->service = rq->service;

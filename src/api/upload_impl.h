@@ -3,18 +3,20 @@
 #pragma once
 #include "api/files_impl.h"
 
-#define UPLOAD_PIECE       (1u << 20) /* two of these are the most an upload holds of its body */
+#define UPLOAD_PIECE       (2u << 20) /* UPLOAD_RING of these are the most an upload holds */
 #define UPLOAD_PIECE_LEAST (64u << 10)
 #define UPLOAD_FILES       100                   /* of a form */
 #define FORM_MS_MAX        (FILES_ORPHAN_MS / 2) /* its first files have no row until it ends */
 
-/* ---- upload_piece.c -------------------------------------------------------------------------- */
+/* ---- upload_piece.c (but for its memory pure) -------------------------------------------------
+ */
 
 /* Some of a body; zeroed: empty, and without memory. On a loop, but for its bytes. */
 struct piece {
-    char *data;
+    char *data; /* of a large one: whole pages */
     size_t len, room;
     int64_t since_ms, last_ms; /* its first byte came, and its last */
+    bool is_last, is_halved;   /* handed over as that */
 };
 /* What fits of the bytes; how many are taken. `room`: wanted, if it has none yet. */
 size_t piece_add(struct piece *p, size_t room, struct slice bytes, int64_t now_ms);
@@ -25,6 +27,30 @@ size_t piece_next_room(const struct piece *p);
 /* Empties it; keeps its memory if that is large, and as much as will be wanted. */
 void piece_clear(struct piece *p, size_t next_room);
 void piece_done(struct piece *p); /* again is fine */
+
+/* The pieces of one body, in their order: one is filled; those before it are handed over, to be
+ * written and hashed by one worker, or (halved) by two that need not be at the same one. Two are
+ * enough but for large ones, where disk and hash do not wait for each other's slow moments. */
+#define UPLOAD_RING 4u
+struct pieces {
+    struct piece ring[UPLOAD_RING];
+    unsigned filled, written, hashed; /* how many, so far */
+    bool is_writing, is_hashing;
+};
+/* NULL: as many as may be are on their way. */
+struct piece *pieces_filling(struct pieces *p);
+/* The one that was filled is handed over. Only a large one that is not the first is halved. */
+void pieces_hand(struct pieces *p, bool is_last, bool is_halved);
+/* The next to be written (and hashed, unless it is halved), or to be hashed; under way once
+ * is_writing or is_hashing is set. NULL: none is now. */
+struct piece *pieces_to_write(struct pieces *p);
+struct piece *pieces_to_hash(struct pieces *p);
+/* That is over; `next_room` as for piece_clear(). */
+void pieces_wrote(struct pieces *p, size_t next_room);
+void pieces_hashed(struct pieces *p, size_t next_room);
+bool pieces_are_busy(const struct pieces *p);
+bool pieces_are_through(const struct pieces *p); /* nothing is left of what was handed over */
+void pieces_done(struct pieces *p);
 
 /* ---- incoming.c ------------------------------------------------------------------------------ */
 

@@ -2,6 +2,7 @@
 #include "api/upload_impl.h"
 
 #include "base/mem.h"
+#include "base/must.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 #define QUICK_MS  20 /* a piece that was full so soon: the next may be larger */
 #define SLOW_MS   200
 #define STEP      4u
-#define LARGE_MAX 128u /* of all uploads; who finds them taken goes on with small ones */
+#define LARGE_MAX 64u /* of all uploads; who finds them taken goes on with small ones */
 
 static _Atomic unsigned n_large;
 
@@ -33,14 +34,16 @@ void piece_done(struct piece *p)
 void piece_clear(struct piece *p, size_t next_room)
 {
     p->len = 0;
+    p->is_last = p->is_halved = false;
     if (p->room != next_room || p->room == UPLOAD_PIECE_LEAST)
         piece_done(p);
 }
 
 static void open_piece(struct piece *p, size_t room)
 {
-    p->room = room > UPLOAD_PIECE_LEAST && take_large() ? room : UPLOAD_PIECE_LEAST;
-    p->data = mem_alloc(p->room);
+    bool is_large = room > UPLOAD_PIECE_LEAST && take_large();
+    p->room = is_large ? room : UPLOAD_PIECE_LEAST;
+    p->data = is_large ? mem_alloc_pages(p->room) : mem_alloc(p->room);
 }
 
 size_t piece_add(struct piece *p, size_t room, struct slice bytes, int64_t now_ms)
@@ -66,7 +69,95 @@ bool piece_is_full(const struct piece *p)
 size_t piece_next_room(const struct piece *p)
 {
     int64_t took_ms = p->last_ms - p->since_ms;
-    if (took_ms > SLOW_MS && p->room > UPLOAD_PIECE_LEAST)
-        return p->room / STEP;
-    return took_ms < QUICK_MS && p->room < UPLOAD_PIECE ? p->room * STEP : p->room;
+    if (took_ms > SLOW_MS)
+        return p->room / STEP > UPLOAD_PIECE_LEAST ? p->room / STEP : UPLOAD_PIECE_LEAST;
+    if (took_ms < QUICK_MS)
+        return p->room < UPLOAD_PIECE / STEP ? p->room * STEP : UPLOAD_PIECE;
+    return p->room;
+}
+
+/* ---- the pieces of one body -------------------------------------------------------------------
+ */
+
+static unsigned done_with(const struct pieces *p)
+{
+    return p->written < p->hashed ? p->written : p->hashed;
+}
+
+static struct piece *at(struct pieces *p, unsigned n)
+{
+    return &p->ring[n % UPLOAD_RING];
+}
+
+struct piece *pieces_filling(struct pieces *p)
+{
+    struct piece *next = at(p, p->filled);
+    unsigned under_way = p->filled - done_with(p);
+    bool was_large = p->filled && at(p, p->filled - 1)->len == UPLOAD_PIECE;
+    return under_way < (was_large ? UPLOAD_RING : 2) ? next : NULL;
+}
+
+void pieces_hand(struct pieces *p, bool is_last, bool is_halved)
+{
+    struct piece *piece = at(p, p->filled);
+    piece->is_last = is_last;
+    piece->is_halved = is_halved && p->filled && !is_last && piece->len == UPLOAD_PIECE;
+    p->filled++;
+}
+
+/* One that is not halved waits until all before it are written and hashed. */
+struct piece *pieces_to_write(struct pieces *p)
+{
+    struct piece *next = at(p, p->written);
+    bool is_next =
+        !p->is_writing && p->written != p->filled && (next->is_halved || p->hashed == p->written);
+    return is_next ? next : NULL;
+}
+
+struct piece *pieces_to_hash(struct pieces *p)
+{
+    struct piece *next = at(p, p->hashed);
+    return !p->is_hashing && p->hashed != p->filled && next->is_halved ? next : NULL;
+}
+
+static void clear_done(struct pieces *p, unsigned from, size_t next_room)
+{
+    for (unsigned n = from; n != done_with(p); n++)
+        piece_clear(at(p, n), next_room);
+}
+
+void pieces_wrote(struct pieces *p, size_t next_room)
+{
+    unsigned from = done_with(p);
+    must(p->is_writing);
+    p->is_writing = false;
+    if (!at(p, p->written)->is_halved)
+        p->hashed++;
+    p->written++;
+    clear_done(p, from, next_room);
+}
+
+void pieces_hashed(struct pieces *p, size_t next_room)
+{
+    unsigned from = done_with(p);
+    must(p->is_hashing);
+    p->is_hashing = false;
+    p->hashed++;
+    clear_done(p, from, next_room);
+}
+
+bool pieces_are_busy(const struct pieces *p)
+{
+    return p->is_writing || p->is_hashing;
+}
+
+bool pieces_are_through(const struct pieces *p)
+{
+    return p->filled == done_with(p);
+}
+
+void pieces_done(struct pieces *p)
+{
+    for (size_t i = 0; i < UPLOAD_RING; i++)
+        piece_done(&p->ring[i]);
 }

@@ -35,6 +35,14 @@ void *mem_realloc(void *p, size_t n)
     return q;
 }
 
+void *mem_alloc_pages(size_t n)
+{
+    void *p = aligned_alloc(MEM_PAGE, n);
+    if (!p)
+        mem_failed(n);
+    return p;
+}
+
 char *mem_strdup(const char *s)
 {
     size_t n = strlen(s) + 1;

@@ -58,6 +58,7 @@ struct blob_draft {
     int fd;
     char name[ID_LEN + 1]; /* in drafts/; "" : it has none (any more) */
     uint64_t size, flushed;
+    bool is_direct, is_cached; /* written past the page cache just now; never (again) */
     struct sha256 sum;
     char hash[BLOB_HASH_LEN + 1]; /* once sealed */
     char key[BLOB_KEY_LEN + 1];   /* once sealed; the blob's when it is kept */

@@ -56,7 +56,8 @@ struct flow *conn_flow(struct conn *c)
         hl->n_flows--;
     } else {
         c->flow = mem_new(struct flow);
-        buf_init(&c->flow->in, hl->server->options.limits.head_bytes + 2 * READ_BYTES);
+        buf_init(&c->flow->in,
+                 hl->server->options.limits.head_bytes + READ_BYTES + READ_BULK_BYTES);
         buf_init(&c->flow->out, OUT_MAX_BYTES);
     }
     return c->flow;
@@ -308,12 +309,21 @@ static bool has_read_ahead(struct conn *c)
     return true;
 }
 
+/* What its taker leaves of a body is kept here. */
+static size_t most_to_read(const struct conn *c)
+{
+    const struct exchange *x = c->exchange;
+    bool is_bulk = c->state == CONN_WAIT && x->waiter && x->waiter->is_bulk && !x->is_body_full &&
+                   (!c->flow || !c->flow->in.len);
+    return is_bulk ? READ_BULK_BYTES : READ_BYTES;
+}
+
 static void on_readable(struct conn *c)
 {
     size_t n = 0;
     if (has_read_ahead(c))
         return;
-    enum io io = c->stream.ops->read(&c->stream, c->home->read_room, READ_BYTES, &n);
+    enum io io = c->stream.ops->read(&c->stream, c->home->read_room, most_to_read(c), &n);
     struct slice bytes = {c->home->read_room, n};
     c->home->bytes_in += n;
     if (io == IO_MORE)

@@ -265,6 +265,7 @@ struct waiter {
     /* Set before reply_later: may the body come at all? Nothing is read, and no 100 Continue sent,
      * before the first waiter_want. */
     bool is_shut;
+    bool is_bulk;              /* it takes much at once: its body is read in larger pieces */
     struct exchange *exchange; /* the server's */
 };
 bool reply_later(struct req *rq, struct waiter *w);

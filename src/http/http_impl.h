@@ -8,9 +8,10 @@
 #pragma once
 #include "http/http.h"
 
-#define READ_BYTES      (64u << 10) /* read per event */
-#define COPY_BYTES      4096u       /* bodies up to here are copied behind their head */
-#define OUT_BYTES       (64u << 10) /* answers waiting: above it no further request is parsed */
+#define READ_BYTES      (64u << 10)  /* read per event */
+#define READ_BULK_BYTES (256u << 10) /* of a body that is taken in bulk, and was till now */
+#define COPY_BYTES      4096u        /* bodies up to here are copied behind their head */
+#define OUT_BYTES       (64u << 10)  /* answers waiting: above it no further request is parsed */
 #define OUT_MAX_BYTES   (1u << 20)
 #define PULL_LEAST      4096u        /* room a source is asked to fill */
 #define FILE_TICK_BYTES (2u << 20)   /* of a body, in a turn */

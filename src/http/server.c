@@ -71,7 +71,7 @@ static void http_loop_init(struct http_loop *hl, struct server *s, unsigned i,
 {
     hl->server = s;
     hl->loop = loops_get(s->loops, i);
-    hl->read_room = mem_alloc(READ_BYTES);
+    hl->read_room = mem_alloc(READ_BULK_BYTES);
     hl->pipe[0] = hl->pipe[1] = -1;
     list_init(&hl->conns);
     list_init(&hl->dirty);

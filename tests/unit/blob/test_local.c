@@ -1,15 +1,18 @@
 /* Blobs in a folder: kept, found, verified, set aside, walked; and disks that fail. */
 #include "unit.h"
 
+#include "base/mem.h"
 #include "blob/blob_impl.h"
 #include "blob_test.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,6 +121,60 @@ static void there_and_back(void **state)
         assert_false(blob_verify(r->store, k, size, &r->e));
         assert_int_equal(r->e.code, ERR_NOT_FOUND);
     }
+}
+
+/* What is past the page cache and what is in it are one file, whatever comes in which order. */
+static void a_long_one(void **state)
+{
+    static const size_t tails[] = {1u << 20, 5 * MEM_PAGE, 777, 1u << 20, 2 * MEM_PAGE, 1};
+    enum { LONG = 66, PIECE = 1u << 20 };
+    struct rig *r = *state;
+    struct blob_draft d;
+    char *piece = mem_alloc_pages(PIECE);
+    bool was_direct = false;
+    assert_true(blob_draft_open(&d, r->store, 0, &r->e));
+    for (unsigned i = 0; i < LONG + sizeof tails / sizeof *tails; i++) {
+        memset(piece, (int)i + 1, PIECE);
+        size_t n = i < LONG ? PIECE : tails[i - LONG];
+        if (!blob_draft_add(&d, (struct slice){piece, n}, &r->e))
+            fail_msg("%s", r->e.msg);
+        was_direct |= d.is_direct;
+        if (n % MEM_PAGE || d.size % MEM_PAGE) /* whole pages only, and where one begins */
+            assert_false(d.is_direct);
+    }
+    if (!was_direct && !d.is_cached)
+        fail_msg("it never tried");
+    uint64_t size = d.size;
+    blob_draft_seal(&d);
+    assert_true(blob_keep(&d, "text/plain", &r->e));
+    blob_draft_drop(&d);
+    if (!blob_verify(r->store, slice_from(d.key), size, &r->e))
+        fail_msg("%s", r->e.msg);
+    free(piece);
+}
+
+/* The limit is not at a page's end: half a sector would fit. */
+static void a_long_one_does_not_fit(void **state)
+{
+    enum { FITS = 65, PIECE = 1u << 20 };
+    struct rig *r = *state;
+    struct blob_draft d;
+    struct rlimit before, small;
+    char *piece = mem_alloc_pages(PIECE);
+    memset(piece, 'x', PIECE);
+    getrlimit(RLIMIT_FSIZE, &before);
+    small = (struct rlimit){FITS * PIECE + 700, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    assert_true(blob_draft_open(&d, r->store, 0, &r->e));
+    unsigned n = 0;
+    while (n < 2 * FITS && blob_draft_add(&d, (struct slice){piece, PIECE}, &r->e))
+        n++;
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(n, FITS);
+    assert_int_equal(d.size, FITS * PIECE);
+    blob_draft_drop(&d);
+    free(piece);
 }
 
 /* Each has a place of its own: who removes one takes nothing from the other. */
@@ -445,7 +502,8 @@ static void clean_takes_the_old(void **state)
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-TESTS(TEST(there_and_back), TEST(same_content_twice), TEST(drafts_leave_nothing),
-      TEST(damage_is_seen), TEST(odd_things_in_its_place), TEST(odd_keys), TEST(no_room),
-      TEST(full_disk), TEST(read_only_disk), TEST(folder_vanishes), TEST(shelf_and_draft_vanish),
+TESTS(TEST(there_and_back), TEST(a_long_one), TEST(a_long_one_does_not_fit),
+      TEST(same_content_twice), TEST(drafts_leave_nothing), TEST(damage_is_seen),
+      TEST(odd_things_in_its_place), TEST(odd_keys), TEST(no_room), TEST(full_disk),
+      TEST(read_only_disk), TEST(folder_vanishes), TEST(shelf_and_draft_vanish),
       TEST(dir_is_no_folder), TEST(walk_sees_each_once), TEST(clean_takes_the_old))
