@@ -46,7 +46,6 @@ struct upload {
     size_t room;                     /* of the next piece */
     uint64_t taken, most, announced; /* the last: of a form, 0: nobody knows */
     bool is_last, is_handed_last;    /* the body has ended, and so did what workers have */
-    bool has_failed;                 /* a piece has: err */
 
     struct form *form; /* NULL: a PUT */
     struct file_put *puts;
@@ -378,13 +377,14 @@ static bool hand_over(struct upload *x, struct err *e)
 static void piece_is_done(struct upload *x)
 {
     struct err e;
-    bool goes_on = x->state == TAKING && !x->is_closed && !x->has_failed;
+    bool has_failed = x->pieces.has_failed; /* err says why */
+    bool goes_on = x->state == TAKING && !x->is_closed && !has_failed;
     bool fine = !goes_on || hand_over(x, &e);
     bool wants_more = goes_on && fine && !x->is_last && pieces_filling(&x->pieces);
     if (!pieces_are_busy(&x->pieces)) {
         if (is_over(x))
             return;
-        if (x->has_failed)
+        if (has_failed)
             fail(x, &x->err);
         else if (!fine)
             fail(x, &e);
@@ -399,7 +399,8 @@ static void done_piece(struct work *w, struct loop *home)
 {
     struct upload *x = container_of(w, struct upload, work);
     (void)home;
-    x->has_failed = x->err.code != ERR_NONE;
+    if (x->err.code)
+        pieces_fail(&x->pieces);
     pieces_wrote(&x->pieces, x->room);
     piece_is_done(x);
 }

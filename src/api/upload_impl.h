@@ -36,8 +36,9 @@ struct pieces {
     struct piece ring[UPLOAD_RING];
     unsigned filled, written, hashed; /* how many, so far */
     bool is_writing, is_hashing;
+    bool has_failed;
 };
-/* NULL: as many as may be are on their way. */
+/* NULL: as many as may be are on their way, or one has failed. */
 struct piece *pieces_filling(struct pieces *p);
 /* The one that was filled is handed over. Only a large one that is not the first is halved. */
 void pieces_hand(struct pieces *p, bool is_last, bool is_halved);
@@ -48,6 +49,9 @@ struct piece *pieces_to_hash(struct pieces *p);
 /* That is over; `next_room` as for piece_clear(). */
 void pieces_wrote(struct pieces *p, size_t next_room);
 void pieces_hashed(struct pieces *p, size_t next_room);
+/* One could not be written: what is under way ends, and from now on there is nothing to be filled,
+ * written or hashed. */
+void pieces_fail(struct pieces *p);
 bool pieces_are_busy(const struct pieces *p);
 bool pieces_are_through(const struct pieces *p); /* nothing is left of what was handed over */
 void pieces_done(struct pieces *p);

@@ -94,7 +94,7 @@ struct piece *pieces_filling(struct pieces *p)
     struct piece *next = at(p, p->filled);
     unsigned under_way = p->filled - done_with(p);
     bool was_large = p->filled && at(p, p->filled - 1)->len == UPLOAD_PIECE;
-    return under_way < (was_large ? UPLOAD_RING : 2) ? next : NULL;
+    return !p->has_failed && under_way < (was_large ? UPLOAD_RING : 2) ? next : NULL;
 }
 
 void pieces_hand(struct pieces *p, bool is_last, bool is_halved)
@@ -109,15 +109,15 @@ void pieces_hand(struct pieces *p, bool is_last, bool is_halved)
 struct piece *pieces_to_write(struct pieces *p)
 {
     struct piece *next = at(p, p->written);
-    bool is_next =
-        !p->is_writing && p->written != p->filled && (next->is_halved || p->hashed == p->written);
-    return is_next ? next : NULL;
+    bool is_there = !p->has_failed && !p->is_writing && p->written != p->filled;
+    return is_there && (next->is_halved || p->hashed == p->written) ? next : NULL;
 }
 
 struct piece *pieces_to_hash(struct pieces *p)
 {
     struct piece *next = at(p, p->hashed);
-    return !p->is_hashing && p->hashed != p->filled && next->is_halved ? next : NULL;
+    bool is_there = !p->has_failed && !p->is_hashing && p->hashed != p->filled;
+    return is_there && next->is_halved ? next : NULL;
 }
 
 static void clear_done(struct pieces *p, unsigned from, size_t next_room)
@@ -144,6 +144,11 @@ void pieces_hashed(struct pieces *p, size_t next_room)
     p->is_hashing = false;
     p->hashed++;
     clear_done(p, from, next_room);
+}
+
+void pieces_fail(struct pieces *p)
+{
+    p->has_failed = true;
 }
 
 bool pieces_are_busy(const struct pieces *p)

@@ -121,7 +121,13 @@ bool blob_look(struct blob_store *s, struct slice key, uint64_t size, struct err
 bool blob_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
 /* The same, and all of it into that file, from its present position on. Never from the cache. When
  * this fails, what is in the file from there on is of no use. */
-bool blob_copy(struct blob_store *s, struct slice key, uint64_t size, int fd, struct err *e);
+struct blob_sink {
+    int fd;
+    bool (*goes_on)(const void *user, struct err *e); /* asked now and then; may be NULL */
+    const void *user;
+};
+bool blob_copy(struct blob_store *s, struct slice key, uint64_t size, const struct blob_sink *to,
+               struct err *e);
 /* Moves it aside (DIR/damaged/, or the same name in the bucket), so that nobody is sent it. */
 bool blob_quarantine(struct blob_store *s, struct slice key, struct err *e);
 

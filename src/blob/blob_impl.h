@@ -50,8 +50,9 @@ bool blob_key_check(struct slice key, struct err *e); /* ERR_DAMAGED */
 bool blob_sum_is(struct sha256 *sum, struct slice key);
 /* Adds all of the file to the sum, and tells how long it is. */
 bool blob_hash_more(int fd, struct sha256 *sum, uint64_t *ret_size, struct err *e);
-/* The same, and into `to`, unless that is -1. */
-bool blob_copy_more(int fd, int to, struct sha256 *sum, uint64_t *ret_size, struct err *e);
+/* The same, and into `to`, unless that is NULL. */
+bool blob_copy_more(int fd, const struct blob_sink *to, struct sha256 *sum, uint64_t *ret_size,
+                    struct err *e);
 
 /* ---- local.c: blobs/ab/KEY ------------------------------------------------------------------- */
 
@@ -60,8 +61,9 @@ enum blob_found local_find(struct blob_store *s, struct slice key, uint64_t size
                            struct blob_piece *ret, struct err *e);
 bool local_remove(struct blob_store *s, struct slice key, struct err *e);
 bool local_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
-/* Reads all of it, into `to` unless that is -1. */
-bool local_verify(struct blob_store *s, struct slice key, uint64_t size, int to, struct err *e);
+/* Reads all of it, into `to` unless that is NULL. */
+bool local_verify(struct blob_store *s, struct slice key, uint64_t size, const struct blob_sink *to,
+                  struct err *e);
 bool local_quarantine(struct blob_store *s, struct slice key, struct err *e);
 bool local_walk(struct blob_store *s, struct slice after, struct arena *a, struct blob_item **ret,
                 size_t *ret_n, struct slice *ret_next, struct err *e);
@@ -75,8 +77,9 @@ enum blob_fetched remote_fetch(struct blob_store *s, struct slice key, uint64_t 
                                uint64_t offset, struct err *e);
 bool remote_remove(struct blob_store *s, struct slice key, struct err *e);
 bool remote_look(struct blob_store *s, struct slice key, uint64_t size, struct err *e);
-/* Reads all of it, into `to` unless that is -1. */
-bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, int to, struct err *e);
+/* Reads all of it, into `to` unless that is NULL. */
+bool remote_verify(struct blob_store *s, struct slice key, uint64_t size,
+                   const struct blob_sink *to, struct err *e);
 bool remote_walk(struct blob_store *s, struct slice after, struct arena *a, struct blob_item **ret,
                  size_t *ret_n, struct slice *ret_next, struct err *e);
 bool remote_ping(struct blob_store *s, struct err *e);

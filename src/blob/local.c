@@ -110,7 +110,8 @@ bool local_look(struct blob_store *s, struct slice key, uint64_t size, struct er
     return true;
 }
 
-bool local_verify(struct blob_store *s, struct slice key, uint64_t size, int to, struct err *e)
+bool local_verify(struct blob_store *s, struct slice key, uint64_t size, const struct blob_sink *to,
+                  struct err *e)
 {
     struct blob_piece piece;
     struct sha256 sum;

@@ -190,7 +190,8 @@ bool remote_remove(struct blob_store *s, struct slice key, struct err *e)
 }
 
 /* The object itself is read, never the cache. */
-static bool read_all(struct blob_store *s, struct slice key, uint64_t size, int to, struct err *e)
+static bool read_all(struct blob_store *s, struct slice key, uint64_t size,
+                     const struct blob_sink *to, struct err *e)
 {
     struct blob_draft d;
     bool fine = look(s, key, size, e) && blob_draft_open(&d, s, block_len(size, 0), e);
@@ -207,14 +208,15 @@ static bool read_all(struct blob_store *s, struct slice key, uint64_t size, int 
     return fine;
 }
 
-bool remote_verify(struct blob_store *s, struct slice key, uint64_t size, int to, struct err *e)
+bool remote_verify(struct blob_store *s, struct slice key, uint64_t size,
+                   const struct blob_sink *to, struct err *e)
 {
     struct err why = {0};
-    off_t start = to < 0 ? 0 : lseek(to, 0, SEEK_CUR);
+    off_t start = to ? lseek(to->fd, 0, SEEK_CUR) : 0;
     bool fine = read_all(s, key, size, to, &why);
     if (!fine && is_verdict(&why)) {
         wait_to_ask_again(s);
-        fine = (to < 0 || lseek(to, start, SEEK_SET) == start ||
+        fine = (!to || lseek(to->fd, start, SEEK_SET) == start ||
                 blob_failed(&why, "copying a stored file")) &&
                read_all(s, key, size, to, &why);
     }

@@ -228,8 +228,15 @@ bool blob_sum_is(struct sha256 *sum, struct slice key)
     return slice_eq(slice_from(hash), slice_first(key, BLOB_HASH_LEN));
 }
 
+static bool put(const struct blob_sink *to, struct slice bytes, struct err *e)
+{
+    return (!to->goes_on || to->goes_on(to->user, e)) &&
+           (fd_write_all(to->fd, bytes) || blob_failed(e, "copying a stored file"));
+}
+
 /* From its start. What was read for this alone does not push others out of the page cache. */
-bool blob_copy_more(int fd, int to, struct sha256 *sum, uint64_t *ret_size, struct err *e)
+bool blob_copy_more(int fd, const struct blob_sink *to, struct sha256 *sum, uint64_t *ret_size,
+                    struct err *e)
 {
     char *piece = mem_alloc(READ_BYTES);
     uint64_t at = 0;
@@ -242,7 +249,7 @@ bool blob_copy_more(int fd, int to, struct sha256 *sum, uint64_t *ret_size, stru
         }
         struct slice bytes = {piece, (size_t)n};
         sha256_add(sum, bytes);
-        fine = to < 0 || fd_write_all(to, bytes) || blob_failed(e, "copying a stored file");
+        fine = !to || put(to, bytes, e);
         posix_fadvise(fd, (off_t)at, n, POSIX_FADV_DONTNEED);
         at += bytes.len;
     }
@@ -253,7 +260,7 @@ bool blob_copy_more(int fd, int to, struct sha256 *sum, uint64_t *ret_size, stru
 
 bool blob_hash_more(int fd, struct sha256 *sum, uint64_t *ret_size, struct err *e)
 {
-    return blob_copy_more(fd, -1, sum, ret_size, e);
+    return blob_copy_more(fd, NULL, sum, ret_size, e);
 }
 
 /* ---- one place or the other ------------------------------------------------------------------ */
@@ -305,14 +312,15 @@ bool blob_look(struct blob_store *s, struct slice key, uint64_t size, struct err
 
 bool blob_verify(struct blob_store *s, struct slice key, uint64_t size, struct err *e)
 {
-    return blob_copy(s, key, size, -1, e);
+    return blob_copy(s, key, size, NULL, e);
 }
 
-bool blob_copy(struct blob_store *s, struct slice key, uint64_t size, int fd, struct err *e)
+bool blob_copy(struct blob_store *s, struct slice key, uint64_t size, const struct blob_sink *to,
+               struct err *e)
 {
     if (!blob_key_check(key, e))
         return false;
-    return s->s3 ? remote_verify(s, key, size, fd, e) : local_verify(s, key, size, fd, e);
+    return s->s3 ? remote_verify(s, key, size, to, e) : local_verify(s, key, size, to, e);
 }
 
 bool blob_quarantine(struct blob_store *s, struct slice key, struct err *e)

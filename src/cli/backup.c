@@ -168,7 +168,7 @@ bool backing_create(struct backing *r, struct app_unit *u, struct keep *k, bool 
         return false;
     }
     tell_made(r, ret, (double)(clock_mono_ms() - began) / 1e3);
-    if (ret->lost && !is_first_step)
+    if (ret->lost && !is_first_step && !r->has_failed)
         r->exit_code = EXIT_DAMAGE;
     return true;
 }
@@ -264,15 +264,30 @@ static bool create_one(struct backing *r, struct app_unit *u, int64_t age_ms, st
     return fine || (k && e->code == ERR_NOT_FOUND && tell_nothing(r, u));
 }
 
+/* The exit code is the first one's, and counts more than contents that are lost. That another one
+ * is being made counts least: a timer takes it for success. */
+static void tell_failure(struct backing *r, struct err *e)
+{
+    backing_clear_line(r);
+    fflush(stdout);
+    err_prefix(e, "%.*s", SLICE_ARGS(r->unit->slug));
+    int code = cli_fail(r->args, e);
+    if (!r->exit_code || (e->code != ERR_LOCKED && !r->has_failed))
+        r->exit_code = code;
+    r->has_failed |= e->code != ERR_LOCKED;
+}
+
+/* One that cannot be made keeps no other from being made. */
 static bool create(struct backing *r, struct err *e)
 {
     const char *unless = args_flag(r->args, "--unless");
     int64_t age_ms = 0;
+    struct err why;
     if (unless && (!duration_parse(slice_from(unless), &age_ms) || age_ms <= 0))
         return err_set(e, ERR_USAGE, "--unless is an age such as 30m, 6h or 2d");
     for (size_t i = 0; i < r->b->n; i++) {
-        if (!create_one(r, &r->b->units[i], age_ms, e))
-            return false;
+        if (!create_one(r, &r->b->units[i], age_ms, &why))
+            tell_failure(r, &why);
     }
     return true;
 }

@@ -12,6 +12,7 @@ struct backing {
     struct json_writer w;
     const struct app_unit *unit; /* the present one */
     int exit_code;               /* of what was done and yet is not 0 */
+    bool has_failed;             /* for more than that another one is being made */
     uint64_t lost;               /* told of the present one */
     int64_t told_ms;
     bool is_json, shows_progress, is_line_open;

@@ -151,14 +151,20 @@ static bool make_shelf(struct keep *k, const struct content_name *name, int *ret
     return *ret >= 0 || keep_failed(k, "making a folder for contents", e);
 }
 
+static bool goes_on(const void *user, struct err *e)
+{
+    return keep_goes_on(user, e);
+}
+
 static bool copy_to_draft(struct keep *k, struct blob_store *from, struct slice key, uint64_t size,
-                          const char *draft, struct err *e)
+                          const struct keep_hearer *to, const char *draft, struct err *e)
 {
     int fd =
         openat(k->contents_fd, draft, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return keep_failed(k, "making a file for a content", e);
-    bool fine = blob_copy(from, key, size, fd, e);
+    const struct blob_sink sink = {.fd = fd, .goes_on = goes_on, .user = to};
+    bool fine = blob_copy(from, key, size, &sink, e);
     if (fine && fdatasync(fd) != 0)
         fine = keep_failed(k, "flushing a content to the disk", e);
     close(fd);
@@ -166,7 +172,7 @@ static bool copy_to_draft(struct keep *k, struct blob_store *from, struct slice 
 }
 
 bool content_take(struct keep *k, struct blob_store *from, struct slice key, struct slice hash,
-                  uint64_t size, struct err *e)
+                  uint64_t size, const struct keep_hearer *to, struct err *e)
 {
     struct content_name name;
     char draft[DRAFT_MAX + 1];
@@ -180,7 +186,7 @@ bool content_take(struct keep *k, struct blob_store *from, struct slice key, str
         return false;
     snprintf(draft, sizeof draft, "%s" DRAFT, name.text);
     unlinkat(k->contents_fd, draft, 0); /* of one that was killed: nobody else writes here */
-    bool fine = copy_to_draft(k, from, key, size, draft, e) &&
+    bool fine = copy_to_draft(k, from, key, size, to, draft, e) &&
                 (renameat(k->contents_fd, draft, shelf, name.text) == 0 ||
                  keep_failed(k, "moving a content to its place", e));
     close(shelf);

@@ -81,7 +81,7 @@ static bool take_one(struct making *m, struct slice hash, struct slice key, uint
 {
     if (!m->from->blobs)
         return err_set(why, ERR_NOT_FOUND, "The place of the stored files is not there.");
-    return content_take(m->k, m->from->blobs, key, hash, size, why);
+    return content_take(m->k, m->from->blobs, key, hash, size, m->to, why);
 }
 
 /* It could not be taken for `why`: was its file deleted or stored anew meanwhile? */
@@ -121,7 +121,7 @@ static bool take_content(void *user, struct slice hash, struct slice key, uint64
             *e = why;
             return false;
         }
-        if (!take_again(m, hash, key, size, &why, e))
+        if (!take_again(m, hash, key, size, &why, e) || !keep_goes_on(m->to, e))
             return false;
     }
     m->entry->contents++;

@@ -129,9 +129,10 @@ void keep_tidy(struct keep *k); /* what earlier ones that were killed left; a wr
 void contents_tidy(struct keep *k); /* drafts go */
 /* Is it there with that size? */
 bool content_has(struct keep *k, struct slice hash, uint64_t size);
-/* Copies it from the store, checked by its hash: ERR_NOT_FOUND, ERR_DAMAGED: of the store. */
+/* Copies it from the store, checked by its hash: ERR_NOT_FOUND, ERR_DAMAGED: of the store. A long
+ * one asks on its way whether it goes on. */
 bool content_take(struct keep *k, struct blob_store *from, struct slice key, struct slice hash,
-                  uint64_t size, struct err *e);
+                  uint64_t size, const struct keep_hearer *to, struct err *e);
 /* ERR_NOT_FOUND, ERR_DAMAGED: of the backup. */
 bool content_verify(struct keep *k, struct slice hash, uint64_t size, struct err *e);
 /* Into the store: kept under a new key. The type is not known here. */

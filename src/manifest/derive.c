@@ -97,7 +97,10 @@ static bool has_job_of_backups(const struct manifest *m)
     return has;
 }
 
-/* As if `jobs: { backups: { use: backup.run, schedule: … } }` were written where `backups` is. */
+#define BACKUPS_MS (6LL * 3600 * 1000) /* all that an app keeps may be read for it */
+
+/* As if `jobs: { backups: { use: backup.run, schedule: …, timeout: 6h } }` were written where
+ * `backups` is. */
 static void derive_backups(struct arena *a, struct manifest *m)
 {
     if (!makes_backups(m) || has_job_of_backups(m))
@@ -111,6 +114,7 @@ static void derive_backups(struct arena *a, struct manifest *m)
     job->name = (struct text){.s = SLICE(BACKUPS_JOB), .pos = job->pos};
     job->use = (struct text){.s = SLICE("backup.run"), .pos = job->pos};
     job->schedule = m->backups.schedule;
+    job->timeout_ms = BACKUPS_MS;
     m->jobs.items = items;
     m->jobs.n++;
 }

@@ -143,7 +143,8 @@ static bool copy(struct s3 *s, struct line *l, struct err *e)
     struct blob_store *store = blob_store_new(&o, e);
     int fd = open(text(l, 4), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     must(fd >= 0 && lseek(fd, 0, SEEK_END) >= 0);
-    bool fine = store && blob_copy(store, l->args[2], number(l, 3), fd, e);
+    bool fine =
+        store && blob_copy(store, l->args[2], number(l, 3), &(struct blob_sink){.fd = fd}, e);
     close(fd);
     blob_store_free(store);
     return fine;

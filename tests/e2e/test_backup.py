@@ -411,6 +411,31 @@ def test_a_folder_that_somebody_else_writes_to(site):
         assert len(site.all("--app", "desk")) == 1
 
 
+def test_an_app_that_cannot_be_backed_up_keeps_no_other_from_it(site):
+    """The operators' come last, and nothing but the command makes them."""
+    site.run("user", "add", "op@example.com", "--operator", "--generate")
+    with site.serve() as server:
+        assert call(server, "POST", "/api/left", {"key": "a-0", "n": 0}, user=None).status == 201
+    site.made()
+    with open(site.folder / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = site.backup("create", code=4)
+        assert "desk: Somebody else" in told and re.search(rf"^_host: {NAME.pattern}", told, re.M), told
+        out, why = told_json(site, "create", code=4)
+        assert not out["ok"] and [one["app"] for one in out["made"]] == ["_host"] and "Somebody else" in why
+        (site.place / "_host/lock").unlink()
+        (site.place / "_host/lock").mkdir()
+        told = site.backup("create", code=11)  # not 4, which says that one is being made
+        assert "desk: Somebody else" in told and "_host: " in told, told
+
+
+def told_json(site, *words, code=0):
+    command, env = site.command("backup", *words, "--json")
+    done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=120, check=False)
+    assert done.returncode == code, done
+    return json.loads(done.stdout), done.stderr
+
+
 def one_job(server, ident):
     return call(server, "GET", f"/api/jobs/{ident}", user=None).json()
 

@@ -199,7 +199,34 @@ static void small_ones_are_two(void **state)
     pieces_done(&p);
 }
 
-TESTS(cmocka_unit_test(pieces_keep_their_order), cmocka_unit_test(small_ones_are_two),
-      cmocka_unit_test(a_quick_client_gets_larger_ones),
+/* While one of two halves fails the other may be under way: the failure is told once that is over,
+ * and a client that goes on must not keep them busy till its body's end. */
+static void what_has_failed_takes_no_more(void **state)
+{
+    struct pieces p = {0};
+    (void)state;
+    for (unsigned i = 0; i < UPLOAD_RING; i++) {
+        piece_add(pieces_filling(&p), UPLOAD_PIECE, (struct slice){bytes, sizeof bytes}, 0);
+        pieces_hand(&p, false, true);
+        p.is_writing = i == 0 && pieces_to_write(&p);
+        if (p.is_writing)
+            pieces_wrote(&p, UPLOAD_PIECE);
+    }
+    p.is_writing = pieces_to_write(&p);
+    p.is_hashing = pieces_to_hash(&p);
+    assert_true(p.is_writing && p.is_hashing);
+    pieces_fail(&p);
+    pieces_wrote(&p, UPLOAD_PIECE);
+    assert_null(pieces_filling(&p));
+    assert_null(pieces_to_write(&p));
+    pieces_hashed(&p, UPLOAD_PIECE);
+    assert_null(pieces_filling(&p));
+    assert_null(pieces_to_hash(&p));
+    assert_false(pieces_are_busy(&p));
+    pieces_done(&p);
+}
+
+TESTS(cmocka_unit_test(pieces_keep_their_order), cmocka_unit_test(what_has_failed_takes_no_more),
+      cmocka_unit_test(small_ones_are_two), cmocka_unit_test(a_quick_client_gets_larger_ones),
       cmocka_unit_test(a_slow_client_gets_smaller_ones),
       cmocka_unit_test(one_in_between_keeps_its_size), cmocka_unit_test(only_so_many_are_large))

@@ -43,7 +43,7 @@ static struct stored put(struct slice bytes)
 
 static bool take(const struct stored *s)
 {
-    return content_take(rig.k, store, S(s->key), S(s->hash), s->size, &rig.e);
+    return content_take(rig.k, store, S(s->key), S(s->hash), s->size, NULL, &rig.e);
 }
 
 static const char *place_of(const struct stored *s)

@@ -157,6 +157,32 @@ static void one_that_is_stopped_leaves_nothing(void **state)
     }
 }
 
+/* Once a content is being copied. */
+static bool stop_in_a_content(void *user)
+{
+    DIR *dir = opendir(arena_printf(&rig.a, "%s/contents", keep_folder).ptr);
+    bool is_copying = false;
+    (void)user;
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        is_copying |= slice_ends(slice_from(entry->d_name), SLICE(".draft"));
+    closedir(dir);
+    return is_copying;
+}
+
+static void a_long_content_does_not_keep_one_from_stopping(void **state)
+{
+    const struct keep_hearer to = {.should_stop = stop_in_a_content};
+    struct keep_entry made;
+    unsigned entries = files_that_end(".json");
+    (void)state;
+    rig_put(&rig, "long", "of a long one");
+    NOT(create(&to, &made), ERR_UNAVAILABLE);
+    assert_false(stop_in_a_content(NULL));
+    assert_int_equal(files_that_end(".json"), entries);
+    OK(create(NULL, &made));
+}
+
 /* ---- contents that go -------------------------------------------------------------------------
  */
 
@@ -298,6 +324,7 @@ int main(void)
         T(an_older_programs_database_is_taken_as_it_is),
         T(without_a_database_there_is_nothing),
         T(one_that_is_stopped_leaves_nothing),
+        T(a_long_content_does_not_keep_one_from_stopping),
         T(a_lost_content_is_told_and_counted),
         T(as_many_as_there_are_may_be_lost),
         T(one_that_an_earlier_backup_has_is_not_lost),

@@ -243,6 +243,9 @@ static void test_later_values(void **state)
     assert_int_equal(f.m->backups.keep.daily, 3);
     assert_int_equal(f.m->backups.keep.weekly, 8);
     assert_string_equal(f.m->backups.schedule.s.ptr, "0 3 * * *");
+    assert_int_equal(f.m->jobs.n, 2);
+    assert_string_equal(f.m->jobs.items[1].name.s.ptr, "backups");
+    assert_int_equal(f.m->jobs.items[1].timeout_ms, 6 * 3600000); /* all there is: not 10m */
     done(&f);
 }
 
