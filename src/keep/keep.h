@@ -10,7 +10,8 @@
  *
  *   NAME.jsonl.gz       every row, as the database was at one moment: lines of JSON, gzip
  *   NAME.json           what is in that, its SHA-256, when and by whom it was made. Written last:
- *                       without it there is no backup
+ *                       without it there is no backup. Its own end is "digest", the SHA-256 of all
+ *                       bytes before that member and its comma
  *   contents/ab/HASH    the bytes of files by their SHA-256, shared by all backups of the folder,
  *                       so that the next one copies only what is new
  *   lock                held by whoever writes to the folder

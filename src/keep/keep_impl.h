@@ -25,7 +25,10 @@ void keep_name_make(int64_t made_ms, char to[KEEP_NAME_LEN + 1]); /* with random
 bool keep_name_check(struct slice name);                          /* no path can be one */
 int64_t keep_name_ms(struct slice name);                          /* the second in a good name */
 bool keep_hash_check(struct slice hash);                          /* SHA-256 in lower-case hex */
+/* Into an empty one. */
 void keep_entry_write(const struct keep_entry *entry, struct buf *to);
+/* The end of an object that is not closed yet: a digest of all before it. */
+void keep_entry_seal(struct buf *to);
 /* Of `name`, whose text this is; every number and hash is checked. ERR_DAMAGED says what is wrong;
  * ERR_USAGE: a newer dais made it. */
 bool keep_entry_read(struct slice name, struct slice text, struct arena *a, struct keep_entry *ret,
