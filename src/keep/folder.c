@@ -134,6 +134,17 @@ static bool lock_folder(struct keep *k, struct err *e)
                : keep_failed(k, "taking the lock", e);
 }
 
+int keep_borrow_lock(struct keep *k)
+{
+    if (k->lock_fd >= 0)
+        return fcntl(k->lock_fd, F_DUPFD_CLOEXEC, 0);
+    int fd = openat(k->fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    close_one(fd);
+    return -1;
+}
+
 static bool open_contents(struct keep *k, bool is_writer, struct err *e)
 {
     if (is_writer && mkdirat(k->fd, "contents", 0700) != 0 && errno != EEXIST)

@@ -14,6 +14,8 @@
  *                       bytes before that member and its comma
  *   contents/ab/HASH    the bytes of files by their SHA-256, shared by all backups of the folder,
  *                       so that the next one copies only what is new
+ *   contents/ab/HASH.damaged
+ *                       one that keep_verify() has set aside: it is in nobody's way
  *   lock                held by whoever writes to the folder
  *
  * NAME is the time in UTC and random letters, 20261122T030000Z-k3v9. Nothing in a folder depends on
@@ -136,13 +138,16 @@ bool keep_prune(struct keep *k, const struct keep_rule *rule, const struct keep_
 
 struct keep_verdict {
     uint64_t rows, contents, damaged, missing;
+    uint64_t aside; /* of the damaged: contents that the next backup copies anew */
     /* The first thing that is wrong; "": nothing is. As many contents as were lost when it was made
      * may be missing: they are counted and told, and nothing is wrong for that. */
     char why[300];
 };
 /* Reads all of it again: the rows against the entry, every content against its hash (when the rows
  * are damaged, no content). False: it could not be looked at, or was stopped. What is damaged is
- * told in *ret, each content by `lost`. */
+ * told in *ret, each content by `lost`, and set aside where nobody else writes to the folder and it
+ * can be written: else the next backup would take it for what it was. Once nobody names it,
+ * keep_prune() removes it. */
 bool keep_verify(struct keep *k, const struct keep_entry *entry, const struct keep_hearer *to,
                  struct keep_verdict *ret, struct err *e);
 

@@ -116,6 +116,8 @@ bool keep_failed(const struct keep *k, const char *doing, struct err *e);
 /* Is there room for so many more bytes where that file is, with KEEP_FREE_MIN left? ERR_FULL. */
 #define KEEP_FREE_MIN (256ull << 20)
 bool keep_has_room(int fd, uint64_t size, struct err *e);
+/* For a moment, a reader's too: what is closed afterwards; -1: somebody else writes. */
+int keep_borrow_lock(struct keep *k);
 /* NAME.jsonl.gz, to read or to write anew; ERR_NOT_FOUND. -1: e. Without an entry, keep_tidy() of
  * the next one removes it. */
 int keep_open_rows(struct keep *k, const char *name, bool is_new, struct err *e);
@@ -138,6 +140,9 @@ bool content_take(struct keep *k, struct blob_store *from, struct slice key, str
                   uint64_t size, const struct keep_hearer *to, struct err *e);
 /* ERR_NOT_FOUND, ERR_DAMAGED: of the backup. */
 bool content_verify(struct keep *k, struct slice hash, uint64_t size, struct err *e);
+/* Whose bytes are not those of its hash is no more in the way of content_take(); it is still what
+ * content_verify() and content_give() look at, as long as there is no other. False: it is. */
+bool content_set_aside(struct keep *k, struct slice hash);
 /* Into the store: kept under a new key. The type is not known here. */
 bool content_give(struct keep *k, struct blob_store *to, struct slice hash, uint64_t size,
                   char key[BLOB_KEY_LEN + 1], struct err *e);
