@@ -220,6 +220,20 @@ static bool read_text(struct keep *k, const char *name, struct buf *to)
     return !why;
 }
 
+/* Without them it is no backup, whatever its entry says. */
+static bool check_rows(struct keep *k, const struct keep_entry *entry, struct err *why)
+{
+    char file[FILE_NAME_MAX];
+    struct stat st;
+    if (fstatat(k->fd, file_of(slice_from(entry->name), ROWS, file), &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? err_set(why, ERR_DAMAGED, "Its rows are missing.")
+                               : err_set_sys(why, ERR_IO, "looking for its rows failed");
+    if (!S_ISREG(st.st_mode))
+        return err_set(why, ERR_DAMAGED, "Its rows are no file.");
+    return (uint64_t)st.st_size == entry->rows_bytes ||
+           err_set(why, ERR_DAMAGED, "The file of its rows is not as long as it was.");
+}
+
 /* False with errno ENOENT: it went meanwhile. Anything else that is wrong with it is said in it. */
 static bool load_entry(struct keep *k, struct slice name, struct arena *a, struct keep_entry *ret,
                        struct err *why)
@@ -237,6 +251,10 @@ static bool load_entry(struct keep *k, struct slice name, struct arena *a, struc
         err_set_sys(why, ERR_IO, "reading it failed");
     fine = fine && keep_entry_read(name, buf_slice(&text), a, ret, why);
     buf_done(&text);
+    if (fine && !check_rows(k, ret, why)) {
+        fine = false;
+        sys = keep_has(k, ret->name) ? 0 : ENOENT; /* somebody dropped it: the entry goes first */
+    }
     if (fine)
         return true;
     *ret = (struct keep_entry){.made_ms = keep_name_ms(name)};

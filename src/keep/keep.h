@@ -63,7 +63,8 @@ struct keep_entry {
     uint64_t lost;                        /* of those, missing or damaged when it was made */
     uint64_t copied;                      /* of those, new in the folder: of one just made */
     char secret_mark[SHA256_HEX_LEN + 1]; /* "": nobody said */
-    /* "": NAME.json can be read; else only name is set, and made_ms as it says */
+    /* "": NAME.json can be read, and the rows are there with their size; else only name is set, and
+     * made_ms as it says */
     char why_damaged[200];
 };
 /* The newest first, in the arena. One that cannot be read is listed as that. */
@@ -83,10 +84,11 @@ struct keep_rule {
     int64_t daily, weekly, monthly; /* days, ISO weeks and months (UTC) that have one */
 };
 /* Sets drop[i] for those that no day, week or month of the rule needs: of each the newest one
- * counts. The newest of all and those of the day before it stay whatever the rule says; what is
- * damaged is never counted and never dropped. `entries` as keep_list() gives them. */
+ * counts. The newest of all and those of the last day stay whatever the rule says; what is damaged,
+ * or more than a day ahead of now, is never counted and never dropped. `entries` as keep_list()
+ * gives them. */
 void keep_choose(const struct keep_entry *entries, size_t n, const struct keep_rule *rule,
-                 bool *drop);
+                 int64_t now_ms, bool *drop);
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
