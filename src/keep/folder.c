@@ -114,6 +114,15 @@ static bool make_folders(char *path, struct err *e)
     }
 }
 
+/* Where it cannot be (another one's folder, a disk that has no modes), it is as the operator made
+ * it: what is in it is private by itself. */
+static void make_private(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 0077))
+        (void)!fchmod(fd, 0700);
+}
+
 static bool open_folder(struct keep *k, struct err *e)
 {
     k->fd = open(k->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -169,8 +178,11 @@ struct keep *keep_open(const char *dir, bool is_writer, struct err *e)
     *k = (struct keep){.path = mem_strdup(dir), .fd = -1, .lock_fd = -1, .contents_fd = -1};
     must(*dir);
     if ((!is_writer || make_folders(k->path, e)) && open_folder(k, e) &&
-        (!is_writer || lock_folder(k, e)) && open_contents(k, is_writer, e))
+        (!is_writer || lock_folder(k, e)) && open_contents(k, is_writer, e)) {
+        if (is_writer)
+            make_private(k->fd), make_private(k->contents_fd);
         return k;
+    }
     keep_close(k);
     return NULL;
 }
