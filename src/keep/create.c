@@ -150,6 +150,7 @@ static void begin_entry(struct making *m)
 {
     struct keep_entry *entry = m->entry;
     *entry = (struct keep_entry){.made_ms = clock_wall_ms(),
+                                 .is_of_restore = m->from->is_of_restore,
                                  .app = arena_dup(m->arena, m->from->app),
                                  .made_by = arena_dup(m->arena, m->from->made_by)};
     keep_name_make(entry->made_ms, entry->name);

@@ -98,6 +98,8 @@ void keep_entry_write(const struct keep_entry *entry, struct buf *to)
     put_str(&w, "made_by", entry->made_by);
     put_str(&w, "made_at", slice_from(at));
     put_str(&w, "database", entry->is_sqlite ? SLICE("sqlite") : SLICE("postgres"));
+    json_write_key(&w, SLICE("of_restore"));
+    json_write_bool(&w, entry->is_of_restore);
     put_u64(&w, "tables", entry->tables);
     put_u64(&w, "rows", entry->rows);
     put_u64(&w, "rows_bytes", entry->rows_bytes);
@@ -190,6 +192,13 @@ static bool get_database(const struct reading *r, bool *ret)
     return *ret || slice_is(text, "postgres") || bad(r, "database");
 }
 
+static bool get_of_restore(const struct reading *r, bool *ret)
+{
+    const struct json *v = json_find(r->root, SLICE("of_restore"));
+    *ret = json_bool(v);
+    return json_type(v) == JSON_BOOL || bad(r, "of_restore");
+}
+
 static bool get_steps(const struct reading *r, struct keep_entry *ret)
 {
     const struct json *v = json_find(r->root, SLICE("steps"));
@@ -222,8 +231,8 @@ static bool get_all(const struct reading *r, struct keep_entry *ret)
     if (!get_format(r) || !get_app(r, &ret->app) ||
         !get_text(r, "made_by", json_find(r->root, SLICE("made_by")), &ret->made_by) ||
         !get_time(r, &ret->made_ms) || !get_database(r, &ret->is_sqlite) ||
-        !get_count(r, "tables", &ret->tables) || !get_count(r, "rows", &ret->rows) ||
-        !get_count(r, "rows_bytes", &ret->rows_bytes) ||
+        !get_of_restore(r, &ret->is_of_restore) || !get_count(r, "tables", &ret->tables) ||
+        !get_count(r, "rows", &ret->rows) || !get_count(r, "rows_bytes", &ret->rows_bytes) ||
         !get_hash(r, "rows_sha256", false, ret->rows_hash) ||
         !get_count(r, "contents", &ret->contents) ||
         !get_count(r, "content_bytes", &ret->content_bytes) || !get_count(r, "lost", &ret->lost) ||

@@ -4,12 +4,14 @@
  * or no folder of its own (a symbolic link) is not followed. */
 #include "keep/keep_impl.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/nearest.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -350,6 +352,21 @@ static bool not_found(struct keep *k, struct slice name, const struct keep_entry
                    nearest.best.len ? "the nearest name" : "the newest one", SLICE_ARGS(best));
 }
 
+/* Where whoever brings one back begins: a restore's own is not wanted before what was made by the
+ * clock of another machine, and each only when there is no better one. */
+static size_t find_latest(const struct keep_entry *all, size_t n)
+{
+    int64_t now_ms = clock_wall_ms();
+    size_t best = 0;
+    unsigned least = UINT_MAX;
+    for (size_t i = 0; i < n; i++) {
+        unsigned faults = 2 * all[i].is_of_restore + (unsigned)keep_is_of_future(&all[i], now_ms);
+        if (faults < least)
+            best = i, least = faults;
+    }
+    return best;
+}
+
 bool keep_find(struct keep *k, struct slice name, struct arena *a, struct keep_entry *ret,
                struct err *e)
 {
@@ -358,8 +375,11 @@ bool keep_find(struct keep *k, struct slice name, struct arena *a, struct keep_e
     struct err why = {0};
     if (!keep_list(k, a, &all, &n, e))
         return false;
-    while (at < n && !slice_is(name, "latest") && !slice_is(name, all[at].name))
+    bool is_latest = slice_is(name, "latest");
+    while (at < n && !is_latest && !slice_is(name, all[at].name))
         at++;
+    if (is_latest)
+        at = find_latest(all, n);
     if (at == n)
         return not_found(k, name, all, n, e);
     *ret = all[at];

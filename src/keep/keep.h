@@ -51,6 +51,7 @@ struct keep_entry {
     struct slice app, made_by; /* the slug; "dais 0.1.0" */
     int64_t made_ms;           /* the moment the rows are of */
     bool is_sqlite;            /* where they came from; for people */
+    bool is_of_restore;        /* what a restore was about to replace */
     const struct slice *steps; /* names of the migrations its tables had, in order */
     size_t n_steps;
     uint64_t tables, rows, rows_bytes;    /* bytes: of the gzip file */
@@ -65,7 +66,10 @@ struct keep_entry {
 /* The newest first, in the arena. One that cannot be read is listed as that. */
 bool keep_list(struct keep *k, struct arena *a, struct keep_entry **ret, size_t *ret_n,
                struct err *e);
-/* By its name, or "latest"; ERR_NOT_FOUND names the nearest, or says that there is none.
+/* Made by a clock that was ahead: more than an hour after now. (pure) */
+bool keep_is_of_future(const struct keep_entry *entry, int64_t now_ms);
+/* By its name, or "latest": the newest, but one of the future or of a restore only when there is no
+ * other; ERR_NOT_FOUND names the nearest, or says that there is none.
  * ERR_DAMAGED: it is there and cannot be read. */
 bool keep_find(struct keep *k, struct slice name, struct arena *a, struct keep_entry *ret,
                struct err *e);
@@ -114,6 +118,7 @@ struct keep_source {
     struct blob_store *blobs;    /* NULL: it keeps no files */
     const struct keep_tables *tables;
     const char *secret_mark;
+    bool is_of_restore;
 };
 /* *ret: in the arena. What is not there yet (no database) is ERR_NOT_FOUND. A stop or a failure
  * leaves no entry; contents that were copied stay for the next one. A content that is lost is told

@@ -4,7 +4,8 @@
 
 #include <time.h>
 
-#define DAY_MS 86400000
+#define HOUR_MS 3600000
+#define DAY_MS  86400000
 
 static int64_t day_of(int64_t ms)
 {
@@ -23,6 +24,11 @@ static int64_t month_of(int64_t ms)
     struct tm tm = {0};
     gmtime_r(&seconds, &tm);
     return (int64_t)tm.tm_year * 12 + tm.tm_mon;
+}
+
+bool keep_is_of_future(const struct keep_entry *entry, int64_t now_ms)
+{
+    return entry->made_ms > now_ms + HOUR_MS;
 }
 
 /* Of one sort: the newest of each, as many as there may be. */

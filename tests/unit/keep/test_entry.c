@@ -13,6 +13,7 @@ static struct keep_entry entry_of(void)
         .made_by = S("dais 0.1.0"),
         .made_ms = 1795316400123,
         .is_sqlite = true,
+        .is_of_restore = true,
         .steps = steps,
         .n_steps = 2,
         .tables = 12,
@@ -63,6 +64,7 @@ static void there_and_back(void **state)
         assert_true(slice_eq(back.app, is.app) && slice_eq(back.made_by, is.made_by));
         assert_int_equal(back.made_ms, is.made_ms);
         assert_int_equal(back.is_sqlite, is.is_sqlite);
+        assert_int_equal(back.is_of_restore, is.is_of_restore);
         assert_int_equal(back.n_steps, is.n_steps);
         for (size_t at = 0; at < is.n_steps; at++)
             assert_true(slice_eq(back.steps[at], is.steps[at]));
@@ -99,6 +101,8 @@ static void what_is_none_is_refused(void **state)
         {"2026-11-22", "2026-02-30"},
         {"2026-11-22", "1969-11-22"},
         {"\"sqlite\"", "\"mysql\""},
+        {"\"of_restore\":true", "\"of_restore\":1"},
+        {"\"of_restore\":true,", ""},
         {"\"tables\":12", "\"tables\":-1"},
         {"\"tables\":12", "\"tables\":1.5"},
         {"\"rows\":3456", "\"rows\":\"3456\""},

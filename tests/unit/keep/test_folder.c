@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 
-#define ONE   "20261120T030000Z-aaaa"
-#define TWO   "20261121T030000Z-bbbb"
-#define THREE "20261122T030000Z-cccc"
+#define ONE   "20201120T030000Z-aaaa"
+#define TWO   "20201121T030000Z-bbbb"
+#define THREE "20201122T030000Z-cccc"
 
 static unsigned mode_of(const char *name)
 {
@@ -114,11 +114,11 @@ static void the_newest_first(void **state)
     make_backup(TWO, TEXTS("a"));
     make_backup(THREE, TEXTS("a", "b"));
     make_backup(ONE, TEXTS("a"));
-    make_backup("20261121T030000Z-zzzz", TEXTS("a"));
+    make_backup("20201121T030000Z-zzzz", TEXTS("a"));
     all = list(&n);
     assert_int_equal(n, 4);
     assert_string_equal(all[0].name, THREE);
-    assert_string_equal(all[1].name, "20261121T030000Z-zzzz");
+    assert_string_equal(all[1].name, "20201121T030000Z-zzzz");
     assert_string_equal(all[2].name, TWO);
     assert_string_equal(all[3].name, ONE);
     assert_int_equal(all[0].contents, 2);
@@ -146,9 +146,9 @@ static void others_may_lie_there(void **state)
 static void what_cannot_be_read_is_listed_as_that(void **state)
 {
     static const char *const names[] = {
-        "20261122T030000Z-0001", "20261122T030000Z-0002", "20261122T030000Z-0003",
-        "20261122T030000Z-0004", "20261122T030000Z-0005", "20261122T030000Z-0006",
-        "20261122T030000Z-0007",
+        "20201122T030000Z-0001", "20201122T030000Z-0002", "20201122T030000Z-0003",
+        "20201122T030000Z-0004", "20201122T030000Z-0005", "20201122T030000Z-0006",
+        "20201122T030000Z-0007",
     };
     static const char *const why[] = {"no JSON", "no file", "no file",   "no file",
                                       "longer",  "newer",   "\"format\""};
@@ -211,11 +211,56 @@ static void by_name(void **state)
     assert_string_equal(is.name, THREE);
     OK(find(ONE, &is));
     assert_string_equal(is.name, ONE);
-    NOT(find("20261120T030000Z-aaab", &is), ERR_NOT_FOUND);
+    NOT(find("20201120T030000Z-aaab", &is), ERR_NOT_FOUND);
     assert_non_null(strstr(rig.e.msg, "nearest name is " ONE));
     NOT(find("../notes", &is), ERR_NOT_FOUND);
     assert_non_null(strstr(rig.e.msg, "newest one is " THREE));
     NOT(find("", &is), ERR_NOT_FOUND);
+}
+
+/* A backup made by hand that says so. */
+static void put(const char *name, bool is_of_restore)
+{
+    struct keep_entry entry = make_rows(name, TEXTS("a"));
+    entry.is_of_restore = is_of_restore;
+    OK(keep_put(rig.k, &entry, &rig.e));
+}
+
+/* Who restores a second time wants the backup again, not what the first time has replaced. */
+static void the_latest_is_none_of_a_restore(void **state)
+{
+    struct keep_entry is;
+    (void)state;
+    put(TWO, true);
+    OK(find("latest", &is)); /* there is no other */
+    assert_string_equal(is.name, TWO);
+    put(ONE, false);
+    OK(find("latest", &is));
+    assert_string_equal(is.name, ONE);
+    OK(find(TWO, &is));
+    assert_true(is.is_of_restore);
+}
+
+/* What a clock has made that was ahead of time. */
+static void the_latest_is_none_of_the_future(void **state)
+{
+    char soon[KEEP_NAME_LEN + 1], later[KEEP_NAME_LEN + 1];
+    struct keep_entry is;
+    (void)state;
+    keep_name_make(clock_wall_ms() + 50 * 60 * 1000, soon);
+    keep_name_make(clock_wall_ms() + 70 * 60 * 1000, later);
+    put("29991122T030000Z-dddd", false);
+    OK(find("latest", &is)); /* there is no other */
+    put(later, false);
+    put(ONE, true);
+    OK(find("latest", &is));
+    assert_string_equal(is.name, "29991122T030000Z-dddd");
+    put(TWO, false);
+    OK(find("latest", &is));
+    assert_string_equal(is.name, TWO);
+    put(soon, false);
+    OK(find("latest", &is));
+    assert_string_equal(is.name, soon);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -295,5 +340,6 @@ static void a_draft_that_is_a_link(void **state)
 TESTS(TEST(made_for_its_owner_alone), TEST(with_the_folders_above_it),
       TEST(one_writes_and_others_read), TEST(links_in_it_are_not_followed), TEST(the_newest_first),
       TEST(others_may_lie_there), TEST(what_cannot_be_read_is_listed_as_that),
-      TEST(more_than_an_arena_has_room_for), TEST(by_name), TEST(rows_are_written_once),
+      TEST(more_than_an_arena_has_room_for), TEST(by_name), TEST(the_latest_is_none_of_a_restore),
+      TEST(the_latest_is_none_of_the_future), TEST(rows_are_written_once),
       TEST(what_is_dropped_is_gone), TEST(what_the_killed_left_goes), TEST(a_draft_that_is_a_link))
