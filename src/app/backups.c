@@ -137,6 +137,13 @@ bool app_backups_own(struct app_backups *b, struct err *e)
     return life_take_data(&inside(b)->life, e);
 }
 
+bool app_backups_are_private(struct app_backups *backups, struct err *e)
+{
+    struct backing_up *b = inside(backups);
+    return !b->place ||
+           private_check_place(b->host->site, b->host->data_dir, b->place, &b->arena, e);
+}
+
 /* Without a folder nothing is stored. An app that has no buckets any more may still have files. */
 static bool find_blobs(struct backing_up *b, struct app_unit *u, struct err *e)
 {

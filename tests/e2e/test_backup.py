@@ -210,6 +210,23 @@ def test_operators_are_backed_up_beside_the_apps(site):
     assert "op@example.com" in site.run("user", "list", "--operator")
 
 
+def test_the_latest_is_none_that_a_restore_made(filled_site):
+    """Whoever restores twice does not get the disaster back."""
+    site = filled_site
+    made = site.made()
+    raised(site)
+    assert f"--at {made['name']}" not in site.restore("--app", "desk")
+    newest, oldest = site.all("--app", "desk")
+    assert oldest["name"] == made["name"] and newest["of_restore"] and not oldest["of_restore"], (newest, oldest)
+    told = site.backup("list")
+    assert re.search(rf"^desk +{newest['name']} .* complete, made by a restore$", told, re.M), told
+    out, _ = told_json(site, "restore", "--yes", "--app", "desk")
+    assert out["restored"][0]["name"] == made["name"] and out["restored"][0]["present"], out
+    assert now(site) == site.state
+    site.restore("--app", "desk", "--at", newest["name"])
+    assert "later-0" in str(now(site))
+
+
 # ---- damage ----------------------------------------------------------------------------------------
 def flip(path, at=None):
     data = bytearray(path.read_bytes())
@@ -713,6 +730,20 @@ def test_the_schedule_makes_one(tmp_path):
     assert [one["app"] for one in made] == ["desk"] and made[0]["rows"] > 0
 
 
+def test_one_that_the_schedule_could_not_make_is_seen(tmp_path):
+    """In the log and among the events, not only in the list of jobs."""
+    site = Site(tmp_path, manifest=MANIFEST)
+    filled(site)
+    site.folder.mkdir(parents=True)
+    (site.folder / "lock").mkdir()
+    with site.serve() as server:
+        made = call(server, "POST", "/api/jobs/save", {}, user=None).json()
+        wait_for(lambda: one_job(server, made["id"])["state"] == "failed", "its failure")
+        server.says("a job failed for good")
+        told = wait_for(lambda: "job.failed" in (text := site.run("events")) and text, "the event")
+    assert "save" in told and made["id"] in told, told
+
+
 # ---- the manifest and the command ------------------------------------------------------------------
 KEPT = "collections: { a: {} }\n"
 
@@ -764,8 +795,28 @@ def test_places(tmp_path):
 
 
 def test_a_place_that_everybody_can_read_is_refused(tmp_path):
-    site = Site(tmp_path, manifest=MANIFEST + "backups: { to: web/backups }\n")
-    assert "which everybody can read" in site.backup("create", code=1)
+    for to in ("web/backups", "data/../desk/web", "data/../desk/x/../web/y", "link/b"):
+        site = Site(tmp_path, manifest=MANIFEST + f"backups: {{ to: {to} }}\n")
+        if not (site.app / "link").is_symlink():
+            (site.app / "link").symlink_to("web")
+        assert "which everybody can read; name another one in `backups.to`" in site.backup("create", code=1), to
+        told = site.checked()
+        assert re.search(r"dais\.yaml:\d+:\d+: .*which everybody can read; name another one in `backups.to`", told), told
+
+
+def test_nor_is_one_of_a_flag(filled_site):
+    site = filled_site
+    (site.app / "link").symlink_to("web")
+    site.made()
+    (site.app / "web/old").mkdir()
+    shutil.copytree(site.folder, site.app / "web/old/desk")
+    for place in (site.app / "web/b", site.app / "web", site.app / "link/b", f"{site.app}/none/../web/b"):
+        assert "which everybody can read" in site.backup("create", "--to", place, code=1)
+    old = site.app / "web/old"
+    assert "which everybody can read" in site.restore("--from", old, code=1)
+    assert len(site.all("--from", old)) == 1
+    site.restore("--from", old, "--no-backup")
+    assert now(site) == site.state
 
 
 def test_words_and_flags(filled_site):
