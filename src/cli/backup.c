@@ -431,10 +431,13 @@ void backing_leave(struct backing *r, struct chosen *all)
 
 /* ---- verify ---------------------------------------------------------------------------------- */
 
-/* A content that is there is not copied again, whatever is in it. */
+/* A content that is there is not copied again, whatever is in it; one that was set aside is. */
 static void tell_cure(const struct backing *r, const struct keep_verdict *v)
 {
-    if (v->contents)
+    if (v->contents && v->aside == v->damaged)
+        printf("%.*s: `dais backup create` copies what is told above again from what the app has\n",
+               SLICE_ARGS(r->unit->slug));
+    else if (v->contents)
         printf("%.*s: remove what is told above from %s/contents, then `dais backup create` copies "
                "it again from what the app has\n",
                SLICE_ARGS(r->unit->slug), r->unit->dir);

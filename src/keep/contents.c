@@ -14,10 +14,11 @@
 #define READ_BYTES (1u << 20)
 #define DRAFT      ".draft"
 #define DRAFT_MAX  (SHA256_HEX_LEN + sizeof DRAFT)
+#define ASIDE      ".damaged"
 
 /* A hash in hex, ready to be a name. */
 struct content_name {
-    char text[SHA256_HEX_LEN + 1], shelf[3];
+    char text[SHA256_HEX_LEN + 1], shelf[3], aside[SHA256_HEX_LEN + sizeof ASIDE];
 };
 
 static bool name_of(struct slice hash, struct content_name *ret, struct err *e)
@@ -28,6 +29,7 @@ static bool name_of(struct slice hash, struct content_name *ret, struct err *e)
     ret->text[hash.len] = '\0';
     memcpy(ret->shelf, hash.ptr, 2);
     ret->shelf[2] = '\0';
+    snprintf(ret->aside, sizeof ret->aside, "%s" ASIDE, ret->text);
     return true;
 }
 
@@ -59,6 +61,8 @@ bool content_has(struct keep *k, struct slice hash, uint64_t size)
     return has;
 }
 
+#define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+
 /* -1 with e. */
 static int open_content(struct keep *k, struct slice hash, uint64_t size, struct err *e)
 {
@@ -67,9 +71,9 @@ static int open_content(struct keep *k, struct slice hash, uint64_t size, struct
     if (!name_of(hash, &name, e))
         return -1;
     int shelf = open_shelf(k, name.shelf);
-    int fd = shelf < 0 ? -1
-                       : openat(shelf, name.text,
-                                O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    int fd = shelf < 0 ? -1 : openat(shelf, name.text, READ_FLAGS);
+    if (fd < 0 && shelf >= 0 && errno == ENOENT)
+        fd = openat(shelf, name.aside, READ_FLAGS);
     int why = errno;
     if (shelf >= 0)
         close(shelf);
@@ -102,7 +106,8 @@ static bool each_piece(struct keep *k, int fd,
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            fine = n == 0 || keep_failed(k, "reading a content", e);
+            fine = n == 0 || (errno == EIO ? err_set(e, ERR_DAMAGED, "The disk cannot read it.")
+                                           : keep_failed(k, "reading a content", e));
             break;
         }
         fine = fn(to, (struct slice){piece, (size_t)n}, e);
@@ -126,20 +131,68 @@ static bool add_to_sum(void *to, struct slice piece, struct err *e)
     return true;
 }
 
-bool content_verify(struct keep *k, struct slice hash, uint64_t size, struct err *e)
+static bool has_bytes_of(struct keep *k, int fd, struct slice hash, struct err *e)
 {
     struct sha256 sum;
     char is[SHA256_HEX_LEN + 1];
-    int fd = open_content(k, hash, size, e);
-    if (fd < 0)
-        return false;
     sha256_init(&sum);
-    bool fine = each_piece(k, fd, add_to_sum, &sum, e);
-    close(fd);
-    if (!fine)
+    if (!each_piece(k, fd, add_to_sum, &sum, e))
         return false;
     sha256_end_hex(&sum, is);
     return slice_is(hash, is) || other_bytes(hash, e);
+}
+
+bool content_verify(struct keep *k, struct slice hash, uint64_t size, struct err *e)
+{
+    int fd = open_content(k, hash, size, e);
+    if (fd < 0)
+        return false;
+    bool fine = has_bytes_of(k, fd, hash, e);
+    close(fd);
+    return fine;
+}
+
+/* ---- setting aside --------------------------------------------------------------------------- */
+
+/* Whatever the length is that somebody's rows say. */
+static bool is_whole(struct keep *k, int shelf, const struct content_name *name)
+{
+    struct stat st;
+    int fd = openat(shelf, name->text, READ_FLAGS);
+    bool fine = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                has_bytes_of(k, fd, slice_from(name->text), NULL);
+    if (fd >= 0)
+        close(fd);
+    return fine;
+}
+
+/* A writer may have put a good one there meanwhile: whoever has the lock looks again. */
+static bool move_aside(struct keep *k, int shelf, const struct content_name *name)
+{
+    int lock = keep_borrow_lock(k);
+    bool fine = lock >= 0 && !is_whole(k, shelf, name) &&
+                renameat(shelf, name->text, shelf, name->aside) == 0;
+    if (lock >= 0)
+        close(lock);
+    return fine;
+}
+
+static bool is_there(int shelf, const char *name)
+{
+    struct stat st;
+    return fstatat(shelf, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool content_set_aside(struct keep *k, struct slice hash)
+{
+    struct content_name name;
+    int shelf = name_of(hash, &name, NULL) ? open_shelf(k, name.shelf) : -1;
+    if (shelf < 0)
+        return false;
+    bool fine =
+        is_there(shelf, name.text) ? move_aside(k, shelf, &name) : is_there(shelf, name.aside);
+    close(shelf);
+    return fine;
 }
 
 /* ---- from a store ---------------------------------------------------------------------------- */
@@ -189,6 +242,8 @@ bool content_take(struct keep *k, struct blob_store *from, struct slice key, str
     bool fine = copy_to_draft(k, from, key, size, to, draft, e) &&
                 (renameat(k->contents_fd, draft, shelf, name.text) == 0 ||
                  keep_failed(k, "moving a content to its place", e));
+    if (fine)
+        unlinkat(shelf, name.aside, 0);
     close(shelf);
     if (!fine)
         unlinkat(k->contents_fd, draft, 0);
@@ -266,6 +321,8 @@ static bool sweep_shelf(struct keep *k, const char *shelf,
             break;
         }
         struct slice hash = slice_from(entry->d_name);
+        if (slice_ends(hash, SLICE(ASIDE)))
+            hash = slice_first(hash, hash.len - strlen(ASIDE));
         if (!keep_hash_check(hash) || !slice_starts(hash, slice_from(shelf)) ||
             fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
             !S_ISREG(st.st_mode) || is_needed(user, hash))

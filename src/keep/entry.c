@@ -115,13 +115,52 @@ void keep_entry_write(const struct keep_entry *entry, struct buf *to)
     json_write_array_end(&w);
     json_write_object_end(&w);
     json_writer_done(&w);
-    buf_add_char(to, '\n');
+    if (!to->full)
+        to->len--; /* it is closed behind the digest */
+    keep_entry_seal(to);
+}
+
+/* ---- the digest ------------------------------------------------------------------------------ */
+
+#define SEAL     ",\"digest\":\""
+#define SEAL_END "\"}\n"
+#define SEAL_LEN (sizeof SEAL - 1 + SHA256_HEX_LEN + sizeof SEAL_END - 1)
+
+static void digest_of(struct slice text, char to[SHA256_HEX_LEN + 1])
+{
+    struct sha256 sum;
+    sha256_init(&sum);
+    sha256_add(&sum, text);
+    sha256_end_hex(&sum, to);
+}
+
+void keep_entry_seal(struct buf *to)
+{
+    char digest[SHA256_HEX_LEN + 1];
+    digest_of(buf_slice(to), digest);
+    buf_printf(to, SEAL "%s" SEAL_END, digest);
+}
+
+static bool has_seal(struct slice text)
+{
+    struct slice end = slice_skip(text, text.len > SEAL_LEN ? text.len - SEAL_LEN : 0);
+    return text.len > SEAL_LEN && slice_starts(end, SLICE(SEAL)) &&
+           slice_ends(end, SLICE(SEAL_END));
+}
+
+static bool is_sealed(struct slice text)
+{
+    char digest[SHA256_HEX_LEN + 1];
+    struct slice body = slice_first(text, text.len - SEAL_LEN);
+    digest_of(body, digest);
+    return slice_is(slice_first(slice_skip(text, body.len + strlen(SEAL)), SHA256_HEX_LEN), digest);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
 struct reading {
     const struct json *root;
+    struct slice text;
     struct arena *a;
     struct err *e;
 };
@@ -226,9 +265,14 @@ static bool get_format(const struct reading *r)
            err_set(r->e, ERR_USAGE, "A newer dais made this backup; use that one to read it.");
 }
 
+static bool get_digest(const struct reading *r)
+{
+    return has_seal(r->text) || bad(r, "digest");
+}
+
 static bool get_all(const struct reading *r, struct keep_entry *ret)
 {
-    if (!get_format(r) || !get_app(r, &ret->app) ||
+    if (!get_format(r) || !get_digest(r) || !get_app(r, &ret->app) ||
         !get_text(r, "made_by", json_find(r->root, SLICE("made_by")), &ret->made_by) ||
         !get_time(r, &ret->made_ms) || !get_database(r, &ret->is_sqlite) ||
         !get_of_restore(r, &ret->is_of_restore) || !get_count(r, "tables", &ret->tables) ||
@@ -249,10 +293,12 @@ bool keep_entry_read(struct slice name, struct slice text, struct arena *a, stru
     struct keep_entry entry = {0};
     struct err why = {0};
     must(keep_name_check(name));
+    if (has_seal(text) && !is_sealed(text)) /* before it is taken for one of a newer dais */
+        return err_set(e, ERR_DAMAGED, "It was changed after it was written.");
     memcpy(entry.name, name.ptr, name.len);
     arena_init(&tree, 64u << 20);
     bool fine = json_parse(&doc, &tree, text, NULL, &why)
-                    ? get_all(&(struct reading){json_root(&doc), a, e}, &entry)
+                    ? get_all(&(struct reading){json_root(&doc), text, a, e}, &entry)
                     : err_set(e, ERR_DAMAGED, "It is no JSON: %.150s", why.msg);
     arena_done(&tree);
     if (fine)

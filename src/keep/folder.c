@@ -134,6 +134,17 @@ static bool lock_folder(struct keep *k, struct err *e)
                : keep_failed(k, "taking the lock", e);
 }
 
+int keep_borrow_lock(struct keep *k)
+{
+    if (k->lock_fd >= 0)
+        return fcntl(k->lock_fd, F_DUPFD_CLOEXEC, 0);
+    int fd = openat(k->fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    close_one(fd);
+    return -1;
+}
+
 static bool open_contents(struct keep *k, bool is_writer, struct err *e)
 {
     if (is_writer && mkdirat(k->fd, "contents", 0700) != 0 && errno != EEXIST)
@@ -209,6 +220,20 @@ static bool read_text(struct keep *k, const char *name, struct buf *to)
     return !why;
 }
 
+/* Without them it is no backup, whatever its entry says. */
+static bool check_rows(struct keep *k, const struct keep_entry *entry, struct err *why)
+{
+    char file[FILE_NAME_MAX];
+    struct stat st;
+    if (fstatat(k->fd, file_of(slice_from(entry->name), ROWS, file), &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? err_set(why, ERR_DAMAGED, "Its rows are missing.")
+                               : err_set_sys(why, ERR_IO, "looking for its rows failed");
+    if (!S_ISREG(st.st_mode))
+        return err_set(why, ERR_DAMAGED, "Its rows are no file.");
+    return (uint64_t)st.st_size == entry->rows_bytes ||
+           err_set(why, ERR_DAMAGED, "The file of its rows is not as long as it was.");
+}
+
 /* False with errno ENOENT: it went meanwhile. Anything else that is wrong with it is said in it. */
 static bool load_entry(struct keep *k, struct slice name, struct arena *a, struct keep_entry *ret,
                        struct err *why)
@@ -226,6 +251,10 @@ static bool load_entry(struct keep *k, struct slice name, struct arena *a, struc
         err_set_sys(why, ERR_IO, "reading it failed");
     fine = fine && keep_entry_read(name, buf_slice(&text), a, ret, why);
     buf_done(&text);
+    if (fine && !check_rows(k, ret, why)) {
+        fine = false;
+        sys = keep_has(k, ret->name) ? 0 : ENOENT; /* somebody dropped it: the entry goes first */
+    }
     if (fine)
         return true;
     *ret = (struct keep_entry){.made_ms = keep_name_ms(name)};

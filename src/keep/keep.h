@@ -10,9 +10,12 @@
  *
  *   NAME.jsonl.gz       every row, as the database was at one moment: lines of JSON, gzip
  *   NAME.json           what is in that, its SHA-256, when and by whom it was made. Written last:
- *                       without it there is no backup
+ *                       without it there is no backup. Its own end is "digest", the SHA-256 of all
+ *                       bytes before that member and its comma
  *   contents/ab/HASH    the bytes of files by their SHA-256, shared by all backups of the folder,
  *                       so that the next one copies only what is new
+ *   contents/ab/HASH.damaged
+ *                       one that keep_verify() has set aside: it is in nobody's way
  *   lock                held by whoever writes to the folder
  *
  * NAME is the time in UTC and random letters, 20261122T030000Z-k3v9. Nothing in a folder depends on
@@ -60,7 +63,8 @@ struct keep_entry {
     uint64_t lost;                        /* of those, missing or damaged when it was made */
     uint64_t copied;                      /* of those, new in the folder: of one just made */
     char secret_mark[SHA256_HEX_LEN + 1]; /* "": nobody said */
-    /* "": NAME.json can be read; else only name is set, and made_ms as it says */
+    /* "": NAME.json can be read, and the rows are there with their size; else only name is set, and
+     * made_ms as it says */
     char why_damaged[200];
 };
 /* The newest first, in the arena. One that cannot be read is listed as that. */
@@ -80,10 +84,11 @@ struct keep_rule {
     int64_t daily, weekly, monthly; /* days, ISO weeks and months (UTC) that have one */
 };
 /* Sets drop[i] for those that no day, week or month of the rule needs: of each the newest one
- * counts. The newest of all and those of the day before it stay whatever the rule says; what is
- * damaged is never counted and never dropped. `entries` as keep_list() gives them. */
+ * counts. The newest of all and those of the last day stay whatever the rule says; what is damaged,
+ * or more than a day ahead of now, is never counted and never dropped. `entries` as keep_list()
+ * gives them. */
 void keep_choose(const struct keep_entry *entries, size_t n, const struct keep_rule *rule,
-                 bool *drop);
+                 int64_t now_ms, bool *drop);
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
@@ -135,13 +140,16 @@ bool keep_prune(struct keep *k, const struct keep_rule *rule, const struct keep_
 
 struct keep_verdict {
     uint64_t rows, contents, damaged, missing;
+    uint64_t aside; /* of the damaged: contents that the next backup copies anew */
     /* The first thing that is wrong; "": nothing is. As many contents as were lost when it was made
      * may be missing: they are counted and told, and nothing is wrong for that. */
     char why[300];
 };
 /* Reads all of it again: the rows against the entry, every content against its hash (when the rows
  * are damaged, no content). False: it could not be looked at, or was stopped. What is damaged is
- * told in *ret, each content by `lost`. */
+ * told in *ret, each content by `lost`, and set aside where nobody else writes to the folder and it
+ * can be written: else the next backup would take it for what it was. Once nobody names it,
+ * keep_prune() removes it. */
 bool keep_verify(struct keep *k, const struct keep_entry *entry, const struct keep_hearer *to,
                  struct keep_verdict *ret, struct err *e);
 

@@ -25,7 +25,10 @@ void keep_name_make(int64_t made_ms, char to[KEEP_NAME_LEN + 1]); /* with random
 bool keep_name_check(struct slice name);                          /* no path can be one */
 int64_t keep_name_ms(struct slice name);                          /* the second in a good name */
 bool keep_hash_check(struct slice hash);                          /* SHA-256 in lower-case hex */
+/* Into an empty one. */
 void keep_entry_write(const struct keep_entry *entry, struct buf *to);
+/* The end of an object that is not closed yet: a digest of all before it. */
+void keep_entry_seal(struct buf *to);
 /* Of `name`, whose text this is; every number and hash is checked. ERR_DAMAGED says what is wrong;
  * ERR_USAGE: a newer dais made it. */
 bool keep_entry_read(struct slice name, struct slice text, struct arena *a, struct keep_entry *ret,
@@ -113,6 +116,8 @@ bool keep_failed(const struct keep *k, const char *doing, struct err *e);
 /* Is there room for so many more bytes where that file is, with KEEP_FREE_MIN left? ERR_FULL. */
 #define KEEP_FREE_MIN (256ull << 20)
 bool keep_has_room(int fd, uint64_t size, struct err *e);
+/* For a moment, a reader's too: what is closed afterwards; -1: somebody else writes. */
+int keep_borrow_lock(struct keep *k);
 /* NAME.jsonl.gz, to read or to write anew; ERR_NOT_FOUND. -1: e. Without an entry, keep_tidy() of
  * the next one removes it. */
 int keep_open_rows(struct keep *k, const char *name, bool is_new, struct err *e);
@@ -135,6 +140,9 @@ bool content_take(struct keep *k, struct blob_store *from, struct slice key, str
                   uint64_t size, const struct keep_hearer *to, struct err *e);
 /* ERR_NOT_FOUND, ERR_DAMAGED: of the backup. */
 bool content_verify(struct keep *k, struct slice hash, uint64_t size, struct err *e);
+/* Whose bytes are not those of its hash is no more in the way of content_take(); it is still what
+ * content_verify() and content_give() look at, as long as there is no other. False: it is. */
+bool content_set_aside(struct keep *k, struct slice hash);
 /* Into the store: kept under a new key. The type is not known here. */
 bool content_give(struct keep *k, struct blob_store *to, struct slice hash, uint64_t size,
                   char key[BLOB_KEY_LEN + 1], struct err *e);

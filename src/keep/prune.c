@@ -8,8 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ARENA  (256u << 20) /* for as many entries as a folder may have */
-#define DAY_MS 86400000
+#define ARENA (256u << 20) /* for as many entries as a folder may have */
 
 /* Hashes that somebody names: those of earlier entries are in order, to be found among. */
 struct needs {
@@ -111,18 +110,6 @@ static bool drop_entries(struct keep *k, const struct keep_entry *entries, size_
     return true;
 }
 
-/* What a clock made that was wrong for a while stays, and counts for nothing: else it would push
- * out all that are made now. */
-static void choose(const struct keep_entry *entries, size_t n, const struct keep_rule *rule,
-                   bool *drop)
-{
-    int64_t now_ms = clock_wall_ms();
-    size_t i = 0;
-    while (i < n && entries[i].made_ms > now_ms + DAY_MS)
-        drop[i++] = false;
-    keep_choose(entries + i, n - i, rule, drop + i);
-}
-
 static bool prune(struct keep *k, const struct keep_rule *rule, struct needs *needs,
                   struct arena *a, uint64_t *ret_n, struct err *e)
 {
@@ -132,7 +119,7 @@ static bool prune(struct keep *k, const struct keep_rule *rule, struct needs *ne
     if (!keep_list(k, a, &entries, &n, e))
         return false;
     bool *drop = arena_alloc(a, n + 1);
-    choose(entries, n, rule, drop);
+    keep_choose(entries, n, rule, clock_wall_ms(), drop);
     return drop_entries(k, entries, n, drop, needs->to, ret_n, e) &&
            find_needs(k, entries, n, drop, needs, &knows, e) &&
            (!knows || contents_sweep(k, is_needed, needs, e));

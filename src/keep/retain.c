@@ -31,13 +31,20 @@ bool keep_is_of_future(const struct keep_entry *entry, int64_t now_ms)
     return entry->made_ms > now_ms + HOUR_MS;
 }
 
+/* What a clock made that was wrong for a while stays, and counts for nothing: else it would push
+ * out all that are made now. */
+static bool counts(const struct keep_entry *entry, int64_t now_ms)
+{
+    return !entry->why_damaged[0] && entry->made_ms <= now_ms + DAY_MS;
+}
+
 /* Of one sort: the newest of each, as many as there may be. */
-static void keep_newest(const struct keep_entry *entries, size_t n, int64_t (*which)(int64_t ms),
-                        int64_t left, bool *drop)
+static void keep_newest(const struct keep_entry *entries, size_t n, int64_t now_ms,
+                        int64_t (*which)(int64_t ms), int64_t left, bool *drop)
 {
     int64_t last = INT64_MIN;
     for (size_t i = 0; i < n && left > 0; i++) {
-        if (entries[i].why_damaged[0] || which(entries[i].made_ms) == last)
+        if (!counts(&entries[i], now_ms) || which(entries[i].made_ms) == last)
             continue;
         last = which(entries[i].made_ms);
         drop[i] = false;
@@ -46,18 +53,15 @@ static void keep_newest(const struct keep_entry *entries, size_t n, int64_t (*wh
 }
 
 void keep_choose(const struct keep_entry *entries, size_t n, const struct keep_rule *rule,
-                 bool *drop)
+                 int64_t now_ms, bool *drop)
 {
     bool has_newest = false;
-    int64_t newest_ms = 0;
     for (size_t i = 0; i < n; i++) {
-        bool is_whole = !entries[i].why_damaged[0];
-        if (is_whole && !has_newest)
-            newest_ms = entries[i].made_ms;
-        drop[i] = is_whole && has_newest && newest_ms - entries[i].made_ms >= DAY_MS;
-        has_newest |= is_whole;
+        bool is_counted = counts(&entries[i], now_ms);
+        drop[i] = is_counted && has_newest && now_ms - entries[i].made_ms >= DAY_MS;
+        has_newest |= is_counted;
     }
-    keep_newest(entries, n, day_of, rule->daily, drop);
-    keep_newest(entries, n, week_of, rule->weekly, drop);
-    keep_newest(entries, n, month_of, rule->monthly, drop);
+    keep_newest(entries, n, now_ms, day_of, rule->daily, drop);
+    keep_newest(entries, n, now_ms, week_of, rule->weekly, drop);
+    keep_newest(entries, n, now_ms, month_of, rule->monthly, drop);
 }

@@ -92,6 +92,7 @@ static bool verify_content(void *user, struct slice hash, struct slice key, uint
     v->verdict->contents++;
     v->content_bytes += size;
     if (!content_verify(v->k, hash, size, &why)) {
+        v->verdict->aside += why.code == ERR_DAMAGED && content_set_aside(v->k, hash);
         keep_tell_lost(v->to, hash, &why);
         if (why.code == ERR_NOT_FOUND) {
             v->verdict->missing++;

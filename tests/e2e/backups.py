@@ -88,6 +88,12 @@ class Site:
         return sorted(path for path in self.folder.glob("contents/??/*") if len(path.name) == 64)
 
 
+def sealed(members):
+    """The text of an entry that says this, with the digest it ends in."""
+    body = json.dumps({key: value for key, value in members.items() if value is not None and key != "digest"})[:-1]
+    return f'{body},"digest":"{hashlib.sha256(body.encode()).hexdigest()}"}}\n'
+
+
 # ---- what there is ---------------------------------------------------------------------------------
 def pages(server, path):
     after, found = "", []

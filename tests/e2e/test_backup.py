@@ -18,7 +18,7 @@ import pytest
 
 import postgres
 from accounts_api import PASSWORD, ask, joined
-from backups import MANIFEST, Load, Site, consistent, env_of_database, filled, pages, state
+from backups import MANIFEST, Load, Site, consistent, env_of_database, filled, pages, sealed, state
 from conftest import DAIS_BIN, REPORT, wait_for
 from documents import DATABASES, call
 from stores import env_of, in_folder, object_store, stand_in
@@ -505,7 +505,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(filled_site):
 def changed(site, made, **members):
     entry = json.loads(site.entry(made).read_text())
     entry.update(members)
-    site.entry(made).write_text(json.dumps({key: value for key, value in entry.items() if value is not None}))
+    site.entry(made).write_text(sealed(entry))
 
 
 HUGE = 10 ** 30
@@ -530,9 +530,9 @@ def test_entries_that_are_wrong_are_told_as_that(filled_site):
         site.entry(made).write_text(text)
         assert site.all("--app", "desk")[0]["state"] == "damaged"
         site.backup("verify", "--app", "desk", code=10)
-    changed_format = json.loads(whole)
-    changed_format["format"] = 2
-    site.entry(made).write_text(json.dumps(changed_format))
+    site.entry(made).write_text(whole.replace(json.loads(whole)["steps"][0], "another"))
+    assert "changed after it was written" in site.backup("list", "--app", "desk")
+    changed(site, made, format=2)
     assert "newer dais" in site.backup("list", "--app", "desk")
     site.entry(made).write_text(whole)
     changed(site, made, steps=[*json.loads(whole)["steps"], "of tomorrow"])
@@ -648,7 +648,7 @@ def aged(site, made, days):
     name = time.strftime("%Y%m%dT%H%M%SZ-aged", at)
     entry["made_at"] = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", at)
     shutil.copy(site.rows(made), site.folder / (name + ".jsonl.gz"))
-    (site.folder / (name + ".json")).write_text(json.dumps(entry))
+    (site.folder / (name + ".json")).write_text(sealed(entry))
     return name
 
 

@@ -156,6 +156,22 @@ static void what_is_damaged_here(void **state)
 }
 
 /* Somebody else's folder, made to lead elsewhere. */
+static void what_was_set_aside_is_taken_anew(void **state)
+{
+    struct stored s = put(S("hello"));
+    const char *aside = arena_cstr(&rig.a, arena_printf(&rig.a, "%s.damaged", place_of(&s)));
+    (void)state;
+    OK(take(&s));
+    write_to(place_of(&s), S("jello"));
+    assert_true(content_has(rig.k, S(s.hash), s.size)); /* so the next backup would leave it */
+    assert_true(content_set_aside(rig.k, S(s.hash)));
+    assert_true(is_there(aside) && !content_has(rig.k, S(s.hash), s.size));
+    NOT(content_verify(rig.k, S(s.hash), s.size, &rig.e), ERR_DAMAGED);
+    OK(take(&s));
+    OK(content_verify(rig.k, S(s.hash), s.size, &rig.e));
+    assert_false(is_there(aside));
+}
+
 static void links_are_not_followed(void **state)
 {
     struct stored s = put(S("bytes"));
@@ -292,6 +308,7 @@ static void a_shelf_that_is_a_link_is_not_swept(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 TESTS(TEST(there_and_back), TEST(what_is_found_is_flushed_too), TEST(what_the_store_has_not),
-      TEST(what_is_damaged_here), TEST(links_are_not_followed), TEST(left_by_one_that_was_killed),
-      TEST(more_than_the_disk_has), TEST(what_nobody_names_goes),
-      TEST(a_shelf_that_is_a_link_is_not_swept), TEST(the_last_bytes_are_not_ours))
+      TEST(what_is_damaged_here), TEST(what_was_set_aside_is_taken_anew),
+      TEST(links_are_not_followed), TEST(left_by_one_that_was_killed), TEST(more_than_the_disk_has),
+      TEST(what_nobody_names_goes), TEST(a_shelf_that_is_a_link_is_not_swept),
+      TEST(the_last_bytes_are_not_ours))

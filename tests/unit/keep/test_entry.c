@@ -37,13 +37,20 @@ static struct slice text_of(const struct keep_entry *entry)
     return copy;
 }
 
-/* The text of the entry above, with another `to` for its `from`. */
+/* Without its end, which is the digest of all before it. */
+static struct slice body_of(struct slice text)
+{
+    return slice_first(text, (size_t)(strstr(text.ptr, ",\"digest\":") - text.ptr));
+}
+
+/* The text of the entry above, with another `to` for its `from`, and the digest of that. */
 static struct slice with(const char *from, const char *to)
 {
     struct keep_entry entry = entry_of();
     struct buf text;
     buf_init(&text, 4u << 20);
-    buf_add_replacing(&text, text_of(&entry), S(from), S(to));
+    buf_add_replacing(&text, body_of(text_of(&entry)), S(from), S(to));
+    keep_entry_seal(&text);
     struct slice copy = arena_dup(&rig.a, buf_slice(&text));
     buf_done(&text);
     return copy;
@@ -123,8 +130,8 @@ static void what_is_none_is_refused(void **state)
         {"\"documents\"", "\"a\\u0000b\""},
         {"[\"documents\",\"files\"]", "{}"},
         {"\"steps\":[\"documents\",\"files\"]", "\"step\":[]"},
-        {"}", "} x"},
-        {"}", ""},
+        {"]", "]} x"},
+        {"]", ""},
         {"\"app\"", "\"rows\""}, /* twice */
     };
     struct keep_entry back = {.rows = 77};
@@ -142,6 +149,33 @@ static void what_is_none_is_refused(void **state)
     assert_int_equal(back.rows, 77); /* untouched */
     NOT(read_it(S(""), &back), ERR_DAMAGED);
     NOT(read_it(S("[]"), &back), ERR_DAMAGED);
+}
+
+/* One letter of it, wherever it is. */
+static void what_was_changed_is_refused(void **state)
+{
+    struct slice good = with("", "");
+    struct keep_entry back;
+    struct err e;
+    char *text = arena_zalloc(&rig.a, good.len + 2);
+    (void)state;
+    for (size_t i = 0; i < good.len; i++) {
+        memcpy(text, good.ptr, good.len);
+        text[i] ^= 1;
+        e = (struct err){0};
+        if (keep_entry_read(S(NAME), (struct slice){text, good.len}, &rig.a, &back, &e))
+            fail_msg("%s", text);
+        assert_int_equal(e.code, ERR_DAMAGED);
+    }
+    for (size_t i = 0; i < good.len; i++)
+        NOT(read_it(slice_first(good, i), &back), ERR_DAMAGED);
+    memcpy(text, good.ptr, good.len);
+    text[good.len] = '\n';
+    NOT(read_it((struct slice){text, good.len + 1}, &back), ERR_DAMAGED);
+    snprintf(text, good.len, "%.*s}\n", SLICE_ARGS(body_of(good)));
+    NOT(read_it(S(text), &back), ERR_DAMAGED);
+    assert_non_null(strstr(rig.e.msg, "\"digest\""));
+    OK(read_it(good, &back));
 }
 
 static void later_ones_may_say_more(void **state)
@@ -218,5 +252,5 @@ static void names(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
-TESTS(TEST(there_and_back), TEST(what_is_none_is_refused), TEST(later_ones_may_say_more),
-      TEST(amounts_are_bounded), TEST(names))
+TESTS(TEST(there_and_back), TEST(what_is_none_is_refused), TEST(what_was_changed_is_refused),
+      TEST(later_ones_may_say_more), TEST(amounts_are_bounded), TEST(names))

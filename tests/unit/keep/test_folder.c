@@ -184,6 +184,31 @@ static void what_cannot_be_read_is_listed_as_that(void **state)
     assert_non_null(strstr(rig.e.msg, names[6]));
 }
 
+/* The command asks whether the newest is young enough, and reads no rows for that. */
+static void without_its_rows_it_is_none(void **state)
+{
+    struct keep_entry *all, one;
+    struct slice rows;
+    size_t n;
+    (void)state;
+    make_backup(ONE, TEXTS("a"));
+    rows = read_from(ONE ".jsonl.gz");
+    write_to(ONE ".jsonl.gz", slice_first(rows, rows.len - 1));
+    all = list(&n);
+    assert_true(n == 1 && strstr(all[0].why_damaged, "not as long"));
+    assert_int_equal(unlink(path_of(ONE ".jsonl.gz")), 0);
+    all = list(&n);
+    assert_true(n == 1 && strstr(all[0].why_damaged, "rows are missing"));
+    assert_true(all[0].made_ms == keep_name_ms(S(ONE)) && !strcmp(all[0].name, ONE));
+    NOT(find(ONE, &one), ERR_DAMAGED);
+    assert_int_equal(symlink("lock", path_of(ONE ".jsonl.gz")), 0);
+    all = list(&n);
+    assert_true(n == 1 && strstr(all[0].why_damaged, "no file"));
+    assert_int_equal(unlink(path_of(ONE ".jsonl.gz")), 0);
+    write_to(ONE ".jsonl.gz", rows);
+    OK(find(ONE, &one));
+}
+
 static void more_than_an_arena_has_room_for(void **state)
 {
     struct keep_entry *all;
@@ -340,6 +365,7 @@ static void a_draft_that_is_a_link(void **state)
 TESTS(TEST(made_for_its_owner_alone), TEST(with_the_folders_above_it),
       TEST(one_writes_and_others_read), TEST(links_in_it_are_not_followed), TEST(the_newest_first),
       TEST(others_may_lie_there), TEST(what_cannot_be_read_is_listed_as_that),
-      TEST(more_than_an_arena_has_room_for), TEST(by_name), TEST(the_latest_is_none_of_a_restore),
-      TEST(the_latest_is_none_of_the_future), TEST(rows_are_written_once),
-      TEST(what_is_dropped_is_gone), TEST(what_the_killed_left_goes), TEST(a_draft_that_is_a_link))
+      TEST(without_its_rows_it_is_none), TEST(more_than_an_arena_has_room_for), TEST(by_name),
+      TEST(the_latest_is_none_of_a_restore), TEST(the_latest_is_none_of_the_future),
+      TEST(rows_are_written_once), TEST(what_is_dropped_is_gone), TEST(what_the_killed_left_goes),
+      TEST(a_draft_that_is_a_link))

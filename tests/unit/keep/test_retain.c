@@ -10,6 +10,7 @@
 static struct keep_entry entries[MANY];
 static bool drop[MANY];
 static size_t n;
+static int64_t now_ms; /* 0: when the newest was made */
 
 /* "2026-11-22T03:00", newest first. */
 static void add(const char *at)
@@ -21,12 +22,19 @@ static void add(const char *at)
     entries[n++] = (struct keep_entry){.made_ms = ms};
 }
 
+static void now_is(const char *at)
+{
+    struct slice text = arena_printf(&rig.a, "%s:00Z", at);
+    assert_true(clock_parse_rfc3339(text.ptr, text.len, &now_ms));
+}
+
 /* As letters: which are kept. */
 static void keeps(int64_t daily, int64_t weekly, int64_t monthly, const char *want)
 {
     char is[MANY + 1];
     memset(drop, 2, sizeof drop);
-    keep_choose(entries, n, &(struct keep_rule){daily, weekly, monthly}, drop);
+    keep_choose(entries, n, &(struct keep_rule){daily, weekly, monthly},
+                now_ms || !n ? now_ms : entries[0].made_ms, drop);
     for (size_t i = 0; i < n; i++)
         is[i] = drop[i] ? '-' : 'K';
     is[n] = '\0';
@@ -36,6 +44,7 @@ static void keeps(int64_t daily, int64_t weekly, int64_t monthly, const char *wa
 static int begin(void **state)
 {
     n = 0;
+    now_ms = 0;
     return start(state);
 }
 
@@ -115,6 +124,37 @@ static void damaged_ones_stay_and_do_not_count(void **state)
     keeps(2, 0, 0, "KKKKK");
 }
 
+static void the_last_day_ends_now(void **state)
+{
+    (void)state;
+    add("2026-11-22T03:00");
+    add("2026-11-22T02:00");
+    add("2026-11-21T04:00");
+    now_is("2026-11-22T03:59");
+    keeps(0, 0, 0, "KKK");
+    now_is("2026-11-23T02:30");
+    keeps(0, 0, 0, "K--"); /* the newest, whenever it was made, and no longer what was beside it */
+    now_is("2026-11-30T00:00");
+    keeps(0, 0, 0, "K--");
+    keeps(2, 0, 0, "K-K");
+}
+
+static void of_the_future_they_stay_and_do_not_count(void **state)
+{
+    (void)state;
+    add("2999-01-01T00:00");
+    add("2026-11-23T04:01"); /* more than a day ahead */
+    add("2026-11-23T03:59"); /* less: a clock may be a little wrong */
+    add("2026-11-21T02:00");
+    add("2026-11-20T02:00");
+    add("2026-11-19T02:00");
+    now_is("2026-11-22T04:00");
+    keeps(0, 0, 0, "KKK---");
+    keeps(2, 0, 0, "KKKK--");
+    keeps(3, 0, 0, "KKKKK-");
+    keeps(0, 0, 2, "KKK---");
+}
+
 static void none_at_all(void **state)
 {
     (void)state;
@@ -155,7 +195,7 @@ static void years_of_it(void **state)
         memmove(entries + 1, entries, n * sizeof *entries);
         entries[0] = (struct keep_entry){.made_ms = (20000ll + day) * 86400000};
         n++;
-        keep_choose(entries, n, &rule, drop);
+        keep_choose(entries, n, &rule, entries[0].made_ms, drop);
         for (size_t i = 0; i < n; i++) {
             if (!drop[i])
                 entries[kept++] = entries[i];
@@ -171,5 +211,6 @@ static void years_of_it(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, stop)
 TESTS(TEST(days), TEST(weeks), TEST(months), TEST(together),
-      TEST(damaged_ones_stay_and_do_not_count), TEST(none_at_all), TEST(a_calendar_agrees),
+      TEST(damaged_ones_stay_and_do_not_count), TEST(the_last_day_ends_now),
+      TEST(of_the_future_they_stay_and_do_not_count), TEST(none_at_all), TEST(a_calendar_agrees),
       TEST(years_of_it))
