@@ -277,6 +277,17 @@ bool backup_of(struct host *h, const struct app *app, struct blob_store *blobs, 
                struct arena *a, struct backup *ret, struct err *e);
 /* Is there anything of its own that it keeps? */
 bool app_keeps_something(const struct app *app);
+/* owner.c: whose the data folder is, or the nearest one above it, when we are root; uid 0: what is
+ * made is of who makes it. */
+struct owner {
+    uid_t uid;
+    gid_t gid;
+};
+struct owner owner_of_data(const char *data_dir);
+/* What root made at that path becomes theirs, if it is in the data folder, and the folders on the
+ * way to it. */
+void owner_give(const struct owner *to, const char *data_dir, const char *path);
+
 /* Which folder `backups.to` is. */
 const char *backup_place(const char *data_dir, const struct manifest *m, struct arena *a);
 /* May backups be put there? ERR_USAGE: a folder that is served holds it. */

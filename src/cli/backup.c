@@ -288,10 +288,13 @@ static bool create(struct backing *r, struct err *e)
     struct err why;
     if (unless && (!duration_parse(slice_from(unless), &age_ms) || age_ms <= 0))
         return err_set(e, ERR_USAGE, "--unless is an age such as 30m, 6h or 2d");
+    if (!app_backups_have_data(r->b, e) || !app_backups_are_private(r->b, e))
+        return false;
     for (size_t i = 0; i < r->b->n; i++) {
         if (!create_one(r, &r->b->units[i], age_ms, &why))
             tell_failure(r, &why);
     }
+    app_backups_give(r->b);
     return true;
 }
 

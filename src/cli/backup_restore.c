@@ -176,5 +176,6 @@ bool backing_restore(struct backing *r, struct err *e)
                 backing_choose(r, writes, all, e) && app_backups_own(r->b, e) && ask(r, all, e) &&
                 check(r, all, e) && restore_all(r, all, e);
     backing_leave(r, all);
+    app_backups_give(r->b);
     return fine;
 }

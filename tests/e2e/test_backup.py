@@ -819,6 +819,46 @@ def test_nor_is_one_of_a_flag(filled_site):
     assert now(site) == site.state
 
 
+def test_a_data_folder_that_is_not_there_is_a_mistake(site):
+    told = site.backup("create", code=1)
+    assert f"there is no data folder {site.data}" in told and "DAIS_DATA" in told, told
+    assert not site.data.exists()
+    site.data.mkdir(mode=0o700)
+    assert "desk: nothing is stored yet" in site.backup("create")
+
+
+@in_folder("whose the files are")
+@pytest.mark.skipif(os.geteuid() != 0, reason="optional: only root gives away what it makes")
+def test_what_root_makes_is_of_the_owner_of_the_data_folder(filled_site, tmp_path):
+    site = filled_site
+
+    def owners():
+        paths = [site.data, *site.data.rglob("*")]
+        return {path.lstat().st_uid for path in paths if not path.is_socket() and path != aside}
+    aside = site.data / "link"
+    (site.data / "secret").unlink()  # nobody but its owner may have it
+    for path in (site.data, *site.data.rglob("*")):
+        os.chown(path, 4242, 4243, follow_symlinks=False)
+    aside.symlink_to(tmp_path / "desk/dais.yaml")
+    os.link(tmp_path / "desk/web/index.html", site.data / "hard")
+    site.made()
+    assert (site.folder / "contents").stat().st_uid == site.place.stat().st_uid == 4242
+    assert site.place.stat().st_gid == 4243
+    (site.data / "hard").unlink()
+    assert owners() == {4242}
+    shutil.copytree(site.place, tmp_path / "copies")
+    shutil.rmtree(site.data / "apps")
+    site.restore("--from", tmp_path / "copies")
+    assert owners() == {4242} and (tmp_path / "copies/desk/lock").stat().st_uid == 0
+    assert (tmp_path / "desk/dais.yaml").stat().st_uid == 0 == (tmp_path / "desk/web/index.html").stat().st_uid
+    shutil.rmtree(site.data)
+    site.data = tmp_path / "theirs/data"
+    site.data.parent.mkdir()
+    os.chown(site.data.parent, 4242, 4243)
+    site.restore("--from", tmp_path / "copies")
+    assert owners() == {4242}
+
+
 def test_words_and_flags(filled_site):
     site = filled_site
     assert "`dais backup create` makes one" in site.backup("list")
