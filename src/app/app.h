@@ -76,6 +76,12 @@ void app_backups_close(struct app_backups *b);
 bool app_backups_own(struct app_backups *b, struct err *e);
 /* Beside a server or, once it is ours, without one. ERR_NOT_FOUND: nothing is stored yet. */
 bool app_backups_look(struct app_backups *b, struct app_unit *u, struct err *e);
+/* ERR_NOT_FOUND: the data folder is not there, which is more than that it is empty. */
+bool app_backups_have_data(struct app_backups *b, struct err *e);
+/* Root's command is done, well or not: what it made in a data folder of somebody else is theirs. */
+void app_backups_give(struct app_backups *b);
+/* May any be put where they go? ERR_USAGE: everybody could read them. */
+bool app_backups_are_private(struct app_backups *b, struct err *e);
 /* Once it is ours: folders of what is brought back. */
 bool app_backups_make(struct app_backups *b, struct app_unit *u, bool has_contents, struct err *e);
 
@@ -110,6 +116,10 @@ void storage_check(const struct site *site, const struct settings *s, struct pro
 
 /* REDIS_URL is no address that can be used: a warning. */
 void redis_check(const struct settings *s, struct problems *p);
+
+/* A folder that is served holds the data folder, or one of backups. */
+void private_check(const struct site *site, const char *data_dir, struct arena *a,
+                   struct problems *p);
 
 /* Jobs of the manifest: what tasks are given in `with`, programs that their user cannot reach. */
 void jobs_check(const struct manifest *m, struct arena *a, struct problems *p);

@@ -99,9 +99,6 @@ struct app *host_app_of_name(const struct host *h, struct slice name); /* of a H
  * link on a page; port is ":8000", or "" where that goes without saying. */
 struct slice app_url(const struct app *app, struct slice base, struct slice port, struct arena *a);
 
-/* Says so when a served folder holds the data folder. */
-void check_data_is_private(struct host *h, struct problems *p);
-
 /* The values of a manifest with settings in place of their names; in the host's arena. */
 struct pairs host_expand(struct host *h, const struct app *app, const struct pairs *values);
 
@@ -280,8 +277,22 @@ bool backup_of(struct host *h, const struct app *app, struct blob_store *blobs, 
                struct arena *a, struct backup *ret, struct err *e);
 /* Is there anything of its own that it keeps? */
 bool app_keeps_something(const struct app *app);
+/* owner.c: whose the data folder is, or the nearest one above it, when we are root; uid 0: what is
+ * made is of who makes it. */
+struct owner {
+    uid_t uid;
+    gid_t gid;
+};
+struct owner owner_of_data(const char *data_dir);
+/* What root made at that path becomes theirs, if it is in the data folder, and the folders on the
+ * way to it. */
+void owner_give(const struct owner *to, const char *data_dir, const char *path);
+
 /* Which folder `backups.to` is. */
-const char *backup_place(struct host *h, const struct app *app, struct arena *a);
+const char *backup_place(const char *data_dir, const struct manifest *m, struct arena *a);
+/* May backups be put there? ERR_USAGE: a folder that is served holds it. */
+bool private_check_place(const struct site *site, const char *data_dir, const char *place,
+                         struct arena *a, struct err *e);
 
 /* keeper.c: loop 0, once a second: work on the tables of apps, closing databases that nobody uses.
  */

@@ -77,14 +77,14 @@ static bool mark_of(const struct host *h, struct arena *a, const char **ret, str
 
 /* ---- the place ------------------------------------------------------------------------------- */
 
-const char *backup_place(struct host *h, const struct app *app, struct arena *a)
+const char *backup_place(const char *data_dir, const struct manifest *m, struct arena *a)
 {
-    struct slice to = app->manifest->backups.to.s, data = SLICE("data");
+    struct slice to = m->backups.to.s, data = SLICE("data");
     if (slice_starts(to, SLICE("/")))
         return arena_cstr(a, to);
     if (slice_eq(to, data) || slice_starts(to, SLICE("data/")))
-        return arena_printf(a, "%s%.*s", h->data_dir, SLICE_ARGS(slice_skip(to, data.len))).ptr;
-    return arena_printf(a, "%.*s/%.*s", SLICE_ARGS(app->manifest->dir), SLICE_ARGS(to)).ptr;
+        return arena_printf(a, "%s%.*s", data_dir, SLICE_ARGS(slice_skip(to, data.len))).ptr;
+    return arena_printf(a, "%.*s/%.*s", SLICE_ARGS(m->dir), SLICE_ARGS(to)).ptr;
 }
 
 bool app_keeps_something(const struct app *app)
@@ -122,7 +122,7 @@ bool backup_of(struct host *h, const struct app *app, struct blob_store *blobs, 
         .rule = {.daily = keep->daily, .weekly = keep->weekly, .monthly = keep->monthly},
     };
     if (!place)
-        place = backup_place(h, conf, a);
+        place = backup_place(h->data_dir, conf->manifest, a);
     ret->dir = arena_printf(a, "%s/%.*s", place, SLICE_ARGS(ret->source.app)).ptr;
     return true;
 }

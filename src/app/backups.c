@@ -14,6 +14,7 @@ struct backing_up {
     struct arena arena;
     struct host *host;
     struct life life;
+    struct owner owner; /* of the data folder, before anything is made */
     const char *place;
 };
 
@@ -104,7 +105,7 @@ struct app_backups *app_backups_open(const struct app_options *options, const ch
         return NULL;
     }
     struct backing_up *b = mem_new(struct backing_up);
-    *b = (struct backing_up){.host = h, .place = place};
+    *b = (struct backing_up){.host = h, .place = place, .owner = owner_of_data(h->data_dir)};
     arena_init(&b->arena, BACKUPS_BYTES);
     b->life = (struct life){.options = *options, .host = h, .lock_fd = -1};
     list_init(&b->life.databases);
@@ -130,11 +131,39 @@ void app_backups_close(struct app_backups *backups)
     free(b);
 }
 
+void app_backups_give(struct app_backups *backups)
+{
+    struct backing_up *b = inside(backups);
+    const char *data = b->host->data_dir;
+    if (b->life.lock_fd >= 0) /* it was restored */
+        owner_give(&b->owner, data, data);
+    for (size_t i = 0; i < b->public.n; i++)
+        owner_give(&b->owner, data, b->public.units[i].dir);
+}
+
 /* ---- what is there, and what is to be -------------------------------------------------------- */
 
 bool app_backups_own(struct app_backups *b, struct err *e)
 {
     return life_take_data(&inside(b)->life, e);
+}
+
+bool app_backups_have_data(struct app_backups *backups, struct err *e)
+{
+    struct backing_up *b = inside(backups);
+    bool is_elsewhere = b->public.is_postgres && stores_are_remote(b->host);
+    return is_elsewhere || access(b->host->data_dir, F_OK) == 0 ||
+           err_set(e, ERR_NOT_FOUND,
+                   "there is no data folder %.100s; name the one that `dais serve` uses with "
+                   "--data or DAIS_DATA",
+                   b->host->data_dir);
+}
+
+bool app_backups_are_private(struct app_backups *backups, struct err *e)
+{
+    struct backing_up *b = inside(backups);
+    return !b->place ||
+           private_check_place(b->host->site, b->host->data_dir, b->place, &b->arena, e);
 }
 
 /* Without a folder nothing is stored. An app that has no buckets any more may still have files. */

@@ -376,7 +376,7 @@ static struct host *load(const struct app_options *o, bool is_to_run, struct pro
     redis_check(&h->settings, p);
     for (size_t i = 0; i < h->n_apps; i++)
         jobs_check(h->apps[i].manifest, &h->arena, p);
-    check_data_is_private(h, p);
+    private_check(h->site, h->data_dir, &h->arena, p);
     for (size_t i = 0; is_to_run && i < h->n_apps; i++)
         secrets_check(&h->settings, h->apps[i].manifest, &h->apps[i].secrets, p);
     for (size_t i = 0; is_to_run && i < h->n_apps; i++)

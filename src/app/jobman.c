@@ -157,13 +157,22 @@ static void open_kinds(struct host *h, struct app *app, struct life *life)
     }
 }
 
+struct broken {
+    struct slice slug;
+    struct events *events;
+};
+
 /* Many of one type within a minute are one event. */
 static void on_broken(void *user, const struct job_row *row)
 {
+    const struct broken *of = user;
     char detail[400];
     snprintf(detail, sizeof detail, "%s, job %.*s: %.*s", job_error_slug(row->error_code),
              SLICE_ARGS(row->id), SLICE_ARGS(row->error));
-    events_note(user,
+    log_line(LOG_WARN, "a job failed for good", F_STR("app", of->slug), F_STR("job", row->type),
+             F_STR("id", row->id), F_CSTR("code", job_error_slug(row->error_code)),
+             F_STR("reason", row->error));
+    events_note(of->events,
                 &(struct event){
                     .kind = EVENT_JOB_FAILED, .object = row->type, .detail = slice_from(detail)},
                 clock_wall_ms());
@@ -171,7 +180,9 @@ static void on_broken(void *user, const struct job_row *row)
 
 void app_jobs_open(struct host *h, struct app *app, struct life *life)
 {
-    jobs_on_broken(app->jobs, on_broken, database_events(life, app->manifest->slug.s));
+    struct broken *broken = arena_new(&h->arena, struct broken);
+    *broken = (struct broken){app->manifest->slug.s, database_events(life, app->manifest->slug.s)};
+    jobs_on_broken(app->jobs, on_broken, broken);
     if (jobs_have_triggers(app->jobs) && app->docs)
         docs_on_change(app->docs, jobs_on_change, app->jobs);
     if (jobs_have_triggers(app->jobs) && app->files)

@@ -239,7 +239,9 @@ struct blob_store *store_open_to_write(struct host *h, const struct app *app, st
     struct slice slug = app->manifest->slug.s;
     if ((is_s3(h) && !l->s3 && !open_s3(h, l, e)) || !open_store(h, slug, l, e))
         return NULL;
-    return store_find(l, slug)->blobs;
+    const struct store *s = store_find(l, slug);
+    must(s); /* open_store() has put it there */
+    return s->blobs;
 }
 
 struct blob_store *store_blobs(const struct store *s)

@@ -132,6 +132,8 @@ void backing_open_item(struct backing *r, const struct keep_entry *entry)
         return;
     clock_rfc3339(entry->made_ms, time);
     backing_str(r, "made", slice_from(time));
+    json_write_key(&r->w, SLICE("of_restore"));
+    json_write_bool(&r->w, entry->is_of_restore);
     backing_count(r, "rows", entry->rows);
     backing_count(r, "contents", entry->contents);
     backing_count(r, "bytes", entry->content_bytes);
@@ -163,6 +165,7 @@ bool backing_create(struct backing *r, struct app_unit *u, struct keep *k, bool 
     int64_t began = clock_mono_ms();
     r->unit = u;
     r->lost = 0;
+    u->from.is_of_restore = is_first_step;
     if (!keep_create(k, &u->from, &to, &r->arena, ret, e)) {
         backing_clear_line(r);
         return false;
@@ -226,8 +229,8 @@ static bool tell_nothing(const struct backing *r, const struct app_unit *u)
     return true;
 }
 
-/* *ret: one of them is younger than --unless says; one of the future is of a clock that was wrong.
- */
+/* *ret: one of them is younger than --unless says. One of the future is of a clock that was wrong,
+ * and what a restore replaced is not what is there now. */
 static bool is_young(struct backing *r, const struct app_unit *u, int64_t age_ms, bool *ret,
                      struct err *e)
 {
@@ -240,7 +243,7 @@ static bool is_young(struct backing *r, const struct app_unit *u, int64_t age_ms
         return false;
     size_t i = 0;
     int64_t now_ms = clock_wall_ms();
-    while (i < n && (list[i].why_damaged[0] || list[i].made_ms > now_ms))
+    while (i < n && (list[i].why_damaged[0] || list[i].is_of_restore || list[i].made_ms > now_ms))
         i++;
     *ret = i < n && now_ms - list[i].made_ms < age_ms;
     if (*ret && !r->is_json)
@@ -285,10 +288,13 @@ static bool create(struct backing *r, struct err *e)
     struct err why;
     if (unless && (!duration_parse(slice_from(unless), &age_ms) || age_ms <= 0))
         return err_set(e, ERR_USAGE, "--unless is an age such as 30m, 6h or 2d");
+    if (!app_backups_have_data(r->b, e) || !app_backups_are_private(r->b, e))
+        return false;
     for (size_t i = 0; i < r->b->n; i++) {
         if (!create_one(r, &r->b->units[i], age_ms, &why))
             tell_failure(r, &why);
     }
+    app_backups_give(r->b);
     return true;
 }
 
@@ -306,6 +312,14 @@ bool backing_list(struct backing *r, const struct app_unit *u, struct keep_entry
     return fine;
 }
 
+static struct slice state_of(const struct backing *r, const struct keep_entry *entry)
+{
+    if (entry->why_damaged[0])
+        return SLICE("damaged");
+    return entry->is_of_restore && !r->is_json ? SLICE("complete, made by a restore")
+                                               : SLICE("complete");
+}
+
 static void list_entry(struct backing *r, const struct keep_entry *entry)
 {
     char time[BACKING_TIME], size[BACKING_SIZE];
@@ -313,7 +327,7 @@ static void list_entry(struct backing *r, const struct keep_entry *entry)
     backing_open_item(r, entry);
     if (!is_damaged)
         backing_count(r, "lost", entry->lost);
-    backing_str(r, "state", is_damaged ? SLICE("damaged") : SLICE("complete"));
+    backing_str(r, "state", state_of(r, entry));
     if (is_damaged)
         backing_str(r, "why", slice_from(entry->why_damaged));
     else if (!r->is_json) { /* for the table */

@@ -108,7 +108,9 @@ static void tell(struct backing *r, const struct chosen *c, const char *kept, do
            SLICE_ARGS(c->unit->slug), c->entry.name, BACKING_COUNT(c->entry.rows),
            BACKING_COUNT(c->entry.contents), backing_size(c->entry.content_bytes, size), seconds);
     if (kept[0])
-        printf("%.*s: what was there before is the backup %s\n", SLICE_ARGS(c->unit->slug), kept);
+        printf("%.*s: what was there before is the backup %s in %s; `--at %s` brings it back, and "
+               "the latest is never it\n",
+               SLICE_ARGS(c->unit->slug), kept, c->unit->dir, kept);
     if (c->entry.lost || r->lost)
         printf("%.*s: without %llu content%s; `dais verify` says of which files\n",
                SLICE_ARGS(c->unit->slug),
@@ -169,9 +171,11 @@ static bool restore_all(struct backing *r, const struct chosen *all, struct err 
 bool backing_restore(struct backing *r, struct err *e)
 {
     struct chosen *all = arena_zalloc(&r->arena, r->b->n * sizeof *all);
-    bool fine = backing_choose(r, !args_has(r->args, "--no-backup"), all, e) &&
-                app_backups_own(r->b, e) && ask(r, all, e) && check(r, all, e) &&
-                restore_all(r, all, e);
+    bool writes = !args_has(r->args, "--no-backup");
+    bool fine = (!writes || app_backups_are_private(r->b, e)) &&
+                backing_choose(r, writes, all, e) && app_backups_own(r->b, e) && ask(r, all, e) &&
+                check(r, all, e) && restore_all(r, all, e);
     backing_leave(r, all);
+    app_backups_give(r->b);
     return fine;
 }

@@ -144,6 +144,7 @@ static int run(const struct args *args)
     mail_check(site, &settings, &problems);
     redis_check(&settings, &problems);
     storage_check(site, &settings, &problems);
+    private_check(site, settings_data_dir(&settings, site), &a, &problems);
     problems_sort(&problems);
     if (args_has(args, "--json"))
         print_json(site, &problems);

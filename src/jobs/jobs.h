@@ -57,9 +57,10 @@ void jobs_attach(struct jobs *j, struct db_slot *slot);
 /* As docs_guard(): asked in every write that somebody asks for. */
 typedef bool (*jobs_is_in)(struct db_conn *c, const struct identity *who, struct err *e);
 void jobs_guard(struct jobs *j, jobs_is_in is_in);
-/* Told of a job that failed for good though neither its program nor whoever asked did wrong: it
- * could not be started, was lost too often, or jobs led to jobs in a circle. Any thread, inside a
- * write, which may run again: then twice. Before the first of them. */
+/* Told of a job that failed for good where nobody would see it: a task of dais's own (a backup,
+ * a webhook), whoever it was for; and of programs those that neither they nor whoever asked did
+ * wrong: it could not be started, was lost too often, or jobs led to jobs in a circle. Any thread,
+ * inside a write, which may run again: then twice. Before the first of them. */
 typedef void (*jobs_broken)(void *user, const struct job_row *row);
 void jobs_on_broken(struct jobs *j, jobs_broken tell, void *user);
 void jobs_free(struct jobs *j); /* NULL is fine */

@@ -116,7 +116,9 @@ void jobs_on_broken(struct jobs *j, jobs_broken tell, void *user)
 void jobs_tell_broken(const struct jobs *j, const struct job_row *row)
 {
     enum job_error code = row->error_code;
+    const struct job_type *t = job_type_find(j, row->type);
     bool is_broken = code == JOB_ERROR_START || code == JOB_ERROR_LOST || code == JOB_ERROR_LOOP;
+    is_broken |= t && t->conf->use.s.len && code != JOB_ERROR_AFTER && code != JOB_ERROR_QUOTA;
     if (j->broken && is_broken && row->state == JOB_FAILED)
         j->broken(j->broken_user, row);
 }

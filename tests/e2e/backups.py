@@ -61,6 +61,13 @@ class Site:
     def backup(self, *words, **options):
         return self.run("backup", *words, **options)
 
+    def checked(self):
+        """What `dais check` says of a manifest that is wrong."""
+        done = subprocess.run([DAIS_BIN, "check", self.app], env=clean_env(self.app, {**self.env, "DAIS_DATA": str(self.data)}),
+                              text=True, capture_output=True, timeout=60, check=False)
+        assert done.returncode == 1 and not REPORT.search(done.stderr), done
+        return done.stdout + done.stderr
+
     def restore(self, *words, **options):
         return self.backup("restore", "--yes", *words, **options)
 

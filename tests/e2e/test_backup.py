@@ -210,6 +210,23 @@ def test_operators_are_backed_up_beside_the_apps(site):
     assert "op@example.com" in site.run("user", "list", "--operator")
 
 
+def test_the_latest_is_none_that_a_restore_made(filled_site):
+    """Whoever restores twice does not get the disaster back."""
+    site = filled_site
+    made = site.made()
+    raised(site)
+    assert f"--at {made['name']}" not in site.restore("--app", "desk")
+    newest, oldest = site.all("--app", "desk")
+    assert oldest["name"] == made["name"] and newest["of_restore"] and not oldest["of_restore"], (newest, oldest)
+    told = site.backup("list")
+    assert re.search(rf"^desk +{newest['name']} .* complete, made by a restore$", told, re.M), told
+    out, _ = told_json(site, "restore", "--yes", "--app", "desk")
+    assert out["restored"][0]["name"] == made["name"] and out["restored"][0]["present"], out
+    assert now(site) == site.state
+    site.restore("--app", "desk", "--at", newest["name"])
+    assert "later-0" in str(now(site))
+
+
 # ---- damage ----------------------------------------------------------------------------------------
 def flip(path, at=None):
     data = bytearray(path.read_bytes())
@@ -730,6 +747,20 @@ def test_the_schedule_makes_one(tmp_path):
     assert [one["app"] for one in made] == ["desk"] and made[0]["rows"] > 0
 
 
+def test_one_that_the_schedule_could_not_make_is_seen(tmp_path):
+    """In the log and among the events, not only in the list of jobs."""
+    site = Site(tmp_path, manifest=MANIFEST)
+    filled(site)
+    site.folder.mkdir(parents=True)
+    (site.folder / "lock").mkdir()
+    with site.serve() as server:
+        made = call(server, "POST", "/api/jobs/save", {}, user=None).json()
+        wait_for(lambda: one_job(server, made["id"])["state"] == "failed", "its failure")
+        server.says("a job failed for good")
+        told = wait_for(lambda: "job.failed" in (text := site.run("events")) and text, "the event")
+    assert "save" in told and made["id"] in told, told
+
+
 # ---- the manifest and the command ------------------------------------------------------------------
 KEPT = "collections: { a: {} }\n"
 
@@ -781,8 +812,68 @@ def test_places(tmp_path):
 
 
 def test_a_place_that_everybody_can_read_is_refused(tmp_path):
-    site = Site(tmp_path, manifest=MANIFEST + "backups: { to: web/backups }\n")
-    assert "which everybody can read" in site.backup("create", code=1)
+    for to in ("web/backups", "data/../desk/web", "data/../desk/x/../web/y", "link/b"):
+        site = Site(tmp_path, manifest=MANIFEST + f"backups: {{ to: {to} }}\n")
+        if not (site.app / "link").is_symlink():
+            (site.app / "link").symlink_to("web")
+        assert "which everybody can read; name another one in `backups.to`" in site.backup("create", code=1), to
+        told = site.checked()
+        assert re.search(r"dais\.yaml:\d+:\d+: .*which everybody can read; name another one in `backups.to`", told), told
+
+
+def test_nor_is_one_of_a_flag(filled_site):
+    site = filled_site
+    (site.app / "link").symlink_to("web")
+    site.made()
+    (site.app / "web/old").mkdir()
+    shutil.copytree(site.folder, site.app / "web/old/desk")
+    for place in (site.app / "web/b", site.app / "web", site.app / "link/b", f"{site.app}/none/../web/b"):
+        assert "which everybody can read" in site.backup("create", "--to", place, code=1)
+    old = site.app / "web/old"
+    assert "which everybody can read" in site.restore("--from", old, code=1)
+    assert len(site.all("--from", old)) == 1
+    site.restore("--from", old, "--no-backup")
+    assert now(site) == site.state
+
+
+def test_a_data_folder_that_is_not_there_is_a_mistake(site):
+    told = site.backup("create", code=1)
+    assert f"there is no data folder {site.data}" in told and "DAIS_DATA" in told, told
+    assert not site.data.exists()
+    site.data.mkdir(mode=0o700)
+    assert "desk: nothing is stored yet" in site.backup("create")
+
+
+@in_folder("whose the files are")
+@pytest.mark.skipif(os.geteuid() != 0, reason="optional: only root gives away what it makes")
+def test_what_root_makes_is_of_the_owner_of_the_data_folder(filled_site, tmp_path):
+    site = filled_site
+
+    def owners():
+        paths = [site.data, *site.data.rglob("*")]
+        return {path.lstat().st_uid for path in paths if not path.is_socket() and path != aside}
+    aside = site.data / "link"
+    (site.data / "secret").unlink()  # nobody but its owner may have it
+    for path in (site.data, *site.data.rglob("*")):
+        os.chown(path, 4242, 4243, follow_symlinks=False)
+    aside.symlink_to(tmp_path / "desk/dais.yaml")
+    os.link(tmp_path / "desk/web/index.html", site.data / "hard")
+    site.made()
+    assert (site.folder / "contents").stat().st_uid == site.place.stat().st_uid == 4242
+    assert site.place.stat().st_gid == 4243
+    (site.data / "hard").unlink()
+    assert owners() == {4242}
+    shutil.copytree(site.place, tmp_path / "copies")
+    shutil.rmtree(site.data / "apps")
+    site.restore("--from", tmp_path / "copies")
+    assert owners() == {4242} and (tmp_path / "copies/desk/lock").stat().st_uid == 0
+    assert (tmp_path / "desk/dais.yaml").stat().st_uid == 0 == (tmp_path / "desk/web/index.html").stat().st_uid
+    shutil.rmtree(site.data)
+    site.data = tmp_path / "theirs/data"
+    site.data.parent.mkdir()
+    os.chown(site.data.parent, 4242, 4243)
+    site.restore("--from", tmp_path / "copies")
+    assert owners() == {4242}
 
 
 def test_words_and_flags(filled_site):
