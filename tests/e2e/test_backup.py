@@ -412,6 +412,16 @@ def test_a_kill_while_one_is_restored_leaves_what_was_or_what_is_to_be(database,
             assert sorted(path.name for path in (site.data / "apps/desk").glob("app.db*")) == ["app.db"]
 
 
+@in_folder("files of the database")
+def test_what_a_killed_restore_left_goes_when_the_server_starts(filled_site):
+    site = filled_site
+    left = [site.data / f"apps/desk/app.db.restored{end}" for end in ("", "-wal", "-shm")]
+    for path in (*left, site.data / "host.db.restored"):
+        path.write_bytes(b"half")
+    assert now(site) == site.state
+    assert not list(site.data.rglob("*.restored*"))
+
+
 # ---- who else is at it, and where there is no room -------------------------------------------------
 def test_a_folder_that_somebody_else_writes_to(site):
     with site.serve() as server:
