@@ -84,7 +84,7 @@ static bool check(struct backing *r, const struct chosen *all, struct err *e)
         bool is_of_contents = v.contents > 0;
         if (v.why[0] && !(is_of_contents && args_has(r->args, "--despite-damage")))
             return err_set(e, ERR_DAMAGED,
-                           "%.*s: the backup %s is damaged: %s; nothing was changed",
+                           "%.*s: nothing was changed, as the backup %s is damaged: %s",
                            SLICE_ARGS(r->unit->slug), all[i].entry.name, v.why);
     }
     return true;

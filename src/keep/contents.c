@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,8 @@ static bool copy_to_draft(struct keep *k, struct blob_store *from, struct slice 
         return keep_failed(k, "making a file for a content", e);
     const struct blob_sink sink = {.fd = fd, .goes_on = goes_on, .user = to};
     bool fine = blob_copy(from, key, size, &sink, e);
+    if (!fine && e && e->code == ERR_FULL)
+        err_prefix(e, "copying the content %.12s… to %s", draft, k->path);
     if (fine && fdatasync(fd) != 0)
         fine = keep_failed(k, "flushing a content to the disk", e);
     close(fd);
@@ -235,7 +238,7 @@ bool content_take(struct keep *k, struct blob_store *from, struct slice key, str
         return false;
     if (key.len != BLOB_KEY_LEN || !slice_starts(key, hash))
         return err_set(e, ERR_DAMAGED, "Its row names bytes of another content.");
-    if (!keep_has_room(k->contents_fd, size, e) || !make_shelf(k, &name, &shelf, e))
+    if (!keep_has_room(k, k->contents_fd, size, e) || !make_shelf(k, &name, &shelf, e))
         return false;
     snprintf(draft, sizeof draft, "%s" DRAFT, name.text);
     unlinkat(k->contents_fd, draft, 0); /* of one that was killed: nobody else writes here */
@@ -276,6 +279,9 @@ bool content_give(struct keep *k, struct blob_store *to, struct slice hash, uint
         memcpy(key, d.key, sizeof d.key);
     blob_draft_drop(&d);
     close(fd);
+    if (!fine && e && e->code == ERR_FULL)
+        err_prefix(e, "bringing back the content %.12s… (%" PRIu64 " MB)", hash.ptr,
+                   (size >> 20) + 1);
     return fine;
 }
 

@@ -158,6 +158,13 @@ static void begin_entry(struct making *m)
              m->from->secret_mark ? m->from->secret_mark : "");
 }
 
+static bool dump(struct making *m, int fd, struct err *e)
+{
+    if (keep_dump(m->from, m->db, fd, m->to, m->arena, m->entry, e))
+        return true;
+    return e && e->code == ERR_FULL && err_prefix(e, "writing the rows to %s", m->k->path);
+}
+
 static bool make_one(struct making *m, struct err *e)
 {
     m->is_gone = false;
@@ -166,8 +173,7 @@ static bool make_one(struct making *m, struct err *e)
     int fd = keep_open_rows(m->k, m->entry->name, true, e);
     if (fd < 0)
         return false;
-    bool fine = keep_dump(m->from, m->db, fd, m->to, m->arena, m->entry, e) &&
-                keep_each_content(fd, count_content, m, e) &&
+    bool fine = dump(m, fd, e) && keep_each_content(fd, count_content, m, e) &&
                 keep_each_content(fd, take_content, m, e) && keep_put(m->k, m->entry, e);
     close(fd);
     if (!fine)

@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define FILE_NAME_MAX  64
+#define MB             (1u << 20)
 #define ENTRY_TEXT_MAX (1u << 20)
 #define ENTRIES_MAX    100000
 
@@ -37,15 +39,19 @@ bool keep_failed(const struct keep *k, const char *doing, struct err *e)
              : err_set_sys(e, ERR_IO, "%s failed", doing);
 }
 
-bool keep_has_room(int fd, uint64_t size, struct err *e)
+bool keep_has_room(const struct keep *k, int fd, uint64_t size, struct err *e)
 {
     struct statvfs v;
     if (fstatvfs(fd, &v) != 0)
-        return keep_failed(NULL, "asking how much room the disk has", e);
+        return keep_failed(k, "asking how much room the disk has", e);
     uint64_t free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
     if (free_bytes >= KEEP_FREE_MIN && free_bytes - KEEP_FREE_MIN >= size)
         return true;
-    return err_set(e, ERR_FULL, "There is not enough room on the disk for a backup.");
+    return err_set(e, ERR_FULL,
+                   "There is not enough room on the disk of %s: %" PRIu64 " MB are wanted, and %d "
+                   "MB of it always stay free.",
+                   k ? k->path : "the backups", size / MB + (size % MB != 0),
+                   (int)(KEEP_FREE_MIN / MB));
 }
 
 bool keep_goes_on(const struct keep_hearer *to, struct err *e)
@@ -108,6 +114,15 @@ static bool make_folders(char *path, struct err *e)
     }
 }
 
+/* Where it cannot be (another one's folder, a disk that has no modes), it is as the operator made
+ * it: what is in it is private by itself. */
+static void make_private(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 0077))
+        (void)!fchmod(fd, 0700);
+}
+
 static bool open_folder(struct keep *k, struct err *e)
 {
     k->fd = open(k->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -164,8 +179,11 @@ struct keep *keep_open(const char *dir, bool is_writer, struct err *e)
     *k = (struct keep){.path = mem_strdup(dir), .fd = -1, .lock_fd = -1, .contents_fd = -1};
     must(*dir);
     if ((!is_writer || make_folders(k->path, e)) && open_folder(k, e) &&
-        (!is_writer || lock_folder(k, e)) && open_contents(k, is_writer, e))
+        (!is_writer || lock_folder(k, e)) && open_contents(k, is_writer, e)) {
+        if (is_writer)
+            make_private(k->fd), make_private(k->contents_fd);
         return k;
+    }
     keep_close(k);
     return NULL;
 }

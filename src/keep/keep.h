@@ -44,7 +44,8 @@
 /* ---- the folder ------------------------------------------------------------------------------ */
 
 struct keep;
-/* is_writer: it is made where it is not there (0700), and locked until keep_close(). A reader's
+/* is_writer: it is made where it is not there, nobody else may look into it (0700), and it is
+ * locked until keep_close(). A reader's
  * that is not there is ERR_NOT_FOUND. */
 struct keep *keep_open(const char *dir, bool is_writer, struct err *e);
 void keep_close(struct keep *k); /* NULL is fine */

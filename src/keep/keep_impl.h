@@ -113,9 +113,10 @@ void pack_in_free(struct pack_in *p); /* NULL is fine */
 
 /* By errno; false. `k` may be NULL. */
 bool keep_failed(const struct keep *k, const char *doing, struct err *e);
-/* Is there room for so many more bytes where that file is, with KEEP_FREE_MIN left? ERR_FULL. */
+/* Is there room for so many more bytes where that file is, with KEEP_FREE_MIN left? ERR_FULL. `k`
+ * may be NULL. */
 #define KEEP_FREE_MIN (256ull << 20)
-bool keep_has_room(int fd, uint64_t size, struct err *e);
+bool keep_has_room(const struct keep *k, int fd, uint64_t size, struct err *e);
 /* For a moment, a reader's too: what is closed afterwards; -1: somebody else writes. */
 int keep_borrow_lock(struct keep *k);
 /* NAME.jsonl.gz, to read or to write anew; ERR_NOT_FOUND. -1: e. Without an entry, keep_tidy() of

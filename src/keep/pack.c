@@ -47,7 +47,7 @@ static bool write_piece(struct pack_out *p, size_t n, struct err *e)
     if (p->bytes - p->asked < ROOM_BYTES)
         return true;
     p->asked = p->bytes;
-    return keep_has_room(p->fd, 0, e);
+    return keep_has_room(NULL, p->fd, ROOM_BYTES, e);
 }
 
 /* Until all that came in is taken, or (Z_FINISH) all of it is out. */

@@ -277,7 +277,7 @@ def test_a_flipped_byte_in_a_content_is_found_and_refused(filled_site):
     told = json.loads(site.backup("verify", "--app", "desk", "--json", code=10))
     assert not told["ok"] and told["verified"][0]["damaged"] == 1 and told["verified"][0]["why"], told
     assert "--despite-damage" in site.restore("--app", "desk", "--no-backup", code=10)
-    one.unlink()
+    set_aside(one).unlink()
     assert one.name in site.backup("verify", "--app", "desk", code=10)
     site.restore("--app", "desk", "--no-backup", code=10)
     assert now(site) == later
@@ -287,19 +287,35 @@ def test_a_flipped_byte_in_a_content_is_found_and_refused(filled_site):
     assert now(site) == site.state
 
 
+def set_aside(path):
+    return path.with_name(path.name + ".damaged")
+
+
 def test_a_damaged_content_is_mended_as_verify_says(filled_site):
-    """A backup does not copy what it finds: of a content that is damaged another one changes nothing."""
+    """A backup does not copy what it finds: a content that is damaged is set aside for the next one."""
+    site = filled_site
+    made = site.made()
+    one = site.contents()[0]
+    flip(one)
+    told = site.backup("verify", "--app", "desk", code=10)
+    assert "`dais backup create` copies what is told above again" in told, told
+    assert set_aside(one).exists() and not one.exists()
+    assert site.made()["copied"] == 1
+    assert one.exists() and not set_aside(one).exists()
+    for name in ("latest", made["name"]):
+        assert "all as written" in site.backup("verify", "--app", "desk", "--at", name)
+
+
+def test_a_damaged_content_stays_where_nobody_may_write(filled_site):
     site = filled_site
     site.made()
     one = site.contents()[0]
     flip(one)
-    told = site.backup("verify", "--app", "desk", code=10)
-    site.made()
-    assert "damaged" in site.backup("verify", "--app", "desk", code=10)
+    with open(site.folder / "lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = site.backup("verify", "--app", "desk", code=10)
     assert f"from {site.folder}/contents, then `dais backup create` copies it again" in told, told
-    one.unlink()
-    assert site.made()["copied"] == 1
-    assert "all as written" in site.backup("verify", "--app", "desk")
+    assert one.exists() and not set_aside(one).exists()
 
 
 @in_folder("a content is taken away")
@@ -565,6 +581,7 @@ def test_links_and_odd_files_are_not_followed(filled_site, tmp_path):
     aside.mkdir()
     one = site.contents()[0]
     for path in (one, site.rows(made), site.entry(made)):
+        where = set_aside(path) if path == one else path  # by then
         away = aside / path.name
         path.rename(away)
         path.symlink_to(away)
@@ -572,13 +589,13 @@ def test_links_and_odd_files_are_not_followed(filled_site, tmp_path):
             assert site.all("--app", "desk")[0]["state"] == "damaged"
         site.backup("verify", "--app", "desk", code=10)
         site.restore("--app", "desk", "--no-backup", code=10)
-        path.unlink()
+        where.unlink()
         os.mkfifo(path)
         site.backup("verify", "--app", "desk", code=10)
-        path.unlink()
+        where.unlink()
         path.mkdir()
         site.backup("verify", "--app", "desk", code=10)
-        path.rmdir()
+        where.rmdir()
         away.rename(path)
     (site.folder / "contents").rename(aside / "contents")
     (site.folder / "contents").symlink_to(aside / "contents")

@@ -226,6 +226,28 @@ static void more_than_the_disk_has(void **state)
     s.size = 1ull << 60;
     NOT(take(&s), ERR_FULL);
     assert_false(has_drafts());
+    const char *want = arena_cstr(
+        &rig.a, arena_printf(&rig.a,
+                             "There is not enough room on the disk of %s: 1099511627776 MB are "
+                             "wanted, and 256 MB of it always stay free.",
+                             rig.path));
+    assert_string_equal(rig.e.msg, want);
+}
+
+/* Of which disk it is said: the backup has room enough. */
+static void more_than_the_disk_of_files_has(void **state)
+{
+    struct blob_store *full;
+    char dir[128], key[BLOB_KEY_LEN + 1];
+    struct stored s = put(S("bytes"));
+    (void)state;
+    OK(take(&s));
+    snprintf(dir, sizeof dir, "%s/full", rig.dir);
+    full = blob_store_new(&(struct blob_options){.dir = dir, .free_min = 1ull << 60}, &rig.e);
+    assert_non_null(full);
+    NOT(content_give(rig.k, full, S(s.hash), s.size, key, &rig.e), ERR_FULL);
+    assert_non_null(strstr(rig.e.msg, "bringing back the content"));
+    blob_store_free(full);
 }
 
 /* A disk of our own, in a name space of this process; false: not allowed here. */
@@ -251,6 +273,7 @@ static void the_last_bytes_are_not_ours(void **state)
     rig.k = keep_open(dir, true, &rig.e);
     assert_non_null(rig.k);
     NOT(take(&s), ERR_FULL);
+    assert_non_null(strstr(rig.e.msg, ": 3 MB are wanted"));
     OK(take(&small));
     keep_close(rig.k);
     rig.k = NULL;
@@ -310,5 +333,5 @@ static void a_shelf_that_is_a_link_is_not_swept(void **state)
 TESTS(TEST(there_and_back), TEST(what_is_found_is_flushed_too), TEST(what_the_store_has_not),
       TEST(what_is_damaged_here), TEST(what_was_set_aside_is_taken_anew),
       TEST(links_are_not_followed), TEST(left_by_one_that_was_killed), TEST(more_than_the_disk_has),
-      TEST(what_nobody_names_goes), TEST(a_shelf_that_is_a_link_is_not_swept),
-      TEST(the_last_bytes_are_not_ours))
+      TEST(more_than_the_disk_of_files_has), TEST(what_nobody_names_goes),
+      TEST(a_shelf_that_is_a_link_is_not_swept), TEST(the_last_bytes_are_not_ours))

@@ -76,6 +76,23 @@ static void one_writes_and_others_read(void **state)
     assert_false(is_there("nowhere"));
 }
 
+/* One that was there before, as somebody made it. */
+static void what_is_ours_becomes_private(void **state)
+{
+    (void)state;
+    keep_close(rig.k);
+    assert_int_equal(chmod(rig.path, 0777), 0);
+    assert_int_equal(chmod(path_of("contents"), 0755), 0);
+    rig.k = keep_open(rig.path, false, &rig.e);
+    assert_non_null(rig.k);
+    assert_int_equal(mode_of("."), 0777); /* a reader changes nothing */
+    keep_close(rig.k);
+    rig.k = keep_open(rig.path, true, &rig.e);
+    assert_non_null(rig.k);
+    assert_int_equal(mode_of("."), 0700);
+    assert_int_equal(mode_of("contents"), 0700);
+}
+
 static void links_in_it_are_not_followed(void **state)
 {
     char elsewhere[128];
@@ -363,9 +380,9 @@ static void a_draft_that_is_a_link(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 TESTS(TEST(made_for_its_owner_alone), TEST(with_the_folders_above_it),
-      TEST(one_writes_and_others_read), TEST(links_in_it_are_not_followed), TEST(the_newest_first),
-      TEST(others_may_lie_there), TEST(what_cannot_be_read_is_listed_as_that),
-      TEST(without_its_rows_it_is_none), TEST(more_than_an_arena_has_room_for), TEST(by_name),
-      TEST(the_latest_is_none_of_a_restore), TEST(the_latest_is_none_of_the_future),
-      TEST(rows_are_written_once), TEST(what_is_dropped_is_gone), TEST(what_the_killed_left_goes),
-      TEST(a_draft_that_is_a_link))
+      TEST(one_writes_and_others_read), TEST(what_is_ours_becomes_private),
+      TEST(links_in_it_are_not_followed), TEST(the_newest_first), TEST(others_may_lie_there),
+      TEST(what_cannot_be_read_is_listed_as_that), TEST(without_its_rows_it_is_none),
+      TEST(more_than_an_arena_has_room_for), TEST(by_name), TEST(the_latest_is_none_of_a_restore),
+      TEST(the_latest_is_none_of_the_future), TEST(rows_are_written_once),
+      TEST(what_is_dropped_is_gone), TEST(what_the_killed_left_goes), TEST(a_draft_that_is_a_link))
