@@ -1,9 +1,9 @@
-/* dais backup restore: what apps keep becomes what their backups hold, all of them or none.
+/* dais backup restore: what apps keep becomes what their backups hold.
  *
  *   choose   which backup of which app, and that no server runs
  *   check    all of them can be read, before the first is brought back
  *   keep     what is there now becomes a backup itself
- *   restore  each at once */
+ *   restore  one after the other, each at once */
 #include "base/clock.h"
 #include "cli/backup_impl.h"
 
