@@ -1,4 +1,5 @@
 /* backup.run: a backup of the app as it is now; then those go that `backups.keep` does not need.
+ * Its input says nothing: a schedule's and an event's have what dais puts there.
  *
  * One at a time in a folder: while another one is made, by a command or another server, this comes
  * again later. */
@@ -93,23 +94,10 @@ static bool come_again(struct err *e)
     return false;
 }
 
-static bool takes_nothing(const struct json *input, struct err *e)
-{
-    if (json_type(input) != JSON_OBJECT || !json_len(input))
-        return true;
-    struct slice key = {0};
-    json_each (it, input)
-        key = key.ptr ? key : it.key;
-    return err_set(e, ERR_INVALID, "The input has `%.*s`, but this task takes nothing.",
-                   SLICE_ARGS(slice_first(key, 40)));
-}
-
 static bool run(void *user, struct task_call *t, struct err *e)
 {
     const struct task_place *place = user;
     struct backup_run b = {.task = t};
-    if (!takes_nothing(t->input, e))
-        return false;
     if (!place->backup)
         return err_set(e, ERR_INTERNAL,
                        "It is not known what to back up; the server's log says "
