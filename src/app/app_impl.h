@@ -175,6 +175,8 @@ void databases_free(struct life *l); /* when nobody is left who was in one */
  * is none yet. */
 struct db *database_open_to_read(struct host *h, const struct app *app, bool *ret_there,
                                  struct err *e);
+/* What a restore that was killed left in the data folder, which is ours. */
+void databases_forget_drafts(struct host *h);
 /* Where it is, and how it is opened; in the arena. app NULL: the host's own. */
 #define HOST_SLUG "_host"
 void database_options(struct host *h, const struct app *app, struct arena *a,

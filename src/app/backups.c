@@ -57,6 +57,23 @@ static bool is_wanted(const char *wanted, struct slice slug, struct nearest *nea
     return !wanted || slice_is(slug, wanted);
 }
 
+static bool no_such_unit(struct backing_up *b, const char *wanted, struct err *e)
+{
+    struct buf names;
+    buf_init(&names, 4096);
+    for (size_t i = 0; i < b->host->n_apps; i++) {
+        const struct app *app = &b->host->apps[i];
+        if (app_keeps_something(app))
+            buf_printf(&names, "%s%.*s", names.len ? ", " : "", SLICE_ARGS(app->manifest->slug.s));
+    }
+    if (may_have_operators(b))
+        buf_add_str(&names, ", " HOST_SLUG);
+    err_set(e, ERR_NOT_FOUND, "no app `%.60s` is backed up here; there is: %.*s", wanted,
+            (int)names.len, names.data);
+    buf_done(&names);
+    return false;
+}
+
 static bool add_units(struct backing_up *b, const char *wanted, struct err *e)
 {
     struct host *h = b->host;
@@ -83,7 +100,7 @@ static bool add_units(struct backing_up *b, const char *wanted, struct err *e)
     if (near.best.len)
         return err_set(e, ERR_NOT_FOUND, "no app `%s` is backed up here; did you mean `%.*s`?",
                        wanted, SLICE_ARGS(near.best));
-    return err_set(e, ERR_NOT_FOUND, "no app `%s` is backed up here", wanted);
+    return no_such_unit(b, wanted, e);
 }
 
 static bool is_folder_place(const char *place, struct err *e)

@@ -136,6 +136,30 @@ void database_options(struct host *h, const struct app *app, struct arena *a,
         set_host_options(h, a, ret);
 }
 
+/* Beside a file; on Postgres the next restore does it. */
+static void forget_draft(struct host *h, const struct app *app, struct arena *a)
+{
+    struct db_options options, draft;
+    struct err e;
+    database_options(h, app, a, &options);
+    db_beside(&options, a, &draft);
+    if (options.path && !db_drop(&draft, &e))
+        log_line(LOG_WARN, "what a restore that was killed left could not be removed",
+                 F_CSTR("reason", e.msg));
+}
+
+void databases_forget_drafts(struct host *h)
+{
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    for (size_t i = 0; i < h->n_apps; i++) {
+        if (app_keeps_something(&h->apps[i]))
+            forget_draft(h, &h->apps[i], &a);
+    }
+    forget_draft(h, NULL, &a);
+    arena_done(&a);
+}
+
 /* app NULL: the host's own */
 static struct database *database_new(struct host *h, const struct app *app, struct life *life)
 {

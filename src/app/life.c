@@ -180,7 +180,10 @@ static void make_server(struct life *l)
 
 static bool open_all(struct life *l, struct err *e)
 {
-    if (!life_take_data(l, e) || !tokens_open(l->host, e) || !stores_open(l->host, l, e))
+    if (!life_take_data(l, e))
+        return false;
+    databases_forget_drafts(l->host);
+    if (!tokens_open(l->host, e) || !stores_open(l->host, l, e))
         return false;
     l->spawner = spawner_open(e);
     if (!l->spawner)

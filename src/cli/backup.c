@@ -23,7 +23,10 @@ const struct verb verb_backup = {
         "verify   reads one again, all of it; the exit code is 10 when something is damaged\n"
         "restore  replaces what an app keeps by what a backup holds, in SQLite or Postgres, in\n"
         "         the data folder or an object store; the server must be stopped. What is there\n"
-        "         is backed up first. It happens at once at the end, or not at all\n\n"
+        "         is backed up first, into the folder that is restored from; `list` says that a\n"
+        "         restore made it, and the latest is never that one. Each app is restored at once\n"
+        "         or not at all, several one after the other. Keys that were revoked since and\n"
+        "         passwords that were changed since are as they were then\n\n"
         "They are in the folder that `backups.to` of dais.yaml names (data/backups), each app's "
         "in\n"
         "one of its own; files that several backups hold are there once. Without --at the latest\n"
@@ -40,6 +43,8 @@ const struct verb verb_backup = {
               {"--prune", NULL, "create: then drop what `backups.keep` does not need.", 0},
               {"--unless", "AGE", "create: not where one is younger, such as 1h.", 0},
               {"--no-backup", NULL, "restore: what is there is not backed up first.", 0},
+              {"--from-app", "NAME", "restore: into the app of --app, what was backed up of this.",
+               0},
               {"--despite-damage", NULL, "restore: all but contents of files that are damaged.", 0},
               {"--yes", NULL, "restore: do not ask.", 0},
               {"--json", NULL, "Print the result as JSON.", 0},
@@ -163,6 +168,9 @@ bool backing_create(struct backing *r, struct app_unit *u, struct keep *k, bool 
 {
     const struct keep_hearer to = backing_hearer(r);
     int64_t began = clock_mono_ms();
+    backing_stops(is_first_step
+                      ? "\ndais backup: stopped; nothing was changed\n"
+                      : "\ndais backup: stopped; what was not told of yet was not made\n");
     r->unit = u;
     r->lost = 0;
     u->from.is_of_restore = is_first_step;
@@ -385,18 +393,54 @@ static const char *wanted(const struct backing *r)
     return at ? at : "latest";
 }
 
+struct slice backing_wanted(const struct backing *r, const struct app_unit *u)
+{
+    const char *other = args_flag(r->args, "--from-app");
+    return other ? slice_from(other) : u->slug;
+}
+
+/* Another app's: from the folder that has its name, else from this app's. */
+static struct keep *open_other(struct backing *r, const struct app_unit *u, struct err *e)
+{
+    struct slice dir = slice_from(u->dir), other = backing_wanted(r, u);
+    dir.len -= u->slug.len;
+    struct slice path = arena_printf(&r->arena, "%.*s%.*s", SLICE_ARGS(dir), SLICE_ARGS(other));
+    struct keep *k = slice_search(other, SLICE("/")) < 0 ? keep_open(path.ptr, false, e) : NULL;
+    return k ? k : keep_open(u->dir, false, e);
+}
+
+static struct keep *open_own(const struct app_unit *u, bool is_writer, struct err *e)
+{
+    struct keep *k = keep_open(u->dir, false, e); /* it is not made for this */
+    if (!k || !is_writer)
+        return k;
+    keep_close(k);
+    return keep_open(u->dir, true, e);
+}
+
+void backing_tell_other(struct backing *r, struct keep *k, const char *than)
+{
+    struct keep_entry *all;
+    size_t n, i = 0;
+    if (!keep_list(k, &r->arena, &all, &n, NULL))
+        return;
+    while (i < n && (all[i].why_damaged[0] || all[i].is_of_restore || !strcmp(all[i].name, than)))
+        i++;
+    if (i < n)
+        fprintf(stderr, "Another one is %s: `--at %s` takes that.\n", all[i].name, all[i].name);
+}
+
 /* What other units do not have is no mistake, as a name is of one of them. */
 static bool choose_of(struct backing *r, bool is_writer, struct chosen *c, struct err *e)
 {
-    struct keep *k = keep_open(c->unit->dir, false, e); /* it is not made for this */
-    if (k && is_writer) {
-        keep_close(k);
-        k = keep_open(c->unit->dir, true, e);
-    }
+    struct keep *k = args_has(r->args, "--from-app") ? open_other(r, c->unit, e)
+                                                     : open_own(c->unit, is_writer, e);
     if (k && keep_find(k, slice_from(wanted(r)), &r->arena, &c->entry, e)) {
         c->keep = k;
         return true;
     }
+    if (k && e->code != ERR_NOT_FOUND && c->entry.name[0])
+        backing_tell_other(r, k, c->entry.name);
     keep_close(k);
     return false;
 }
@@ -468,12 +512,14 @@ static void tell_verdict(struct backing *r, const struct keep_entry *entry,
     if (v->why[0])
         printf("damaged: %s\n", v->why);
     else
-        printf("%llu row%s and %llu content%s of files, all as written\n", BACKING_COUNT(v->rows),
-               BACKING_COUNT(v->contents));
+        printf("%llu row%s and %llu content%s of files, all as written%s\n", BACKING_COUNT(v->rows),
+               BACKING_COUNT(v->contents - v->missing),
+               v->missing ? ", but for what is told above" : "");
     if (v->why[0])
         tell_cure(r, v);
     if (entry->lost)
-        printf("%.*s: %llu content%s missing or damaged already when it was made\n",
+        printf("%.*s: %llu content%s missing or damaged in the app already when it was made, and "
+               "never in it; `dais verify` says of which files\n",
                SLICE_ARGS(r->unit->slug), BACKING_COUNT(entry->lost));
 }
 
@@ -556,13 +602,10 @@ static const char *useless(const struct args *args, const char *word)
 {
     static const struct {
         const char *flag, *words;
-    } rows[] = {{"--to", "create"},
-                {"--from", "list verify restore"},
-                {"--at", "verify restore"},
-                {"--prune", "create"},
-                {"--unless", "create"},
-                {"--no-backup", "restore"},
-                {"--despite-damage", "restore"},
+    } rows[] = {{"--to", "create"},         {"--from", "list verify restore"},
+                {"--at", "verify restore"}, {"--prune", "create"},
+                {"--unless", "create"},     {"--no-backup", "restore"},
+                {"--from-app", "restore"},  {"--despite-damage", "restore"},
                 {"--yes", "restore"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (args_has(args, rows[i].flag) && !strstr(rows[i].words, word))

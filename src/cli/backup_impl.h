@@ -57,5 +57,15 @@ struct chosen {
 bool backing_choose(struct backing *r, bool is_writer, struct chosen *ret, struct err *e);
 void backing_leave(struct backing *r, struct chosen *all);
 
+/* Whose backups are wanted: --from-app, else the app's own. */
+struct slice backing_wanted(const struct backing *r, const struct app_unit *u);
+/* Says which one there is instead of one that is damaged, if any. */
+void backing_tell_other(struct backing *r, struct keep *k, const char *than);
+
+/* What is said when somebody stops us from here on; it stays. */
+void backing_stops(const char *text);
+/* They wait, for a moment: what is done now is done. */
+void backing_hold(bool on);
+
 /* The words of the verb. */
 bool backing_restore(struct backing *r, struct err *e);

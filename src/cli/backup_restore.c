@@ -1,9 +1,9 @@
-/* dais backup restore: what apps keep becomes what their backups hold, all of them or none.
+/* dais backup restore: what apps keep becomes what their backups hold.
  *
  *   choose   which backup of which app, and that no server runs
  *   check    all of them can be read, before the first is brought back
  *   keep     what is there now becomes a backup itself
- *   restore  each at once */
+ *   restore  one after the other, each at once */
 #include "base/clock.h"
 #include "cli/backup_impl.h"
 
@@ -17,6 +17,34 @@ static bool is_first(const struct chosen *all, size_t i)
             return false;
     }
     return true;
+}
+
+/* What is another app's would be taken for this one's: other collections, other accounts. */
+static bool are_of_whom(struct backing *r, const struct chosen *all, struct err *e)
+{
+    bool has_other = args_has(r->args, "--from-app");
+    for (size_t i = 0; i < r->b->n; i++) {
+        const struct chosen *c = &all[i];
+        struct slice wanted = backing_wanted(r, c->unit);
+        bool is_mixed = has_other && (!c->unit->app || slice_is(wanted, "_host"));
+        if (!c->keep || (slice_eq(c->entry.app, wanted) && !is_mixed))
+            continue;
+        if (is_mixed || !c->unit->app || slice_is(c->entry.app, "_host"))
+            return err_set(e, ERR_USAGE, "backups of operators are no app's: %s is of %.*s",
+                           c->entry.name, SLICE_ARGS(c->entry.app));
+        return err_set(e, ERR_USAGE,
+                       "the backup %s is of the app `%.*s`; `--app %.*s --from-app %.*s` brings it "
+                       "back into `%.*s`",
+                       c->entry.name, SLICE_ARGS(c->entry.app), SLICE_ARGS(c->unit->slug),
+                       SLICE_ARGS(c->entry.app), SLICE_ARGS(c->unit->slug));
+    }
+    return true;
+}
+
+static bool is_one_app(const struct backing *r, struct err *e)
+{
+    return !args_has(r->args, "--from-app") || args_has(r->args, "--app") ||
+           err_set(e, ERR_USAGE, "--from-app needs --app: into which app?");
 }
 
 static bool ask(struct backing *r, const struct chosen *all, struct err *e)
@@ -62,6 +90,26 @@ static bool check(struct backing *r, const struct chosen *all, struct err *e)
     return true;
 }
 
+/* Nobody can go on without the database. */
+static void tell_without(const struct backing *r, const struct err *why)
+{
+    bool is_away = why->code == ERR_UNAVAILABLE || why->code == ERR_UNREACHABLE;
+    if (!r->b->is_postgres || !is_away)
+        fputs("--no-backup goes on without one.\n", stderr);
+}
+
+/* Beside what is there already: with --from-app `c->keep` is another app's. */
+static bool make_present(struct backing *r, const struct chosen *c, struct keep_entry *ret,
+                         struct err *e)
+{
+    if (!args_has(r->args, "--from-app"))
+        return backing_create(r, c->unit, c->keep, true, ret, e);
+    struct keep *k = keep_open(c->unit->dir, true, e);
+    bool fine = k && backing_create(r, c->unit, k, true, ret, e);
+    keep_close(k);
+    return fine;
+}
+
 /* *ret_name: "" where nothing is there. */
 static bool keep_present(struct backing *r, const struct chosen *c,
                          char ret_name[KEEP_NAME_LEN + 1], struct err *e)
@@ -69,18 +117,15 @@ static bool keep_present(struct backing *r, const struct chosen *c,
     struct keep_entry entry;
     struct err why;
     ret_name[0] = '\0';
-    bool fine = app_backups_look(r->b, c->unit, &why) &&
-                backing_create(r, c->unit, c->keep, true, &entry, &why);
+    bool fine = app_backups_look(r->b, c->unit, &why) && make_present(r, c, &entry, &why);
     if (fine)
         memcpy(ret_name, entry.name, sizeof entry.name);
     if (fine || why.code == ERR_NOT_FOUND)
         return true;
     *e = why;
-    return err_prefix(
-        e,
-        "%.*s: nothing was changed, as what is there now could not be backed up first "
-        "(--no-backup goes on without)",
-        SLICE_ARGS(c->unit->slug));
+    tell_without(r, e);
+    return err_prefix(e, "%.*s: nothing was changed; backing up what is there now",
+                      SLICE_ARGS(c->unit->slug));
 }
 
 /* ---- one ------------------------------------------------------------------------------------- */
@@ -117,6 +162,28 @@ static void tell(struct backing *r, const struct chosen *c, const char *kept, do
                BACKING_COUNT(c->entry.lost > r->lost ? c->entry.lost : r->lost));
 }
 
+/* From here to the end of the restore nobody stops it: it is a moment. */
+static bool finish(void *user, const struct db_options *made, struct err *e)
+{
+    const struct keep_target *own = user;
+    bool fine = !own->finish || own->finish(own->user, made, e);
+    backing_hold(true);
+    return fine;
+}
+
+static bool change(const struct chosen *c, const struct keep_hearer *to, struct err *e)
+{
+    struct keep_target own = c->unit->into, into = own;
+    into.finish = finish;
+    into.user = &own;
+    bool fine = keep_restore(c->keep, &c->entry, &into, to, e);
+    if (fine)
+        backing_stops("\ndais backup: stopped; what is told of is restored, the others are as they "
+                      "were\n");
+    backing_hold(false);
+    return fine;
+}
+
 static bool restore_one(struct backing *r, const struct chosen *c, const char *kept, struct err *e)
 {
     const struct keep_hearer to = backing_hearer(r);
@@ -124,9 +191,10 @@ static bool restore_one(struct backing *r, const struct chosen *c, const char *k
     r->unit = c->unit;
     r->lost = 0;
     c->unit->into.takes_damaged = args_has(r->args, "--despite-damage");
-    bool fine = app_backups_make(r->b, c->unit, c->entry.contents > 0, e) &&
-                keep_restore(c->keep, &c->entry, &c->unit->into, &to, e);
+    bool fine = app_backups_make(r->b, c->unit, c->entry.contents > 0, e) && change(c, &to, e);
     backing_clear_line(r);
+    if (!fine && e->code == ERR_DAMAGED)
+        backing_tell_other(r, c->keep, c->entry.name);
     if (!fine && e->code == ERR_DAMAGED && r->lost)
         fputs("--despite-damage brings back all but these; their files are told to be damaged.\n",
               stderr);
@@ -137,6 +205,17 @@ static bool restore_one(struct backing *r, const struct chosen *c, const char *k
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
+
+static void tell_commands(const struct backing *r)
+{
+    fputs("Next: `dais serve", stdout);
+    for (size_t i = 0; i < r->options.n_dirs; i++)
+        printf(" %s", r->options.dirs[i]);
+    fputs("`, where everybody signs in again, then `dais verify", stdout);
+    for (size_t i = 0; i < r->options.n_dirs; i++)
+        printf(" %s", r->options.dirs[i]);
+    puts("`.");
+}
 
 static void tell_next(const struct backing *r, const struct chosen *all)
 {
@@ -149,13 +228,14 @@ static void tell_next(const struct backing *r, const struct chosen *all)
                 "secret back (data/secret, or DAIS_SECRET) before `dais serve`; else links of "
                 "before do not work, and stored secrets cannot be read.\n");
     if (!r->is_json)
-        printf("Next: `dais serve`, where everybody signs in again, then `dais verify`.\n");
+        tell_commands(r);
 }
 
 static bool restore_all(struct backing *r, const struct chosen *all, struct err *e)
 {
     char(*kept)[KEEP_NAME_LEN + 1] = arena_zalloc(&r->arena, r->b->n * sizeof *kept);
     bool wants_present = !args_has(r->args, "--no-backup");
+    backing_stops("\ndais backup: stopped; nothing was changed\n");
     for (size_t i = 0; i < r->b->n; i++) {
         if (all[i].keep && wants_present && !keep_present(r, &all[i], kept[i], e))
             return false;
@@ -172,9 +252,10 @@ bool backing_restore(struct backing *r, struct err *e)
 {
     struct chosen *all = arena_zalloc(&r->arena, r->b->n * sizeof *all);
     bool writes = !args_has(r->args, "--no-backup");
-    bool fine = (!writes || app_backups_are_private(r->b, e)) &&
-                backing_choose(r, writes, all, e) && app_backups_own(r->b, e) && ask(r, all, e) &&
-                check(r, all, e) && restore_all(r, all, e);
+    bool fine = (!writes || app_backups_are_private(r->b, e)) && is_one_app(r, e) &&
+                backing_choose(r, writes, all, e) && are_of_whom(r, all, e) &&
+                app_backups_own(r->b, e) && ask(r, all, e) && check(r, all, e) &&
+                restore_all(r, all, e);
     backing_leave(r, all);
     app_backups_give(r->b);
     return fine;

@@ -90,6 +90,9 @@ bool blob_row_let_go(struct db_conn *c, struct files *f, struct slice hash, stru
 
 /* ---- use.c ----------------------------------------------------------------------------------- */
 
+/* Of a row that may be damaged, at most 1024 TB: no sum of them is larger than a number can be. */
+#define FILES_SIZE "CASE WHEN size BETWEEN 0 AND 1125899906842624 THEN size ELSE 0 END"
+
 struct file_use {
     int64_t bytes, files;
 };

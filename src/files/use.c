@@ -62,7 +62,8 @@ static bool run_recount(void *arg, struct db_conn *c, struct err *e)
 {
     static const struct sql forget = {"DELETE FROM dais_file_use", NULL};
     static const struct sql count = {"INSERT INTO dais_file_use (bucket, owner, bytes, files)"
-                                     " SELECT bucket, owner, CAST(SUM(size) AS BIGINT), COUNT(*)"
+                                     " SELECT bucket, owner, CAST(SUM(" FILES_SIZE
+                                     ") AS BIGINT), COUNT(*)"
                                      " FROM dais_files GROUP BY bucket, owner",
                                      NULL};
     struct db_stmt *s = db_prepare(c, &forget, e);

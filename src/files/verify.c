@@ -45,8 +45,13 @@ static const struct {
       NULL},
      "Its bytes are taken for unneeded, and would go.",
      ERR_DAMAGED},
+    {{"SELECT f.bucket, f.space, f.path, f.hash FROM dais_files f WHERE f.size <> " FILES_SIZE
+      " ORDER BY f.bucket, f.space, f.path LIMIT 1000",
+      NULL},
+     "Its row says a size that no file has.",
+     ERR_DAMAGED},
     {{"SELECT u.bucket, u.owner, '', '' FROM dais_file_use u LEFT JOIN"
-      " (SELECT bucket, owner, SUM(size) AS bytes, COUNT(*) AS files FROM dais_files"
+      " (SELECT bucket, owner, SUM(" FILES_SIZE ") AS bytes, COUNT(*) AS files FROM dais_files"
       " GROUP BY bucket, owner) f ON f.bucket = u.bucket AND f.owner = u.owner"
       " WHERE u.bytes <> COALESCE(f.bytes, 0) OR u.files <> COALESCE(f.files, 0)"
       " UNION ALL SELECT DISTINCT f.bucket, f.owner, '', '' FROM dais_files f"

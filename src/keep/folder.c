@@ -145,7 +145,8 @@ static bool lock_folder(struct keep *k, struct err *e)
     if (flock(k->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return true;
     return errno == EWOULDBLOCK
-               ? err_set(e, ERR_LOCKED, "Somebody else is writing to %s; try again later.", k->path)
+               ? err_set(e, ERR_LOCKED, "Another backup is being made in %s; try again later.",
+                         k->path)
                : keep_failed(k, "taking the lock", e);
 }
 

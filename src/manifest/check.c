@@ -512,6 +512,11 @@ static void check_backups(struct reader *r, struct manifest *m)
         report(r, b->to.pos,
                "backups go into a folder; an object store as their place comes with a later "
                "version of dais");
+    if (slice_starts(b->to.s, SLICE("~")) || slice_search(b->to.s, SLICE("$")) >= 0)
+        report(r, b->to.pos,
+               "`%c` is not replaced here; write the whole path, such as /var/backups, or one in "
+               "the data folder, such as data/backups",
+               b->to.s.ptr[0] == '~' ? '~' : '$');
     for (size_t i = 0; i < m->jobs.n && !slice_is(b->schedule.s, "off"); i++) {
         const struct job *job = &m->jobs.items[i];
         if (slice_is(job->name.s, BACKUPS_JOB) && !slice_is(job->use.s, "backup.run"))

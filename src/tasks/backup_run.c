@@ -1,4 +1,5 @@
 /* backup.run: a backup of the app as it is now; then those go that `backups.keep` does not need.
+ * Its input says nothing: a schedule's and an event's have what dais puts there.
  *
  * One at a time in a folder: while another one is made, by a command or another server, this comes
  * again later. */

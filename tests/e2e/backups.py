@@ -63,8 +63,9 @@ class Site:
 
     def checked(self):
         """What `dais check` says of a manifest that is wrong."""
-        done = subprocess.run([DAIS_BIN, "check", self.app], env=clean_env(self.app, {**self.env, "DAIS_DATA": str(self.data)}),
-                              text=True, capture_output=True, timeout=60, check=False)
+        env = clean_env(self.app, {**self.env, "DAIS_DATA": str(self.data)})
+        done = subprocess.run([DAIS_BIN, "check", self.app], env=env, text=True, capture_output=True, timeout=60,
+                              check=False)
         assert done.returncode == 1 and not REPORT.search(done.stderr), done
         return done.stdout + done.stderr
 

@@ -428,6 +428,16 @@ def test_a_kill_while_one_is_restored_leaves_what_was_or_what_is_to_be(database,
             assert sorted(path.name for path in (site.data / "apps/desk").glob("app.db*")) == ["app.db"]
 
 
+@in_folder("files of the database")
+def test_what_a_killed_restore_left_goes_when_the_server_starts(filled_site):
+    site = filled_site
+    left = [site.data / f"apps/desk/app.db.restored{end}" for end in ("", "-wal", "-shm")]
+    for path in (*left, site.data / "host.db.restored"):
+        path.write_bytes(b"half")
+    assert now(site) == site.state
+    assert not list(site.data.rglob("*.restored*"))
+
+
 # ---- who else is at it, and where there is no room -------------------------------------------------
 def test_a_folder_that_somebody_else_writes_to(site):
     with site.serve() as server:
@@ -435,12 +445,12 @@ def test_a_folder_that_somebody_else_writes_to(site):
         site.made()
         with open(site.folder / "lock", "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            assert "Somebody else" in site.backup("create", "--app", "desk", code=4)
+            assert "Another backup is being made" in site.backup("create", "--app", "desk", code=4)
             assert len(site.all("--app", "desk")) == 1  # reading goes on
             made = call(server, "POST", "/api/jobs/save", {}, user=None).json()
             again = wait_for(lambda: (one := one_job(server, made["id"]))["attempt"] == 1 and one["state"] == "queued"
                              and one, "another time")
-            assert "Somebody else" in json.dumps(again), again
+            assert "Another backup is being made" in json.dumps(again), again
         assert len(site.all("--app", "desk")) == 1
 
 
@@ -453,13 +463,13 @@ def test_an_app_that_cannot_be_backed_up_keeps_no_other_from_it(site):
     with open(site.folder / "lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         told = site.backup("create", code=4)
-        assert "desk: Somebody else" in told and re.search(rf"^_host: {NAME.pattern}", told, re.M), told
+        assert "desk: Another backup is being made" in told and re.search(rf"^_host: {NAME.pattern}", told, re.M), told
         out, why = told_json(site, "create", code=4)
-        assert not out["ok"] and [one["app"] for one in out["made"]] == ["_host"] and "Somebody else" in why
+        assert not out["ok"] and [one["app"] for one in out["made"]] == ["_host"] and "Another backup" in why
         (site.place / "_host/lock").unlink()
         (site.place / "_host/lock").mkdir()
         told = site.backup("create", code=11)  # not 4, which says that one is being made
-        assert "desk: Somebody else" in told and "_host: " in told, told
+        assert "desk: Another backup is being made" in told and "_host: " in told, told
 
 
 def told_json(site, *words, code=0):
@@ -467,6 +477,13 @@ def told_json(site, *words, code=0):
     done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=120, check=False)
     assert done.returncode == code, done
     return json.loads(done.stdout), done.stderr
+
+
+def test_a_job_is_told_by_its_input_nothing(filled_site, tmp_path):
+    with filled_site.serve() as server:
+        made = call(server, "POST", "/api/jobs/save", {"to": str(tmp_path / "elsewhere")}, user=None).json()
+        wait_for(lambda: one_job(server, made["id"])["state"] == "succeeded", "its end")
+    assert len(filled_site.all()) == 1 and not (tmp_path / "elsewhere").exists()
 
 
 def one_job(server, ident):
@@ -767,6 +784,8 @@ KEPT = "collections: { a: {} }\n"
 
 @pytest.mark.parametrize("manifest,line,words", [
     (KEPT + "backups: { to: 's3://bucket/prefix' }", 3, "error: backups go into a folder"),
+    (KEPT + "backups: { to: ~/backups }", 3, "error: `~` is not replaced here; write the whole path"),
+    (KEPT + "backups: { to: $HOME/backups }", 3, "error: `$` is not replaced here; write the whole path"),
     (KEPT + "backups: {}\njobs: { backups: { use: prune.run } }", 4, "error: the job `backups` is the one"),
     (KEPT + "jobs: { nightly: { use: backup.run, with: { to: x } } }", 3, "error: `with` has `to`"),
     ("backups: {}", 2, "warning: there is nothing to back up yet"),
@@ -818,7 +837,7 @@ def test_a_place_that_everybody_can_read_is_refused(tmp_path):
             (site.app / "link").symlink_to("web")
         assert "which everybody can read; name another one in `backups.to`" in site.backup("create", code=1), to
         told = site.checked()
-        assert re.search(r"dais\.yaml:\d+:\d+: .*which everybody can read; name another one in `backups.to`", told), told
+        assert re.search(r"dais\.yaml:\d+:\d+: .*everybody can read; name another one in `backups.to`", told), told
 
 
 def test_nor_is_one_of_a_flag(filled_site):
@@ -876,17 +895,106 @@ def test_what_root_makes_is_of_the_owner_of_the_data_folder(filled_site, tmp_pat
     assert owners() == {4242}
 
 
+def test_what_is_of_another_app_is_brought_back_only_when_that_is_meant(filled_site, tmp_path):
+    site = filled_site
+    made = site.made()
+    other = Site(tmp_path / "other", name="copy")
+    with other.serve() as server:
+        assert call(server, "POST", "/api/left", {"key": "own-0", "n": 1}, user=None).status == 201
+        before = state(server)
+    moved = tmp_path / "moved"
+    shutil.copytree(site.folder, moved / "copy")
+    for words in (("--from", moved), ("--from", moved, "--app", "copy")):
+        told = other.restore(*words, code=1)
+        assert "is of the app `desk`; `--app copy --from-app desk`" in told, told
+    assert "--from-app needs --app" in other.restore("--from", moved, "--from-app", "desk", code=1)
+    assert "is of the app `desk`" in other.restore("--from", moved, "--app", "copy", "--from-app", "desc", code=1)
+    assert now(other) == before
+    for place in (moved, site.place):
+        told = other.restore("--from", place, "--app", "copy", "--from-app", "desk")
+        assert f"copy: restored {made['name']}" in told, told
+        assert now(other) == site.state
+    own, *_ = json.loads(other.backup("list", "--json", "--from", site.place))["backups"]
+    assert own["app"] == "copy" and own["of_restore"], own
+    assert [one["name"] for one in site.all("--app", "desk")] == [made["name"]]
+    site.run("user", "add", "op@example.com", "--operator", "--generate")
+    site.backup("create", "--app", "_host")
+    assert "are no app's" in site.restore("--app", "desk", "--from-app", "_host", code=1)
+    assert "are no app's" in site.restore("--app", "_host", "--from-app", "desk", code=1)
+    assert now(site) == site.state
+
+
+def test_of_one_that_cannot_be_read_the_one_before_it_is_named(filled_site):
+    site = filled_site
+    first, second = site.made()["name"], site.made()
+    whole = site.entry(second).read_text()
+    site.entry(second).write_text("{")
+    assert f"`--at {first}`" in site.restore("--app", "desk", "--at", second["name"], code=10)
+    site.entry(second).write_text(whole)
+    flip(site.rows(second))
+    assert f"`--at {first}`" in site.restore("--app", "desk", "--no-backup", "--at", second["name"], code=10)
+    site.restore("--app", "desk", "--at", first)
+
+
+@needs_postgres
+def test_without_the_database_nobody_is_told_to_go_on(tmp_path):
+    with contextlib.ExitStack() as stack:
+        site = Site(tmp_path, env_of_database("postgres", stack))
+        filled(site)
+        site.made()
+        told = site.restore("--app", "desk", code=11, env={"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing"})
+    assert "nothing was changed" in told and "--no-backup" not in told, told
+
+
+def stopped(site, is_at_work, *words):
+    """What it says when it is stopped at work; None: it had ended."""
+    command, env = site.command("backup", *words)
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as proc:
+        while proc.poll() is None and not is_at_work():
+            time.sleep(0.0005)
+        proc.send_signal(signal.SIGINT)
+        told = proc.communicate(timeout=20)[1]
+    assert not REPORT.search(told) and proc.returncode in (0, -signal.SIGINT), told
+    return told.strip() if proc.returncode else None
+
+
+def test_who_stops_it_is_told_what_that_leaves(filled_site):
+    site = filled_site
+    name = site.made()["name"]
+    before = raised(site)
+    restored = site.data / "apps/desk/app.db.restored"
+    words = ("restore", "--yes", "--app", "desk", "--no-backup")
+    for _ in range(20):
+        restored.unlink(missing_ok=True)
+        told = stopped(site, restored.exists, *words)
+        if told:
+            break
+        before = raised(site)
+    assert told == "dais backup: stopped; nothing was changed"
+    assert now(site) == before
+    for _ in range(20):
+        count = len(list(site.folder.glob("*.gz")))
+        told = stopped(site, lambda n=count: len(list(site.folder.glob("*.gz"))) > n, "create", "--app", "desk")
+        if told:
+            break
+    assert told == "dais backup: stopped; what was not told of yet was not made"
+    assert name in {one["name"] for one in site.all("--app", "desk")}
+    assert all(one["state"] == "complete" for one in site.all("--app", "desk"))
+
+
 def test_words_and_flags(filled_site):
     site = filled_site
     assert "`dais backup create` makes one" in site.backup("list")
     assert "no backup" in site.backup("verify", code=1).lower()
     assert "no backup" in site.restore(code=1).lower()
     site.made()
+    assert f"Next: `dais serve {site.app}`" in site.restore("--app", "desk", "--no-backup")
     table = site.backup("list")
     assert re.search(r"^APP +NAME +MADE +ROWS +FILES +SIZE +LOST +STATE$", table, re.M), table
     assert re.search(rf"^desk +{NAME.pattern} +\S+ \S+ UTC +\d+ +\d+ +\S+ [KMG]?B +0 +complete$", table, re.M), table
     for words, told in ((("make",), "choose create, list"), (("create", "--at", "x"), "--at is not for `create`"),
                         (("list", "--yes"), "--yes is not for"), (("create", "--app", "dest"), "did you mean `desk`"),
+                        (("create", "--app", "foo"), "no app `foo` is backed up here; there is: desk, _host"),
                         (("create", "--unless", "soon"), "--unless is an age"), (("restore", "--at", "x"), "x")):
         assert told in site.backup(*words, code=1)
     helped = subprocess.run([DAIS_BIN, "help", "backup"], capture_output=True, text=True, check=True).stdout

@@ -261,6 +261,15 @@ def test_rows_that_do_not_fit(place):
         assert get(server, "/api/files/docs/d").status == 500
 
 
+def test_sizes_that_no_file_has(place):
+    for name in "abcdefghijkl":
+        place.put(name, name.encode())
+    place.sql("UPDATE dais_files SET size = 1000000000000000000")
+    said = place.verify(code=10)
+    assert said.count("Its row says a size that no file has.") == 12 and "overflow" not in said, said
+    place.verify(code=10)
+
+
 @in_folder("its folder is moved")
 def test_no_folder_of_blobs(place):
     place.put("a.txt", b"content")
