@@ -282,7 +282,7 @@ def test_odd_values_arrive_unharmed(value, render, tmp_path):
     text = value.replace("\t", " ")  # which the manifest itself refuses in a title
     rendered = render(app_of(
         tmp_path / "app", title=text, description=text, secrets=["KEY", "MAYBE?", "MANY_*"],
-        backups={"schedule": "0 3 * * *", "to": "/x" + value.replace("://", ":/ /")},
+        backups={"schedule": "0 3 * * *", "to": "/x" + value.replace("://", ":/ /").replace("$", "")},
         collections={"notes": {"owner": True}},
         backend={"run": "exec x $PORT", "routes": ["/api/"], "packages": ["libstdc++6", "1e3"]},
         deploy={"prod": {"kind": "ssh", "host": "h.example", "domain": "no.example",
@@ -383,6 +383,7 @@ def test_the_unit_says_what_the_command_takes(render, run_dais, tmp_path):
     unit = rendered.text("app-backup.service")
     words = unit_values(unit, "ExecStart")[0].split()
     assert words[:3] == ["/usr/local/bin/dais", "backup", "create"] and words[-1] == "/srv/desk/current"
+    (tmp_path / "data").mkdir(mode=0o700)  # as StateDirectory does
     done = run_dais(*words[1:-1], app, "--data", tmp_path / "data")
     assert (done.returncode, done.stderr) == (0, ""), done
     for name in ("app-backup.service", "app.service"):  # where nothing else may be written
