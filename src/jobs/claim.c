@@ -42,14 +42,15 @@ static const struct sql in_turn = {
     " SELECT o.owner, k.id FROM owners o CROSS JOIN LATERAL (SELECT i.id FROM dais_jobs i"
     " WHERE " OF " AND i.owner = o.owner ORDER BY i.id LIMIT $5) k ORDER BY o.n, k.id",
 };
-#define TAKE(clock)                                                                     \
-    "UPDATE dais_jobs SET state = 1, attempt = attempt + 1, holder = ?, lease = " clock \
-    " + 30000, started = ?, ended = 0, progress = -1, message = '', error_code = 0,"    \
-    " error = '', cancel_at = 0, is_cached = 0 WHERE state = 0 AND id "
+/* One may be added while the write that takes it is under way: it does not begin before that. */
+#define TAKE(clock, later)                                                               \
+    "UPDATE dais_jobs SET state = 1, attempt = attempt + 1, holder = ?, lease = " clock  \
+    " + 30000, started = " later "(?, created), ended = 0, progress = -1, message = ''," \
+    " error_code = 0, error = '', cancel_at = 0, is_cached = 0 WHERE state = 0 AND id "
 #define TAKEN " RETURNING " JOB_COLUMNS JOB_SAID JOB_WHOLE
 static const struct sql take = {
-    TAKE("?") "IN " JOB_IDS_SQLITE TAKEN,
-    TAKE(JOB_CLOCK_POSTGRES) "= " JOB_IDS_POSTGRES TAKEN,
+    TAKE("?", "MAX") "IN " JOB_IDS_SQLITE TAKEN,
+    TAKE(JOB_CLOCK_POSTGRES, "GREATEST") "= " JOB_IDS_POSTGRES TAKEN,
 };
 _Static_assert(JOB_LEASE_MS == 30000, "as in the statement");
 

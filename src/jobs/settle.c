@@ -56,7 +56,7 @@ static const struct sql due_rows = {DUE, DUE " FOR UPDATE SKIP LOCKED"};
 static void end(struct job_full *f, enum job_state state, int64_t now_ms)
 {
     f->row.state = state;
-    f->row.ended_ms = now_ms;
+    f->row.ended_ms = now_ms > f->row.started_ms ? now_ms : f->row.started_ms;
     f->row.is_cancelled = false;
     f->blocked = 0;
     if (!f->row.due_ms)

@@ -61,6 +61,21 @@ static void test_life(void **unused)
     assert_int_equal(claim("h", 5).n, 0);
 }
 
+/* A claim's write may have begun before the job was added that it takes. */
+static void test_one_that_comes_meanwhile(void **unused)
+{
+    (void)unused;
+    const char *id = add("work");
+    int64_t added = row(id).created_ms;
+    rig.now = added - 5;
+    struct job_claim c = claim_one("h");
+    assert_int_equal(c.row.started_ms, added);
+    assert_int_equal(row(id).started_ms, added);
+    rig.now = added + 7;
+    finish("h", &c, OUTCOME_SUCCEEDED);
+    assert_int_equal(row(id).ended_ms, added + 7);
+}
+
 static void test_rights(void **unused)
 {
     (void)unused;
@@ -287,6 +302,6 @@ static void test_token(void **unused)
     NOT(read_with(run_bearer, &t), ERR_UNAUTHENTICATED);
 }
 
-TESTS(TEST(test_life), TEST(test_rights), TEST(test_bounds), TEST(test_delay), TEST(test_retries),
-      TEST(test_final), TEST(test_cancel), TEST(test_returned), TEST(test_trusted),
-      TEST(test_token))
+TESTS(TEST(test_life), TEST(test_one_that_comes_meanwhile), TEST(test_rights), TEST(test_bounds),
+      TEST(test_delay), TEST(test_retries), TEST(test_final), TEST(test_cancel),
+      TEST(test_returned), TEST(test_trusted), TEST(test_token))
