@@ -10,15 +10,21 @@ consistent(state)                              of one moment?
 """
 import hashlib
 import json
+import re
 import subprocess
 import threading
+
+import pytest
 
 import postgres
 import stores
 from conftest import DAIS_BIN, REPORT, Broken, Conn, clean_env
-from documents import call
+from documents import DATABASES, call
 from serving import serving, write_app
 
+on_both = pytest.mark.parametrize("database", DATABASES)
+needs_postgres = pytest.mark.skipif(postgres.why_not() is not None, reason=str(postgres.why_not()))
+NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-z]{4}")
 ANYBODY = "rules: { read: public, create: public, write: public }"
 MANIFEST = f"""web: {{ root: web }}
 auth: {{ signup: open, roles: [ editor ] }}
@@ -220,3 +226,42 @@ def filled(site, n=4):
 
 def env_of_database(database, stack):
     return {"DATABASE_URL": stack.enter_context(postgres.Postgres()).url} if database == "postgres" else {}
+
+
+@pytest.fixture(name="site")
+def fixture_site(tmp_path):
+    return Site(tmp_path)
+
+
+@pytest.fixture(name="filled_site")
+def fixture_filled_site(site):
+    site.state = filled(site)
+    return site
+
+
+def now(site):
+    with site.serve() as server:
+        return state(server)
+
+
+def flip(path, at=None):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 if at is None else at] ^= 0x01
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
+def raised(site):
+    with site.serve() as server:
+        assert call(server, "POST", "/api/left", {"key": "later-0", "n": 1}, user=None).status == 201
+        return state(server)
+
+
+def one_job(server, ident):
+    return call(server, "GET", f"/api/jobs/{ident}", user=None).json()
+
+
+def changed(site, made, **members):
+    entry = json.loads(site.entry(made).read_text())
+    entry.update(members)
+    site.entry(made).write_text(sealed(entry))
