@@ -279,17 +279,25 @@ def test_nothing_is_too_old(db):
     assert over["state"] == "succeeded" and over["result"] == {"jobs": 0, "events": 0, "answers": 0}, over
 
 
-def test_what_is_too_old_goes(server):
+def prune_three(server):
+    """How many the job removed of three that are too old. The server itself looks for such once a minute."""
     old = [queued(server, "meet", {})["id"] for _ in range(3)]
     for ident in old:
         assert ended(server, ident)["result"] is None
     with contextlib.closing(sqlite3.connect(next(server.folder.glob("data/apps/*/app.db")), timeout=30)) as db, db:
         db.executemany("UPDATE dais_jobs SET ended = 1000 WHERE id = ?", [(ident,) for ident in old])
     over = ended(server, queued(server, "prune", {})["id"])
-    assert over["state"] == "succeeded" and over["result"]["jobs"] == 3, over
-    assert set(over["result"]) == {"jobs", "events", "answers"}
+    assert over["state"] == "succeeded" and set(over["result"]) == {"jobs", "events", "answers"}, over
     for ident in old:
         problem(call(server, "GET", f"/api/jobs/{ident}"), 404)
+    return over["result"]["jobs"]
+
+
+def test_what_is_too_old_goes(server):
+    removed = [prune_three(server)]
+    while removed[-1] != 3:  # the server came first, which it cannot twice within a minute
+        assert len(removed) < 3, removed
+        removed.append(prune_three(server))
 
 
 @pytest.mark.parametrize("job_text,words", [
