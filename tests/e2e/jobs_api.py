@@ -5,6 +5,7 @@ steps(["say", {...}], ["wait", gate])          an input for the worker `workers/
 queued(server, TYPE, input)                    the job, as the answer shows it
 ended(server, id)                              the job once it is over
 Stream(server, path)                           events as they come: .next(), .until("state"), .rest()
+best(bar, measure)                             a bar in time, met by one of several tries
 """
 import contextlib
 import json
@@ -114,6 +115,19 @@ def ended(server, ident, user="ann", deadline=DEADLINE):
 
 def running(server, ident, user="ann"):
     return wait_for(lambda: (found := job(server, ident, user))["state"] == "running" and found, "the start")
+
+
+def away_from_midnight():
+    """Days are UTC's: what a test counts by the day must not be of two."""
+    wait_for(lambda: time.time() % 86400 < 86400 - 60, "the next day", 70)
+
+
+def best(bar, measure, tries=6):
+    """Below it at least once: others use this machine, too."""
+    took = []
+    while not took or took[-1] >= bar:
+        assert len(took) < tries, took
+        took.append(measure())
 
 
 class Event:

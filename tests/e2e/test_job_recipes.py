@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import DAIS_BIN, DEADLINE, clean_env, wait_for
+from conftest import DAIS_BIN, clean_env, wait_for
 from jobs_api import make_programs, public_folder
 from serving import serving, write_app
 
@@ -56,7 +56,7 @@ def test_each_does_the_same(desk, language):
                         body=b'{"steps": 20}')
     assert answer.status == 202, answer
     ident = answer.json()["id"]
-    job = wait_for(lambda: (found := desk.fetch(f"/api/jobs/{ident}").json())["ended"] and found, "its end")
+    job = wait_for(lambda: (found := desk.fetch(f"/api/jobs/{ident}").json())["ended"] and found, "its end", 60)
     assert job["state"] == "succeeded" and job["result"] == {"steps": 20}, (job, desk.story())
     assert job["progress"] == 1 and job["message"] == "step 20"
     assert desk.fetch(f"/api/jobs/{ident}/log").body.decode().splitlines() == [f"step {n} of 20" for n in range(1, 21)]
@@ -73,7 +73,7 @@ def test_the_command_of_the_recipe_works(desk):
     assert line.startswith("dais job run count --input '{\"steps\": 20}'")
     rest = line.replace("dais job run count", f"{DAIS_BIN} job run count-sh --data {desk.data}")
     done = subprocess.run(["sh", "-c", rest], cwd=desk.app, env=clean_env(desk.app), capture_output=True, text=True,
-                          timeout=DEADLINE, check=False)
+                          timeout=60, check=False)
     assert done.returncode == 0 and '"steps":20' in done.stdout and "step 7 of 20" in done.stdout, done
 
 
@@ -107,6 +107,6 @@ def test_the_page_of_the_recipe_works(desk, tmp_path):
     text = next(block for block in blocks("javascript") if "EventSource" in block)
     (tmp_path / "page.js").write_text(PAGE % text)
     done = subprocess.run(["node", tmp_path / "page.js", desk.url.rstrip("/")], capture_output=True, text=True,
-                          timeout=DEADLINE, check=False)
+                          timeout=60, check=False)
     found = json.loads(done.stdout) if done.returncode == 0 else done
     assert found["isClosed"] and found["shown"][-1] == 1, found

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from accounts_api import AUTH, NO_LIMITS, PASSWORD, ask, joined
-from conftest import DAIS_BIN, DEADLINE, clean_env, fetch, wait_for
+from conftest import DAIS_BIN, clean_env, fetch, wait_for
 from jobs_api import FILES, make_programs, public_folder, steps
 from serving import serving, write_app
 
@@ -101,7 +101,7 @@ def reload(server, app, manifest):
 
 def command(app, *words, code=0):
     done = subprocess.run([DAIS_BIN, *words], cwd=app, env=clean_env(app), text=True, capture_output=True,
-                          stdin=subprocess.DEVNULL, timeout=DEADLINE, check=False)
+                          stdin=subprocess.DEVNULL, timeout=60, check=False)
     assert done.returncode == code, done
     return done
 
@@ -119,7 +119,8 @@ jobs:
     env: { MODE: fast, FROM: $ONE_KEY, LANG: fi_FI.UTF-8 }
     secrets: [ ONE_KEY, "T_*" ]
 """)
-    env = {"ONE_KEY": "first-of-many", "OTHER_KEY": "2222", "T_A": "team-of-many", "HTTP_PROXY": "http://x.example",
+    # Too short to be hidden, and with what no id or time has.
+    env = {"ONE_KEY": "one!", "OTHER_KEY": "2222", "T_A": "t_a!", "HTTP_PROXY": "http://x.example",
            "DAIS_SECRET": "8f14e45fceea167a5a36dedd4bea2543aa11c0ffee220011", "LD_PRELOAD_X": "x",
            "PUBLIC_URL": "https://desk.example/"}
     with serving(app, "--data", folder / "data", env=env) as server:
@@ -134,10 +135,10 @@ jobs:
         more = result["env"]
         assert set(more) == ALWAYS | {"MODE", "FROM", "ONE_KEY", "T_A"}
         assert {key: more[key] for key in ("MODE", "FROM", "LANG", "T_A")} == {
-            "MODE": "fast", "FROM": "first-of-many", "LANG": "fi_FI.UTF-8", "T_A": "team-of-many"}
+            "MODE": "fast", "FROM": "one!", "LANG": "fi_FI.UTF-8", "T_A": "t_a!"}
         assert result["token"][0] and result["token"] != bare["token"]
         assert not pathlib.Path(bare["cwd"]).exists()
-        for word in ("djt_", "first-of-many", "team-of-many"):
+        for word in ("djt_", "one!", "t_a!"):
             assert word not in server.stderr and word not in server.stdout
 
 
@@ -248,7 +249,7 @@ def test_what_runs_is_taken_up_by_the_next_server(folder):
             is_in(server, ident, "running")
         begun = time.monotonic()
         server.stop()
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 25  # none of them ends by itself, nor is its minute waited for
     gate.touch()
     with serving(app, "--data", folder / "data") as server:
         for ident in idents:
@@ -275,7 +276,7 @@ def test_a_worker_that_does_not_hear_is_killed_and_a_second_signal_hurries(folde
         server.expect_code = None
         begun = time.monotonic()
         server.stop()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 25  # it never ends by itself, nor is its minute waited for
 
 
 # ---- several apps, and where the API is --------------------------------------------------------
@@ -398,15 +399,20 @@ def test_figures_are_told_and_documented(folder):
         runs = queued(server, "look", {"gate": str(gate)})
         is_in(server, runs, "running")
         has(server, "POST", "/api/jobs/look?delay=1h", None, 202)
-        text = server.fetch("/metrics").body.decode()
-        figures = dict(re.findall(r'^(dais_jobs_\w+)\{app="desk",type="look"\} (\d+)$', text, re.M))
+
+        def read():
+            text = server.fetch("/metrics").body.decode()
+            return dict(re.findall(r'^(dais_jobs_\w+)\{app="desk",type="look"\} (\d+)$', text, re.M))
+        wait_for(lambda: read()["dais_jobs_claimed_total"] == "1", "the count: it comes after the row")
+        figures = read()
         assert figures["dais_jobs_running"] == "1" and figures["dais_jobs_queued"] == "1", figures
         assert figures["dais_jobs_claimed_total"] == "1" and figures["dais_jobs_failed_total"] == "0"
         for name in figures:
             assert f"`{name}{{app,type}}`" in documented, name
         assert server.fetch("/readyz").status == 200
-        line = command(app, "debug", "jobs", "--data", str(folder / "data")).stdout
-        assert runs in line and "look" in line and "djt_" not in line
+        line = wait_for(lambda: (said := command(app, "debug", "jobs", "--data", str(folder / "data")).stdout)
+                        and runs in said and said, "the run")
+        assert "look" in line and "djt_" not in line
         gate.touch()
         ended(server, runs)
 
@@ -457,5 +463,5 @@ def test_check_says_what_is_wrong(folder, job, says):
     lines = [line for line in done.stdout.splitlines() if re.search(r":\d+:\d+: ", line)]
     assert len(lines) == len(set(lines)) and len(lines) <= 2, lines
     refused = subprocess.run([DAIS_BIN, "serve", app, "--data", folder / "data", "--listen", "127.0.0.1:0"], cwd=app,
-                             env=clean_env(folder), capture_output=True, text=True, timeout=DEADLINE, check=False)
+                             env=clean_env(folder), capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 1 and says in refused.stderr, refused

@@ -53,7 +53,7 @@ def said(server, expression):
     ident = ask(server, "POST", "/api/jobs/say", expression).json()["id"]
     path = f"/api/jobs/{ident}"
     over = ("succeeded", "failed")
-    return wait_for(lambda: (job := ask(server, "GET", path).json())["state"] in over and job, "its end")
+    return wait_for(lambda: (job := ask(server, "GET", path).json())["state"] in over and job, "its end", 60)
 
 
 @AS_ROOT
@@ -72,7 +72,7 @@ def test_a_server_does_not_start_where_somebody_else_made_the_place(place):
     place.exchange(place.data)
     with place.serving(ready=False) as server:
         server.expect_code = 11
-        assert server.proc.wait(20) == 11
+        assert server.proc.wait(60) == 11
         wait_for(lambda: "is a link" in server.stderr, "the reason")
         assert f"{place.path}/desk" in server.stderr and "remove it" in server.stderr, server.stderr
     assert not (place.data / "desk").exists()

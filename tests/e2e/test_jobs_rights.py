@@ -120,7 +120,7 @@ def test_jobs_that_strangers_lead_to_are_counted_to_the_loop(db):
         items = call(db, "GET", "/api/jobs?type=follows&state=failed", user=None).json()["items"]
         return items and items[0]
 
-    assert wait_for(deep, "the end of them")["error"]["code"] == "loop"
+    assert wait_for(deep, "the end of them", 90)["error"]["code"] == "loop"
 
 
 # ---- cancelling ----------------------------------------------------------------------------------

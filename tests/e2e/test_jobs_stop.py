@@ -18,12 +18,12 @@ def test_the_second_signal_comes_during_a_write():
     with jobs("sqlite", MANIFEST) as server:
         it = queued(server, "steps", steps(["wait", str(server.open_folder / "gate")]))
         running(server, it["id"])
-        with sqlite3.connect(next(server.folder.rglob("app.db")), isolation_level=None) as other:
+        with sqlite3.connect(next(server.folder.rglob("app.db")), isolation_level=None, timeout=60) as other:
             other.execute("BEGIN IMMEDIATE")
             server.proc.send_signal(signal.SIGTERM)
             wait_for(lambda: "stopping" in server.stderr, "the drain")
             server.proc.send_signal(signal.SIGTERM)
             wait_for(lambda: "at once" in server.stderr, "the end")
-            server.proc.wait(15)
+            server.proc.wait(60)
             other.execute("ROLLBACK")
         server.stop()

@@ -290,9 +290,9 @@ def test_every_byte_sent_is_counted(server):
 
 def test_bytes_that_come_while_an_answer_goes_out_are_counted(server):
     before, more = settled(server), "GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with server.connect(30) as conn:
+    with server.connect(60) as conn:
         conn.request("/huge.bin")
-        conn._more(time.monotonic() + 5)  # the answer has begun; so much fits into no socket
+        conn._more(time.monotonic() + 30)  # the answer has begun; so much fits into no socket
         ahead = conn.send(more * 3)
         assert len(ahead.read().body) == 32 << 20
         assert [conn.read().body for _ in range(3)] == [b"0123456789"] * 3
@@ -336,7 +336,6 @@ def test_lanes_memory_and_uptime_are_true(server):
     first = metrics(server)
     for _ in range(10):
         metrics(server)
-    begin = time.monotonic()
     page = metrics(server)
     done = page.get("dais_lane_done_total", lane="slow") - first.get("dais_lane_done_total", lane="slow")
     assert done == 11  # each /metrics is one work of the slow lane, counted when it is over
@@ -346,14 +345,19 @@ def test_lanes_memory_and_uptime_are_true(server):
     assert {"read", "write", "slow"} <= lanes
     assert page.get("dais_lane_done_total", lane="write") == 0
     held = page.get("process_resident_memory_bytes") / 1024
-    assert abs(held - resident_kb(server.proc.pid)) < 2048 and held > 1000
+    assert held > 1000
+    wait_for(lambda: abs(metrics(server).get("process_resident_memory_bytes") / 1024
+                         - resident_kb(server.proc.pid)) < 2048, "the same as the kernel's")
     sizes = len("<h1>hello</h1>\n") + 10 + 5
     assert sizes <= page.get("dais_static_memory_bytes") < 10_000_000
     with open(f"/proc/{server.proc.pid}/stat", encoding="ascii") as file:
         since = int(file.read().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
-    with open("/proc/uptime", encoding="ascii") as file:
-        age = float(file.read().split()[0]) - since
-    assert -2 < age - (time.monotonic() - begin) - page.get("dais_uptime_seconds") < 2
+
+    def differs():
+        said = metrics(server).get("dais_uptime_seconds")
+        with open("/proc/uptime", encoding="ascii") as file:
+            return float(file.read().split()[0]) - since - said
+    wait_for(lambda: -2 < differs() < 2, "its age")
 
 
 def test_no_counter_decreases_over_reloads(server):
@@ -469,7 +473,7 @@ def test_while_draining_it_is_alive_and_not_ready(server):
         assert answer.get("x-request-id") == answer.json()["request_id"]
         answer = head.send("EAD /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").read("HEAD")
         assert answer.status == 503
-    assert server.proc.wait(10) == 0
+    assert server.proc.wait(60) == 0
 
 
 # ---- X-Request-Id and X-Release ----------------------------------------------------------------------------
@@ -573,7 +577,9 @@ def test_debug_lanes_and_mem_have_their_shape(app, server, run_dais):
     shown = dict(re.fullmatch(r"([A-Za-z ]+):\s+(\d+)(?: kB)?", line).groups() for line in mem.stdout.splitlines())
     assert list(shown) == ["VmHWM", "VmRSS", "RssAnon", "RssFile", "RssShmem", "heap in use", "heap free",
                            "mapped", "static files", "connections"]
-    assert abs(int(shown["VmRSS"]) - resident_kb(server.proc.pid)) < 2048
+    assert int(shown["VmRSS"]) > 1000
+    wait_for(lambda: abs(int(re.search(r"VmRSS:\s+(\d+)", debug(server, "mem"))[1])
+                         - resident_kb(server.proc.pid)) < 2048, "the same as the kernel's")
     assert shown["connections"] == "1"
 
 
@@ -600,7 +606,7 @@ def test_debug_without_a_server_says_what_to_do(app, tmp_path, run_dais, state):
             (app / "data").mkdir()
             listener.bind(str(path))
             listener.listen()
-            listener.settimeout(10)
+            listener.settimeout(60)
             said = "is no dais"
         for what in ("conns", "lanes", "mem"):
             if state == "garbage":

@@ -21,6 +21,6 @@ def test_on_postgres():
         postgres.query("CREATE DATABASE icu TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'")
         url = postgres.url_at(postgres.port, database="icu")
         done = subprocess.run([PROGRAM], env={**ENV, "DAIS_TEST_DATABASE": url}, capture_output=True, text=True,
-                              check=False, timeout=400)
+                              check=False, timeout=1500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "[  PASSED  ]" in done.stdout + done.stderr

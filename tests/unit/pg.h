@@ -21,5 +21,6 @@ void pg_server_kill(struct pg_server *s);               /* with all its processe
 void pg_server_signal(struct pg_server *s, int number); /* to all its processes */
 /* The first value of the answer, in a connection of its own; "" without one. Free it. */
 char *pg_server_ask(const struct pg_server *s, const char *sql);
+unsigned pg_free_port(void);
 /* A proxy's or another address of the same server. */
 void pg_url_at(char *to, size_t size, unsigned port);

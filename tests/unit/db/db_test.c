@@ -20,7 +20,7 @@ const struct sql count_all = {"SELECT count(*) FROM things", NULL};
 struct db *try_open(const struct db_migration *migrations, struct loops *loops)
 {
     struct db_options o = {
-        .path = path, .migrations = migrations, .loops = loops, .busy_ms = 50, .read_ms = 300};
+        .path = path, .migrations = migrations, .loops = loops, .busy_ms = 50, .read_ms = 2000};
     err = (struct err){0};
     return db_open(&o, &err);
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,16 +119,22 @@ static void remove_all(void)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static unsigned free_port(void)
+/* Below those that the system gives to whoever connects: one that is free stays free. */
+unsigned pg_free_port(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(fd, (struct sockaddr *)&at, sizeof at) ||
-        getsockname(fd, (struct sockaddr *)&at, &len))
-        give_up("no free port");
-    close(fd);
-    return ntohs(at.sin_port);
+    for (int i = 0; i < 1000; i++) {
+        unsigned number = 0;
+        if (getrandom(&number, sizeof number, 0) != sizeof number)
+            break;
+        uint16_t port = (uint16_t)(10000 + number % 20000);
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        bool is_free = bind(fd, (struct sockaddr *)&at, sizeof at) == 0;
+        close(fd);
+        if (is_free)
+            return port;
+    }
+    give_up("no free port");
 }
 
 void pg_url_at(char *to, size_t size, unsigned port)
@@ -171,7 +178,7 @@ void pg_server_start(struct pg_server *s)
                           NULL};
     s->pid = spawn(args);
     for (int i = 0; !answers(s); i++, nap()) {
-        if (i > 4000 || waitpid(s->pid, NULL, WNOHANG) == s->pid)
+        if (i > 12000 || waitpid(s->pid, NULL, WNOHANG) == s->pid)
             give_up("it did not start");
     }
 }
@@ -201,7 +208,7 @@ void pg_server_make(struct pg_server *s)
                         (char[]){"dais"}, option, (char[]){"-A"}, (char[]){"scram-sha-256"},
                         (char[]){"-E"}, (char[]){"UTF8"}, (char[]){"--locale=C.UTF-8"},
                         (char[]){"--no-sync"}, NULL});
-    s->port = free_port();
+    s->port = pg_free_port();
     pg_url_at(s->url, sizeof s->url, s->port);
     pg_server_start(s);
 }

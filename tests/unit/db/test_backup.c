@@ -482,7 +482,8 @@ static void killed_at_any_moment(bool is_sqlite)
         if (is_sqlite)
             leave_a_log(&place, 2, 2000);
         make_it(&made, 3, 500);
-        int64_t took = replace_for(&made, &place, whole_ns * i * 3 / (2 * ROUNDS));
+        int64_t for_ns = i == 1 ? 1 : whole_ns * i * 3 / (2 * ROUNDS); /* one before it began */
+        int64_t took = replace_for(&made, &place, for_ns);
         whole_ns = whole_ns ? whole_ns : took;
         int64_t mark = mark_of(&place, &n);
         was_new += mark == 3 && n == 500;

@@ -34,7 +34,7 @@ static bool get_with(struct fetch_options o, const char *path, struct fetch_answ
     o.allow = allow;
     o.n_allow = 2;
     if (!o.max_ms)
-        o.max_ms = 8000;
+        o.max_ms = 60000;
     memset(e, 0, sizeof *e);
     return fetch_run(&o, a, e);
 }
@@ -371,9 +371,9 @@ static void slow(void **state)
 static void slow_in_all(void **state)
 {
     (void)state;
-    site.delay_ms = 60;
+    site.delay_ms = 300;
     site_say(&site, "HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n");
-    expect_error(OPTIONS(.max_ms = 200), ERR_GATEWAY_TIMEOUT, "in time");
+    expect_error(OPTIONS(.max_ms = 1000), ERR_GATEWAY_TIMEOUT, "in time");
     assert_in_range(site.conns, 1, 5);
 }
 
@@ -454,7 +454,7 @@ static void head_alone(void **state)
     site.after = SITE_HANG;
     site_say(&site, "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
     expect_fine(OPTIONS(.is_head_only = true), "/", 200, "");
-    assert_false(get_with(OPTIONS(.max_ms = 400), "/", &a, &e)); /* else the body is waited for */
+    assert_false(get_with(OPTIONS(.max_ms = 1500), "/", &a, &e)); /* else the body is waited for */
     assert_true(a.has_head);
     assert_string_equal(a.body.data, "abc");
     fetch_answer_done(&a);

@@ -50,7 +50,7 @@ static bool run(struct fetch_options o, const char *url, struct err *e)
     o.url = slice_from(url);
     o.allow = &allowed.address;
     o.n_allow = 1;
-    o.max_ms = 5000;
+    o.max_ms = 60000;
     bool fine = fetch_run(&o, &a, e);
     fetch_answer_done(&a);
     return fine;

@@ -373,7 +373,7 @@ void rig_drain(struct rig *r)
 void rig_wait_lanes(struct rig *r)
 {
     const struct timespec a_moment = {.tv_nsec = 1000000};
-    int64_t until = clock_mono_ms() + 5000;
+    int64_t until = clock_mono_ms() + 30000;
     bool is_busy = true;
     while (is_busy) {
         struct lane_stats lanes[LANE_COUNT];
@@ -431,8 +431,8 @@ static bool read_more(struct client *c)
 {
     struct pollfd p = {.fd = c->fd, .events = POLLIN};
     assert_true(c->len + 1 < sizeof c->data);
-    if (poll(&p, 1, 5000) != 1)
-        fail_msg("no answer within 5 s; so far: %s", c->data);
+    if (poll(&p, 1, 30000) != 1)
+        fail_msg("no answer within 30 s; so far: %s", c->data);
     ssize_t n = recv(c->fd, c->data + c->len, sizeof c->data - 1 - c->len, 0);
     if (n <= 0)
         return false;

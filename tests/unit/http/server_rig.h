@@ -43,7 +43,7 @@ struct client *client_open(struct rig *r);
 void client_close(struct client *c);
 void client_send(struct client *c, const char *bytes, size_t n);
 void client_say(struct client *c, const char *text);
-/* Reads until `data` holds the text, or the server closes; the deadline is 5 s. False at the end.
+/* Reads until `data` holds the text, or the server closes; the deadline is 30 s. False at the end.
  */
 bool client_expect(struct client *c, const char *text);
 /* Reads until the server closes; fails the test after 5 s. */

@@ -255,7 +255,7 @@ static void *ask_on(void *arg)
                                                                    ask_for_a_story};
     unsigned *n_asked = arg, world = 0, now;
     struct client *c = client_open(&rig);
-    while (!is_storm_over) {
+    while (!is_storm_over || *n_asked <= 3) { /* some threads come late */
         now = kinds[*n_asked % 3](c, *n_asked / 3);
         assert_true(now >= world); /* a connection never goes back in time */
         world = now;

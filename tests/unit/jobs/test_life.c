@@ -41,7 +41,7 @@ static void test_life(void **unused)
     assert_int_equal(claim("h", 5).n, 0);
     db_slot_listen(rig.slot, &listener);
     finish("h", &c, OUTCOME_SUCCEEDED);
-    for (int i = 0; i < 2000 && !atomic_load(&n_told); i++) /* whoever watches it hears of it */
+    for (int i = 0; i < 60000 && !atomic_load(&n_told); i++) /* whoever watches it hears of it */
         usleep(1000);
     db_slot_unlisten(rig.slot, &listener);
     assert_true(atomic_load(&n_told) > 0);

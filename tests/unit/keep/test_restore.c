@@ -378,7 +378,8 @@ static void killed_at_any_moment(bool is_sqlite)
     be_old(&two);
     rig_close(&one);
     for (int i = 0; i <= 16; i++) {
-        int64_t began = clock_mono_ns(), for_ns = whole_ns * i * 3 / (2 * 16);
+        int64_t began = clock_mono_ns(); /* one before it began */
+        int64_t for_ns = i == 1 ? 1 : whole_ns * i * 3 / (2 * 16);
         int status;
         rig_close(&two);
         pid_t pid = fork();

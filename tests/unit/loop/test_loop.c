@@ -283,12 +283,13 @@ static void on_alarm(struct timer *t, struct loop *l)
         loops_stop(loops);
 }
 
-static void timers_by_the_real_clock(void **state)
+/* How late the latest was; none is early, but for one ms: two clocks that round. */
+static int64_t ring_all(void)
 {
     static const int64_t after[] = {1, 63, 64, 65, 200, 350};
     struct alarm alarms[6];
+    int64_t latest = 0;
     int left = 6;
-    (void)state;
     loops = loops_new(1);
     struct loop *l = loops_get(loops, 0);
     uv_update_time(loop_uv(l));
@@ -298,9 +299,22 @@ static void timers_by_the_real_clock(void **state)
         timer_set(&alarms[i].timer, l, after[i]);
     }
     loops_run(loops);
-    for (int i = 0; i < 6; i++) /* one ms: two clocks that round; the rest: a busy machine */
-        assert_in_range(alarms[i].late_ms + 1, 0, 130 + 400);
+    for (int i = 0; i < 6; i++) {
+        assert_true(alarms[i].late_ms >= -1);
+        latest = alarms[i].late_ms > latest ? alarms[i].late_ms : latest;
+    }
     loops_free(loops);
+    return latest;
+}
+
+/* The best of some tries: others use this machine, too. */
+static void timers_by_the_real_clock(void **state)
+{
+    int64_t late = INT64_MAX;
+    (void)state;
+    for (int i = 0; i < 20 && late > 130; i++)
+        late = ring_all();
+    assert_in_range(late, 0, 130);
 }
 
 TESTS(cmocka_unit_test(no_post_is_lost_or_overtaken),

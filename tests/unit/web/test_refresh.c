@@ -32,7 +32,7 @@ struct world {
 static bool wait_for(bool (*is_true)(struct world *w, int arg), struct world *w, int arg,
                      const char *what)
 {
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 12000; i++) {
         if (is_true(w, arg))
             return true;
         nanosleep(&(struct timespec){0, 5000000}, NULL);

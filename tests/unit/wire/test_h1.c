@@ -4,9 +4,8 @@
 
 #include "unit.h"
 
-#include "base/clock.h"
-
 #include <stdlib.h>
+#include <time.h>
 
 static void check_agree(struct slice in)
 {
@@ -64,6 +63,13 @@ static void test_every_prefix(void **state)
     }
 }
 
+static int64_t thread_cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* 64 KB in single bytes: the number of bytes looked at is what counts, so only a loose bound in
  * time is asked, a hundred times what it takes and far below what the square would. */
 static void test_trickle_is_linear(void **state)
@@ -81,14 +87,15 @@ static void test_trickle_is_linear(void **state)
         h1_add(&b, "X", (struct slice){filler, sizeof filler});
     h1_end(&b);
     assert_false(b.full);
-    int64_t start = clock_mono_ms();
+    int64_t start = thread_cpu_ms();
     for (size_t n = 1; n < b.len; n++)
         assert_int_equal(h1_parse_request(&rq, slice_first(buf_slice(&b), n), &scanned,
                                           &h1_default_limits, NULL),
                          IO_MORE);
     assert_int_equal(h1_parse_request(&rq, buf_slice(&b), &scanned, &h1_default_limits, NULL),
                      IO_OK);
-    assert_in_range(clock_mono_ms() - start, 0, 1000);
+    assert_in_range(thread_cpu_ms() - start, 0,
+                    1000); /* of our own: others use this machine, too */
     assert_int_equal(rq.n_headers, 5);
     buf_done(&b);
 }

@@ -66,7 +66,7 @@ void fake_ring(void);
 void fake_wait(struct fake_job *j);
 #define wait_until(cond)                          \
     do {                                          \
-        int64_t until_ = clock_mono_ms() + 15000; \
+        int64_t until_ = clock_mono_ms() + 60000; \
         while (!(cond)) {                         \
             if (clock_mono_ms() > until_)         \
                 fail_msg("never: %s", #cond);     \

