@@ -15,7 +15,7 @@ MANIFEST = "collections: { notes: { owner: true, indexes: [ n ] } }\n"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="optional: needs root, to mount")
 
 
-def call(server, method, path, body=None, deadline=20):
+def call(server, method, path, body=None, deadline=60):
     with Conn(server, deadline) as conn:
         raw = None if body is None else json.dumps(body).encode()
         conn.request(f"/api/{path}", method, {"content-type": "application/json"} if raw else {}, raw)
@@ -35,7 +35,7 @@ def readiness(server):
         return conn.request("/_/readyz").read().status
 
 
-def wait_for(condition, deadline=20):
+def wait_for(condition, deadline=90):
     until = time.monotonic() + deadline
     while not condition():
         assert time.monotonic() < until, "it never came to that"
@@ -123,7 +123,7 @@ class Writer(threading.Thread):
     def run(self):
         n = 0
         try:
-            with Conn(self.server, 30) as conn:
+            with Conn(self.server, 60) as conn:
                 while not self.ends:
                     one, n = f"writer-{self.label}-note-{n:06}", n + 1
                     conn.request("/api/notes", "POST", {"content-type": "application/json"},
@@ -162,9 +162,10 @@ def test_postgres_goes_and_comes_back_under_load(tmp_path, way):
         wait_for(lambda: readiness(server) == 200)
         for writer in writers:
             writer.ends = True
-            writer.join(30)
+            writer.join(90)
+            assert not writer.is_alive()
             assert writer.error is None and set(writer.others) == {503}
-        with Conn(server, 30) as conn:
+        with Conn(server, 120) as conn:
             conn.request("/api/notes/export")
             stored = {json.loads(line)["id"] for line in conn.read().body.splitlines()}
         for writer in writers:
