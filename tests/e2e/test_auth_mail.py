@@ -141,8 +141,9 @@ curl -X DELETE $URL/api/auth/me -H "Authorization: Bearer $TOKEN" --json '{"pass
 
 
 def shell(db, script, folder, **variables):
-    done = subprocess.run(["/bin/bash", "-c", BEGIN + script], cwd=folder, capture_output=True, timeout=300, check=False,
-                          text=True, env={"PATH": os.environ["PATH"], "URL": db.url.rstrip("/"), **variables})
+    done = subprocess.run(["/bin/bash", "-c", BEGIN + script], cwd=folder, capture_output=True, timeout=300,
+                          check=False, text=True, env={
+                              "PATH": os.environ["PATH"], "URL": db.url.rstrip("/"), **variables})
     assert done.returncode == 0, (done.stdout, done.stderr)
     return done.stdout
 

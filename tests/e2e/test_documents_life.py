@@ -104,7 +104,8 @@ def test_stopping_while_postgres_has_a_change_of_somebody_who_left(tmp_path):
 def is_taken(server):
     """Besides who asks this somebody is being served, and no change waits: it is under way."""
     told = server.fetch("/metrics").body
-    n_open, n_idle = (int(re.search(rb"^dais_connections_%s (\d+)$" % name, told, re.M)[1]) for name in (b"open", b"idle"))
+    n_open, n_idle = (int(re.search(rb"^dais_connections_%s (\d+)$" % name, told, re.M)[1])
+                      for name in (b"open", b"idle"))
     return n_open - n_idle >= 2 and b'dais_database_waiting{app="app"} 0' in told
 
 

@@ -200,7 +200,8 @@ def test_abort_at_the_end(db):
 def is_quiet(server):
     """Nobody's request is under way, but who asks this."""
     told = server.fetch("/metrics").body
-    n_open, n_idle = (int(re.search(rb"^dais_connections_%s (\d+)$" % name, told, re.M)[1]) for name in (b"open", b"idle"))
+    n_open, n_idle = (int(re.search(rb"^dais_connections_%s (\d+)$" % name, told, re.M)[1])
+                      for name in (b"open", b"idle"))
     return n_open - n_idle == 1
 
 

@@ -317,7 +317,7 @@ def test_sentences(s3, drive, file):
     assert fails(driver, "put", "x", path, "").slug == "storage_full"
     s3.fail("list", "noise", times=1)
     assert "cannot be read" in fails(driver, "list", "", "").sentence
-    s3.fail("put", "early", times=None, status=403, code="AccessDenied")  # the reset may come first, then it is repeated
+    s3.fail("put", "early", times=None, status=403, code="AccessDenied")  # its reset may come first: then again
     assert "s3:PutObject" in fails(driver, "put", "x", file(2 * PART), "").sentence
     s3.heal()
     with Driver({**s3.env, **QUICK, "S3_ENDPOINT_URL": "ftp://x"}) as refused:
