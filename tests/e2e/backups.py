@@ -59,7 +59,7 @@ class Site:
 
     def run(self, *words, code=0, env=None, before=()):
         command, env = self.command(*words, env=env)
-        done = subprocess.run([*before, *command], env=env, text=True, capture_output=True, timeout=120, check=False,
+        done = subprocess.run([*before, *command], env=env, text=True, capture_output=True, timeout=600, check=False,
                               stdin=subprocess.DEVNULL)
         assert done.returncode == code and not REPORT.search(done.stderr), (done.returncode, done.stdout, done.stderr)
         return done.stdout if code == 0 else done.stdout + done.stderr
@@ -70,7 +70,7 @@ class Site:
     def checked(self):
         """What `dais check` says of a manifest that is wrong."""
         env = clean_env(self.app, {**self.env, "DAIS_DATA": str(self.data)})
-        done = subprocess.run([DAIS_BIN, "check", self.app], env=env, text=True, capture_output=True, timeout=60,
+        done = subprocess.run([DAIS_BIN, "check", self.app], env=env, text=True, capture_output=True, timeout=300,
                               check=False)
         assert done.returncode == 1 and not REPORT.search(done.stderr), done
         return done.stdout + done.stderr
@@ -168,7 +168,7 @@ class Load:
     def stop(self):
         self.is_over.set()
         for thread in self.threads:
-            thread.join(30)
+            thread.join(180)
             assert not thread.is_alive()
         if self.error:
             raise self.error
@@ -202,7 +202,7 @@ class Load:
 
     def _run(self, writer):
         try:
-            with Conn(self.server, 60) as conn:
+            with Conn(self.server, 120) as conn:
                 for number in range(10 ** 6):
                     if self.is_over.is_set():
                         return

@@ -96,7 +96,7 @@ class Postgres:
             os.chown(secret, self.account.pw_uid, self.account.pw_gid)
         made = subprocess.run(
             self._as_user(BIN / "initdb", "-D", self.data, "-U", USER, f"--pwfile={secret}", "-A", "scram-sha-256",
-                          "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"), capture_output=True, check=False, timeout=60)
+                          "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"), capture_output=True, check=False, timeout=300)
         if made.returncode:
             raise RuntimeError(made.stderr.decode())
 
@@ -116,13 +116,14 @@ class Postgres:
             self.port = _free_port()
         raise RuntimeError(self.log())
 
-    def _answers(self, deadline=30):
+    def _answers(self, deadline=120):
+        """Asked at its socket: somebody else's may have the port."""
         end = time.monotonic() + deadline
         while time.monotonic() < end:
             if self.proc.poll() is not None:
                 return False
-            ready = subprocess.run([BIN / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "5"],
-                                   check=False, timeout=20)
+            ready = subprocess.run([BIN / "pg_isready", "-q", "-h", self.folder, "-p", str(self.port), "-t", "5"],
+                                   check=False, timeout=60)
             if ready.returncode == 0:
                 return True
             time.sleep(0.02)
@@ -135,7 +136,7 @@ class Postgres:
         done = subprocess.run(
             [BIN / "psql", "-X", "-q", "-A", "-t", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p",
              str(self.port), "-U", USER, "-d", database, "-c", sql],
-            env=dict(os.environ, PGPASSWORD=PASSWORD), capture_output=True, check=False, timeout=60, text=True)
+            env=dict(os.environ, PGPASSWORD=PASSWORD), capture_output=True, check=False, timeout=180, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr)
         return [line.split("\x1f") for line in done.stdout.splitlines()]
@@ -148,7 +149,7 @@ class Postgres:
             self.thaw()
             self.proc.send_signal({"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
             try:
-                self.proc.wait(20)
+                self.proc.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
         self.proc = None
@@ -161,12 +162,13 @@ class Postgres:
     def kill(self):
         if not self.proc:
             return
+        self.proc.send_signal(signal.SIGSTOP)  # so that it starts no further ones
         children = _children(self.proc.pid)
         self.proc.kill()
         for pid in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.proc.wait(20)
+        self.proc.wait(60)
         while any(os.path.exists(f"/proc/{pid}") and _is_postgres(pid) for pid in children):
             time.sleep(0.01)
         self.proc = None

@@ -75,6 +75,22 @@ class Upload:
     parts: dict = dataclasses.field(default_factory=dict)
 
 
+class Objects(dict):
+    """Who goes through them goes through those of that moment: the server puts more there meanwhile."""
+
+    def __iter__(self):
+        return iter(self.keys())
+
+    def keys(self):
+        return list(super().keys())
+
+    def values(self):
+        return list(super().values())
+
+    def items(self):
+        return list(super().items())
+
+
 @dataclasses.dataclass
 class Fault:
     kind: str
@@ -196,7 +212,7 @@ class S3:
         """`tls`: certificate and key. `strict`: what no client of ours does is an error."""
         self.bucket, self.region, self.strict, self.tls = bucket, region, strict, tls
         self.id, self.secret, self.token = "ID" + uuid.uuid4().hex[:14], uuid.uuid4().hex + "/+secret", ""
-        self.objects, self.uploads = {}, {}
+        self.objects, self.uploads = Objects(), {}
         self.calls, self.requests, self.errors, self.faults = collections.Counter(), [], [], []
         self.clock_off, self.page, self.knows_bulk, self.knows_ranges = 0, 1000, True, True
         self.denied = set()
@@ -265,6 +281,7 @@ class S3:
     def keep(self, key, path, etag, kind):
         with self.lock:
             self.objects[key] = Object(path, path.stat().st_size, f'"{etag}"', kind, self.now())
+            return self.objects[key]
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -319,8 +336,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.sent_headers = list(self.headers.items())
         self.bucket, self.key = self._names(raw_path)
         self.kind = self._kind()
-        self.fault = self.s3.take_fault(self.kind)
         with self.s3.lock:
+            self.healing = self.s3.healing  # of this fault: it may be over before we get to hang
+            self.fault = self.s3.take_fault(self.kind)
             self.s3.calls[self.kind] += 1
         if self.fault.name == "early":
             self._refuse(Refused(self.fault.more["status"], self.fault.more["code"]))
@@ -420,8 +438,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # ---- what is done ----
     def do_put(self, body):
         body.is_kept = True
-        self.s3.keep(self.key, body.path, body.md5.hexdigest(), self.headers.get("Content-Type", ""))
-        self._answer(200, headers=[("ETag", self.s3.objects[self.key].etag)])
+        kept = self.s3.keep(self.key, body.path, body.md5.hexdigest(), self.headers.get("Content-Type", ""))
+        self._answer(200, headers=[("ETag", kept.etag)])  # it may be removed by now
 
     def _object(self):
         with self.s3.lock:
@@ -560,8 +578,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _end_upload(self):
         with self.s3.lock:
-            upload = self.s3.uploads.pop(self.query["uploadId"])
-        for path, _ in upload.parts.values():
+            upload = self.s3.uploads.pop(self.query["uploadId"], None)
+        if not upload:  # somebody who asked at the same time was quicker
+            raise Refused(404, "NoSuchUpload")
+        for path, _ in list(upload.parts.values()):
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -635,7 +655,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or at < length
 
     def _hang(self):
-        self.s3.healing.wait(60)
+        self.healing.wait(60)
         self.close_connection = True
 
     def _reset(self):

@@ -32,7 +32,7 @@ class Driver:
         env = {**CLEAN, "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true", **env}
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             [PROGRAM], env={k: str(v) for k, v in env.items()}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        word, _, self.sentence = self._line(10).partition("\t")
+        word, _, self.sentence = self._line(60).partition("\t")
         self.is_ready = word == "ready"
 
     def _line(self, seconds):
@@ -46,7 +46,7 @@ class Driver:
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
-    def end(self, seconds=120):
+    def end(self, seconds=300):
         word, *rest = self._line(seconds).split("\t")
         rest = [urllib.parse.unquote(text) for text in rest]
         if word != "ok":
@@ -63,7 +63,7 @@ class Driver:
     def __exit__(self, kind, *_):
         self.process.stdin.close()
         try:
-            code = self.process.wait(20)
+            code = self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait(20)

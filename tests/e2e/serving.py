@@ -5,6 +5,7 @@ serving(folder, *args)    a context manager around a Server that ends as conftes
 write_app(folder, files)  an app folder with a manifest and its files
 exchange(server, parts)   sends the parts one by one, gives every byte until the peer closes
 answers(raw, methods)     those bytes cut strictly into answers; nothing may follow the last one
+best_of_three(limit, once)  what is to take no longer than that, and does not always on a busy machine
 """
 import contextlib
 import os
@@ -80,6 +81,15 @@ def answers(raw, methods=("GET",) * 2000):
     while replay.left:
         found.append(replay.read(methods[len(found)]))
     return found
+
+
+def best_of_three(limit, once):
+    """For what must be quick on a machine that others use, too: `once` gives the seconds that it took; it is done
+    again when that was not within the limit, and what is never quick fails."""
+    took = []
+    while len(took) < 3 and min(took, default=limit) >= limit:
+        took.append(once())
+    assert min(took) < limit, took
 
 
 def splits(rng, data, pieces):

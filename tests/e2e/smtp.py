@@ -56,7 +56,7 @@ class Smtp:
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         for thread in self.threads:
-            thread.join(10)
+            thread.join(60)
 
     def url(self, login="", host="127.0.0.1"):
         return f"smtp{'s' if self.implicit else ''}://{login}{'@' if login else ''}{host}:{self.port}"
@@ -73,7 +73,7 @@ class Smtp:
             thread.start()
 
     def _serve(self, sock):
-        sock.settimeout(30)
+        sock.settimeout(120)
         try:
             with contextlib.suppress(OSError, EOFError, ssl.SSLError):
                 if self.implicit:
@@ -99,7 +99,7 @@ class Conversation:
         if text == "cut":
             raise EOFError
         if text == "hang":
-            self.server.is_ending.wait(60)
+            self.server.is_ending.wait(120)
             raise EOFError
         self.sock.sendall(text.encode() + b"\r\n")
 

@@ -42,7 +42,7 @@ class People:
 
 
 def run(place, *words):
-    done = subprocess.run([DAIS_BIN, *words, "--data", place.data], cwd=place.app, text=True, timeout=30,
+    done = subprocess.run([DAIS_BIN, *words, "--data", place.data], cwd=place.app, text=True, timeout=120,
                           env=clean_env(place.app, place.env), capture_output=True, check=False)
     assert done.returncode == 0, done
     return done.stdout

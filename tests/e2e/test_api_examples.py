@@ -14,7 +14,7 @@ from serving import serving, write_app
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "API.md").read_text(encoding="utf-8")
 # Debian 12's curl has --json; the status of each goes where the test finds it, whatever -o says.
-CURL = 'curl() { command curl -sS --max-time 20 -w "\\n%{stderr}\\nSTATUS %{http_code}\\n" "$@"; }\n'
+CURL = 'curl() { command curl -sS --max-time 120 -w "\\n%{stderr}\\nSTATUS %{http_code}\\n" "$@"; }\n'
 
 
 def section(title):
@@ -62,7 +62,7 @@ def test_every_example_gets_the_status_it_says(database, part, word, least, tmp_
         if database == "postgres":
             env["DATABASE_URL"] = stack.enter_context(postgres.Postgres()).url
         server = stack.enter_context(serving(app, "--data", tmp_path / "data", env=env))
-        done = subprocess.run(["/bin/bash", "-c", CURL + script], cwd=tmp_path, capture_output=True, timeout=120,
+        done = subprocess.run(["/bin/bash", "-c", CURL + script], cwd=tmp_path, capture_output=True, timeout=600,
                               check=False, text=True, env={
                                   "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8",
                                   "URL": server.url.rstrip("/")})

@@ -124,7 +124,7 @@ def test_nobody_gets_mail_who_is_not_here(db):
 # Each line is a newcomer's; $LINK is what they copy from the console.
 BEGIN = """
 set -eu
-curl() { command curl -sS --fail-with-body --max-time 20 "$@"; }
+curl() { command curl -sS --fail-with-body --max-time 120 "$@"; }
 """
 JOIN = """
 curl -c jar $URL/api/auth/signup --json '{"email":"new@example.com","password":"a good long one","name":"New"}'
@@ -141,8 +141,9 @@ curl -X DELETE $URL/api/auth/me -H "Authorization: Bearer $TOKEN" --json '{"pass
 
 
 def shell(db, script, folder, **variables):
-    done = subprocess.run(["/bin/bash", "-c", BEGIN + script], cwd=folder, capture_output=True, timeout=60, check=False,
-                          text=True, env={"PATH": os.environ["PATH"], "URL": db.url.rstrip("/"), **variables})
+    done = subprocess.run(["/bin/bash", "-c", BEGIN + script], cwd=folder, capture_output=True, timeout=300,
+                          check=False, text=True, env={
+                              "PATH": os.environ["PATH"], "URL": db.url.rstrip("/"), **variables})
     assert done.returncode == 0, (done.stdout, done.stderr)
     return done.stdout
 

@@ -45,11 +45,11 @@ def test_the_drill(database, tmp_path):
             ann = joined(server)
             assert ask(server, "GET", "/api/auth/me", token=ann.token).status == 200
             load = Load(server).start()
-            wait_for(lambda: load.count() >= 10 or load.error, "some writes", 60)
+            wait_for(lambda: load.count() >= 10 or load.error, "some writes", 180)
             before = dict(load.done)
             told = site.backup("create")
             after = dict(load.done)
-            wait_for(lambda: load.count() >= sum(after.values()) + 3 or load.error, "further writes", 60)
+            wait_for(lambda: load.count() >= sum(after.values()) + 3 or load.error, "further writes", 180)
             load.stop()
             jobs = len(pages(server, "/api/jobs?type=meet"))
         assert re.search(rf"^desk: {NAME.pattern}: \d+ rows \(.*packed\), \d+ contents? of files", told, re.M), told
@@ -63,12 +63,13 @@ def test_the_drill(database, tmp_path):
             found = state(server)
             counts = consistent(found)
             for writer, count in counts.items():  # of the moment when it was made
-                assert before[writer] <= count <= after[writer] + 1
+                assert before.get(writer, 0) <= count <= after.get(writer, 0) + 1
             first = next(iter(found["left"].values()))
             again = call(server, "POST", "/api/left", {"key": first["key"], "n": 0}, user=None)
             assert again.status == 409, again.body
-            assert [one["key"] for one in wait_for(
-                lambda: pages(server, f"/api/left?search={first['key']}"), "the index of words")] == [first["key"]]
+            search = f"/api/left?search={first['key']}"
+            wait_for(lambda: call(server, "GET", search, user=None).status == 200, "the index of words", 60)
+            assert [one["key"] for one in wait_for(lambda: pages(server, search), "its word")] == [first["key"]]
             changed = [ident for ident, one in found["left"].items() if one["version"] > 1]
             assert changed
             for ident in changed[:3]:
@@ -107,13 +108,13 @@ def test_each_one_is_of_one_moment(database, tmp_path):
         with site.serve() as server:
             lines = "".join(json.dumps({"key": f"x-{n}", "n": 0, "pad": "y" * 3000}) + "\n" for n in range(1500))
             for name in ("left", "right"):
-                done = call(server, "POST", f"/api/{name}/import", lines.encode(), user=None, deadline=60,
+                done = call(server, "POST", f"/api/{name}/import", lines.encode(), user=None, deadline=300,
                             Content_Type="application/jsonl")
                 assert done.status == 200, done.body
             load, seen = Load(server, 6).start(), []
             for _ in range(8):
                 count = load.count()
-                wait_for(lambda: load.count() > count + 3 or load.error, "further writes", 60)
+                wait_for(lambda: load.count() > count + 3 or load.error, "further writes", 180)
                 seen.append(sum(consistent(state_in(site, site.made())).values()))
             load.stop()
         assert seen == sorted(seen) and seen[-1] > seen[0]
@@ -130,7 +131,7 @@ def test_what_is_restored_is_what_was(database, tmp_path):
         assert site.made()["copied"] == 0
         with site.serve() as server:
             load = Load(server, 1, "x").start()
-            wait_for(lambda: load.count() >= 2 or load.error, "further writes")
+            wait_for(lambda: load.count() >= 2 or load.error, "further writes", 180)
             load.stop()
             assert call(server, "DELETE", f"/api/left/{next(iter(before['left']))}", user=None).status == 204
             assert call(server, "DELETE", f"/api/files/box/{next(iter(before['files']))}", user=None).status == 204
@@ -338,7 +339,7 @@ def kill_after(site, seconds, *words):
         except subprocess.TimeoutExpired:
             proc.send_signal(signal.SIGKILL)
         told = proc.stdout.read().decode()
-        proc.wait(20)
+        proc.wait(120)
     assert not REPORT.search(told), told
     assert proc.returncode in (0, -signal.SIGKILL), told
     return proc.returncode != 0
@@ -357,7 +358,8 @@ def test_a_kill_while_one_is_made_leaves_no_half_of_one(filled_site):
     for i in range(8):
         shutil.rmtree(site.folder / "contents", ignore_errors=True)
         before = len(site.all("--app", "desk"))
-        killed += kill_after(site, long * rng.uniform(0.3, 1), "create", "--app", "desk")
+        was_killed = kill_after(site, long * rng.uniform(0.3, 1), "create", "--app", "desk")
+        killed, long = killed + was_killed, long if was_killed else 0.7 * long  # it is quicker by now
         assert all(one["state"] == "complete" for one in site.all("--app", "desk")), i
         assert len(site.all("--app", "desk")) in (before, before + 1)
     assert killed
@@ -387,7 +389,7 @@ def test_a_kill_while_one_is_restored_leaves_what_was_or_what_is_to_be(database,
             wanted, other_state = (name, then) if i % 2 else (other, here)
             before = now(site)
             was_killed = kill_after(site, long * rng.uniform(0.2, 1), *words, wanted)
-            killed += was_killed
+            killed, long = killed + was_killed, long if was_killed else 0.7 * long  # it is quicker by now
             assert now(site) in ((before, other_state) if was_killed else (other_state,)), i
         assert killed and later
         site.restore("--app", "desk", "--at", name)
@@ -416,9 +418,12 @@ def test_a_folder_that_somebody_else_writes_to(site):
             assert "Another backup is being made" in site.backup("create", "--app", "desk", code=4)
             assert len(site.all("--app", "desk")) == 1  # reading goes on
             made = call(server, "POST", "/api/jobs/save", {}, user=None).json()
-            again = wait_for(lambda: (one := one_job(server, made["id"]))["attempt"] == 1 and one["state"] == "queued"
-                             and one, "another time")
-            assert "Another backup is being made" in json.dumps(again), again
+
+            def again():  # it waits for another time, or that is over by now
+                one = one_job(server, made["id"])
+                return one["attempt"] >= 1 and one["state"] in ("queued", "failed") and one
+            told = wait_for(again, "another time")
+            assert "Another backup is being made" in json.dumps(told), told
         assert len(site.all("--app", "desk")) == 1
 
 
@@ -442,7 +447,7 @@ def test_an_app_that_cannot_be_backed_up_keeps_no_other_from_it(site):
 
 def told_json(site, *words, code=0):
     command, env = site.command("backup", *words, "--json")
-    done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=600, check=False)
     assert done.returncode == code, done
     return json.loads(done.stdout), done.stderr
 
@@ -613,7 +618,7 @@ def test_rows_that_somebody_made_up_change_nothing(filled_site):
     for name, rows in evil_rows(rows_of(site, made)):
         with_rows(site, made, rows)
         command, env = site.command("backup", "restore", "--yes", "--app", "desk", "--no-backup")
-        done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=300, check=False)
         assert done.returncode in (1, 10) and not REPORT.search(done.stderr), (name, done)
         assert len(done.stderr.splitlines()) <= 3, (name, done.stderr)
     assert now(site) == site.state

@@ -21,10 +21,10 @@ def _s3():
 
 
 @pytest.fixture(name="copy")
-def _copy(s3, tmp_path):
+def _copy(s3, tmp_path, request):
     """Makes a copy behind what is in a file; returns what then follows that."""
     target = tmp_path / "copy"
-    with Driver({**s3.env, "DRIVER_CALL_MS": 6000, "DRIVER_IDLE_MS": 1500}) as driver:
+    with Driver({**s3.env, "DRIVER_CALL_MS": getattr(request, "param", 60000), "DRIVER_IDLE_MS": 15000}) as driver:
         def copy(key, size):
             target.write_bytes(b"before")
             driver("copy", tmp_path / "store", key, size, target)
@@ -80,6 +80,7 @@ def test_what_is_said_once_is_asked_again_from_the_start(s3, copy):
     assert asked.count("get") == 5
 
 
+@pytest.mark.parametrize("copy", [6000], indirect=True)
 def test_a_store_that_breaks_off(s3, copy):
     body = some(3000)
     key = stored(s3, body)

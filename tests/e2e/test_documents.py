@@ -300,12 +300,12 @@ def test_append_only(db):
 
 def test_the_largest_that_is_taken_can_be_read(db):
     body = b'{"a":[' + b",".join([b"0"] * 999_997) + b"]}"  # a million keys and values, as many as a body may have
-    path = f"/api/plain/{made(db, '/api/plain', body)['id']}"
+    path = f"/api/plain/{call(db, 'POST', '/api/plain', body, deadline=120).json()['id']}"
     for query in ("?filter=b%20is%20null&fields=id", "/aggregate?fn=count,max(b)"):
-        assert call(db, "GET", "/api/plain" + query).status == 200, query
-    assert call(db, "GET", path + "?fields=id").status == 200
-    assert b'"' in call(db, "GET", "/api/plain/export?format=csv&filter=a%20is%20not%20null").body
-    assert call(db, "DELETE", path + "?purge=true").status == 204
+        assert call(db, "GET", "/api/plain" + query, deadline=120).status == 200, query
+    assert call(db, "GET", path + "?fields=id", deadline=120).status == 200
+    assert b'"' in call(db, "GET", "/api/plain/export?format=csv&filter=a%20is%20not%20null", deadline=120).body
+    assert call(db, "DELETE", path + "?purge=true", deadline=120).status == 204
 
 
 # ---- trash -----------------------------------------------------------------------------------------

@@ -7,12 +7,11 @@ import hashlib
 import json
 import os
 import random
-import socket
 import threading
 import time
 
 import pytest
-from conftest import Broken, Conn
+from conftest import Broken, Conn, wait_for
 from postgres import Postgres
 from serving import serving, write_app
 
@@ -65,7 +64,7 @@ class Writer(threading.Thread):
 
     def run(self):
         try:
-            with Conn(self.server) as conn:
+            with Conn(self.server, 60) as conn:
                 for i in range(1000000):
                     self.step(conn, i)
         except (Broken, OSError):
@@ -75,7 +74,7 @@ class Writer(threading.Thread):
 
 
 def export(server):
-    with Conn(server, 60) as conn:
+    with Conn(server, 300) as conn:
         conn.request("/api/things/export")
         answer = conn.read()
     assert answer.status == 200, answer
@@ -97,25 +96,17 @@ def look(stored, writers):
             assert f"{doc['pair']}-a" in stored and f"{doc['pair']}-b" in stored, doc["pair"]
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def one_life(folder, env, life, moment):
     """Starts, lets the writers write, kills; gives the writers."""
-    with serving(folder, env=env, listen=f"127.0.0.1:{free_port()}") as server:
+    with serving(folder, env=env) as server:
         writers = [Writer(f"w{life:03}-{k}", server, life * 100 + k) for k in range(WRITERS)]
         for writer in writers:
             writer.start()
-        until = time.monotonic() + 20
-        while not all(writer.known for writer in writers) and time.monotonic() < until:
-            time.sleep(0.001)
+        wait_for(lambda: all(writer.known or writer.error for writer in writers), "a document of each", 120)
         time.sleep(moment)
         server.kill()
         for writer in writers:
-            writer.join(20)
+            writer.join(60)
             assert not writer.is_alive()
         return writers
 
@@ -124,7 +115,7 @@ def one_life(folder, env, life, moment):
 def test_nothing_acknowledged_is_lost_by_kills(tmp_path, database):
     folder = write_app(tmp_path / "crash", {"schemas/thing.json": json.dumps(SCHEMA)}, MANIFEST)
     moments, writers = random.Random(7), []
-    with (Postgres() if database == "postgres" else _nothing()) as postgres:
+    with (Postgres(settings={"max_connections": "300"}) if database == "postgres" else _nothing()) as postgres:
         env = {"DATABASE_URL": postgres.url} if postgres else {}
         for life in range(KILLS):
             writers += one_life(folder, env, life, moments.random() * 0.05)

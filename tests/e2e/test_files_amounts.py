@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import sqlite3
+import statistics
 import time
 
 from accounts_api import AUTH, ask, desk, joined
@@ -59,7 +60,8 @@ def test_quota_is_never_passed(db):
             assert hashlib.sha256(get(db, f"small/{item['path']}", user).body).hexdigest() == item["etag"].strip('"')
             assert call(db, "DELETE", f"/api/files/small/{item['path']}", user=user).status == 204
         assert usage(db, "small", user) == 0
-        assert put(db, f"small/all{turn}", content(MB), user).status == 201  # all that was reserved was given back
+        wait_for(lambda: put(db, f"small/all{turn}", content(MB), user).status == 201,  # pylint: disable=W0640
+                 "all that was reserved is given back")
         assert put(db, f"small/more{turn}", b"x", user).status == 403
         assert call(db, "DELETE", f"/api/files/small/all{turn}", user=user).status == 204
 
@@ -109,7 +111,7 @@ def test_uploads_that_are_aborted(db):
     assert {path.name for path in db.data.glob("blobs/*/*")} <= stored[0]
     assert not db.s3 or set(db.s3.objects) - stored[1] <= {"app/owner"}
     wait_for(lambda: put(db, "small/all", content(MB - 1), "abort").status in (200, 201), "no reservations")
-    assert "dais_files_arriving{app=\"app\"} 0" in db.fetch("/metrics").body.decode()
+    wait_for(lambda: "dais_files_arriving{app=\"app\"} 0" in db.fetch("/metrics").body.decode(), "none arrives")
 
 
 def test_answers_that_are_not_read(large):
@@ -141,7 +143,8 @@ def test_many_small_files(folder):
         seen += [item["path"] for item in page["items"]]
         after = page["next"]
     assert len(seen) == many and seen == sorted(seen)
-    assert sorted(times)[len(times) // 2] < 1
+    begin, end = (statistics.median(some) for some in (times[:5], times[-5:]))
+    assert end < 0.3 + 5 * begin, times
     folders = call(folder, "GET", "/api/files/box?prefix=many/&delimiter=/&limit=100", user="many").json()
     assert [item["path"] for item in folders["items"]] == [f"many/{i:02}/"
                                                            for i in range(50)] and folders["next"] is None

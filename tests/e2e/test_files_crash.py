@@ -48,7 +48,7 @@ class Client(threading.Thread):
 
     def run(self):
         try:
-            with Conn(self.server, 60) as conn:
+            with Conn(self.server, 120) as conn:
                 for n in range(100000):
                     path = f"{self.label}/{self.random.randrange(8)}"
                     if self.random.random() < 0.2:
@@ -67,11 +67,11 @@ def life(server, known, number):
     for client in clients:
         client.start()
     moment = random.Random(number).random() * 1.5
-    wait_for(lambda: sum(client.done for client in clients) >= CLIENTS // 2, "uploads", 60)
+    wait_for(lambda: sum(client.done for client in clients) >= CLIENTS // 2, "uploads", 120)
     time.sleep(moment)
     server.kill()
     for client in clients:
-        client.join(60)
+        client.join(150)
         assert client.error is None and not client.is_alive()
     return sum(client.done for client in clients)
 
@@ -79,7 +79,7 @@ def life(server, known, number):
 def look(server, known, database):
     """What each path has now is one of what it may have; all that is there is whole."""
     there, after = {}, ""
-    with Conn(server, 60) as conn:
+    with Conn(server, 120) as conn:
         for user in range(10):
             after = ""
             while after is not None:
@@ -142,5 +142,5 @@ def test_kill(tmp_path, place):
                 left = ({key.rpartition("/")[2] for key in s3.objects} - {"owner"} if place == "s3" else
                         {path.name for path in (data / "files/blobs").rglob("*-*")})
                 return left == keys and not list((data / "files/drafts").iterdir())
-            wait_for(is_clean, "the end of what broke off", 150)
+            wait_for(is_clean, "the end of what broke off", 300)
             look(server, known, data / "app.db")

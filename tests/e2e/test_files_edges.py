@@ -62,12 +62,17 @@ def empty(server):
     """Nothing is on the disk: the object store has to be asked."""
     for block in (server.files / "cache").iterdir():
         if not block.name.startswith("."):
-            block.unlink()
+            block.unlink(missing_ok=True)
 
 
 def key_of(server):
     key, = [key for key in server.s3.objects if "-" in key]
     return key
+
+
+def questions(server):
+    """How often a content was asked for; readiness asks for something else now and then."""
+    return sum(kind == "get" and "-" in key for kind, key, *_ in list(server.s3.requests))
 
 
 # ---- answers that are off for a moment -------------------------------------------------------------
@@ -105,8 +110,8 @@ def test_what_is_said_twice_is_believed(far, spoiled):
     answer = get(far, "a")
     assert answer.status == 500 and answer.json()["code"] == "damaged", answer
     wait_for(lambda: "a stored file is damaged" in far.stderr, "the log")
-    calls = far.s3.calls["get"]
-    assert get(far, "a").status == 500 and far.s3.calls["get"] == calls
+    asked = questions(far)
+    assert get(far, "a").status == 500 and questions(far) == asked
 
 
 # ---- an object that hangs --------------------------------------------------------------------------
@@ -147,10 +152,10 @@ def test_a_hanging_object_holds_one_worker(far):
     wait_for(lambda: "app/owner" in far.s3.objects, "the first look at what is stored")
     empty(far)
     with concurrent.futures.ThreadPoolExecutor(40) as pool, Hanging(1) as hanging:
-        tries = [pool.submit(get, far, "a", deadline=60)]
+        tries = [pool.submit(get, far, "a", deadline=120)]
         wait_for(lambda: hanging.asked == 1, "a question that is not answered")
         before = lane(far, "done_total", "store")
-        tries += [pool.submit(get, far, "a", deadline=60, Range="bytes=0-4999") for _ in range(39)]
+        tries += [pool.submit(get, far, "a", deadline=120, Range="bytes=0-4999") for _ in range(39)]
         wait_for(lambda: lane(far, "done_total", "store") >= before + 39, "39 workers that were given back")
         assert get(far, "b").body == b"b" * 5000
         assert not any(one.done() for one in tries)
@@ -163,12 +168,12 @@ def test_who_waits_fails_with_whoever_asks(far):
     assert put(far, "a", b"a" * 5000).status == 201
     empty(far)
     with concurrent.futures.ThreadPoolExecutor(20) as pool, Hanging(1) as hanging:
-        tries = [pool.submit(get, far, "a", deadline=60) for _ in range(20)]
+        tries = [pool.submit(get, far, "a", deadline=120) for _ in range(20)]
         wait_for(lambda: hanging.asked == 1 and lane(far, "done_total", "store") >= 19, "those who wait")
         far.s3.objects.pop(key_of(far))
         hanging.over.set()
         assert {(one.result().status, one.result().json()["code"]) for one in tries} == {(500, "damaged")}
-    assert far.s3.calls["get"] < 20  # it was asked for twice, and readiness asks now and then
+    assert questions(far) < 20  # it was asked for twice
 
 
 def test_readiness_waits_behind_nobody(far):
@@ -177,7 +182,7 @@ def test_readiness_waits_behind_nobody(far):
         assert put(far, f"h{i}", b"%d" % i * 100).status == 201
     empty(far)
     with concurrent.futures.ThreadPoolExecutor(16) as pool, Hanging(16) as hanging:
-        tries = [pool.submit(get, far, f"h{i}", deadline=60) for i in range(16)]
+        tries = [pool.submit(get, far, f"h{i}", deadline=120) for i in range(16)]
         wait_for(lambda: hanging.asked == 16, "16 that hang")
         before = lane(far, "done_total", "tend")
         wait_for(lambda: lane(far, "done_total", "tend") >= before + 3, "the next looks")
@@ -213,7 +218,7 @@ def test_drafts_of_a_killed_server_go_at_the_start(app, tmp_path):
 
 def dais(app, data, *args):
     return subprocess.run([DAIS_BIN, *args, app, "--data", data], env=clean_env(app), capture_output=True, text=True,
-                          timeout=60)
+                          timeout=300)
 
 
 def reload(app, data):
@@ -297,7 +302,7 @@ def test_a_form_is_refused_before_its_body(here):
         assert call(here, "PUT", "/api/files/few/x", bytes(2 * MB), None).status == 403
         first.send(body)
         assert first.read("POST").status == 201
-    assert call(here, "PUT", "/api/files/few/x", bytes(MB), None).status == 201  # it holds nothing any more
+    wait_for(lambda: call(here, "PUT", "/api/files/few/x", bytes(MB), None).status == 201, "that it holds nothing")
     assert call(here, "PUT", "/api/files/few/y", b"y", None).status == 403
 
 
@@ -327,7 +332,7 @@ def test_a_form_that_replaces_files_of_others_counts_once(app, tmp_path):
 @pytest.mark.parametrize("beside", [True, False])
 def test_verify_mends_wrong_sums(app, tmp_path, beside):
     def sums(*statement):
-        with contextlib.closing(sqlite3.connect(tmp_path / "data/apps/app/app.db", timeout=10)) as db, db:
+        with contextlib.closing(sqlite3.connect(tmp_path / "data/apps/app/app.db", timeout=60)) as db, db:
             for text in statement:
                 db.execute(text)
             return sorted(db.execute("SELECT bucket, owner, bytes, files FROM dais_file_use"))
@@ -354,7 +359,7 @@ def test_verify_mends_wrong_sums(app, tmp_path, beside):
 # ---- dais doctor storage ---------------------------------------------------------------------------
 def doctor(app, env, *args):
     done = subprocess.run([DAIS_BIN, "doctor", "storage", app, *args], env={**clean_env(app), **env},
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=300)
     assert "Sanitizer" not in done.stderr, done.stderr
     return done.returncode, done.stdout
 
@@ -389,7 +394,7 @@ def test_doctor_says_that_no_bucket_is_named(tmp_path):
 def test_links_end_with_the_operator_or_the_key_that_made_them(tmp_path):
     def run(*words, value=""):
         done = subprocess.run([DAIS_BIN, *words, "--data", tmp_path / "data", "--json"], cwd=tmp_path / "desk",
-                              env=clean_env(tmp_path), input=value, text=True, capture_output=True, timeout=60)
+                              env=clean_env(tmp_path), input=value, text=True, capture_output=True, timeout=300)
         assert done.returncode == 0, done
         return json.loads(done.stdout)
 

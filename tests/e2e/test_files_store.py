@@ -39,7 +39,7 @@ def test_what_comes_over_the_network_has_a_lane_of_its_own(app, s3, tmp_path):
         assert call(server, "PUT", "/api/files/docs/a", b"abc", None, Content_Type="text/plain").status == 201
         link = call(server, "POST", "/api/files/docs/a/sign", {}, None).json()["url"]
         for block in (tmp_path / "data/apps/app/files/cache").iterdir():
-            block.unlink()
+            block.unlink(missing_ok=True)
         before, stored = done_by(server, "read"), done_by(server, "store")
         assert call(server, "GET", link, user=None).body == b"abc"
         assert s3.calls["get"] and done_by(server, "read") == before and done_by(server, "store") > stored
@@ -50,7 +50,7 @@ def test_what_comes_over_the_network_has_a_lane_of_its_own(app, s3, tmp_path):
 def readyz(server):
     began = time.monotonic()
     answer = server.fetch("/readyz")
-    assert time.monotonic() - began < 3, "/readyz waits for the store"
+    assert time.monotonic() - began < 10, "/readyz waits for the store"  # which says nothing for a minute
     return answer.status, answer.json()["checks"]["files:app"]
 
 
@@ -65,14 +65,14 @@ def asks_nobody(server):
 def test_ready_is_what_the_store_said_last(app, s3, tmp_path):
     with serving(app, "--data", tmp_path / "data", env=env_of(s3)) as server:
         wait_for(lambda: readyz(server) == (200, "ready") and asks_nobody(server), "the first look")
-        calls = s3.calls.total()
+        began, calls = time.monotonic(), s3.calls.total()
         for _ in range(20):
             assert readyz(server) == (200, "ready")
-        assert s3.calls.total() < calls + 10
+        assert s3.calls.total() < calls + 10 + 3 * (time.monotonic() - began)  # by the clock, not by who asks
         s3.denied = {"get", "head", "list", "put"}
-        wait_for(lambda: readyz(server) == (503, "failing"), "failing", 20)
+        wait_for(lambda: readyz(server) == (503, "failing"), "failing", 60)
         s3.denied = set()
-        wait_for(lambda: readyz(server) == (200, "ready"), "ready again", 10)
+        wait_for(lambda: readyz(server) == (200, "ready"), "ready again", 60)
 
 
 @stand_in("it hangs as it is told")
@@ -84,11 +84,11 @@ def test_ready_does_not_wait_for_a_store_that_is_silent(app, s3, tmp_path):
         for reader in readers:
             reader.start()
         asked = s3.calls.total()
-        wait_for(lambda: readyz(server) and s3.calls.total() > asked, "the store was asked, and is silent", 20)
+        wait_for(lambda: readyz(server) and s3.calls.total() > asked, "the store was asked, and is silent", 60)
         for _ in range(20):
             readyz(server)
         s3.heal()
-        wait_for(lambda: readyz(server) == (200, "ready"), "ready again", 30)
+        wait_for(lambda: readyz(server) == (200, "ready"), "ready again", 60)
 
 
 @in_folder("the folder is removed")
@@ -96,7 +96,7 @@ def test_the_folder_is_gone(app, tmp_path):
     with serving(app, "--data", tmp_path / "data") as server:
         wait_for(lambda: readyz(server) == (200, "ready"), "ready")
         shutil.rmtree(tmp_path / "data/apps/app/files")
-        wait_for(lambda: readyz(server) == (503, "failing"), "failing", 20)
+        wait_for(lambda: readyz(server) == (503, "failing"), "failing", 60)
 
 
 @pytest.mark.parametrize("is_remote", [pytest.param(False, marks=in_folder("the page names it")), True])

@@ -28,6 +28,6 @@ def test_on_postgres(url, name):
                           text=True, check=False, timeout=600)
     assert made.returncode == 0, made.stderr
     done = subprocess.run([PROGRAMS / name], env={**ENV, "DAIS_TEST_DATABASE": url}, capture_output=True, text=True,
-                          check=False, timeout=400)
+                          check=False, timeout=1200)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "[  PASSED  ]" in done.stdout + done.stderr

@@ -115,4 +115,5 @@ def test_replicas_count_together(tmp_path):
         def found(to):
             return sum(f"To: {to}" in file.read_text() for file in tmp_path.glob("data?/mail/*.eml"))
         wait_for(lambda: found(last), "the last letter")
+        wait_for(lambda: database.query("SELECT count(*) FROM desk.dais_mail") == [["0"]], "those of both are sent")
         assert found(victim) == AN_HOUR

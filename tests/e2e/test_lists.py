@@ -39,7 +39,7 @@ def one(server, path, user=None, method="GET", body=None):
     if body is not None:
         headers.append(("Content-Type", "application/json"))
         body = json.dumps(body).encode()
-    return server.fetch("/api/" + path, method=method, headers=headers, body=body, deadline=30)
+    return server.fetch("/api/" + path, method=method, headers=headers, body=body, deadline=60)
 
 
 def ask(server, name, user=None, **params):

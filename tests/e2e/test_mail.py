@@ -63,7 +63,7 @@ class Place:
         if self.kind == "postgres":
             return self.database.query(f"SET search_path TO notes; {sql}")
         file = self.data / "apps/notes/app.db"
-        with contextlib.closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as db:
+        with contextlib.closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as db:
             return [[str(value) for value in row] for row in db.execute(sql)]
 
     def post(self, to="ada@example.com", subject="Sign in to Notes", greeting="Hello Ada,",
@@ -249,11 +249,11 @@ def test_not_now_is_tried_again(sqlite_place, command, reply):
     place = sqlite_place
     with Smtp() as smtp, place.serving(smtp.url()) as server:
         smtp.replies[command] = reply
-        letter = place.post()
+        began, letter = time.time(), place.post()
         stays_unsent(place, server, smtp, letter, "Come again")
         error, due = place.tried(letter)
         assert place.row(letter, "attempts") == ["1"] and error.startswith("127.0.0.1: ")
-        assert 50_000 < int(due) - time.time() * 1000 < 61_000
+        assert began + 50 < int(due) / 1000 < time.time() + 61
         smtp.replies.clear()
     place.query("UPDATE dais_mail SET due = 1")  # time passes
     with Smtp() as smtp, place.serving(smtp.url()):
@@ -304,18 +304,18 @@ def test_a_server_that_hangs_holds_up_no_stop(sqlite_place):
         wait_for(lambda: any(text.startswith("RCPT") for text in smtp.said), "a conversation that hangs")
         began = time.monotonic()
         server.stop()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20  # it would say nothing for much longer
         assert sqlite_place.row(letter, "attempts, given_up, error") == ["0", "0", ""]  # it does not count
 
 
 def test_killed_while_sending(place):
     with Smtp() as smtp, place.serving(smtp.url()) as server:
         smtp.replies["DATA"] = "hang"
-        letter = place.post()
+        began, letter = time.time(), place.post()
         wait_for(lambda: "DATA" in smtp.said, "a conversation that hangs")
         server.kill()
     attempts, due = place.row(letter, "attempts, due")
-    assert attempts == "1" and 60_000 < int(due) - time.time() * 1000 < 121_000  # nobody else's so long
+    assert attempts == "1" and began + 60 < int(due) / 1000 < time.time() + 121  # nobody else's so long
     place.query(f"UPDATE dais_mail SET due = 1 WHERE id = '{letter}'")  # time passes
     with Smtp() as smtp, place.serving(smtp.url()):
         place.gone(letter)
@@ -331,7 +331,7 @@ def test_two_servers_send_each_letter_once(tmp_path, database):
         sent = [place.post(f"user{n}@example.com") for n in range(12)]
         with other.serving(smtp.url()):
             sent += [place.post(f"user{n}@example.com") for n in range(12, 24)]
-            wait_for(lambda: place.query("SELECT count(*) FROM dais_mail") == [["0"]], "all are sent")
+            wait_for(lambda: place.query("SELECT count(*) FROM dais_mail") == [["0"]], "all are sent", 120)
         ids = [parsed(taken.raw)[0]["Message-ID"] for taken in smtp.letters]
         assert len(ids) == len(set(ids)) and {f"<{letter}@localhost>" for letter in sent} <= set(ids)
 
@@ -342,7 +342,7 @@ def test_the_console_and_the_folder(place):
     with place.serving() as server:
         letter = place.post(subject="Anmelden, schön")
         place.gone(letter)
-        wait_for(lambda: "Anmelden, schön" in server.stdout, "the console says it")
+        wait_for(lambda: f"-{letter}.eml" in server.stdout, "the console says it to the end")
         lines = server.stdout.splitlines()
         at = lines.index("Mail to ada@example.com: Anmelden, schön")
         assert lines[at + 1] == LINK  # alone, to be copied
@@ -398,6 +398,6 @@ def test_the_outbox_s_own_tests_on_postgres(database):
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
     subprocess.run(["make", "-s", program.relative_to(root)], cwd=root, env=env, check=True, timeout=600)
     done = subprocess.run([program], env={**env, "DAIS_TEST_DATABASE": database().url}, capture_output=True, text=True,
-                          check=False, timeout=300)
+                          check=False, timeout=1200)
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "[  PASSED  ]" in said, said[-3000:]

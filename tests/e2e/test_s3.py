@@ -11,11 +11,14 @@ import urllib.request
 import uuid
 
 import pytest
+from conftest import wait_for
 from s3 import S3
 from s3_driver import Driver, Failed, build
+from serving import best_of_three
 
 PART = 1 << 18
-QUICK = {"DRIVER_PART": PART, "DRIVER_IDLE_MS": 1500, "DRIVER_CALL_MS": 6000, "DRIVER_CONNECT_MS": 1000}
+# Time enough on a slow machine; where something is to hang or to fail for good, the test says how long.
+QUICK = {"DRIVER_PART": PART, "DRIVER_IDLE_MS": 15000, "DRIVER_CALL_MS": 60000, "DRIVER_CONNECT_MS": 10000}
 HARD_KEYS = ["plain", "a b", "a+b", "100%", "a%20b", "ü/日本/😀", "q?x=1&y=2#z", "a//b", "a/./b/../c", "'\"<>&;", "~*!()",
              "tab\tkey", "=@,:$", "e\u0301", "end/", "a\\b"]
 
@@ -57,7 +60,7 @@ def fails(driver, *words):
 def ask(url, data=None, method="GET"):
     """Status and body, of anybody without credentials."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=data, method=method), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data=data, method=method), timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as e:
         with e:
@@ -232,7 +235,7 @@ FAULTS = [("answer", {"status": 500, "code": "InternalError"}), ("answer", {"sta
 
 @pytest.mark.parametrize("fault,more", FAULTS, ids=[more.get("code", fault) for fault, more in FAULTS])
 def test_every_call_is_repeated(s3, drive, file, tmp_path, fault, more):
-    driver = drive(DRIVER_CALL_MS=20000, DRIVER_IDLE_MS=500)
+    driver = drive(DRIVER_IDLE_MS=1000) if fault == "hang-head" else drive()
     s3.fail("*", fault, 1, **more)
     driver("put", "x", file(1000), "")
     for kind in ("create", "part", "complete"):
@@ -262,7 +265,7 @@ def test_a_broken_get_goes_on_where_it_broke(s3, drive, file, tmp_path):
     assert ranges[:3] == [f"bytes={10 + i * 80000}-{(1 << 20) - 1}" for i in range(3)]
     assert all(headers["If-Match"] == s3.objects["x"].etag for kind, _, _, headers in s3.requests[1:])
     s3.fail("get", "hang-body")
-    driver("get", "x", 0, 1 << 20, tmp_path / "to")
+    drive(DRIVER_IDLE_MS=1500)("get", "x", 0, 1 << 20, tmp_path / "to")
     assert (tmp_path / "to").read_bytes() == source.read_bytes()
 
 
@@ -287,7 +290,7 @@ def test_a_failed_upload_is_ended(s3, drive, file):
     assert "s3:PutObject" in fails(driver, "put", "x", file(4 * PART), "").sentence
     assert not s3.uploads and s3.calls["abort"] == 1
     s3.fail("complete", "inside", times=None, code="InternalError")
-    assert fails(driver, "put", "x", file(4 * PART), "").slug == "unavailable"
+    assert fails(drive(DRIVER_CALL_MS=6000), "put", "x", file(4 * PART), "").slug == "unavailable"
     assert not s3.uploads and s3.calls["complete"] > 2 and not s3.objects
     s3.heal()
     s3.fail("complete", "inside", times=1, code="InternalError")
@@ -314,8 +317,9 @@ def test_sentences(s3, drive, file):
     assert fails(driver, "put", "x", path, "").slug == "storage_full"
     s3.fail("list", "noise", times=1)
     assert "cannot be read" in fails(driver, "list", "", "").sentence
-    s3.fail("put", "early", status=403, code="AccessDenied")
+    s3.fail("put", "early", times=None, status=403, code="AccessDenied")  # its reset may come first: then again
     assert "s3:PutObject" in fails(driver, "put", "x", file(2 * PART), "").sentence
+    s3.heal()
     with Driver({**s3.env, **QUICK, "S3_ENDPOINT_URL": "ftp://x"}) as refused:
         assert not refused.is_ready and "S3_ENDPOINT_URL" in refused.sentence
 
@@ -369,50 +373,60 @@ def test_wrong_region_and_wrong_clock(s3, drive, file):
 def test_a_call_ends_in_time(s3, drive, file):
     driver = drive(DRIVER_CALL_MS=2500)
     for fault in ("hang-head", "reset"):
-        s3.fail("*", fault, times=None)
+        def once():
+            s3.fail("*", fault, times=None)  # pylint: disable=cell-var-from-loop
+            begin = time.monotonic()
+            assert fails(driver, "put", "x", file(10), "").slug == "unavailable"
+            took = time.monotonic() - begin
+            s3.heal()
+            drive()("put", "x", file(10), "")
+            return took
+        best_of_three(5, once)
+
+    def at_once():
+        s3.fail("*", "answer", status=503, code="SlowDown", retry_after=60)
         begin = time.monotonic()
-        failed = fails(driver, "put", "x", file(10), "")
-        assert failed.slug == "unavailable" and time.monotonic() - begin < 5
-        s3.heal()
-        driver("put", "x", file(10), "")
-    s3.fail("*", "answer", status=503, code="SlowDown", retry_after=60)
-    begin = time.monotonic()
-    failed = fails(driver, "put", "x", file(10), "")
-    assert failed.retry_s == 60 and time.monotonic() - begin < 2
+        assert fails(drive(), "put", "x", file(10), "").retry_s == 60
+        return time.monotonic() - begin
+    best_of_three(2, at_once)
 
 
 def test_the_breaker(s3, drive, file):
-    driver = drive(DRIVER_CALL_MS=60000)
+    driver = drive()
     s3.fail("*", "reset", times=None)
     driver.begin("put", "x", file(10), "")  # goes on trying, also while others are refused
-    while s3.calls["put"] < 8:
-        time.sleep(0.01)
+    wait_for(lambda: s3.calls["put"] >= 8, "eight tries", 50)
     s3.heal()
     driver.end()
     assert driver("stats")[-1] == "0"
-    driver = drive(DRIVER_CALL_MS=100)
+    s3.store("x", b"x")
+    driver = drive(DRIVER_CALL_MS=300)
     s3.fail("*", "answer", times=None, status=503, code="SlowDown")
     for _ in range(8):
         fails(driver, "head", "x")
-    before = s3.calls["head"]
-    failed = fails(driver, "head", "x")
+    failed = fails(driver, "head", "y")
     assert "left alone" in failed.sentence and 1 <= failed.retry_s <= 6 and driver("stats")[-1] == "1"
-    assert s3.calls["head"] == before
     s3.heal()
-    end = time.monotonic() + 20
-    while True:
-        with contextlib.suppress(Failed):
-            driver("head", "x")
-            break
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    assert s3.calls["head"] == before + 1 and driver("stats")[-1] == "0"
+    refused = []
+
+    def is_answered():
+        try:
+            driver("head", "y")
+            return True
+        except Failed as error:
+            refused.append(error.sentence)
+            return False
+    s3.store("y", b"y")
+    wait_for(is_answered, "that it is asked again", 60)
+    # Nobody asked but whoever was let through: one, or one more for each who had no answer in time.
+    asked = sum(key == "y" for _, key, *_ in s3.requests)
+    assert asked == 1 + sum("left alone" not in sentence for sentence in refused) and driver("stats")[-1] == "0"
 
 
 def test_nobody_there(drive, file):
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
-    failed = fails(drive(S3_ENDPOINT_URL=f"http://127.0.0.1:{port}", DRIVER_CALL_MS=500), "put", "x", file(1), "")
+    failed = fails(drive(S3_ENDPOINT_URL=f"http://127.0.0.1:{port}", DRIVER_CALL_MS=3000), "put", "x", file(1), "")
     assert failed.slug == "unavailable" and "does not accept a connection" in failed.sentence
     name = f"no-{uuid.uuid4().hex}.invalid"
     failed = fails(drive(S3_ENDPOINT_URL=f"http://{name}", DRIVER_CALL_MS=500), "put", "x", file(1), "")

@@ -51,7 +51,7 @@ def call(server, path, method="GET", body=None, user=None, **params):
         body = json.dumps(body).encode()
     if params:
         path += "?" + urlencode({k.rstrip("_"): v for k, v in params.items()}, quote_via=quote)
-    return server.fetch("/api/" + path, method=method, headers=headers, body=body, deadline=30)
+    return server.fetch("/api/" + path, method=method, headers=headers, body=body, deadline=60)
 
 
 def add(server, name, value, user=None):
@@ -125,7 +125,8 @@ def test_the_best_come_first_and_pages_follow(tmp_path, settings):
         for other in ({}, {"search": "wombat"}, {"search": "quokka", "sort": "year"},
                       {"search": "quokka", "filter": "year=1"}):
             assert "after" in refused(server, 400, after=cursor, **other)
-        assert "after" in refused(server, 400, search="quokka", after=cursor[:-2] + "AA")
+        other = cursor[:-2] + ("BB" if cursor.endswith("AA") else "AA")
+        assert "after" in refused(server, 400, search="quokka", after=other)
 
 
 def test_only_what_may_be_read_is_found_and_counted(tmp_path, settings):
@@ -169,7 +170,7 @@ def test_an_index_is_built_while_the_app_serves(tmp_path, settings):
     with serving(folder, env=settings) as server:
         changed = [call(server, f"books/{one}", "PATCH", {"tags": ["changed"]}).status for one in ids[::9]]
         assert set(changed) == {200}
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while (answer := call(server, "books", search="changed")).status == 503:
             assert "is being built" in answer.json()["detail"]
             assert time.monotonic() < deadline

@@ -1,5 +1,6 @@
 # Tables that change while the app serves, on both databases: new fields and indexes, what is hidden, seeds, the trash.
 import contextlib
+import itertools
 import json
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ from serving import serving, write_app
 
 OPEN = "rules: { read: public, create: public, write: public, delete: public }"
 WHEN = "2026-01-01T00:00:00.000Z"
+NUMBERS = itertools.count(1)  # each has a schema of its own
 
 
 class Lite:
@@ -22,7 +24,7 @@ class Lite:
 
     def query(self, sql):
         file = self.folder / "data/apps" / self.folder.name / "app.db"
-        with contextlib.closing(sqlite3.connect(file, timeout=20)) as db:
+        with contextlib.closing(sqlite3.connect(file, timeout=60)) as db:
             rows = [["" if value is None else str(value) for value in row] for row in db.execute(sql)]
             db.commit()
             return rows
@@ -47,7 +49,7 @@ def fixture_pg():
 
 @pytest.fixture(name="db", params=["sqlite", "postgres"])
 def fixture_db(request, tmp_path):
-    folder = tmp_path / f"t{abs(hash(request.node.name)) % 10 ** 8}"
+    folder = tmp_path / f"table{next(NUMBERS)}"
     folder.mkdir()
     if request.param == "sqlite":
         yield folder, Lite(folder)
@@ -69,7 +71,7 @@ def served(folder, db):
 
 
 def until(check):
-    return wait_for(check, "it came true", 30)
+    return wait_for(check, "it came true", 120)
 
 
 def doc_id(n):

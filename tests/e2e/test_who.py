@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 import sqlite3
+import subprocess
 import threading
 import time
 
@@ -11,8 +12,8 @@ import pytest
 
 import postgres
 from backend import backend, ok
-from conftest import Conn, wait_for
-from serving import exchange, serving, write_app
+from conftest import DEADLINE, Conn, wait_for
+from serving import best_of_three, exchange, serving, write_app
 from ws import TEXT, accept, opened
 
 MANIFEST = """web: { root: web }
@@ -51,12 +52,12 @@ class Place:
 
     def __init__(self, server, folder, db):
         self.server, self.db, self.file = server, db, folder / "data" / "apps" / "app" / "app.db"
-        self.people = 0
+        self.people, self.psql = 0, None
 
     def change(self, sql):
         if self.db:
             return self.db.query("SET search_path TO app; " + sql)
-        with contextlib.closing(sqlite3.connect(self.file, timeout=10)) as conn, conn:
+        with contextlib.closing(sqlite3.connect(self.file, timeout=60)) as conn, conn:
             return conn.execute(sql).fetchall()
 
     def fetch(self, path, **options):
@@ -89,7 +90,10 @@ def fixture_place(request, tmp_path_factory):
         db = stack.enter_context(postgres.Postgres()) if request.param == "postgres" else None
         env = {"DATABASE_URL": db.url} if db else {}
         server = stack.enter_context(serving(app, "--data", folder / "data", env=env))
-        yield Place(server, folder, db)
+        place = Place(server, folder, db)
+        yield place
+        if place.psql:
+            place.psql.communicate(timeout=60)
 
 
 def bearer(token):
@@ -182,11 +186,15 @@ def events(place, token):
     with Conn(place.server) as conn:
         conn.request("/b/in/events", headers=bearer(token))
         while b"data: 1" not in conn.left:
-            assert conn._more(time.monotonic() + 10)  # pylint: disable=protected-access
+            assert conn._more(time.monotonic() + DEADLINE)  # pylint: disable=protected-access
         yield conn
 
 
 def test_streams_end_with_their_session(place):
+    best_of_three(5, lambda: seconds_to_the_end(place))
+
+
+def seconds_to_the_end(place):
     ann, bob = place.person()["token"], place.person()["token"]
     with events(place, ann) as stream, events(place, bob) as other, \
          opened(place.server, "/ws", bearer(ann).items()) as socket, \
@@ -196,15 +204,16 @@ def test_streams_end_with_their_session(place):
         began = time.monotonic()
         assert place.fetch("/api/auth/logout", method="POST", headers=bearer(ann)).status == 204
         assert socket.closed() == (1008, "the session has ended")
-        while stream._more(time.monotonic() + 10):  # pylint: disable=protected-access
+        while stream._more(time.monotonic() + DEADLINE):  # pylint: disable=protected-access
             pass
-        assert time.monotonic() - began < 5
+        took = time.monotonic() - began
         assert b"\r\n0\r\n" not in stream.left  # cut, not ended
         others.send(TEXT, b"two")
         assert others.read() == (TEXT, b"two", True)
         other.sock.setblocking(False)
         with pytest.raises(BlockingIOError):
             other.sock.recv(1)
+    return took
 
 
 @pytest.mark.parametrize("sql", ["UPDATE dais_users SET state = 1 WHERE id = '{user}'",
@@ -212,13 +221,22 @@ def test_streams_end_with_their_session(place):
                                  "DELETE FROM dais_sessions WHERE user_id = '{user}'",
                                  "UPDATE dais_sessions SET expires = 5 WHERE user_id = '{user}'"])
 def test_what_another_process_ends_is_known_within_a_second(place, sql):
-    ann = place.person()
-    with events(place, ann["token"]) as stream:
-        place.change(sql.format(user=ann["user"]["id"]))
-        wait_for(lambda: me(place, bearer(ann["token"])) == 401, "the end", 2.5)
-        while stream._more(time.monotonic() + 3):  # pylint: disable=protected-access
-            pass
-    assert set(doors(place, ann["token"]).values()) == {401}
+    def once():
+        ann = place.person()
+        with events(place, ann["token"]) as stream:
+            place.change(sql.format(user=ann["user"]["id"]))
+            took = seconds_until(lambda: me(place, bearer(ann["token"])) == 401, "the end")
+            while stream._more(time.monotonic() + DEADLINE):  # pylint: disable=protected-access
+                pass
+        assert set(doors(place, ann["token"]).values()) == {401}
+        return took
+    best_of_three(2.5, once)
+
+
+def seconds_until(condition, what):
+    began = time.monotonic()
+    wait_for(condition, what)
+    return time.monotonic() - began
 
 
 # ---- tokens that were replaced ---------------------------------------------------------------------
@@ -239,11 +257,16 @@ def test_the_token_before_is_good_for_a_while(place):
 
 
 def test_using_a_replaced_token_ends_the_session(place):
-    ann = place.person()
-    new = replace(place, ann, int(time.time() * 1000) - 1)
-    assert me(place, bearer(new)) == 200
-    wait_for(lambda: me(place, bearer(ann["token"])) == 401, "the end of its time", 2.5)
-    wait_for(lambda: me(place, bearer(new)) == 401, "the end of the session", 2.5)
+    found = {}
+
+    def once():
+        ann = found["ann"] = place.person()
+        new = replace(place, ann, int(time.time() * 1000) - 1)
+        assert me(place, bearer(new)) == 200
+        took = seconds_until(lambda: me(place, bearer(ann["token"])) == 401, "the end of its time")
+        return max(took, seconds_until(lambda: me(place, bearer(new)) == 401, "the end of the session"))
+    best_of_three(2.5, once)
+    ann = found["ann"]
     assert place.change(f"SELECT id FROM dais_sessions WHERE user_id = '{ann['user']['id']}'") == []
     who = ann["user"]["id"]
     wait_for(lambda: len(place.change(f"SELECT 1 FROM dais_events WHERE who = '{who}' AND kind = "
@@ -287,11 +310,16 @@ def test_keys_end(place):
     now = int(time.time() * 1000)
     assert me(place, bearer(place.key(["read"], user, expires=now - 1)[0])) == 401
     assert place.fetch("/b/in/x", headers=bearer(place.key(["read"], user, expires=now + 60_000)[0])).status == 200
-    token, name = place.key(["read"], user)
-    assert place.fetch("/b/in/x", headers=bearer(token)).status == 200
-    place.change(f"UPDATE dais_users SET state = 1 WHERE id = '{user}'")
-    wait_for(lambda: place.fetch("/b/in/x", headers=bearer(token)).status == 401, "its account's end", 2.5)
-    place.change(f"DELETE FROM dais_keys WHERE id = '{name}'")
+
+    def once():
+        user = place.person()["user"]["id"]
+        token, name = place.key(["read"], user)
+        assert place.fetch("/b/in/x", headers=bearer(token)).status == 200
+        place.change(f"UPDATE dais_users SET state = 1 WHERE id = '{user}'")
+        took = seconds_until(lambda: place.fetch("/b/in/x", headers=bearer(token)).status == 401, "its account's end")
+        place.change(f"DELETE FROM dais_keys WHERE id = '{name}'")
+        return took
+    best_of_three(2.5, once)
 
 
 def test_the_use_of_a_key_is_written_now_and_then(place):
@@ -338,28 +366,34 @@ def locked(place):
     go, began = threading.Event(), threading.Event()
 
     def hold():
-        import subprocess  # pylint: disable=import-outside-toplevel
         with subprocess.Popen([postgres.BIN / "psql", "-X", "-q", "-At", place.db.url], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True) as psql:
             psql.stdin.write("BEGIN; LOCK TABLE app.dais_sessions; SELECT 'held';\n")
             psql.stdin.flush()
             assert psql.stdout.readline() == "held\n"
             began.set()
-            go.wait(30)
+            go.wait(120)
             psql.stdin.write("ROLLBACK;\n")
             psql.stdin.close()
     thread = threading.Thread(target=hold)
     thread.start()
     try:
-        assert began.wait(10)
+        assert began.wait(60)
+        waiting(place)  # its own beginning takes a while
         yield go.set
     finally:
         go.set()
-        thread.join(30)
+        thread.join(60)
 
 
 def waiting(place):
-    return int(place.db.query("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")[0][0])
+    """Asked of one that runs already: who waits is told so after two seconds."""
+    if not place.psql:
+        place.psql = subprocess.Popen([postgres.BIN / "psql", "-X", "-q", "-At", place.db.url], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True)  # pylint: disable=consider-using-with
+    place.psql.stdin.write("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock';\n")
+    place.psql.stdin.flush()
+    return int(place.psql.stdout.readline())
 
 
 def head(token, path="/api/auth/me", method="GET", more=""):
@@ -455,8 +489,11 @@ def test_a_reload_meanwhile(place):
 @POSTGRES_ONLY
 def test_who_waits_too_long_is_told(place):
     token = place.person()["token"]
-    with locked(place):
-        began = time.monotonic()
-        answer = place.fetch("/b/in/x", headers=bearer(token))
-        assert answer.status == 503 and time.monotonic() - began < 9
+
+    def once():
+        with locked(place):
+            began = time.monotonic()
+            assert place.fetch("/b/in/x", headers=bearer(token)).status == 503
+            return time.monotonic() - began
+    best_of_three(9, once)
     assert place.fetch("/b/in/x", headers=bearer(token)).status == 200

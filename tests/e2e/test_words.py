@@ -1,9 +1,9 @@
 # Full-text words: every character as Unicode has it, and the same found by SQLite's FTS5 and by Postgres.
 import pathlib
 import random
+import resource
 import sqlite3
 import subprocess
-import time
 import unicodedata
 
 import postgres
@@ -30,7 +30,7 @@ def fixture_ask(tmp_path_factory):
 
     def ask(how, texts):
         done = subprocess.run([program, how], input="".join(text + "\0" for text in texts).encode(),
-                              capture_output=True, check=True, timeout=120)
+                              capture_output=True, check=True, timeout=600)
         assert not done.stderr
         return done.stdout.decode().split("\0")[:-1]
     return ask
@@ -86,10 +86,14 @@ def test_folds_are_those_of_unicode(ask):
 def test_megabytes_take_linear_time(tmp_path):
     program = build(tmp_path, "-O2")
 
+    def used():
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+
     def seconds(text, times):
-        begin = time.monotonic()
+        """Of the processor: others who use the machine do not count."""
+        begin = used()
         subprocess.run([program, "text"], input=text.encode() * times, stdout=subprocess.DEVNULL, check=True)
-        return time.monotonic() - begin
+        return used() - begin
     for text in ("x" * 50000, "東京" * 9000, "é Ж ﬁ 학교 " * 2000, "\u0301" * 20000, "a\u00ad" * 20000):
         assert seconds(text, 80) < 30 * (seconds(text, 8) + 0.05)
 
