@@ -1,9 +1,12 @@
 # Live reload: what `dais serve --dev` makes an open page do when files, the manifest or the server change.
 import contextlib
+import http.server
 import pathlib
 import random
 import signal
 import socket
+import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -154,6 +157,43 @@ def test_a_server_that_comes_back_reloads_the_page(site, page):
     page.wait(f"{OLD} && {shows('one')}")
     site.start_again()
     page.wait(f"{NEW} && {shows('two')}")
+
+
+class Ending(http.server.BaseHTTPRequestHandler):
+    """As a server that is about to end: the first stream breaks off, and those asked for then are empty."""
+
+    def do_GET(self) -> None:
+        is_stream = self.path.startswith("/_/dev/events")
+        self.server.streams += is_stream
+        first = b"retry: 50\n\nevent: hello\ndata: 1\n\n" if self.server.streams == 1 else b""
+        script = self.server.script if self.path.endswith(".js") else PAGE.format("one").replace(
+            "app.js", "/_/dev/reload.js").encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream" if is_stream else
+                         "text/javascript" if self.path.endswith(".js") else "text/html")
+        self.end_headers()
+        self.wfile.write(first if is_stream else script)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def test_a_server_that_is_about_to_end_reloads_nothing(driver, site):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ending) as ending:
+        with urllib.request.urlopen(f"{site.url}_/dev/reload.js", timeout=30) as answer:
+            ending.script, ending.streams = answer.read(), 0
+        threading.Thread(target=ending.serve_forever, daemon=True).start()
+        for browser in clean_page(driver, f"http://127.0.0.1:{ending.server_port}"):
+            browser.open("/")
+            browser.js("window.isOld = true")
+            seen = ending.streams
+            until = time.monotonic() + 60
+            while ending.streams < seen + 3:
+                assert time.monotonic() < until, "it does not ask again"
+                time.sleep(0.02)
+            assert browser.js(f"return {OLD}")
+            driver.get("about:blank")
+        ending.shutdown()
 
 
 def test_a_broken_manifest_keeps_the_page_until_it_is_repaired(site, page):

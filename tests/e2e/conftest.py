@@ -244,7 +244,10 @@ def wait_for(condition, what, deadline=DEADLINE):
     return value
 
 
-def free_port(tried=set()):  # pylint: disable=dangerous-default-value
+GIVEN = set()  # by free_port
+
+
+def free_port():
     """Never the same twice, and below those that the system hands out: one of these may belong to a connection by
     the time it is used, and who asks for it before anybody listens may be connected to itself."""
     first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -252,8 +255,8 @@ def free_port(tried=set()):  # pylint: disable=dangerous-default-value
         port = random.SystemRandom().randrange(10000, max(first, 20000))
         with contextlib.suppress(OSError), socket.socket() as sock:
             sock.bind(("", port))
-            if port not in tried:
-                tried.add(port)
+            if port not in GIVEN:
+                GIVEN.add(port)
                 return port
 
 

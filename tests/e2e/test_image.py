@@ -141,7 +141,8 @@ def test_the_first_process_reaps_and_stops(pod):
         wait_for(lambda: is_up(pod), "its start", 120)
         for _ in range(5):
             pod("exec", NAME, "sh", "-c", "(sleep 0.1 &)")
-        wait_for(lambda: "Z" not in pod("exec", NAME, "sh", "-c", "cat /proc/[0-9]*/stat | cut -d' ' -f3"), "reaping", 60)
+        states = ["exec", NAME, "sh", "-c", "cat /proc/[0-9]*/stat | cut -d' ' -f3"]
+        wait_for(lambda: "Z" not in pod(*states), "reaping", 60)
         pod("stop", "--time=60", NAME)
         assert pod("inspect", "--format", "{{.State.ExitCode}}", NAME).strip() == "0"
 

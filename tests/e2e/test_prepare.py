@@ -603,7 +603,7 @@ def test_a_setup_that_cannot_be_run_is_told(tmp_path):
 
 
 def test_a_setup_has_its_time(tmp_path):
-    with serving(with_setup(tmp_path / "app", COUNT + "; exec sleep 1000", ", setup_timeout: 1s")) as server:
+    with serving(with_setup(tmp_path / "app", COUNT + "; exec sleep 1000", ", setup_timeout: 3s")) as server:
         line = told(server, "the backend's setup failed; it is not started")
         assert "longer than allowed" in line["why"]
         assert not any("sleep" in name for name in commands(server))

@@ -493,7 +493,7 @@ FORGED = [("X-Forwarded-For", "6.6.6.6"), ("X-Real-IP", "6.6.6.6"), ("Forwarded"
 def test_who_asks_is_known_and_not_believed(it, echo):
     answer = it.fetch("/api/x", headers=FORGED, source="127.0.0.5")
     seen = echo.seen()
-    assert answer.status == 200 and "6.6.6.6" not in str(seen.headers) and not re.search(r"evil\.|/evil", str(seen.headers))
+    assert answer.status == 200 and not re.search(r"6\.6\.6\.6|evil\.|/evil", str(seen.headers))
     assert seen.get("x-forwarded-for") == "127.0.0.5" and seen.get("x-forwarded-proto") == "https"
     assert seen.get("host") == it.host == seen.get("x-forwarded-host")
     assert answer.get("x-request-id") == seen.get("x-request-id") != "forged"
@@ -531,7 +531,8 @@ def test_certbot_is_answered(fronts, echo):
 
 
 def test_the_log_keeps_no_secrets(it):
-    headers = {"Authorization": "Bearer hush-bearer", "Cookie": "s=hush-sent", "Referer": "https://x.example/?hush-referer"}
+    headers = {"Authorization": "Bearer hush-bearer", "Cookie": "s=hush-sent",
+               "Referer": "https://x.example/?hush-referer"}
     answer = it.fetch("/api/login?token=hush-query", "POST", headers, b"hush-body")
     assert answer.status == 303
     wait_for(lambda: "/api/login" in it.access_log(), "the line in the log")

@@ -248,7 +248,7 @@ def test_a_change_between_the_page_and_its_stream_is_not_missed(make_app, dais):
     now = re.search(r"events\?seen=\d+", server.fetch("/_/dev/reload.js").body.decode())[0]
     with server.connect() as conn:
         conn.request("/_/dev/" + now)
-        events(conn, rb"retry: 500\n\n\r\n\Z")  # and nothing to reload
+        events(conn, rb"retry: 500\n\nevent: hello\ndata: 1\n\n\r\n\Z")  # and nothing to reload
         replace(folder / "web" / "index.html", "<h1>newer</h1>")
         events(conn, rb"event: reload\n")
 
