@@ -12,13 +12,14 @@ static const struct route rows[] = {
 };
 
 /* `seen` says how old the page may be: files may change again before its stream is open. A server
- * that comes back was restarted: the page may be an old one. */
+ * that comes back was restarted: the page may be an old one. It says hello; one that is about to
+ * end may take the call as well, and whoever loaded the page again then would find nobody. */
 static const char script[] =
     "(() => {\n"
     "  const base = document.currentScript.src.replace(/reload\\.js.*$/, '');\n"
     "  const events = new EventSource(base + 'events?seen=%llu');\n"
     "  let lost = false;\n"
-    "  events.onopen = () => { if (lost) location.reload(); };\n"
+    "  events.addEventListener('hello', () => { if (lost) location.reload(); });\n"
     "  events.onerror = () => { lost = true; };\n"
     "  events.addEventListener('reload', () => location.reload());\n"
     "  events.addEventListener('css', () => {\n"
@@ -49,8 +50,10 @@ static enum io on_pull(struct source *s, struct buf *to, size_t room)
     (void)room;
     if (p->is_over)
         return IO_EOF;
-    if (!p->is_greeted)
+    if (!p->is_greeted) {
         sse_add_retry(to, 500);
+        must(sse_add_event(to, SLICE(""), SLICE("hello"), SLICE("1")));
+    }
     p->is_greeted = true;
     if (p->pending != TREE_SAME) {
         struct slice event = p->pending == TREE_STYLES ? SLICE("css") : SLICE("reload");

@@ -66,7 +66,7 @@ def start(folder: pathlib.Path, data: pathlib.Path, *flags: str, port: int = 0):
         [DAIS, "serve", str(folder), "--listen", f"127.0.0.1:{port}", "--data", str(data), *flags],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        return process, first_url(process, seconds=20)
+        return process, first_url(process, seconds=60)
     except BaseException:
         stop(process)
         raise
@@ -76,7 +76,7 @@ def stop(process: subprocess.Popen) -> int:
     """Its exit code; an open page does not hold it up."""
     process.terminate()
     try:
-        return process.wait(timeout=10)
+        return process.wait(timeout=30)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -92,7 +92,7 @@ class Browser:
         return self.js("""const e = document.activeElement;
             return e.getAttribute('aria-label') || e.innerText || e.name || e.tagName""")
 
-    def wait(self, condition: str, seconds: float = 20) -> None:
+    def wait(self, condition: str, seconds: float = 60) -> None:
         """Until the JavaScript expression is true; fails with what it was."""
         deadline = time.monotonic() + seconds
         while not self._holds(condition):
@@ -149,7 +149,7 @@ class Browser:
         found, self.found = self.found, []
         return found
 
-    def wait_answered(self, path: str, seconds: float = 5) -> None:
+    def wait_answered(self, path: str, seconds: float = 60) -> None:
         """Until the head of an answer came from an address that starts so, since this page was opened by `open`."""
         deadline = time.monotonic() + seconds
         while not any(url.startswith(self.origin + path) for url in self.answered):

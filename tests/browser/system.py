@@ -25,7 +25,7 @@ class System:
         self.origin = url.rstrip("/")
         self._wait_ready(ready)
 
-    def _wait_ready(self, path: str, seconds: float = 30) -> None:
+    def _wait_ready(self, path: str, seconds: float = 90) -> None:
         until = time.monotonic() + seconds
         while self.status(path)[0] != 200:
             assert time.monotonic() < until, f"{self.app.name} is not ready"
@@ -43,7 +43,7 @@ class System:
 
     def reload(self) -> None:
         subprocess.run([DAIS, "reload", str(self.app), "--data", str(self.data)], check=True,
-                       capture_output=True, timeout=20)
+                       capture_output=True, timeout=60)
 
     def kill_backend(self) -> None:
         systems.kill_backend(self.process.pid)
@@ -79,7 +79,7 @@ def complaint_of(system: System, driver, path: str, complaint: str) -> None:
     browser = Browser(driver, system.origin)
     browser.problems()
     browser.open(path)
-    heard, until = [], time.monotonic() + 10
+    heard, until = [], time.monotonic() + 60
     while not any(re.search(complaint, problem, re.I) for problem in heard):
         assert time.monotonic() < until, f"nobody complained of {complaint}, but {heard}"
         time.sleep(0.02)

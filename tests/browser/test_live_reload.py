@@ -1,6 +1,12 @@
 # Live reload: what `dais serve --dev` makes an open page do when files, the manifest or the server change.
+import contextlib
+import http.server
 import pathlib
+import random
 import signal
+import socket
+import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -13,6 +19,16 @@ PAGE = """<!doctype html><html lang="en"><head><title>Demo</title><link rel="ico
 </html>"""
 OLD = "window.isOld === true"
 NEW = "window.isOld === undefined"
+
+
+def free_port() -> int:
+    """Below those that the system hands out: nobody is given it while the server is away."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10000, max(first, 20000))
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def write(file: pathlib.Path, text: str) -> None:
@@ -28,7 +44,7 @@ class Site:
     def __init__(self, folder: pathlib.Path, data: pathlib.Path, *flags: str):
         self.folder, self.data, self.flags = folder, data, flags
         self.web = folder / "web"
-        self.process, self.url = start(folder, data, *flags)
+        self.process, self.url = start(folder, data, *flags, port=free_port())
 
     def say(self, text: str) -> None:
         write(self.web / "index.html", PAGE.format(text))
@@ -140,7 +156,44 @@ def test_a_server_that_comes_back_reloads_the_page(site, page):
     site.say("two")
     page.wait(f"{OLD} && {shows('one')}")
     site.start_again()
-    page.wait(f"{NEW} && {shows('two')}", seconds=15)
+    page.wait(f"{NEW} && {shows('two')}")
+
+
+class Ending(http.server.BaseHTTPRequestHandler):
+    """As a server that is about to end: the first stream breaks off, and those asked for then are empty."""
+
+    def do_GET(self) -> None:
+        is_stream = self.path.startswith("/_/dev/events")
+        self.server.streams += is_stream
+        first = b"retry: 50\n\nevent: hello\ndata: 1\n\n" if self.server.streams == 1 else b""
+        script = self.server.script if self.path.endswith(".js") else PAGE.format("one").replace(
+            "app.js", "/_/dev/reload.js").encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream" if is_stream else
+                         "text/javascript" if self.path.endswith(".js") else "text/html")
+        self.end_headers()
+        self.wfile.write(first if is_stream else script)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def test_a_server_that_is_about_to_end_reloads_nothing(driver, site):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ending) as ending:
+        with urllib.request.urlopen(f"{site.url}_/dev/reload.js", timeout=30) as answer:
+            ending.script, ending.streams = answer.read(), 0
+        threading.Thread(target=ending.serve_forever, daemon=True).start()
+        for browser in clean_page(driver, f"http://127.0.0.1:{ending.server_port}"):
+            browser.open("/")
+            browser.js("window.isOld = true")
+            seen = ending.streams
+            until = time.monotonic() + 60
+            while ending.streams < seen + 3:
+                assert time.monotonic() < until, "it does not ask again"
+                time.sleep(0.02)
+            assert browser.js(f"return {OLD}")
+            driver.get("about:blank")
+        ending.shutdown()
 
 
 def test_a_broken_manifest_keeps_the_page_until_it_is_repaired(site, page):
@@ -187,7 +240,7 @@ def test_two_apps_hear_of_their_own_files_only(driver, tmp_path):
 
 def status_of(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

@@ -43,7 +43,7 @@ class Desk:
     def __init__(self, url: str, data: pathlib.Path):
         self.url, self.data = url, data
 
-    def link(self, to: str, kind: str, seconds: float = 20) -> str:
+    def link(self, to: str, kind: str, seconds: float = 60) -> str:
         """The path of the newest link of that kind in a letter to that address."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -30,7 +30,7 @@ def test_a_page_waits_for_the_app(slow_app, tmp_path, driver):
     with serving(slow_app, tmp_path / "data") as url:
         for browser in clean_page(driver, url):
             browser.open_missing("/some/page?a=b")
-            assert browser.text("h1") == "The app is starting"
+            browser.wait("document.querySelector('h1')?.innerText === 'The app is starting'")  # it loads itself anew
             browser.js("window.stop()")  # for the screens
             browser.screens("starting")
             browser.open_missing("/some/page?a=b")

@@ -50,7 +50,7 @@ def test_a_story_is_written_analysed_and_kept(system, browser):
     is_one_origin(system, browser, browser.path(), f"document.querySelector('#run')?.textContent === '{run}'")
     system.kill_backend()
     browser.driver.refresh()
-    browser.wait(f"document.querySelector('#run')?.textContent === '{run}'", 30)
+    browser.wait(f"document.querySelector('#run')?.textContent === '{run}'")
     browser.click("header a")
     browser.wait("document.querySelectorAll('#stories li').length === 1")
     assert browser.js("return performance.getEntriesByType('resource').every((e) => e.name.startsWith(origin))")

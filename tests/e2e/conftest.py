@@ -5,13 +5,16 @@ run_dais(*args, ...)      runs a verb to its end, gives the CompletedProcess (te
 dais(*args, ...)          starts a server, waits until it answers, gives a Server; stopped after the test
 make_app(name, ...)       writes an app folder below tmp_path, gives its path
 Conn, fetch               import them from conftest: strict HTTP/1.1 over a socket, with a deadline
+free_port()               a port that nobody has, for who cannot say which one the system gave it
 
 DAIS_BIN names the program under test (default build/debug/dais). After each test every server must
 have ended with 0 on SIGTERM, without a sanitizer's report and without leaving a child behind."""
+import contextlib
 import json
 import os
 import pathlib
 import queue
+import random
 import re
 import select
 import signal
@@ -28,7 +31,7 @@ from stores import IS_REAL, pytest_terminal_summary  # noqa: F401  pylint: disab
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DAIS_BIN = pathlib.Path(os.environ.get("DAIS_BIN", "build/debug/dais"))
 DAIS_BIN = DAIS_BIN if DAIS_BIN.is_absolute() else ROOT / DAIS_BIN
-DEADLINE = float(os.environ.get("DAIS_TEST_DEADLINE", "10"))
+DEADLINE = float(os.environ.get("DAIS_TEST_DEADLINE", "30"))  # of waiting only: no bar of a test
 URL = re.compile(r"https?://[^\s\x1b]+")
 REPORT = re.compile(r"(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|: runtime error: ")
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
@@ -241,6 +244,22 @@ def wait_for(condition, what, deadline=DEADLINE):
     return value
 
 
+GIVEN = set()  # by free_port
+
+
+def free_port():
+    """Never the same twice, and below those that the system hands out: one of these may belong to a connection by
+    the time it is used, and who asks for it before anybody listens may be connected to itself."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10000, max(first, 20000))
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("", port))
+            if port not in GIVEN:
+                GIVEN.add(port)
+                return port
+
+
 def clean_env(home, extra=None):
     """Nothing of the caller's environment but what a program cannot do without."""
     env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home), "LANG": "C.UTF-8",
@@ -400,7 +419,7 @@ class Server:
         def left():
             table = process_table()
             return [pid for pid, since in self.children if table.get(pid, (0, ""))[1] == since]
-        until = time.monotonic() + 3
+        until = time.monotonic() + DEADLINE
         while (pids := left()) and time.monotonic() < until:
             time.sleep(0.01)
         for pid in pids:
@@ -417,8 +436,8 @@ def _program_exists():
 
 @pytest.fixture
 def run_dais(tmp_path):
-    """run_dais("check", folder, env={}, cwd=None, timeout=20) -> CompletedProcess with text."""
-    def run(*args, env=None, cwd=None, timeout=20, **options):
+    """run_dais("check", folder, env={}, cwd=None, timeout=60) -> CompletedProcess with text."""
+    def run(*args, env=None, cwd=None, timeout=60, **options):
         done = subprocess.run([str(DAIS_BIN), *map(str, args)], env=clean_env(tmp_path, env),
                               cwd=cwd or tmp_path, timeout=timeout, text=True, capture_output=True,
                               stdin=subprocess.DEVNULL, check=False, **options)

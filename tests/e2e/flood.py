@@ -17,7 +17,7 @@ def flood(server, count, text=""):
             yield int(child.stdout.readline())
         finally:
             child.stdin.close()
-            child.wait(20)
+            child.wait(60)
 
 
 def main(host, port, count, text):
@@ -26,7 +26,7 @@ def main(host, port, count, text):
     data = text.encode().decode("unicode_escape").encode("latin-1")
     conns = []
     for _ in range(int(count)):
-        sock = socket.create_connection((host, int(port)), timeout=20)
+        sock = socket.create_connection((host, int(port)), timeout=60)
         if data:
             sock.sendall(data)
         conns.append(sock)

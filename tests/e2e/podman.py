@@ -7,10 +7,9 @@ import pathlib
 import re
 import resource
 import shutil
-import socket
 import subprocess
 
-from conftest import ROOT
+from conftest import ROOT, free_port
 
 BASE = "docker.io/library/debian:bookworm-slim"
 ARCHIVE = ROOT / "build/image/bookworm.tar"
@@ -69,17 +68,11 @@ def base():
     return ARCHIVE
 
 
-def run(command, timeout=300, env=None):
+def run(command, timeout=900, env=None):
     done = subprocess.run([str(part) for part in command], text=True, capture_output=True, timeout=timeout,
                           stdin=subprocess.DEVNULL, check=False, env=env or ENV)
     assert done.returncode == 0, f"{' '.join(done.args)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 # ---- podman ----------------------------------------------------------------------------------------
@@ -101,19 +94,19 @@ class Podman:
         subprocess.run(["umount", trial / "overlay"], capture_output=True, check=False)
         return "vfs" if code else "overlay"
 
-    def __call__(self, *args, timeout=120):
+    def __call__(self, *args, timeout=300):
         return run(["podman", *self.options, *args], timeout, env=self.env)
 
     def code(self, *args, options=None):
         """The exit code alone."""
         command = [str(part) for part in ["podman", *(self.options if options is None else options), *args]]
-        return subprocess.run(command, env=self.env, capture_output=True, timeout=60, check=False).returncode
+        return subprocess.run(command, env=self.env, capture_output=True, timeout=300, check=False).returncode
 
     def build(self, dockerfile, context, name, **args):
         """Without layers of its own between the stages: each would be a copy where overlay is missing."""
         given = [part for key, value in args.items() for part in ("--build-arg", f"{key}={value}")]
         return self("build", "--pull=never", "--format=docker", "--layers=false", "--network=host", *LIMITS, *given,
-                    "--file", dockerfile, "--tag", name, context, timeout=300)
+                    "--file", dockerfile, "--tag", name, context, timeout=900)
 
     def start(self, name, image, *options):
         """A container whose port 8000 is one of 127.0.0.1; gives its number."""
@@ -132,7 +125,7 @@ class Podman:
 
     def logs(self, name):
         command = [str(part) for part in ["podman", *self.options, "logs", name]]
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=300, check=False)
         return done.stdout + done.stderr
 
     def close(self):

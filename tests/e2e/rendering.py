@@ -22,7 +22,7 @@ def command(kind, app, out=None, *flags):
     return [str(DAIS_BIN), "render", kind, str(app), *(["-o", str(out)] if out else []), *map(str, flags)]
 
 
-def render(kind, app, out=None, *flags, code=0, env=None, home="/nonexistent", timeout=60, **options):
+def render(kind, app, out=None, *flags, code=0, env=None, home="/nonexistent", timeout=300, **options):
     done = subprocess.run(command(kind, app, out, *flags), env=clean_env(home, env), text=True, check=False,
                           capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, **options)
     assert not REPORT.search(done.stderr), done.stderr

@@ -24,7 +24,7 @@ def running(folder, name=None, edit=None, **options):
         edit(app)
     with serving(app, **options) as server:
         server.app = app
-        wait_for(lambda: server.fetch(READY[app.name], deadline=35).status == 200, "its start", 35)
+        wait_for(lambda: server.fetch(READY[app.name], deadline=35).status == 200, "its start", 60)
         server.note_children()
         yield server
 
@@ -32,14 +32,14 @@ def running(folder, name=None, edit=None, **options):
 def changed(server, old, new):
     def reload():
         subprocess.run([DAIS_BIN, "reload", server.app], env=clean_env(server.app), check=True,
-                       capture_output=True, timeout=20)
+                       capture_output=True, timeout=60)
     return systems.changed(server.app, old, new, reload)
 
 
 def backend_pid(server):
-    pids = systems.backend_pids(server.proc.pid)
-    assert len(pids) == 1, pids
-    return pids[0]
+    """Of the one that stays: after a change the old one goes on for a moment."""
+    wait_for(lambda: len(systems.backend_pids(server.proc.pid)) == 1, "one backend", 60)
+    return systems.backend_pids(server.proc.pid)[0]
 
 
 def direct(server):

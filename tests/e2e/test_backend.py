@@ -116,7 +116,7 @@ def test_one_that_keeps_ending_is_told_and_answered_for(tmp_path):
 def test_one_that_listens_elsewhere_is_told(tmp_path):
     with serving(app(tmp_path / "app", "exec sleep 1000")) as server:
         wait_for(lambda: any(line["msg"] == "the backend does not listen yet" for line in log_lines(server)),
-                 "the warning", 15)
+                 "the warning")
         line = next(line for line in log_lines(server) if line["msg"] == "the backend does not listen yet")
         assert line["app"] == "app" and line["at"].startswith("127.0.0.1:") and "$PORT" in line["told_by"]
 
@@ -183,7 +183,7 @@ def test_a_reload_that_changes_it_loses_no_request(tmp_path, run_dais):
 
 
 def test_several_end_at_the_same_time(tmp_path):
-    slow = "python3 -S server.py & trap 'kill $!; sleep 1; exit' TERM; touch trapped; wait"
+    slow = "python3 -S server.py & trap 'kill $!; sleep 3; exit' TERM; touch trapped; wait"
     for name in ("one", "two", "three"):
         app(tmp_path / "host" / name, slow)
     (tmp_path / "host" / "host.yaml").write_text("apps: [one, two, three]\n")
@@ -191,7 +191,7 @@ def test_several_end_at_the_same_time(tmp_path):
         for name in ("one", "two", "three"):
             assert server.fetch(f"/{name}/api/about", deadline=30).status == 200
         before = time.monotonic()
-    assert time.monotonic() - before < 2.5
+    assert time.monotonic() - before < 2 * 3
 
 
 def test_a_killed_server_leaves_nothing(tmp_path):
@@ -205,9 +205,9 @@ def test_a_folder_that_cannot_hold_sockets_is_told(tmp_path):
     folder = app(tmp_path / "app")
     (folder / "data").mkdir()
     (folder / "data/run").write_text("a file")
-    started = time.monotonic()
     with serving(folder) as server:
         wait_for(lambda: any(line["msg"] == "the backend cannot be run" for line in log_lines(server)), "the reason")
-        assert server.fetch("/api/x").status in (404, 502, 503)
+        started = time.monotonic()
+        assert server.fetch("/api/x", deadline=60).status in (404, 502, 503)
+        assert time.monotonic() - started < 20
         assert server.fetch("/").status == 200
-    assert time.monotonic() - started < 20

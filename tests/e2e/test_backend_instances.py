@@ -128,7 +128,7 @@ def test_the_number_of_them_can_change(tmp_path, run_dais):
         all_ready(server)
         app(folder)
         assert run_dais("reload", folder).returncode == 0
-        wait_for(lambda: len(processes(folder, run_dais)) == 1, "one of them", 15)
+        wait_for(lambda: len(processes(folder, run_dais)) == 1, "one of them", 60)
         assert number_of(server.fetch("/api/about")) == "0"
 
 
@@ -142,5 +142,5 @@ def test_requests_wait_for_the_first_of_them(tmp_path):
             thread.start()
         (folder / "go").touch()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         assert len(answers) == 6

@@ -24,7 +24,7 @@ class Load:
         self.threads = [threading.Thread(target=self._work, args=(n,)) for n in range(clients)]
 
     def _work(self, number):
-        conn = http.client.HTTPConnection(*self.server.address, timeout=40)
+        conn = http.client.HTTPConnection(*self.server.address, timeout=90)
         count = 0
         while not self.over.is_set():
             count += 1
@@ -56,7 +56,7 @@ class Load:
 
     def go_on(self, more=30):
         before = self.done
-        wait_for(lambda: self.done > before + more or self.failed, "load that goes on", 20)
+        wait_for(lambda: self.done > before + more or self.failed, "load that goes on", 60)
 
 
 def reload_in_background(folder, tmp_path, *flags):
@@ -110,7 +110,7 @@ def test_requests_go_to_the_old_one_until_the_new_one_is_ready(tmp_path):
             assert about(server)["pid"] == old
         assert process.poll() is None
         (folder / "health").unlink()
-        assert process.communicate(timeout=20)[0] == "reloaded\n"
+        assert process.communicate(timeout=90)[0] == "reloaded\n"
         assert about(server)["pid"] != old
         wait_for(lambda: not is_alive(old), "its end")
 
@@ -155,7 +155,7 @@ def test_two_reloads_at_once_happen_one_after_the_other(tmp_path, run_dais):
             both = [reload_in_background(folder, tmp_path, "--backend") for _ in range(3)]
             server.proc.send_signal(signal.SIGHUP)
             for process in both:
-                assert process.communicate(timeout=40)[0] == "reloaded\n"
+                assert process.communicate(timeout=90)[0] == "reloaded\n"
             wait_for(lambda: len(told(server, "reloaded")) == 4, "four reloads")
             load.go_on()
         assert not load.failed
@@ -174,8 +174,8 @@ def test_a_reload_while_it_starts(tmp_path, run_dais):
         wait_for(lambda: len(_children_at(folder)) == 2, "two of them")
         assert process.poll() is None and waiting.is_alive()
         (folder / "go").touch()
-        assert process.communicate(timeout=20)[0] == "reloaded\n"
-        waiting.join(20)
+        assert process.communicate(timeout=90)[0] == "reloaded\n"
+        waiting.join(60)
         assert not waiting.is_alive()
         wait_for(lambda: len(processes(folder, run_dais)) == 1, "one of them")
 
@@ -200,8 +200,8 @@ def test_a_stop_during_a_reload(tmp_path):
         wait_for(lambda: len(_children_at(folder)) == 2, "two of them")
         begun = time.monotonic()
         server.stop()
-        assert time.monotonic() - begun < 5
-        told_why = [process.communicate(timeout=20)[1] for process in processes_]
+        assert time.monotonic() - begun < 9  # after ten seconds they would be killed
+        told_why = [process.communicate(timeout=90)[1] for process in processes_]
         assert any("stopping" in why for why in told_why)  # the other may have come too late to be read
         assert all(process.returncode != 0 for process in processes_)
         assert not _children_at(folder)
@@ -239,7 +239,7 @@ def test_what_is_under_way_ends_before_the_old_one_does(tmp_path, run_dais):
 
 
 def test_an_old_one_is_not_started_again(tmp_path, run_dais):
-    folder = app(tmp_path / "app", more=", health: { path: /health, every: 1s, timeout: 500ms, restart_after: 1 }")
+    folder = app(tmp_path / "app", more=", health: { path: /health, every: 1s, timeout: 10s, restart_after: 1 }")
     with serving(folder) as server, Conn(server, 30) as conn:
         old = about(server)["pid"]
         conn.request("/api/hang")
@@ -265,9 +265,9 @@ def test_a_tunnel_goes_on_after_a_switch(tmp_path, run_dais):
         socket = WebSocket(conn.sock)
         socket.send(TEXT, b"still there")
         assert socket.read() == (TEXT, b"still there", True)
-        wait_for(lambda: told(server, "the old backend is ended"), "its end", 45)
+        wait_for(lambda: told(server, "the old backend is ended"), "its end", 90)
         line = told(server, "the old backend is ended")[0]
-        assert line["cut"] == 2 and 29_000 < line["ms"] < 35_000
+        assert line["cut"] == 2 and 29_000 < line["ms"] < 45_000
         assert socket.closed()[0] == 1001
 
 

@@ -27,7 +27,7 @@ def told(tmp_path_factory):
     binary = os.environ.get("DAIS_BIN", str(ROOT / "build/debug/dais"))
 
     def run(*args):
-        done = subprocess.run([binary, *args, DESK], capture_output=True, timeout=20, cwd=ROOT)
+        done = subprocess.run([binary, *args, DESK], capture_output=True, timeout=60, cwd=ROOT)
         assert done.returncode == 0 and not done.stderr, done.stderr.decode()
         return done.stdout.decode()
     return run
@@ -222,14 +222,14 @@ for value in list(vars(api).values()):
 def mypy(folder, program):
     (folder / "main.py").write_text(program)
     return subprocess.run(["/usr/bin/mypy", "--strict", "--cache-dir", str(folder / "cache"), "main.py", "api.py"],
-                          cwd=folder, capture_output=True, timeout=120, text=True, check=False)
+                          cwd=folder, capture_output=True, timeout=300, text=True, check=False)
 
 
 def test_python_takes_the_types(told, tmp_path):
     (tmp_path / "api.py").write_text(told("types", "--py"))
     done = mypy(tmp_path, GOOD_PY)
     assert done.returncode == 0, done.stdout
-    done = subprocess.run(["/usr/bin/python3", "-B", "main.py"], cwd=tmp_path, capture_output=True, timeout=20,
+    done = subprocess.run(["/usr/bin/python3", "-B", "main.py"], cwd=tmp_path, capture_output=True, timeout=60,
                           text=True, check=False)
     assert done.returncode == 0, done.stderr
 

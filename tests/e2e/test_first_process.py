@@ -32,7 +32,7 @@ def serving_first(folder, sockets=()):
         if server.proc.poll() is None:
             server.note_children()
             os.kill(first, signal.SIGTERM)
-            server.proc.wait(10)
+            server.proc.wait(60)
         server.stop()
 
 
@@ -65,7 +65,7 @@ def test_signals_reach_it_once(tmp_path, signum, code):
         wait_for(lambda: "reloaded" in server.stderr, "a reload")
         os.kill(first, signum)
         server.expect_code = code
-        assert server.proc.wait(10) == code
+        assert server.proc.wait(60) == code
         assert "stopping at once" not in server.stderr
 
 
@@ -83,7 +83,7 @@ def test_ctrl_c_in_a_terminal_reaches_it_once(tmp_path):
             said = (tmp_path / "log").read_text
             wait_for(lambda: "Ctrl+C stops" in said(), "its start")
             os.write(ours, b"\x03")
-            assert served.wait(10) == 130
+            assert served.wait(60) == 130
             assert "stopping: finishing" in said() and "stopping at once" not in said()
         finally:
             os.close(ours)
@@ -97,7 +97,7 @@ def test_its_end_ends_the_first_process(tmp_path):
         served, = [pid for pid, (parent, _) in process_table().items() if parent == first]
         os.kill(served, signal.SIGKILL)
         server.expect_code = 128 + 9
-        assert server.proc.wait(10) == 128 + 9
+        assert server.proc.wait(60) == 128 + 9
 
 
 def test_sockets_passed_to_the_first_process_are_served(tmp_path):

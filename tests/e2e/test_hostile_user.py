@@ -209,7 +209,7 @@ def test_a_root_nobody_may_read_is_not_called_missing(tmp_path):
         folder.chmod(0o755)
     program = shutil.copy(DAIS_BIN, tmp_path / "dais")  # the tree may be closed to others
     who = {"user": 65534, "group": 65534} if os.getuid() == 0 else {}  # root may read everything
-    done = subprocess.run([program, "check", app], capture_output=True, text=True, timeout=20, check=False,
+    done = subprocess.run([program, "check", app], capture_output=True, text=True, timeout=60, check=False,
                           cwd=app, **who)
     assert done.returncode == 1 and "the folder `web` cannot be read: Permission denied" in done.stderr + done.stdout
 

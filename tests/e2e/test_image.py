@@ -50,7 +50,7 @@ def make_context(folder):
     for name, text in {**UNWANTED, "web/dist/index.html": "an old build"}.items():
         (app / name).parent.mkdir(parents=True, exist_ok=True)
         (app / name).write_text(text)
-    subprocess.run([RELEASE, "render", "local", app], check=True, capture_output=True, timeout=30)
+    subprocess.run([RELEASE, "render", "local", app], check=True, capture_output=True, timeout=120)
     shutil.copy(RELEASE, app / "docker/dais")
     return app
 
@@ -92,12 +92,12 @@ def is_up(pod, path="/healthz"):
 
 def send(pod, path, value, **headers):
     pairs = [("Content-Type", "application/json"), *headers.items()]
-    return fetch(("127.0.0.1", pod.port(NAME)), "/api/v1/" + path, "POST", pairs, json.dumps(value).encode(), 30)
+    return fetch(("127.0.0.1", pod.port(NAME)), "/api/v1/" + path, "POST", pairs, json.dumps(value).encode(), 60)
 
 
 def test_it_runs_read_only_as_nobody_and_keeps_its_data(pod):
     with running(pod):
-        wait_for(lambda: is_up(pod), f"its start\n{pod.logs(NAME)}", 30)
+        wait_for(lambda: is_up(pod), f"its start\n{pod.logs(NAME)}", 120)
         page = fetch(("127.0.0.1", pod.port(NAME)), "/")
         assert page.status == 200 and b"built in the image" in page.body
         assert send(pod, "auth/register", LOGIN).status == 201
@@ -109,21 +109,21 @@ def test_it_runs_read_only_as_nobody_and_keeps_its_data(pod):
             assert pod.code("exec", NAME, "touch", path) == 1, path
         assert pod.code("exec", NAME, "touch", "/tmp/x", "/app/work/local/x") == 0
         pod("restart", NAME)
-        wait_for(lambda: is_up(pod), "its second start", 30)
+        wait_for(lambda: is_up(pod), "its second start", 120)
         assert send(pod, "auth/login", LOGIN).status == 200
         pod("kill", NAME)
         pod("start", NAME)
-        wait_for(lambda: is_up(pod), "its start after kill -9", 30)
+        wait_for(lambda: is_up(pod), "its start after kill -9", 120)
         assert send(pod, "auth/login", LOGIN).status == 200
     with running(pod):  # another container, the same volume
-        wait_for(lambda: is_up(pod), "its third start", 30)
+        wait_for(lambda: is_up(pod), "its third start", 120)
         assert send(pod, "auth/login", LOGIN).status == 200
 
 
 def test_health_is_what_the_binary_says(pod):
     with running(pod, volume=f"{NAME}-health"):
-        wait_for(lambda: is_up(pod), "its start", 30)
-        assert pod.code("healthcheck", "run", NAME) == 0
+        wait_for(lambda: is_up(pod), "its start", 120)
+        wait_for(lambda: pod.code("healthcheck", "run", NAME) == 0, "a check in time", 60)  # it has 5 s
         assert "200" in pod("exec", NAME, "dais", "health", "--path", "/readyz")
         assert pod("inspect", "--format", "{{.State.Health.Status}}", NAME).strip() == "healthy"
         first = int(pod("inspect", "--format", "{{.State.Pid}}", NAME))
@@ -133,16 +133,17 @@ def test_health_is_what_the_binary_says(pod):
             assert pod.code("healthcheck", "run", NAME) == 1
         finally:
             os.kill(served, signal.SIGCONT)
-        assert pod.code("healthcheck", "run", NAME) == 0
+        wait_for(lambda: pod.code("healthcheck", "run", NAME) == 0, "a check in time", 60)
 
 
 def test_the_first_process_reaps_and_stops(pod):
     with running(pod, volume=f"{NAME}-reap"):
-        wait_for(lambda: is_up(pod), "its start", 30)
+        wait_for(lambda: is_up(pod), "its start", 120)
         for _ in range(5):
             pod("exec", NAME, "sh", "-c", "(sleep 0.1 &)")
-        wait_for(lambda: "Z" not in pod("exec", NAME, "sh", "-c", "cat /proc/[0-9]*/stat | cut -d' ' -f3"), "reaping")
-        pod("stop", "--time=10", NAME)
+        states = ["exec", NAME, "sh", "-c", "cat /proc/[0-9]*/stat | cut -d' ' -f3"]
+        wait_for(lambda: "Z" not in pod(*states), "reaping", 60)
+        pod("stop", "--time=60", NAME)
         assert pod("inspect", "--format", "{{.State.ExitCode}}", NAME).strip() == "0"
 
 

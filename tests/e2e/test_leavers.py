@@ -39,7 +39,7 @@ def test_handing_over_ends_when_the_server_does(tmp_path):
     folder = app(tmp_path)
     env = clean_env(tmp_path, {})
     subprocess.run([DAIS_BIN, "user", "add", "ann@example.com", "--data", tmp_path / "data"], cwd=folder, env=env,
-                   input=PASSWORD, text=True, check=True, timeout=30, capture_output=True)
+                   input=PASSWORD, text=True, check=True, timeout=60, capture_output=True)
     local = "SELECT count(*) FROM c_notes WHERE owner = 'local'"
     with serving(folder, "--data", tmp_path / "data") as server, database(tmp_path) as db:
         with subprocess.Popen([DAIS_BIN, "user", "adopt", "ann@example.com", "--yes", "--data", tmp_path / "data"],
@@ -74,18 +74,19 @@ def test_one_whose_things_stay_holds_nobody_up(tmp_path):
         for who in people:
             assert ask(server, "DELETE", "/api/auth/me", {"password": PASSWORD}, token=who.token).status == 202
         for who in others:
-            wait_for(lambda who=who: one(db, ids, who.id) == 0, "the others are gone", deadline=30)
+            wait_for(lambda who=who: one(db, ids, who.id) == 0, "the others are gone", deadline=60)
             assert one(db, "SELECT count(*) FROM c_notes WHERE owner = ?", who.id) == 0
         assert one(db, ids, stuck.id) == 1
         kept = "SELECT count(*) FROM dais_events WHERE kind = 'account.not_removed' AND object = ?"
-        wait_for(lambda: one(db, kept, stuck.id) == 1, "the event", deadline=30)
+        wait_for(lambda: one(db, kept, stuck.id) == 1, "the event", deadline=60)
+        server.says(stuck.id)
         lines = [json.loads(line) for line in server.stderr.splitlines() if line.startswith("{")]
         assert len(re.findall(stuck.id, server.stderr)) == 1 or len([x for x in lines if stuck.id in str(x)]) == 1
     with database(tmp_path) as db:
         db.execute("DROP TRIGGER stuck")
     with serving(folder, "--data", tmp_path / "data") as server, database(tmp_path) as db:
         assert ask(server, "POST", "/api/auth/login", {"email": "x@example.com", "password": "y"}).status == 401
-        wait_for(lambda: one(db, ids, stuck.id) == 0, "gone at last", deadline=30)
+        wait_for(lambda: one(db, ids, stuck.id) == 0, "gone at last", deadline=60)
 
 
 @pytest.mark.parametrize("database_kind", DATABASES)

@@ -75,7 +75,7 @@ def book(request):
 
 
 def test_fastapi_needs_nothing_but_the_systems_packages(fastapi):
-    done = run_setup(fastapi, timeout=20)
+    done = run_setup(fastapi, timeout=60)
     assert done.returncode == 0, done.stderr
     assert not (fastapi / ".venv").exists()
 

@@ -85,7 +85,7 @@ def test_restarts_lose_no_connection(app):
         def ask():
             while not stop.is_set():
                 try:
-                    seen.append(fetch(address, "/", deadline=30).status)
+                    seen.append(fetch(address, "/", deadline=60).status)
                 except (OSError, AssertionError) as error:
                     seen.append(error)
         clients = [threading.Thread(target=ask) for _ in range(4)]
@@ -97,11 +97,11 @@ def test_restarts_lose_no_connection(app):
         for _ in range(3):
             had = len(seen)
             with passing([sock], app):
-                wait_for(lambda h=had: len(seen) > h + 20, "answers of the next server", 30)
+                wait_for(lambda h=had: len(seen) > h + 20, "answers of the next server", 60)
         with passing([sock], app):
             stop.set()
             for client in clients:
-                client.join(30)
+                client.join(60)
         assert set(seen) == {200}, [row for row in seen if row != 200][:5]
 
 
@@ -115,7 +115,7 @@ def test_sockets_of_somebody_else_are_left_alone(app):
 def test_what_does_not_listen_is_refused_with_a_sentence(app):
     with bound(is_listening=False) as sock:
         with passing([sock], app, expect_code=1) as server:
-            server.proc.wait(20)
+            server.proc.wait(60)
         assert "descriptor 3 was passed as a socket to serve and is none that listens" in server.stderr
 
 
@@ -127,7 +127,7 @@ def test_sockets_of_a_kind_that_is_not_known_are_refused(app):
         except OSError:
             pytest.skip("optional: no vsock here")
         with passing([sock], app, expect_code=1) as server:
-            server.proc.wait(20)
+            server.proc.wait(60)
         assert "descriptor 3 was passed as a socket to serve" in server.stderr
 
 
@@ -143,8 +143,8 @@ def test_backends_get_neither_socket_nor_variables(tmp_path):
     app = write_app(tmp_path / "desk", {"web/index.html": "x", "backend.py": code},
                     "web: { root: web }\nbackend: { run: exec python3 backend.py, routes: [ /api/ ] }\n")
     with bound() as sock, passing([sock], app, {"NOTIFY_SOCKET": str(tmp_path / "nobody")}):
-        answer = wait_for(lambda: (a := fetch(sock.getsockname(), "/api/", deadline=20)).status == 200 and a,
-                          "the backend", 20)
+        answer = wait_for(lambda: (a := fetch(sock.getsockname(), "/api/", deadline=60)).status == 200 and a,
+                          "the backend", 60)
         names, fds = eval(answer.body)  # pylint: disable=eval-used
         inode = os.fstat(sock.fileno()).st_ino
         assert names == [] and f"socket:[{inode}]" not in fds
@@ -155,13 +155,13 @@ def test_manager_is_told_when_it_serves_and_when_it_stops(abstract, app, tmp_pat
     name = f"@dais-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(name.replace("@", "\0", 1) if abstract else name)
-        manager.settimeout(20)
+        manager.settimeout(60)
         with bound() as sock, passing([sock], app, {"NOTIFY_SOCKET": name}) as server:
             assert manager.recv(100).decode() == READY
             assert fetch(sock.getsockname(), "/").status == 200
             server.proc.send_signal(signal.SIGTERM)
             assert manager.recv(100).decode() == "STOPPING=1"
-            server.proc.wait(20)
+            server.proc.wait(60)
 
 
 def test_manager_that_is_busy_is_told_all_the_same(app, tmp_path):
@@ -173,7 +173,7 @@ def test_manager_that_is_busy_is_told_all_the_same(app, tmp_path):
         with contextlib.suppress(BlockingIOError):
             while True:
                 other.sendto(b"x", str(tmp_path / "notify"))
-        manager.settimeout(20)
+        manager.settimeout(60)
         with bound() as sock, passing([sock], app, {"NOTIFY_SOCKET": str(tmp_path / "notify")}) as server:
             wait_for(lambda: "Ctrl+C stops" in server.stdout, "the page that is printed before")
             said = iter(lambda: manager.recv(100), READY.encode())
@@ -187,7 +187,7 @@ def test_start_that_fails_tells_nothing(app, tmp_path):
         manager.bind(str(tmp_path / "notify"))
         manager.setblocking(False)
         with bound() as sock, passing([sock], app, {"NOTIFY_SOCKET": str(tmp_path / "notify")}, 1) as server:
-            server.proc.wait(20)
+            server.proc.wait(60)
         with pytest.raises(BlockingIOError):
             manager.recv(100)
 
@@ -206,10 +206,10 @@ def test_systemds_own_tool_starts_it_on_the_first_connection(app, tmp_path):
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         wait_for(lambda: is_listened_at(path), "the socket")
-        with Conn(path, 20) as conn:
+        with Conn(path, 60) as conn:
             assert conn.request("/").read().status == 200
             assert conn.request("/").read().status == 200
     finally:
         program.terminate()
-        _, told = program.communicate(timeout=20)
+        _, told = program.communicate(timeout=60)
     assert program.returncode == 0, told

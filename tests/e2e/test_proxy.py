@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from backend import backend, ok
-from conftest import Broken, Conn
+from conftest import Broken, Conn, wait_for
 from serving import exchange, serving, write_app
 from test_http_hostile import CASES, HOST
 from ws import BINARY, UPGRADE, WebSocket, accept, frame, upgrade
@@ -203,7 +203,7 @@ def test_events_flow_as_they_happen(tmp_path):
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         for i in range(3):
             sock.sendall(b"data: %d\n\n" % i)
-            assert step.acquire(timeout=10)
+            assert step.acquire(timeout=60)
         return b"", "close"
     with backend(answer) as behind, serving(app(tmp_path / "app", behind.url)) as server, Conn(server) as conn:
         conn.sock.sendall(b"GET /api/ HTTP/1.1\r\n" + HOST + b"\r\n")
@@ -413,7 +413,7 @@ def test_a_client_that_leaves_is_left_at_the_backend_too(tmp_path):
             conn.sock.sendall(b"GET /api/ HTTP/1.1\r\n" + HOST + b"\r\n")
             while not behind.requests:
                 threading.Event().wait(0.001)
-        assert gone.wait(10)
+        assert gone.wait(60)
 
 
 def test_slow_readers_slow_the_backend(tmp_path):
@@ -430,8 +430,9 @@ def test_slow_readers_slow_the_backend(tmp_path):
         return b"", "close"
     with backend(answer) as behind, serving(app(tmp_path / "app", behind.url)) as server, Conn(server) as conn:
         conn.sock.sendall(b"GET /api/ HTTP/1.1\r\n" + HOST + b"\r\n")
+        wait_for(lambda: len(behind.threads) > 1, "the request")
         for thread in list(behind.threads)[1:]:
-            thread.join(20)
+            thread.join(60)
         assert sum(sent) < 60_000_000  # what the kernels hold
 
 
@@ -440,11 +441,11 @@ def test_reload_keeps_what_is_under_way(tmp_path, run_dais):
 
     def answer(*_):
         arrived.set()
-        assert gate.wait(10)
+        assert gate.wait(60)
         return ok(b"late")
     with backend(answer) as behind, serving(app(tmp_path / "app", behind.url)) as server, Conn(server) as conn:
         conn.sock.sendall(b"GET /api/ HTTP/1.1\r\n" + HOST + b"\r\n")
-        assert arrived.wait(10)
+        assert arrived.wait(60)
         assert run_dais("reload", tmp_path / "app").returncode == 0
         gate.set()
         assert conn.read("GET").body == b"late"

@@ -303,7 +303,7 @@ def test_a_body_that_breaks_off_is_never_made_whole(tmp_path, name):
         if request.target == "/fine":
             return ok(b"fine")
         return (data, "close") if closes else data
-    with world(tmp_path, answer, ", timeout: 500ms") as server:
+    with world(tmp_path, answer, ", timeout: 3s") as server:
         with pytest.raises((Broken, ConnectionResetError)):
             server.fetch("/", method="POST")
         for _ in range(3):
@@ -515,10 +515,12 @@ def test_slow_readers_of_large_answers_cost_little_and_stop_nobody(tmp_path):
                 conn = open_ones.enter_context(Conn(server))
                 conn.sock.sendall(get(path))
                 assert conn.sock.recv(1000)
+            seconds = []
             for _ in range(50):
                 began = time.monotonic()
                 assert server.fetch("/small").body == b"small"
-                assert time.monotonic() - began < 2
+                seconds.append(time.monotonic() - began)
+            assert sorted(seconds)[25] < 1, seconds  # the machine may hold up a few of them
         assert peak.grown < (8 * 600 if IS_RELEASE else 30_000)
 
 
@@ -547,7 +549,7 @@ def test_a_backend_that_goes_while_the_client_uploads_is_502(tmp_path, how):
         conn.sock.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % (500 << 20))
         began = time.monotonic()
         assert pour(conn.sock, 500 << 20) < 100 << 20
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 18  # it would wait for twenty
         with contextlib.suppress(ConnectionResetError, Broken):  # who still sends may miss it
             assert conn.read("POST").status == 502
         assert reasons(server, 1) and len(server.count) == 1

@@ -18,7 +18,7 @@ INLINE_MAX = 51200  # bytes of a template that is passed without a bucket
 
 
 def render(app, out, word="aws"):
-    return subprocess.run([DAIS, "render", word, app, "-o", out], capture_output=True, text=True, timeout=60,
+    return subprocess.run([DAIS, "render", word, app, "-o", out], capture_output=True, text=True, timeout=300,
                           check=False)
 
 
@@ -380,7 +380,7 @@ def test_its_secrets_arrive_as_they_are(story, tmp_path):
     (tmp_path / "bin/aws").write_text(f"#!/bin/sh\ncat {tmp_path}/value.json\n", "utf-8")
     (tmp_path / "bin/aws").chmod(0o755)
     script = script.replace("/etc/story-analytics", str(tmp_path)).replace("<AppSecrets>", "x")
-    subprocess.run(["sh", "-c", script], check=True, timeout=30,
+    subprocess.run(["sh", "-c", script], check=True, timeout=300,
                    env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "LANG": "C.UTF-8"})
     read = {}
     for line in (tmp_path / "secrets.env").read_text("utf-8").splitlines():

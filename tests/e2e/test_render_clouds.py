@@ -22,7 +22,7 @@ MODELS = pytest.mark.parametrize("app", APPS, ids=lambda path: f"{path.parent.na
 
 def render(kind, app, out):
     done = subprocess.run([DAIS_BIN, "render", kind, app, "-o", out], env=clean_env(out.parent), capture_output=True,
-                          text=True, timeout=60)
+                          text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return out / "ops"
 
@@ -100,7 +100,7 @@ def test_the_service(app, tmp_path):
     assert throttled == (not backend.get("run") and not manifest.get("jobs"))
     for secret in manifest.get("secrets", []):
         assert (secret in env) == (secret[-1] not in "?*")
-    subprocess.run(["shellcheck", ops / "gcp.sh"], check=True, timeout=60)
+    subprocess.run(["shellcheck", ops / "gcp.sh"], check=True, timeout=300)
     assert os.access(ops / "gcp.sh", os.X_OK)
 
 
@@ -206,7 +206,7 @@ class Cloud:
     def run(self, *args, stdin="", code=0, **env):
         (self.state / "notes").write_text("", encoding="utf-8")
         done = subprocess.run([self.ops / "gcp.sh", *args], input=stdin, env=self.env | env, capture_output=True,
-                              text=True, timeout=120)
+                              text=True, timeout=300)
         assert done.returncode == code, done.stdout + done.stderr
         self.out, self.err = done.stdout, done.stderr
         return [json.loads(line) for line in (self.state / "notes").read_text(encoding="utf-8").splitlines()]
@@ -285,7 +285,7 @@ def test_a_plan_runs_nothing(tmp_path):
     assert any(line.startswith("gcloud run services replace") for line in lines)
     for line in lines:  # each can be typed as it is
         subprocess.run(["sh", "-c", line], env=cloud.env, check=True,
-                       input="", text=True, capture_output=True, timeout=30)
+                       input="", text=True, capture_output=True, timeout=300)
     notes = [json.loads(line) for line in (cloud.state / "notes").read_text(encoding="utf-8").splitlines()]
     account, = (args for _, args, _, _ in notes if args[:3] == ["iam", "service-accounts", "create"])
     assert account[account.index("--display-name") + 1] == "it's $(id)"

@@ -80,7 +80,7 @@ def small_env(**more):
 def read_compose(jobs):
     """[(folder, file, profiles)] -> [(what starts, services, volumes)]"""
     lines = "".join(json.dumps([str(folder), file, list(profiles)]) + "\n" for folder, file, profiles in jobs)
-    done = subprocess.run(["/usr/bin/python3", "-c", READER], input=lines, env=small_env(), text=True, timeout=120,
+    done = subprocess.run(["/usr/bin/python3", "-c", READER], input=lines, env=small_env(), text=True, timeout=300,
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -352,7 +352,7 @@ def test_odd_values_arrive_unharmed(kind, app_of, render):
 
 
 def compose_cli(folder, file):
-    done = subprocess.run(["docker-compose", "-f", file, "config"], cwd=folder, env=small_env(), text=True, timeout=60,
+    done = subprocess.run(["docker-compose", "-f", file, "config"], cwd=folder, env=small_env(), text=True, timeout=300,
                           capture_output=True, check=False)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return done.stdout
@@ -380,7 +380,7 @@ def test_podman_compose_reads_it(kind, app_of, render):
     (folder / "bin/podman").chmod(0o755)
     env = small_env(PATH=f"{folder}/bin:{os.environ['PATH']}")
     done = subprocess.run(["podman-compose", "--dry-run", "-f", file, "up", "-d", "--no-build"], cwd=folder, env=env,
-                          text=True, timeout=60, capture_output=True, check=False)
+                          text=True, timeout=300, capture_output=True, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "Traceback" not in said, said
     started = re.findall(r"^podman run --name=\S+?_([\w-]+)_1 .* -e A=\$x 'y' .*:/data .* demo:latest$", said, re.M)
@@ -431,12 +431,12 @@ def test_the_bucket_is_made(answer, code, native_ops, fake_s3):
     fake_s3.codes = [answer]
     text = script(native_ops, "droplet", "s3-bucket").replace("s3:7070", "127.0.0.1:%d" % fake_s3.server_port)
     env = small_env(S3_BUCKET="demo-data", S3_REGION="nyc3", S3_ACCESS_KEY_ID="id", S3_SECRET_ACCESS_KEY="key")
-    done = subprocess.run(["sh", "-c", text], env=env, text=True, timeout=30, capture_output=True, check=False)
+    done = subprocess.run(["sh", "-c", text], env=env, text=True, timeout=300, capture_output=True, check=False)
     assert done.returncode == code and f"bucket demo-data: {answer}" in done.stdout
     (method, path, headers), = fake_s3.asked
     assert (method, path) == ("PUT", "/demo-data")
     assert re.match(r"AWS4-HMAC-SHA256 Credential=id/\d{8}/nyc3/s3/aws4_request", headers["Authorization"])
-    done = subprocess.run(["sh", "-c", text], env=small_env(), text=True, timeout=30, capture_output=True, check=False)
+    done = subprocess.run(["sh", "-c", text], env=small_env(), text=True, timeout=300, capture_output=True, check=False)
     assert done.returncode != 0 and "set it in .env" in done.stderr
 
 
@@ -450,7 +450,7 @@ def wait_for_stores(ops, tmp_path, **env):
         tool.chmod(0o755)
     notes = tmp_path / "notes"
     notes.write_text("")
-    done = subprocess.run(["sh", "-c", script(ops, "droplet", "stores")], text=True, timeout=60, capture_output=True,
+    done = subprocess.run(["sh", "-c", script(ops, "droplet", "stores")], text=True, timeout=300, capture_output=True,
                           env=small_env(PATH=f"{folder}:{os.environ['PATH']}", NOTES=str(notes), **env), check=False)
     return done, notes.read_text().splitlines()
 

@@ -11,7 +11,6 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -19,7 +18,7 @@ import urllib.request
 import pytest
 import yaml
 
-from conftest import DAIS_BIN, ROOT, fetch, wait_for
+from conftest import DAIS_BIN, ROOT, fetch, free_port, wait_for
 from own_backend import PROGRAM
 from s3 import S3
 from serving import serving, write_app
@@ -88,7 +87,7 @@ def app_of(folder, **manifest):
 
 def tool(*command, **options):
     return subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False,
-                          timeout=60, stdin=subprocess.DEVNULL, **options)
+                          timeout=300, stdin=subprocess.DEVNULL, **options)
 
 
 def unit_values(text, key):
@@ -626,23 +625,21 @@ def test_every_metric_asked_for_is_given(desk, render):
 def prometheus(place, server):
     """A Prometheus that asks this server, with the rendered files and another port."""
     config = yaml.safe_load((place / "prometheus.yml").read_text())
-    config["global"] = {"scrape_interval": "100ms", "scrape_timeout": "100ms", "evaluation_interval": "200ms"}
+    config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "500ms"}
     config["scrape_configs"][0]["static_configs"] = [{"targets": ["%s:%d" % server.address]}]
-    config["scrape_configs"][0]["scrape_timeout"] = "100ms"
+    config["scrape_configs"][0]["scrape_timeout"] = "1s"
     (place / "here.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = open(place / "log", "w", encoding="utf-8")
     process = subprocess.Popen(
         ["prometheus", "--config.file=here.yml", "--storage.tsdb.path=data", "--log.level=warn",
          f"--web.listen-address=127.0.0.1:{port}"], cwd=place, stdout=log, stderr=log)
     try:
         yield lambda path, **query: json.loads(urllib.request.urlopen(
-            f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=10).read())["data"]
+            f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=30).read())["data"]
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         log.close()
 
 
@@ -655,16 +652,16 @@ def test_prometheus_asks_dais_and_knows_every_rule(desk, render):
             with contextlib.suppress(OSError):
                 return ask("query", query=query)["result"]
             return None
-        wait_for(lambda: [row["value"][1] for row in value_of('up{job="dais"}') or []] == ["1"], "the scrape", 30)
-        backend, = value_of("dais_backend_up")
+        wait_for(lambda: [row["value"][1] for row in value_of('up{job="dais"}') or []] == ["1"], "the scrape", 60)
+        backend, = wait_for(lambda: value_of("dais_backend_up"), "the backend's figure", 60)  # gone after a late scrape
         assert backend["metric"]["app"] == "desk" and backend["metric"]["exported_instance"] == "0"
         for query in queries + alerts:
             value_of(query.replace("$__rate_interval", "1m"))
         wait_for(lambda: all(rule["health"] == "ok" for group in ask("rules")["groups"] for rule in group["rules"]),
-                 "every rule's evaluation", 30)
+                 "every rule's evaluation", 60)
         assert [row for row in ask("alerts")["alerts"] if row["state"] == "firing"] == []
         wait_for(lambda: sum(bool(value_of(query.replace("$__rate_interval", "1m"))) for query in queries)
-                 > len(queries) * 2 // 3, "something to see in most panels", 30)
+                 > len(queries) * 2 // 3, "something to see in most panels", 60)
 
 
 def test_prometheus_elsewhere_is_refused(desk):

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from backend import backend, ok
-from conftest import DAIS_BIN, ROOT, Conn, clean_env, fetch, wait_for
+from conftest import DAIS_BIN, DEADLINE, ROOT, Conn, clean_env, fetch, free_port, wait_for
 from running import direct, running, systems
 from serving import serving, write_app
 from ws import BINARY, TEXT, UPGRADE, WebSocket, accept
@@ -39,7 +39,7 @@ backend:
 
 # ---- rendering and checking ----------------------------------------------------------------------
 def render(app, out, word="droplet"):
-    return subprocess.run([DAIS_BIN, "render", word, app, "-o", out], env=clean_env(out), timeout=20, text=True,
+    return subprocess.run([DAIS_BIN, "render", word, app, "-o", out], env=clean_env(out), timeout=60, text=True,
                           capture_output=True, check=False)
 
 
@@ -62,7 +62,7 @@ def fixture_certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certificate")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                     "-days", "2", "-subj", "/CN=localhost", "-keyout", folder / "privkey.pem",
-                    "-out", folder / "fullchain.pem"], check=True, capture_output=True, timeout=20)
+                    "-out", folder / "fullchain.pem"], check=True, capture_output=True, timeout=60)
     return folder
 
 
@@ -90,13 +90,13 @@ def nginx(folder, file):
 def nginx_accepts(folder, sites, certificate):
     folder.mkdir()
     file = nginx_files(folder, sites, certificate, free_port(), free_port())
-    done = subprocess.run([*nginx(folder, file), "-t"], capture_output=True, text=True, timeout=20,
+    done = subprocess.run([*nginx(folder, file), "-t"], capture_output=True, text=True, timeout=60,
                           check=False)
     assert done.returncode == 0 and "[warn]" not in done.stderr, done.stderr
 
 
 def caddy(folder, *args, env=None):
-    return subprocess.run(["caddy", *args], env=caddy_env(folder, env), capture_output=True, text=True, timeout=20,
+    return subprocess.run(["caddy", *args], env=caddy_env(folder, env), capture_output=True, text=True, timeout=60,
                           check=False)
 
 
@@ -121,18 +121,13 @@ def accepts(kind, folder, text, certificate):
 
 
 # ---- running -------------------------------------------------------------------------------------
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
-
-
 class TlsConn(Conn):
     """A connection to a proxy; `source` is the address it comes from."""
 
     def __init__(self, front, name="localhost", source="127.0.0.1"):
-        super().__init__(("127.0.0.1", front.tls_port), 20)
+        super().__init__(("127.0.0.1", front.tls_port))
         self.sock.close()
-        plain = socket.create_connection(("127.0.0.1", front.tls_port), 20, (source, 0))
+        plain = socket.create_connection(("127.0.0.1", front.tls_port), self.deadline, (source, 0))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -151,7 +146,7 @@ class Front:
 
     def __init__(self, kind, folder, port, tls_port):
         self.kind, self.folder, self.port, self.tls_port, self.proc = kind, folder, port, tls_port, None
-        self.name = "localhost"  # that it certainly knows
+        self.names = ["localhost"]  # that it certainly knows
 
     @property
     def host(self):
@@ -173,16 +168,19 @@ class Front:
             self.proc = subprocess.Popen(command, env=env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
                                          stderr=log)
         try:
-            wait_for(self._answers, f"the start of {self.kind}", 20)
+            wait_for(self._answers, f"the start of {self.kind}", 60)
             yield self
         finally:
             self.proc.terminate()
-            code = self.proc.wait(20)
+            code = self.proc.wait(60)
         assert code == 0, (self.folder / "stderr").read_text()
 
     def _answers(self):
+        """For every name: Caddy makes their certificates one after the other, while it answers for the first."""
         assert self.proc.poll() is None, (self.folder / "stderr").read_text()
-        with contextlib.suppress(OSError), TlsConn(self, self.name):
+        with contextlib.suppress(OSError):
+            for name in self.names:
+                TlsConn(self, name).close()
             return True
         return False
 
@@ -211,7 +209,7 @@ def front(kind, text, folder, certificate, upstream):
     config["admin"] = {"disabled": True}
     config["apps"]["pki"] = {"certificate_authorities": {"local": {"install_trust": False}}}
     subjects = [name for route in http["servers"]["srv0"]["routes"] for name in route["match"][0]["host"]]
-    it.name = subjects[0]
+    it.names = subjects
     config["apps"]["tls"] = {"automation": {"policies": [{"subjects": subjects, "issuers": [{"module": "internal"}]}]}}
     (folder / "caddy.json").write_text(json.dumps(config))
     return it.run(["caddy", "run", "--config", folder / "caddy.json"], caddy_env(folder, env))
@@ -229,7 +227,7 @@ class Echo:
             kind = b"text/event-stream" if path == "/api/events" else b"application/x-ndjson"
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n" % kind +
                          b"9\r\ndata: 1\n\n\r\n")
-            assert self.go.wait(20)
+            assert self.go.wait(60)
             return b"9\r\ndata: 2\n\n\r\n0\r\n\r\n"
         if path == "/api/ws":
             socket_of = accept(request, sock)
@@ -380,7 +378,7 @@ def test_streams_arrive_as_they_are_sent(it, echo, path):
     with TlsConn(it) as conn:
         conn.request(path, headers={"Accept-Encoding": "gzip, br"}, host=it.host)
         while b"data: 1\n\n" not in conn.left:
-            assert conn._more(time.monotonic() + 10), conn.left  # pylint: disable=protected-access
+            assert conn._more(time.monotonic() + DEADLINE), conn.left  # pylint: disable=protected-access
         assert b"data: 2" not in conn.left and b"content-encoding" not in conn.left.lower()
         echo.go.set()
         answer = conn.read()
@@ -495,7 +493,7 @@ FORGED = [("X-Forwarded-For", "6.6.6.6"), ("X-Real-IP", "6.6.6.6"), ("Forwarded"
 def test_who_asks_is_known_and_not_believed(it, echo):
     answer = it.fetch("/api/x", headers=FORGED, source="127.0.0.5")
     seen = echo.seen()
-    assert answer.status == 200 and "6.6.6.6" not in str(seen.headers) and "evil" not in str(seen.headers)
+    assert answer.status == 200 and not re.search(r"6\.6\.6\.6|evil\.|/evil", str(seen.headers))
     assert seen.get("x-forwarded-for") == "127.0.0.5" and seen.get("x-forwarded-proto") == "https"
     assert seen.get("host") == it.host == seen.get("x-forwarded-host")
     assert answer.get("x-request-id") == seen.get("x-request-id") != "forged"
@@ -533,11 +531,12 @@ def test_certbot_is_answered(fronts, echo):
 
 
 def test_the_log_keeps_no_secrets(it):
-    headers = {"Authorization": "Bearer hush-bearer", "Cookie": "s=hush-sent", "Referer": "https://x.example/?hush"}
+    headers = {"Authorization": "Bearer hush-bearer", "Cookie": "s=hush-sent",
+               "Referer": "https://x.example/?hush-referer"}
     answer = it.fetch("/api/login?token=hush-query", "POST", headers, b"hush-body")
     assert answer.status == 303
     wait_for(lambda: "/api/login" in it.access_log(), "the line in the log")
-    assert "hush" not in it.access_log()
+    assert "hush-" not in it.access_log()  # with a dash, which no id has
 
 
 # ---- dais is away, or believes nobody ------------------------------------------------------------
@@ -558,22 +557,24 @@ def test_while_dais_is_away_nothing_leaks_into_the_log(kind, tmp_path, certifica
     text = replaced(rendered(echo.app, tmp_path / "out", kind), *([(r"lb_try_duration 10s", "lb_try_duration 0s")]
                                                                   if kind == "caddy" else []))
     with front(kind, text, tmp_path / "run", certificate, f"127.0.0.1:{free_port()}") as it:
-        answer = it.fetch("/api/x?token=hush", headers={"Cookie": "hush"})
+        answer = it.fetch("/api/x?token=hush-query", headers={"Cookie": "hush-sent"})
         assert answer.status in (502, 503)
         said_once(answer)
         wait_for(lambda: "/api/x" in it.access_log(), "the line in the log")
-        assert "hush" not in it.access_log()
+        assert "hush-" not in it.access_log()  # with a dash, which no id has
 
 
 def test_caddy_waits_for_a_dais_that_starts(tmp_path, certificate, echo):
-    text, port, answers = rendered(echo.app, tmp_path / "out", "caddy"), free_port(), []
+    """It asks every five seconds and gives up after ten: a busy machine may need more than one try to be in time."""
+    text, port, statuses = rendered(echo.app, tmp_path / "out", "caddy"), free_port(), []
+    copy = shutil.copytree(echo.app, tmp_path / "copy", ignore=shutil.ignore_patterns("data"))
     with front("caddy", text, tmp_path / "run", certificate, f"127.0.0.1:{port}") as it:
-        asking = threading.Thread(target=lambda: answers.append(it.fetch("/")))
-        asking.start()
-        copy = shutil.copytree(echo.app, tmp_path / "copy", ignore=shutil.ignore_patterns("data"))
-        with serving(copy, listen=f"127.0.0.1:{port}"):
-            asking.join()
-    assert answers[0].status == 200
+        while len(statuses) < 4 and 200 not in statuses:
+            asking = threading.Thread(target=lambda: statuses.append(it.fetch("/").status))
+            asking.start()
+            with serving(copy, listen=f"127.0.0.1:{port}"):
+                asking.join()
+    assert statuses[-1] == 200, statuses
 
 
 # ---- names ---------------------------------------------------------------------------------------

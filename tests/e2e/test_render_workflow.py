@@ -284,7 +284,7 @@ class Runner:
         script = self.temp / "step.sh"
         script.write_text(self.value(step["run"]))
         return subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", script], cwd=self.folder, text=True,
-                              env=environment, capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
+                              env=environment, capture_output=True, check=False, timeout=300, stdin=subprocess.DEVNULL)
 
     def job(self, job, more=(), fails_at=None):
         self.more = dict(more)

@@ -71,7 +71,7 @@ def refused(folder, data, *sentences, cwd):
     """It does not start, and says why; `dais check` says the same."""
     env = clean_env(cwd, {"DAIS_DATA": data, "DAIS_LISTEN": "127.0.0.1:0"})
     for verb in ("serve", "check"):
-        done = subprocess.run([DAIS_BIN, verb, folder], env=env, cwd=cwd, timeout=30, text=True, capture_output=True,
+        done = subprocess.run([DAIS_BIN, verb, folder], env=env, cwd=cwd, timeout=60, text=True, capture_output=True,
                               check=False)
         said = done.stdout + done.stderr
         assert done.returncode == 1 and all(sentence in said for sentence in sentences), (verb, done)
@@ -143,7 +143,7 @@ def test_a_first_copy_that_is_killed_is_done_again(sealed, reached):
     copied = {"begun": part.exists, "some": lambda: len(list(part.rglob("*.txt"))) > 5,
               "most": lambda: len(list(part.rglob("*.txt"))) > 150, "all": place.exists}
     with serving_read_only(folder, data) as server:
-        wait_for(lambda: place.exists() or copied[reached](), reached, 20)
+        wait_for(lambda: place.exists() or copied[reached](), reached, 60)
         server.kill()
     if place.exists():
         assert not part.exists() and len(list(place.rglob("*.txt"))) >= len(pages), "all of it or nothing"

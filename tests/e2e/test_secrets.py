@@ -44,7 +44,7 @@ def fixture_secret(app):
     def run(*words, value=None, env=None, folder=app):
         """`value` goes to standard input."""
         return subprocess.run([DAIS_BIN, "secret", *map(str, words)], env=clean_env(folder, env), cwd=folder,
-                              input=value or "", text=True, capture_output=True, timeout=20, check=False)
+                              input=value or "", text=True, capture_output=True, timeout=60, check=False)
     return run
 
 
@@ -60,7 +60,7 @@ def listed(secret, **options):
 
 
 def said(server):
-    wait_for(lambda: server.fetch("/api/x").status == 200, "the backend", 30)
+    wait_for(lambda: server.fetch("/api/x").status == 200, "the backend", 60)
     return server.fetch("/api/x").body.decode()
 
 
@@ -79,7 +79,7 @@ def test_a_stored_secret_reaches_the_backend_and_nobody_else(app, secret):
     assert VALUE not in told and VALUE.encode() not in kept
     for verb in (["help", "env"], ["check"], ["secret", "list"]):
         done = subprocess.run([DAIS_BIN, *verb], env=clean_env(app), cwd=app, text=True, capture_output=True,
-                              timeout=20, check=False)
+                              timeout=60, check=False)
         assert done.returncode == 0 and VALUE not in done.stdout + done.stderr, done
         assert "the store of secrets" in done.stdout or verb == ["check"]
 
@@ -102,7 +102,7 @@ def test_a_running_server_reads_it_on_reload(app, secret):
         assert said(server).startswith(VALUE)
         add(secret, "STRIPE_KEY", "another-value")
         done = subprocess.run([DAIS_BIN, "reload", "--backend", app], env=clean_env(app), capture_output=True,
-                              timeout=40, check=False)
+                              timeout=60, check=False)
         assert done.returncode == 0
         server.note_children()
         assert said(server).startswith("another-value|")
@@ -137,7 +137,7 @@ def test_a_terminal_shows_again_what_is_typed_when_the_asking_is_broken_off(app,
         wait_for(lambda: not is_shown(), "a hidden prompt")
         os.write(ours, b"half of it")
         asking.send_signal(signum)
-        assert asking.wait(20) == -signum
+        assert asking.wait(60) == -signum
     assert is_shown() and not (app / "data/secrets.json").exists()
     os.close(ours)
     os.close(theirs)
@@ -209,7 +209,7 @@ def test_a_rotation_that_is_killed_anywhere_leaves_one_that_opens(app, secret):
             rotation.wait(microseconds / 1e6)
         except subprocess.TimeoutExpired:
             rotation.send_signal(signal.SIGKILL)
-        rotation.wait(20)
+        rotation.wait(60)
         assert listed(secret)["shop", "STRIPE_KEY"] == "the store of secrets"
 
 

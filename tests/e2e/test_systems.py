@@ -156,16 +156,16 @@ def test_story_gen_is_upgraded_under_load(system):
 
     def works(count):
         before = len(answered)
-        wait_for(lambda: len(answered) >= before + count, "some work", 35)
+        wait_for(lambda: len(answered) >= before + count, "some work", 60)
     pid, threads = backend_pid(server), [threading.Thread(target=load) for _ in range(3)]
     for thread in threads:
         thread.start()
     works(5)
     with changed(server, "env: {", "env: { RELEASE: two,"):
-        wait_for(lambda: systems.backend_pids(server.proc.pid) not in ([pid], []), "the new one", 35)
-        wait_for(lambda: pid not in systems.backend_pids(server.proc.pid), "the old one's end", 35)
+        wait_for(lambda: systems.backend_pids(server.proc.pid) not in ([pid], []), "the new one", 60)
+        wait_for(lambda: pid not in systems.backend_pids(server.proc.pid), "the old one's end", 60)
         works(5)
-    wait_for(lambda: len(systems.backend_pids(server.proc.pid)) == 1, "one backend", 35)
+    wait_for(lambda: len(systems.backend_pids(server.proc.pid)) == 1, "one backend", 60)
     works(5)
     done.set()
     for thread in threads:
@@ -411,11 +411,11 @@ def is_frozen(server):
 def test_story_analytics_frozen_is_not_dais_frozen(system):
     server = system("story_analytics")
     with Conn(server, 35) as cell:
-        cell.request("/api/notebooks/n/execute", "POST", {"Content-Type": "application/json"}, b'{"seconds": 3}')
+        cell.request("/api/notebooks/n/execute", "POST", {"Content-Type": "application/json"}, b'{"seconds": 8}')
         wait_for(lambda: is_frozen(server), "its freeze")
         for path in ("/", "/embed/chart/x", "/assets/main-Cx8sQ4nV.js"):
-            assert server.fetch(path, deadline=2).status == 200
-        assert is_frozen(server)
+            assert server.fetch(path).status == 200
+        assert is_frozen(server)  # so they came meanwhile
         assert cell.read("POST").status == 200
     assert server.fetch("/health", deadline=35).status == 200
 

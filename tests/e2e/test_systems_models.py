@@ -34,7 +34,7 @@ def with_model(app):
         (app / path).parent.mkdir(parents=True, exist_ok=True)
         (app / path).touch()
     subprocess.run([DAIS_BIN, "new", "--model", app.name.replace("_", "-"), "--app-dir", app], check=True,
-                   env=clean_env(app), capture_output=True, timeout=20)
+                   env=clean_env(app), capture_output=True, timeout=60)
     file = app / "dais.yaml"
     file.write_text(without(without(file.read_text(), "setup"), "packages"))
     (app / ".env").write_text("JWT_SECRET=not-a-secret\n")

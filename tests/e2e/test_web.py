@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import Conn, fetch, wait_for
+from conftest import DEADLINE, Conn, fetch, wait_for
 
 SITE = """title: Demo
 web:
@@ -169,10 +169,10 @@ def test_a_file_cut_while_it_is_sent(make_app, dais):
     server = dais(folder)
     with server.connect() as conn:
         conn.request("/huge.bin")
-        wait_for(lambda: conn._more(time.monotonic() + 5), "the first bytes")
+        wait_for(lambda: conn._more(time.monotonic() + DEADLINE), "the first bytes")
         os.truncate(file, 1000)
         got = 0
-        while conn._more(time.monotonic() + 10):
+        while conn._more(time.monotonic() + DEADLINE):
             got += len(conn.left)
             conn.left = b""
         assert got < 200 << 20
@@ -209,7 +209,7 @@ def test_changed_files_are_served(make_app, dais):
 
 def events(conn, until):
     """Reads the stream until the pattern is there."""
-    wait_for(lambda: re.search(until, conn.left) or (conn._more(time.monotonic() + 5), False)[1],
+    wait_for(lambda: re.search(until, conn.left) or (conn._more(time.monotonic() + DEADLINE), False)[1],
              f"{until!r}")
     conn.left = b""
 
@@ -248,7 +248,7 @@ def test_a_change_between_the_page_and_its_stream_is_not_missed(make_app, dais):
     now = re.search(r"events\?seen=\d+", server.fetch("/_/dev/reload.js").body.decode())[0]
     with server.connect() as conn:
         conn.request("/_/dev/" + now)
-        events(conn, rb"retry: 500\n\n\r\n\Z")  # and nothing to reload
+        events(conn, rb"retry: 500\n\nevent: hello\ndata: 1\n\n\r\n\Z")  # and nothing to reload
         replace(folder / "web" / "index.html", "<h1>newer</h1>")
         events(conn, rb"event: reload\n")
 

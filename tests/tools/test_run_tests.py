@@ -1,4 +1,5 @@
 # tools/run-tests and tools/test: whatever goes wrong with a test program is counted as failed.
+import contextlib
 import importlib.machinery
 import importlib.util
 import pathlib
@@ -45,7 +46,7 @@ def test_outcomes(run, code, counts, said):
 
 
 def test_a_program_that_hangs_is_ended_and_counted(run):
-    done, counted = run("echo 1..2; echo ok 1 - a; sleep 60", timeout=0.5)
+    done, counted = run("echo 1..2; echo ok 1 - a; sleep 60", timeout=3)
     assert counted == ["1", "1", "0"] and "still running after" in done.stdout
 
 
@@ -93,17 +94,18 @@ def test_a_step_that_hangs_fails(suite):
 
 
 def test_a_step_that_hangs_leaves_no_child_behind(suite, tmp_path):
-    suite.Step("x", ["sh", "-c", f"sleep 30 & echo $! >{tmp_path}/pid; wait"], suite.count_one, timeout=0.5).run()
+    suite.Step("x", ["sh", "-c", f"sleep 30 & echo $! >{tmp_path}/pid; wait"], suite.count_one, timeout=3).run()
     assert is_gone((tmp_path / "pid").read_text())
 
 
-def is_gone(pid, seconds=5):
+def is_gone(pid, seconds=30):
     until = time.monotonic() + seconds
     stat = pathlib.Path("/proc", pid.strip(), "stat")
-    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
+    with contextlib.suppress(OSError):  # it is gone while it is read
+        while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
     return True
 
 
@@ -133,11 +135,11 @@ with suite.concurrent.futures.ThreadPoolExecutor(1) as pool:
     done[1].result()
 """
     suite_process = subprocess.Popen(["/usr/bin/python3", "-c", code])
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not (tmp_path / "pid").exists() and time.monotonic() < until:
         time.sleep(0.01)
     suite_process.terminate()
-    assert suite_process.wait(20) == 128 + signal.SIGTERM
+    assert suite_process.wait(60) == 128 + signal.SIGTERM
     assert is_gone((tmp_path / "pid").read_text())
 
 

@@ -471,10 +471,10 @@ static void dev_pages_listen(void **state)
     assert_non_null(strstr(a.body.data, "EventSource"));
     asked_done(&a);
     get(&a, &app, "/_/dev/events", "");
-    assert_body(&a, "retry: 500\n\n");
+    assert_body(&a, "retry: 500\n\nevent: hello\ndata: 1\n\n");
     dev_notify(&app.web->seats[0], TREE_STYLES);
     take_body(&a);
-    assert_body(&a, "retry: 500\n\nevent: css\ndata: 1\n\n");
+    assert_body(&a, "retry: 500\n\nevent: hello\ndata: 1\n\nevent: css\ndata: 1\n\n");
     dev_notify(&app.web->seats[0], TREE_OTHER);
     dev_notify(&app.web->seats[0], TREE_STYLES);
     buf_clear(&a.body);
