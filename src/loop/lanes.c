@@ -107,8 +107,8 @@ static void run_one(struct lanes *ls, struct lane_queue *q)
     q->run_ns += (uint64_t)(ended - began);
     w->post.fn = on_done;
     loop_post(w->home, &w->post); /* w is no longer ours */
-    /* The lane may have been full: somebody may wait for the place that is free now. */
-    if (!list_is_empty(&q->queue) || ls->stopping)
+    /* If the lane was full, one more may be taken now; and one more looks for work, this one. */
+    if (ls->stopping)
         wake_all(ls);
 }
 

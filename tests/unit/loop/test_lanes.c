@@ -313,6 +313,31 @@ static void what_is_delivered_has_been_counted(void **state)
     assert_int_equal(found_uncounted, 0);
 }
 
+static unsigned n_burst, of_which_lane; /* works of the next burst, and the lane of its first */
+
+static void submit_burst(struct loop *l)
+{
+    for (unsigned i = 0; i < n_burst; i++)
+        assert_true(submit(l, (enum lane)((of_which_lane + i) % LANE_SIGN), i, false));
+}
+
+/* Nobody but the worker that is through with something knows of the place it leaves. */
+static void nothing_is_left_lying(void **state)
+{
+    unsigned all = 0;
+    (void)state;
+    start();
+    for (unsigned round = 0; round < 2000; round++) {
+        n_burst = 1 + round % 9;
+        of_which_lane = round % LANE_SIGN;
+        on_loop(submit_burst);
+        all += n_burst;
+        wait_for(&delivered, all); /* with nothing after it that would take it along */
+    }
+    stop();
+    assert_int_equal(delivered, all);
+}
+
 /* ---- stopping ----------------------------------------------------------------------------- */
 
 static void submit_much(struct loop *l)
@@ -455,8 +480,9 @@ static void starting_and_stopping_without_work(void **state)
 }
 
 #define T(test) cmocka_unit_test_setup(test, reset)
-TESTS(T(no_lane_has_more_workers_than_it_may), T(slow_work_leaves_room_for_quick_work),
-      T(passwords_wait_for_each_other_alone), T(stores_that_hang_hold_up_nobody_else),
-      T(the_oldest_work_goes_first), T(a_full_queue_refuses), T(what_is_delivered_has_been_counted),
+TESTS(T(no_lane_has_more_workers_than_it_may), T(nothing_is_left_lying),
+      T(slow_work_leaves_room_for_quick_work), T(passwords_wait_for_each_other_alone),
+      T(stores_that_hang_hold_up_nobody_else), T(the_oldest_work_goes_first),
+      T(a_full_queue_refuses), T(what_is_delivered_has_been_counted),
       T(stopping_delivers_what_is_queued), T(submitting_while_it_stops_is_refused),
       T(a_visit_while_it_stops_returns), T(starting_and_stopping_without_work))
