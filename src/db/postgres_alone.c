@@ -18,6 +18,8 @@ bool pg_alone(struct db *db, const char *const *texts, struct err *e)
     bool fine = pg_connect(c, e) && take_turn(c, e);
     for (; fine && *texts; texts++)
         fine = pg_exec(&c->base, *texts, e);
+    struct err ignored; /* the turn ends now, not when the server sees that we have gone */
+    pg_exec(&c->base, "DISCARD ALL", &ignored);
     db_conn_close(&c->base);
     return fine;
 }

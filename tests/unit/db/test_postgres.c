@@ -661,6 +661,39 @@ static void another_makes_it_first(void **state)
     db_close(db);
 }
 
+static int64_t n_turns(struct db *db)
+{
+    struct db_conn *c = db_conn_take(db, &err);
+    struct db_stmt *s = db_prepare_text(
+        c, SLICE("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), &err);
+    assert_int_equal(db_step(s, &err), DB_ROW);
+    int64_t n = db_i64(s, 0);
+    db_reset(s);
+    db_conn_give(c);
+    return n;
+}
+
+/* Who is through holds nobody up, though the server may see only later that its connection ended.
+ */
+static void alone_one_after_the_other(void **state)
+{
+    static const char *const fine[] = {"CREATE INDEX CONCURRENTLY by_b ON things (b)",
+                                       "DROP INDEX CONCURRENTLY by_b", NULL};
+    static const char *const wrong[] = {"CREATE INDEX CONCURRENTLY by_c ON things (c)", NULL};
+    struct db *db = open_with();
+    (void)state;
+    assert_int_equal(n_turns(db), 0);
+    for (int i = 0; i < 20; i++) {
+        if (!db_run_alone(db, fine, &err))
+            fail_msg("%d: %s", i, err.msg);
+        assert_int_equal(n_turns(db), 0);
+        assert_false(db_run_alone(db, wrong, &err));
+        assert_int_not_equal(err.code, ERR_LOCKED);
+        assert_int_equal(n_turns(db), 0);
+    }
+    db_close(db);
+}
+
 static void other_tables_are_left_alone(void **state)
 {
     (void)state;
@@ -775,6 +808,7 @@ int main(int argc, char **argv)
         T(steps_that_do_not_fit_change_nothing),
         T(many_open_at_once),
         T(another_makes_it_first),
+        T(alone_one_after_the_other),
         T(other_tables_are_left_alone),
         T(rights_that_are_missing),
         T(addresses),
