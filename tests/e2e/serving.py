@@ -6,6 +6,7 @@ write_app(folder, files)  an app folder with a manifest and its files
 exchange(server, parts)   sends the parts one by one, gives every byte until the peer closes
 answers(raw, methods)     those bytes cut strictly into answers; nothing may follow the last one
 best_of_three(limit, once)  what is to take no longer than that, and does not always on a busy machine
+next_millisecond()        what is written from now on has a later time
 """
 import contextlib
 import os
@@ -90,6 +91,12 @@ def best_of_three(limit, once):
     while len(took) < 3 and min(took, default=limit) >= limit:
         took.append(once())
     assert min(took) < limit, took
+
+
+def next_millisecond():
+    then = time.time_ns() // 1000000
+    while time.time_ns() // 1000000 <= then:
+        time.sleep(0.0005)
 
 
 def splits(rng, data, pieces):

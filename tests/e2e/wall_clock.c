@@ -24,7 +24,12 @@ __attribute__((constructor)) static void map_file(void)
     off_ns = at;
 }
 
-int clock_gettime(clockid_t id, struct timespec *t)
+/* What the server finds under libc's names. */
+int off_gettime(clockid_t id, struct timespec *t) __asm__("clock_gettime");
+int off_timeofday(struct timeval *t, void *zone) __asm__("gettimeofday");
+time_t off_time(time_t *t) __asm__("time");
+
+int off_gettime(clockid_t id, struct timespec *t)
 {
     if (syscall(SYS_clock_gettime, id, t) != 0)
         return -1;
@@ -35,19 +40,19 @@ int clock_gettime(clockid_t id, struct timespec *t)
     return 0;
 }
 
-int gettimeofday(struct timeval *restrict t, void *restrict zone)
+int off_timeofday(struct timeval *t, void *zone)
 {
     struct timespec now;
     (void)zone;
-    clock_gettime(CLOCK_REALTIME, &now);
+    off_gettime(CLOCK_REALTIME, &now);
     *t = (struct timeval){.tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000};
     return 0;
 }
 
-time_t time(time_t *t)
+time_t off_time(time_t *t)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    off_gettime(CLOCK_REALTIME, &now);
     if (t)
         *t = now.tv_sec;
     return now.tv_sec;
